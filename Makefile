@@ -1,0 +1,44 @@
+# `make run` needs Python 3.11 or newer and nothing else; everything goes into .venv.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+.DEFAULT_GOAL := help
+.PHONY: setup run test lint results bench clean help
+
+help: ## these lines
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(INSTALLED) ## .venv with pinned packages, the embedded model, the benchmark
+	$(BIN)/looptool setup
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it: make PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: setup ## the whole loop as params.yaml says, then its summary
+	$(BIN)/looptool check
+	$(BIN)/dvc repro
+	$(BIN)/looptool summary
+
+test: setup ## all tests
+	$(BIN)/python -m pytest -q
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+results: setup ## the long experiment of docs/results.md; again to go on
+	$(BIN)/looptool results
+
+bench: setup ## timings of the parts that a whole run spends its time in
+	$(BIN)/python -m benchmarks
+
+clean: ## remove .venv and what stages wrote; DVC's cache stays (`dvc checkout`)
+	rm -rf $(VENV) data models metrics dvc_plots build ./*.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,255 @@
+"""Tool calls: their text form, the parser of model output, and ToolMatch (DESIGN §3).
+
+The text form is that of Hermes and Qwen: `<tool_call>`, one JSON object, `</tool_call>`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from looptool import canonical
+
+MatchMode = Literal["schema", "strict"]
+MAX_DEPTH = 64
+
+_TAG = re.compile(r"<tool_call>|</tool_call>|<think>|</think>")
+_TAG_OUTSIDE_STRINGS = re.compile(
+    r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|(<tool_call>|</tool_call>|<think>|</think>)', re.DOTALL
+)
+_SPACE = re.compile(r"\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call: the tool's name and its arguments as JSON values."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the call as it stands in labels: `{"name": …, "arguments": …}`."""
+        return {"name": self.name, "arguments": self.arguments}
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a model's output says.
+
+    Attributes:
+        calls: the complete calls, in order, those inside `<think>` left out.
+        text: what stands outside calls and thinking, stripped.
+        thinking: what stands inside `<think>`, stripped.
+        error: which call was malformed or cut off and why, or None.
+    """
+
+    calls: tuple[ToolCall, ...]
+    text: str
+    thinking: str
+    error: str | None = None
+
+
+def render(calls: Iterable[ToolCall]) -> str:
+    """Return the text form of `calls`, one block a call; `parse` is its inverse.
+
+    Raises:
+        ValueError: if an argument cannot be written as JSON.
+    """
+    blocks = []
+    for call in calls:
+        text = json.dumps(call.to_json(), ensure_ascii=False, allow_nan=False)
+        text.encode("utf-8")
+        blocks.append(f"<tool_call>\n{text}\n</tool_call>")
+    return "\n".join(blocks)
+
+
+def parse(text: str | bytes) -> Parsed:
+    """Read calls, text and thinking out of a model's output. Never raises.
+
+    Tags inside JSON strings are text. Text before a `</think>` that nothing opened is thinking
+    (chat templates open it in the prompt); an unclosed `<think>` is all thinking.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    calls: list[ToolCall] = []
+    texts: list[str] = []
+    thinking: list[str] = []
+    errors: list[str] = []
+    blocks = 0
+    start = position = 0  # `start`: where the thinking ends that a lone </think> would close
+    while tag := _TAG.search(text, position):
+        texts.append(text[position : tag.start()])
+        position = tag.end()
+        if tag[0] == "<think>":
+            end = text.find("</think>", position)
+            thinking.append(text[position:] if end < 0 else text[position:end])
+            start = position = len(text) if end < 0 else end + len("</think>")
+        elif tag[0] == "</think>":
+            thinking.append(text[start : tag.start()])
+            calls, texts, errors, blocks = [], [], [], 0
+            start = position
+        elif tag[0] == "</tool_call>":
+            errors.append("a </tool_call> that nothing opened")
+        else:
+            blocks += 1
+            call, position, error = _read_block(text, position)
+            if call:
+                calls.append(call)
+            if error:
+                errors.append(f"tool call {blocks}: {error}")
+    texts.append(text[position:])
+    return Parsed(
+        tuple(calls),
+        "".join(texts).strip(),
+        "\n".join(part.strip() for part in thinking if part.strip()),
+        "; ".join(errors) or None,
+    )
+
+
+def _read_block(text: str, start: int) -> tuple[ToolCall | None, int, str | None]:
+    """Read one call after its opening tag: (call, where to go on, error)."""
+    start = _skip_space(text, start)
+    try:
+        value, end = canonical.decoder().raw_decode(text, start)
+        canonical.refuse_surrogates(text[start:end])
+        if _deeper_than(value, MAX_DEPTH):
+            raise RecursionError
+    except RecursionError:
+        return None, _block_end(text, start), f"JSON nested deeper than {MAX_DEPTH} levels"
+    except ValueError as error:
+        after = _block_end(text, start)
+        cut = after == len(text) and not text.rstrip().endswith("</tool_call>")
+        why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        return None, after, f"{'cut off' if cut else 'malformed JSON'} ({why})"
+    after = _skip_space(text, end)
+    if not text.startswith("</tool_call>", after):
+        why = "no </tool_call>" if after >= len(text) else "something after the JSON object"
+        return None, _block_end(text, after), why
+    after += len("</tool_call>")
+    if not isinstance(value, dict):
+        return None, after, "not a JSON object"
+    if set(value) != {"name", "arguments"}:
+        return None, after, 'needs exactly the keys "name" and "arguments"'
+    if not isinstance(value["name"], str) or not value["name"]:
+        return None, after, '"name" is no text'
+    if not isinstance(value["arguments"], dict):
+        return None, after, '"arguments" is no object'
+    return ToolCall(value["name"], value["arguments"]), after, None
+
+
+def _block_end(text: str, start: int) -> int:
+    """Return where reading goes on after a malformed block: behind its closing tag, or at the
+    next tag that stands outside a JSON string, or at the end of the text."""
+    pattern = _TAG_OUTSIDE_STRINGS if text.startswith("{", start) else _TAG
+    for found in pattern.finditer(text, start):
+        tag = found[1] if pattern.groups else found[0]
+        if tag == "</tool_call>":
+            return found.end()
+        if tag:
+            return found.start()
+    return len(text)
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    return depth == 0 or any(_deeper_than(item, depth - 1) for item in value)
+
+
+def _skip_space(text: str, start: int) -> int:
+    match = _SPACE.match(text, start)
+    return match.end() if match else start
+
+
+def match(
+    predicted: Iterable[ToolCall],
+    expected: Iterable[ToolCall],
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    mode: MatchMode = "schema",
+) -> bool:
+    """ToolMatch: whether both sides make the same calls, in any order and as often.
+
+    The order of a list counts; `true` is not `1`; `1` equals `1.0` only where the tool's schema
+    says `number`. `mode="schema"` also takes an argument that is left out and the same argument
+    at its schema default as equal; `mode="strict"` does not.
+
+    Args:
+        tools: unwrapped tool documents; calls to a tool not among them are compared as plain JSON.
+    """
+    schemas = {tool["name"]: tool.get("parameters") or {} for tool in reversed(tools or ())}
+
+    def count(calls: Iterable[ToolCall]) -> Counter[str]:
+        return Counter(_normal_form(call, schemas.get(call.name, {}), mode) for call in calls)
+
+    return count(predicted) == count(expected)
+
+
+def _normal_form(call: ToolCall, schema: Mapping[str, Any], mode: MatchMode) -> str:
+    """Canonical JSON of a call such that equal calls, and only those, have the same text."""
+    branches = list(_branches(schema, schema))
+    arguments = {}
+    for name, value in call.arguments.items():
+        found = [b["properties"][name] for b in branches if name in _properties(b)]
+        text = canonical.dumps(_normal_value(value, found, schema))
+        if mode == "schema" and any(
+            isinstance(s, Mapping)
+            and "default" in s
+            and text == canonical.dumps(_normal_value(s["default"], found, schema))
+            for s in found
+        ):
+            continue
+        arguments[name] = text
+    return canonical.dumps([call.name, arguments])
+
+
+def _normal_value(value: Any, schemas: Sequence[Any], root: Mapping[str, Any]) -> Any:
+    branches = [branch for schema in schemas for branch in _branches(schema, root)]
+    if isinstance(value, float) and value.is_integer() and any(map(_says_number, branches)):
+        return int(value)
+    if isinstance(value, list):
+        items = [b["items"] for b in branches if isinstance(b.get("items"), Mapping)]
+        return [_normal_value(item, items, root) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: _normal_value(
+                item, [b["properties"][key] for b in branches if key in _properties(b)], root
+            )
+            for key, item in value.items()
+        }
+    return value
+
+
+def _branches(schema: Any, root: Mapping[str, Any], depth: int = 8) -> Iterator[Mapping[str, Any]]:
+    """Yield a schema and the schemas that it combines or points to inside the same document."""
+    if not isinstance(schema, Mapping) or depth == 0:
+        return
+    yield schema
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for part in schema.get(keyword) or ():
+            yield from _branches(part, root, depth - 1)
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        target: Any = root
+        for key in reference[2:].split("/"):
+            target = (
+                target.get(key.replace("~1", "/").replace("~0", "~"))
+                if isinstance(target, Mapping)
+                else None
+            )
+        yield from _branches(target, root, depth - 1)
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = schema.get("properties")
+    return properties if isinstance(properties, Mapping) else {}
+
+
+def _says_number(schema: Mapping[str, Any]) -> bool:
+    kind = schema.get("type")
+    return kind == "number" or (isinstance(kind, list) and "number" in kind)

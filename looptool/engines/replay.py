@@ -1,0 +1,55 @@
+"""An engine that answers from a file: predictions made elsewhere, or scripted ones in tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from looptool.engines import Completion, Prompt, Sampling
+from looptool.errors import ConfigError
+from looptool.samples import sample_id
+
+FILE = Path("data/replay.jsonl")
+
+
+@dataclass(frozen=True)
+class ReplayEngine:
+    """Answers a prompt by its sample_id; a prompt without an answer gets an empty one.
+
+    The file holds JSON lines `{"sample_id", "text", "tokens", "logprob"}`.
+    """
+
+    answers: dict[str, Completion]
+    batch_size: int
+
+    @classmethod
+    def load(cls, file: Path, batch_size: int) -> ReplayEngine:
+        """Read the answers.
+
+        Raises:
+            ConfigError: if the file is missing or a line is not of that form.
+        """
+        answers = {}
+        try:
+            for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+                row = json.loads(line)
+                answers[row["sample_id"]] = Completion(
+                    row["text"], row["tokens"], row["logprob"], "stop"
+                )
+        except FileNotFoundError:
+            raise ConfigError(f"{file}: does not exist; engine: replay answers from it") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{file}: line {number}: {error!r}") from None
+        return cls(answers, batch_size)
+
+    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
+        return [0] * len(prompts)
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
+        nothing = Completion("", 0, 0.0, "stop")
+        return [
+            self.answers.get(sample_id(prompt.tools, prompt.messages), nothing)
+            for prompt in prompts
+        ]

@@ -1,0 +1,194 @@
+"""The default engine: a transformers model in this process, in bf16.
+
+`model.generate` would keep every row of a batch until the longest is done and re-read a prompt
+once for each of its completions. The loop here drops finished rows from the key-value cache and
+reads each prompt once, which on two CPU cores is most of the time (benchmarks/engine.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from looptool.engines import Completion, Prompt, Sampling
+from looptool.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One completion as token ids with log p of each, the closing token included if it came."""
+
+    ids: list[int]
+    logprobs: list[float]
+    stopped: bool
+
+
+def load_tokenizer(folder: Path | str) -> Any:
+    """Load a tokenizer that pads on the left.
+
+    Raises:
+        ConfigError: if the folder has no tokenizer or the tokenizer no chat template.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), padding_side="left")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder}: no tokenizer there: {str(error).splitlines()[0]}") from None
+    if not tokenizer.chat_template:
+        raise ConfigError(f"{folder}: its tokenizer has no chat template, so no prompt can be made")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def render(tokenizer: Any, prompt: Prompt) -> str:
+    """Return the text that the model reads, up to where its answer starts."""
+    return tokenizer.apply_chat_template(
+        list(prompt.messages),
+        tools=list(prompt.tools) or None,
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+
+
+@dataclass
+class TransformersEngine:
+    """See `Engine`."""
+
+    model: Any
+    tokenizer: Any
+    batch_size: int
+
+    @classmethod
+    def load(cls, folder: Path | str, batch_size: int) -> TransformersEngine:
+        """Load model and tokenizer from `folder`, the model in bf16, on a GPU if there is one."""
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        tokenizer = load_tokenizer(folder)
+        try:
+            model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.bfloat16)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(model.to(device).eval(), tokenizer, batch_size)
+
+    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
+        texts = [render(self.tokenizer, prompt) for prompt in prompts]
+        return [len(ids) for ids in self._encode(texts)] if texts else []
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
+        if not prompts:
+            return []
+        texts = [render(self.tokenizer, prompt) for prompt in prompts]
+        return [
+            Completion(
+                self.tokenizer.decode(tokens.ids, skip_special_tokens=True),
+                len(tokens.ids),
+                sum(tokens.logprobs),
+                "stop" if tokens.stopped else "length",
+            )
+            for tokens in decode(self.model, self.tokenizer, self._encode(texts), sampling)
+        ]
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.tokenizer(list(texts), add_special_tokens=False).input_ids
+
+
+def stop_ids(model: Any, tokenizer: Any) -> set[int]:
+    """Return the token ids that end an answer."""
+    ids = model.generation_config.eos_token_id
+    ids = ids if isinstance(ids, list) else [ids]
+    return {index for index in [*ids, tokenizer.eos_token_id] if index is not None}
+
+
+def decode(
+    model: Any,
+    tokenizer: Any,
+    prompt_ids: Sequence[Sequence[int]],
+    sampling: Sampling,
+    copies: int = 1,
+) -> list[Tokens]:
+    """Answer a batch of prompts, each `copies` times: copies of one prompt stand together.
+
+    The draws depend on `sampling.seed` and the batch alone, not on torch's global state.
+    """
+    import torch
+
+    ends = torch.tensor(sorted(stop_ids(model, tokenizer)), device=model.device)
+    generator = torch.Generator(device=model.device).manual_seed(sampling.seed)
+    with torch.inference_mode():
+        logits, cache, mask = _read(model, prompt_ids, tokenizer.pad_token_id, copies)
+        rows = torch.arange(len(mask), device=model.device)
+        ids: list[list[int]] = [[] for _ in range(len(mask))]
+        logprobs: list[list[float]] = [[] for _ in range(len(mask))]
+        stopped = [False] * len(mask)
+        for step in range(sampling.max_new_tokens):
+            token, logprob = _draw(logits, sampling, generator)
+            done = torch.isin(token, ends)
+            for row, index, value, end in zip(
+                rows.tolist(), token.tolist(), logprob.tolist(), done.tolist(), strict=True
+            ):
+                if not stopped[row]:
+                    ids[row].append(index)
+                    logprobs[row].append(value)
+                    stopped[row] = end
+            alive = [place for place, row in enumerate(rows.tolist()) if not stopped[row]]
+            if not alive or step == sampling.max_new_tokens - 1:
+                break
+            if len(alive) <= 0.8 * len(rows):  # below that, copying the cache pays
+                keep = torch.tensor(alive, device=model.device)
+                rows, token, mask = rows[keep], token[keep], mask[keep]
+                cache.batch_select_indices(keep)
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            logits = model(
+                input_ids=token[:, None],
+                attention_mask=mask,
+                position_ids=mask.sum(1, keepdim=True) - 1,
+                past_key_values=cache,
+            ).logits[:, -1]
+    return [Tokens(*parts) for parts in zip(ids, logprobs, stopped, strict=True)]
+
+
+def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int) -> Any:
+    """Run the prompts through the model once: (last logits, cache, attention mask) of all rows."""
+    import torch
+    from transformers import DynamicCache
+
+    width = max(map(len, prompt_ids))
+    padded = [[pad] * (width - len(ids)) + list(ids) for ids in prompt_ids]
+    masked = [[0] * (width - len(ids)) + [1] * len(ids) for ids in prompt_ids]
+    input_ids = torch.tensor(padded, device=model.device)
+    mask = torch.tensor(masked, device=model.device)
+    cache = DynamicCache(config=model.config)
+    logits = model(
+        input_ids=input_ids,
+        attention_mask=mask,
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        past_key_values=cache,
+        logits_to_keep=1,
+    ).logits[:, -1]
+    if copies > 1:
+        cache.batch_repeat_interleave(copies)
+        logits, mask = logits.repeat_interleave(copies, 0), mask.repeat_interleave(copies, 0)
+    return logits, cache, mask
+
+
+def _draw(logits: Any, sampling: Sampling, generator: Any) -> tuple[Any, Any]:
+    """Return (token ids, their log p at temperature 1), both of shape (rows,)."""
+    import torch
+
+    logprobs = torch.log_softmax(logits.float(), dim=-1)
+    if sampling.temperature == 0:
+        token = logprobs.argmax(-1)
+    else:
+        weights = torch.softmax(logits.float() / sampling.temperature, dim=-1)
+        if sampling.top_p < 1:
+            ordered, places = weights.sort(dim=-1, descending=True)
+            outside = ordered.cumsum(-1) - ordered > sampling.top_p
+            weights = weights.scatter(-1, places, ordered.masked_fill(outside, 0.0))
+        token = torch.multinomial(weights, 1, generator=generator)[:, 0]
+    return token, logprobs.gather(-1, token[:, None])[:, 0]

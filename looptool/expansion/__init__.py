@@ -1,0 +1,101 @@
+"""From what the model got wrong to the next iteration's data (EDDE, DESIGN §1 `expand`).
+
+    seeds = carry.error_seeds(samples, probe, verdicts)
+    candidates = EXPANDERS["grammar"]().expand(seeds, k, seed="7")
+    accepted, rejected = accept.accept(candidates, judges, seen, samples, index, max_similarity)
+    carried = carry.compose(samples, probe, verdicts, accepted, …)
+
+An expander sees tools, messages and the *current* label of an error seed, nothing else of its
+history: an expansion of a wrong label is wrong, and the truth never leaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from looptool.samples import Label, Message
+from looptool.tools import Tool
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSeed:
+    """A sample that the model failed, with its current (perhaps just corrected) label.
+
+    Attributes:
+        failure_type: one of tables.FAILURE_TYPES: how the prediction differed from the label
+            that the model was probed against.
+        prediction: what the model wrote.
+        rationale: the judge's analysis of the error; empty where nothing was judged.
+    """
+
+    sample_id: str
+    tools: list[Tool]
+    messages: list[Message]
+    label: Label
+    category: str
+    failure_type: str
+    prediction: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A new sample made from an error seed, not yet accepted.
+
+    Attributes:
+        parent_id: sample_id of the error seed.
+        how: which way of making it was taken; a short name for metrics.
+    """
+
+    parent_id: str
+    tools: list[Tool]
+    messages: list[Message]
+    label: Label
+    category: str
+    how: str
+
+
+def fitting_category(category: str, label: Label, tools: Sequence[Tool]) -> str:
+    """Return `category` if it asks for the kind of answer that `label` is, else the plainest that
+    does: a corrected label may call where no call was due, or the other way round."""
+    if "text" in label:
+        return category if category in ("clarify", "irrelevant") else "irrelevant"
+    if category not in ("clarify", "irrelevant"):
+        return category
+    names = [call["name"] for call in label["calls"]]
+    if len(names) > 1:
+        return "parallel" if len(set(names)) == 1 else "parallel_multiple"
+    return "single" if len(tools) == 1 else "multiple"
+
+
+class Expander(Protocol):
+    """Makes new samples that keep what was hard in an error seed and change the rest."""
+
+    @property
+    def name(self) -> str:
+        """The name that label_source records as `expander:<name>`."""
+        ...
+
+    def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
+        """Return at most `k` candidates for each seed, in the order of the seeds.
+
+        Fewer where no more can be made soundly. The same arguments give the same candidates.
+        """
+        ...
+
+
+def _grammar() -> Expander:
+    from looptool.expansion.grammar import GrammarExpander
+
+    return GrammarExpander()
+
+
+def _repeat() -> Expander:
+    from looptool.expansion.repeat import RepeatExpander
+
+    return RepeatExpander()
+
+
+EXPANDERS: dict[str, Callable[[], Expander]] = {"grammar": _grammar, "repeat": _repeat}

@@ -1,0 +1,179 @@
+"""Which expansions are good enough to train on: rules, duplicates, contamination, judges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
+
+import polars as pl
+from datasketch import MinHash, MinHashLSH
+
+from looptool import canonical, tables
+from looptool.benchmarks.contamination import Index, user_text
+from looptool.expansion import Candidate
+from looptool.judging import Judge
+from looptool.samples import check_label, label_calls, sample_id
+from looptool.tools import check_call, check_tool
+
+PERMUTATIONS = 128
+_WORD = re.compile(r"\w+(?:[.,:/-]\w+)*|[^\w\s]")
+
+# Why each candidate of a list is refused, or None.
+Check = Callable[[Sequence[Candidate]], list[str | None]]
+
+
+def accept(
+    candidates: Sequence[Candidate],
+    judges: Sequence[Judge],
+    seen: Collection[str],
+    samples: pl.DataFrame,
+    index: Index,
+    max_similarity: float | None,
+) -> tuple[list[Candidate], pl.DataFrame]:
+    """Hold candidates against every check, the cheap ones first.
+
+    Args:
+        judges: each must admit a candidate.
+        seen: sample_ids that were ever admitted.
+        samples: D_j, tables.Samples: nothing may equal or nearly equal one of its rows.
+        index: held-out and benchmark texts.
+        max_similarity: highest Jaccard similarity, between the word pairs of what two users said,
+            that is no near-duplicate; None for repetitions, which are near-duplicates on purpose.
+
+    Returns:
+        The accepted candidates in their order, and tables.Rejected with the first check that each
+        of the others failed: `schema`, `duplicate`, `near_duplicate`, `contamination` or
+        `judge:<name>`.
+    """
+    known = {*seen, *samples["sample_id"]}
+    checks: list[tuple[str, Check]] = [
+        ("schema", lambda rows: [_schema_error(row) for row in rows]),
+        ("duplicate", lambda rows: _duplicates(rows, known)),
+        ("contamination", lambda rows: index.refuse(_texts(rows))),
+        *((f"judge:{judge.name}", _judge_check(judge)) for judge in judges),
+    ]
+    if max_similarity is not None:
+        # Last, so that no candidate falls for its likeness to one that is refused itself.
+        checks.append(("near_duplicate", lambda rows: _near(rows, samples, max_similarity)))
+    left, rejected = list(candidates), []
+    for name, check in checks:
+        reasons = check(left)
+        rejected += [
+            _rejected(candidate, name, reason)
+            for candidate, reason in zip(left, reasons, strict=True)
+            if reason is not None
+        ]
+        left = [row for row, reason in zip(left, reasons, strict=True) if reason is None]
+    return left, tables.frame(tables.Rejected, rejected)
+
+
+def near_duplicates(
+    texts: Sequence[str], existing: Sequence[str], max_similarity: float
+) -> list[str | None]:
+    """Say which texts are too like an existing one or an earlier accepted one of their own.
+
+    MinHash LSH finds the pairs that might be, and the exact Jaccard similarity of their word pairs
+    decides, so that nothing is refused by an estimate.
+    """
+    lsh = MinHashLSH(num_perm=PERMUTATIONS, params=_bands(max_similarity))
+    pairs = [_word_pairs(text) for text in [*existing, *texts]]
+    hashes = MinHash.generator(
+        ([part.encode() for part in sorted(each)] for each in pairs), num_perm=PERMUTATIONS
+    )
+    reasons: list[str | None] = []
+    for place, (own, hashed) in enumerate(zip(pairs, hashes, strict=True)):
+        if place < len(existing):
+            lsh.insert(place, hashed, check_duplication=False)
+            continue
+        likest = max(
+            ((_jaccard(own, pairs[other]), -other) for other in lsh.query(hashed)), default=(0, 0)
+        )
+        if likest[0] > max_similarity:
+            whose = "an existing sample" if -likest[1] < len(existing) else "another expansion"
+            reasons.append(f"{likest[0]:.2f} like {whose}, more than {max_similarity}")
+        else:
+            lsh.insert(place, hashed, check_duplication=False)
+            reasons.append(None)
+    return reasons
+
+
+def _bands(similarity: float) -> tuple[int, int]:
+    """Return how many bands of how many rows find 99 % of the pairs as similar as that."""
+    for rows in range(PERMUTATIONS, 1, -1):
+        bands = PERMUTATIONS // rows
+        if 1 - (1 - similarity**rows) ** bands >= 0.99:
+            return bands, rows
+    return PERMUTATIONS, 1
+
+
+def _word_pairs(text: str) -> set[str]:
+    words = ["", *_WORD.findall(text.casefold()), ""]
+    return {f"{left} {right}" for left, right in pairwise(words)}
+
+
+def _jaccard(left: set[str], right: set[str]) -> float:
+    both = len(left & right)
+    return both / (len(left) + len(right) - both)
+
+
+def _schema_error(candidate: Candidate) -> str | None:
+    for place, tool in enumerate(candidate.tools):
+        if error := check_tool(tool):
+            return f"tools[{place}]: {error}"
+    names = [tool["name"] for tool in candidate.tools]
+    if len(set(names)) != len(names):
+        return "tools: two have the same name"
+    if not candidate.messages or candidate.messages[-1]["role"] not in ("user", "tool"):
+        return "messages: the last one must be the user's or a tool's"
+    if not user_text(candidate.messages).strip():
+        return "messages: the user says nothing"
+    if error := check_label(candidate.label):
+        return error
+    for call in label_calls(candidate.label):
+        if error := check_call(call, candidate.tools):
+            return f"label: {call.name}: {error}"
+    return None
+
+
+def _duplicates(candidates: Sequence[Candidate], known: Collection[str]) -> list[str | None]:
+    reasons: list[str | None] = []
+    batch: set[str] = set()
+    for candidate in candidates:
+        identity = sample_id(candidate.tools, candidate.messages)
+        if identity in known:
+            reasons.append("admitted before")
+        elif identity in batch:
+            reasons.append("twice in one batch")
+        else:
+            reasons.append(None)
+        batch.add(identity)
+    return reasons
+
+
+def _judge_check(judge: Judge) -> Check:
+    return lambda rows: judge.admit([(row.tools, row.messages, row.label) for row in rows])
+
+
+def _near(
+    candidates: Sequence[Candidate], samples: pl.DataFrame, max_similarity: float
+) -> list[str | None]:
+    existing = [user_text(canonical.loads(messages)) for messages in samples["messages"]]
+    return near_duplicates(_texts(candidates), existing, max_similarity)
+
+
+def _texts(candidates: Sequence[Candidate]) -> list[str]:
+    return [user_text(candidate.messages) for candidate in candidates]
+
+
+def _rejected(candidate: Candidate, check: str, reason: str) -> dict[str, str]:
+    return {
+        "sample_id": sample_id(candidate.tools, candidate.messages),
+        "check": check,
+        "reason": reason,
+        "stage": "expand",
+        "parent_id": candidate.parent_id,
+        "tools": canonical.dumps(candidate.tools),
+        "messages": canonical.dumps(candidate.messages),
+        "label": canonical.dumps(candidate.label),
+    }

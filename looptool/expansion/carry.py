@@ -1,0 +1,331 @@
+"""What goes from one iteration's data to the next, and the log of why (DESIGN §1 `expand`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from looptool import canonical, tables
+from looptool.errors import ConfigError, TableError
+from looptool.expansion import Candidate, ErrorSeed, fitting_category
+from looptool.judging.verify import prediction_label
+from looptool.samples import ORIGINS, label_id, sample_id
+
+EVENT_OF_VERDICT = {
+    "PRED_WRONG": "failed",
+    "LABEL_WRONG": "corrected",
+    "BOTH_CORRECT": "widened",
+    "BOTH_WRONG": "dropped",
+}
+ORIGIN_OF_EVENT = {
+    "failed": "error_seed",
+    "corrected": "corrected",
+    "widened": "alternative",
+    "hard": "high_ppl",
+    "expanded": "expanded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What `compose` returns.
+
+    Attributes:
+        carried: tables.Samples: the rows that go on to the next iteration.
+        lineage: tables.Lineage, stage `expand`: one event for each row of D_j and each accepted
+            expansion, and `capped` beside it where there was no room.
+        rejected: tables.Rejected: the accepted expansions that found no room, for no other table
+            would hold their text.
+        metrics: counts: `carried` and `capped` by origin, `events` by event, `size`.
+    """
+
+    carried: pl.DataFrame
+    lineage: pl.DataFrame
+    rejected: pl.DataFrame
+    metrics: dict[str, Any]
+
+
+def error_seeds(
+    samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame
+) -> list[ErrorSeed]:
+    """Return the samples to expand: those judged PRED_WRONG, and LABEL_WRONG with its new label.
+
+    An empty `verdicts` table means that nobody verified: every mismatch is an error seed.
+
+    Raises:
+        TableError: if the tables do not belong together.
+    """
+    rows = _outcomes(samples, probe, verdicts, keep_high_ppl=False)
+    chosen = rows.filter(pl.col("event").is_in(["failed", "corrected"])).sort("sample_id")
+    return [
+        ErrorSeed(
+            row["sample_id"],
+            canonical.loads(row["tools"]),
+            canonical.loads(row["messages"]),
+            canonical.loads(row["label"]),
+            row["category"],
+            row["failure_type"],
+            row["prediction"],
+            row["rationale"] or "",
+        )
+        for row in chosen.iter_rows(named=True)
+    ]
+
+
+def compose(
+    samples: pl.DataFrame,
+    probe: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    accepted: Sequence[Candidate],
+    *,
+    iteration: int,
+    total: int,
+    caps: Mapping[str, float],
+    keep_high_ppl: bool,
+    seed: str,
+    expander: str,
+    model: str | None = None,
+    inputs: str | None = None,
+) -> Carry:
+    """Compose what iteration j hands to j+1.
+
+    Args:
+        samples, probe, verdicts: D_j, its probe and the verdicts on all its mismatches, or an
+            empty verdict table where nobody verified.
+        accepted: expansions that passed `accept`; their parents are error seeds of D_j.
+        total: size that D_{j+1} is meant to have.
+        caps: the largest share of `total` for an origin, or for `carried`, all of them together.
+            No entry means no cap of its own. Which rows of an origin stay is decided by a hash of
+            `seed` and sample_id; between origins the order of samples.ORIGINS decides.
+        keep_high_ppl: whether rows matched at high perplexity stay or count as mastered.
+        expander: its name, for label_source.
+        model, inputs: what the lineage records as the model probed and the hash of the inputs.
+
+    Raises:
+        ConfigError: if `caps` has an unknown key or a share that is no number ≥ 0.
+        TableError: if the tables do not belong together.
+        ValueError: if an expansion has no parent in D_j or the id of another row.
+    """
+    _check_caps(caps)
+    rows = _outcomes(samples, probe, verdicts, keep_high_ppl).with_columns(
+        label_iteration=pl.when(pl.col("event") == "corrected")
+        .then(pl.lit(iteration, pl.Int64))
+        .otherwise("label_iteration"),
+        label_source=pl.when(pl.col("event") == "corrected")
+        .then(pl.concat_str(pl.lit("judge:"), "judge"))
+        .otherwise("label_source"),
+    )
+    expanded = _expanded_rows(accepted, iteration, expander)
+    _check_expanded(expanded, rows)
+    columns = list(tables.polars_schema(tables.Samples))
+    staying = rows.filter(pl.col("event").is_in(list(ORIGIN_OF_EVENT))).with_columns(
+        origin=pl.col("event").replace_strict(ORIGIN_OF_EVENT, return_dtype=pl.String)
+    )
+    ranked = _rank(pl.concat([staying.select(columns), expanded]), total, caps, seed)
+    carried = ranked.filter("fits").select(columns).sort("sample_id")
+    capped = ranked.filter(~pl.col("fits"))
+    lineage = _lineage(rows, expanded, capped).with_columns(
+        iteration=pl.lit(iteration, pl.Int64),
+        stage=pl.lit("expand"),
+        model=pl.lit(model, pl.String),
+        seed=pl.lit(None, pl.Int64),
+        inputs=pl.lit(inputs, pl.String),
+    )
+    return Carry(
+        carried,
+        lineage.select(*tables.polars_schema(tables.Lineage)),
+        _capped_expansions(capped),
+        {
+            "size": len(carried),
+            "carried": _counts(carried["origin"], ORIGINS[:-1]),
+            "capped": _counts(capped["origin"], ORIGINS[:-1]),
+            "events": _counts(lineage["event"], tables.EVENTS[2:]),
+        },
+    )
+
+
+def _outcomes(
+    samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame, keep_high_ppl: bool
+) -> pl.DataFrame:
+    """Join D_j with its probe and verdicts, say which event befell each row, apply new labels."""
+    _check_tables(samples, probe, verdicts)
+    joined = samples.join(probe, on="sample_id", validate="1:1").join(
+        verdicts.select(
+            "sample_id", "verdict", "rationale", "judge", "old_label_id", "new_label_id"
+        ),
+        on="sample_id",
+        how="left",
+        validate="1:1",
+    )
+    stays_hard = pl.col("high_ppl") if keep_high_ppl else pl.lit(False)
+    joined = joined.with_columns(
+        event=pl.when(pl.col("matched"))
+        .then(pl.when(stays_hard).then(pl.lit("hard")).otherwise(pl.lit("mastered")))
+        .otherwise(
+            pl.col("verdict")
+            .fill_null("PRED_WRONG")
+            .replace_strict(EVENT_OF_VERDICT, return_dtype=pl.String)
+        )
+    )
+    return _relabelled(joined)
+
+
+def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give corrected rows the prediction as label, and widened rows as one more alternative."""
+    changing = rows.filter(pl.col("event").is_in(["corrected", "widened"]))
+    changes = []
+    for row in changing.iter_rows(named=True):
+        new = prediction_label(row["prediction"], row["calls"], row["parse_error"])
+        if new is None:
+            raise TableError(
+                f"verdicts: {row['verdict']} for {row['sample_id']}, whose prediction is no label"
+            )
+        identity = label_id(new)
+        if row["new_label_id"] not in (None, identity):
+            raise TableError(
+                f"verdicts: new_label_id of {row['sample_id']} is not the probe's prediction"
+            )
+        if row["event"] == "corrected":
+            # Alternatives were accepted beside a label that is wrong: they go with it.
+            category = fitting_category(row["category"], new, canonical.loads(row["tools"]))
+            change = (canonical.dumps(new), identity, "[]", category, identity)
+        else:
+            others = canonical.dumps([*canonical.loads(row["alternatives"]), new])
+            change = (row["label"], row["label_id"], others, row["category"], identity)
+        changes.append((row["sample_id"], row["event"], *change))
+    columns = ["event", "label", "label_id", "alternatives", "category", "event_label_id"]
+    update = pl.DataFrame(
+        changes, schema=dict.fromkeys(["sample_id", *columns], pl.String), orient="row"
+    )
+    return rows.with_columns(
+        before=pl.col("label_id"), event_label_id=pl.lit(None, pl.String)
+    ).update(update, on="sample_id", how="left")
+
+
+def _expanded_rows(accepted: Sequence[Candidate], iteration: int, expander: str) -> pl.DataFrame:
+    return tables.frame(
+        tables.Samples,
+        [
+            {
+                "sample_id": sample_id(candidate.tools, candidate.messages),
+                "tools": canonical.dumps(candidate.tools),
+                "messages": canonical.dumps(candidate.messages),
+                "label": canonical.dumps(candidate.label),
+                "label_id": label_id(candidate.label),
+                "alternatives": "[]",
+                "category": candidate.category,
+                "origin": "expanded",
+                "parent_id": candidate.parent_id,
+                "born_iteration": iteration,
+                "label_iteration": iteration,
+                "label_source": f"expander:{expander}",
+            }
+            for candidate in accepted
+        ],
+    )
+
+
+def _rank(rows: pl.DataFrame, total: int, caps: Mapping[str, float], seed: str) -> pl.DataFrame:
+    """Order rows by origin and hash, and say in `fits` which find room under the caps."""
+    room = {origin: math.floor(caps.get(origin, 1.0) * total + 1e-9) for origin in ORIGINS}
+    ranks = {origin: rank for rank, origin in enumerate(ORIGINS)}
+    ordered = rows.with_columns(
+        rank=pl.col("origin").replace_strict(ranks, return_dtype=pl.Int64),
+        order=pl.Series(
+            [canonical.digest(seed, identity) for identity in rows["sample_id"]], dtype=pl.String
+        ),
+        room=pl.col("origin").replace_strict(room, return_dtype=pl.Int64),
+    ).sort("rank", "order", "sample_id")
+    ordered = ordered.with_columns(fits=pl.int_range(pl.len()).over("origin") < pl.col("room"))
+    room_for_all = math.floor(caps.get("carried", 1.0) * total + 1e-9)
+    return ordered.with_columns(fits=pl.col("fits") & (pl.col("fits").cum_sum() <= room_for_all))
+
+
+def _lineage(rows: pl.DataFrame, expanded: pl.DataFrame, capped: pl.DataFrame) -> pl.DataFrame:
+    shared = ["sample_id", "event", "parent_id", "old_label_id", "new_label_id", "judge"]
+    own = rows.select(
+        "sample_id",
+        "event",
+        "parent_id",
+        old_label_id="before",
+        new_label_id="event_label_id",
+        judge="judge",
+    )
+    born = expanded.select(
+        "sample_id",
+        pl.lit("expanded").alias("event"),
+        "parent_id",
+        pl.lit(None, pl.String).alias("old_label_id"),
+        pl.col("label_id").alias("new_label_id"),
+        pl.lit(None, pl.String).alias("judge"),
+    )
+    refused = capped.select(
+        "sample_id",
+        pl.lit("capped").alias("event"),
+        "parent_id",
+        pl.col("label_id").alias("old_label_id"),
+        pl.lit(None, pl.String).alias("new_label_id"),
+        pl.lit(None, pl.String).alias("judge"),
+    )
+    return pl.concat([part.select(shared) for part in (own, born, refused)]).sort(
+        tables.Lineage.key()
+    )
+
+
+def _capped_expansions(capped: pl.DataFrame) -> pl.DataFrame:
+    return capped.filter(pl.col("origin") == "expanded").select(
+        "sample_id",
+        pl.lit("cap").alias("check"),
+        pl.lit("accepted, but the caps left no room").alias("reason"),
+        pl.lit("expand").alias("stage"),
+        "parent_id",
+        "tools",
+        "messages",
+        "label",
+    )
+
+
+def _counts(values: pl.Series, names: Sequence[str]) -> dict[str, int]:
+    found = dict(values.value_counts().iter_rows())
+    return {name: found.get(name, 0) for name in names}
+
+
+def _check_caps(caps: Mapping[str, float]) -> None:
+    allowed = [*ORIGINS[:-1], "carried"]
+    for name, share in caps.items():
+        if name not in allowed:
+            raise ConfigError(f"expand.caps.{name}: unknown; allowed are {', '.join(allowed)}")
+        if not (isinstance(share, int | float) and 0 <= share < math.inf):
+            raise ConfigError(f"expand.caps.{name}: must be a share of at least 0, not {share!r}")
+
+
+def _check_tables(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame) -> None:
+    ids = samples["sample_id"].sort()
+    if not ids.equals(probe["sample_id"].sort(), check_names=False):
+        raise TableError("probe: does not hold exactly the samples of D_j; run probe again")
+    if verdicts.is_empty():
+        return
+    missed = probe.filter(~pl.col("matched")).select("sample_id").sort("sample_id")
+    if not missed["sample_id"].equals(verdicts["sample_id"].sort()):
+        raise TableError("verdicts: do not cover exactly the probe's mismatches; run verify again")
+    labels = verdicts.join(samples, on="sample_id").filter(
+        pl.col("old_label_id") != pl.col("label_id")
+    )
+    if len(labels):
+        raise TableError(f"verdicts: judged another label of {labels['sample_id'][0]}")
+
+
+def _check_expanded(expanded: pl.DataFrame, rows: pl.DataFrame) -> None:
+    doubled = expanded.filter(
+        pl.col("sample_id").is_duplicated() | pl.col("sample_id").is_in(rows["sample_id"].implode())
+    )
+    if len(doubled):
+        raise ValueError(f"expansion {doubled['sample_id'][0]} exists already; see accept")
+    parents = rows.filter(pl.col("event").is_in(["failed", "corrected"]))["sample_id"]
+    orphans = expanded.filter(~pl.col("parent_id").is_in(parents.implode()))
+    if len(orphans):
+        raise ValueError(f"expansion {orphans['sample_id'][0]} has no error seed as its parent")

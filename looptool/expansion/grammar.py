@@ -1,0 +1,66 @@
+"""The expander that needs no model: a blueprint of the error seed, filled in again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+from looptool.expansion import Candidate, ErrorSeed, fitting_category
+from looptool.expansion.rewriting import (
+    incomplete_request,
+    other_request,
+    other_tools,
+    rewrite_request,
+)
+from looptool.expansion.substitution import substitute
+from looptool.samples import Label, Message, sample_id
+
+Way = Callable[[ErrorSeed, random.Random], tuple[list[Message], Label] | None]
+
+SUBSTITUTE: tuple[str, Way] = ("substitute", substitute)
+REWRITE: tuple[str, Way] = ("rewrite", rewrite_request)
+INCOMPLETE: tuple[str, Way] = ("incomplete", incomplete_request)
+OTHER: tuple[str, Way] = ("other_request", other_request)
+TRIES = 3
+
+# What was hard in these is in the user's words: they stay, and only values change, at first.
+HARD_IN_WORDS = ("missing_argument", "wrong_argument", "wrong_type", "extra_argument")
+
+
+class GrammarExpander:
+    """Keeps what was hard in an error seed and changes the rest."""
+
+    name = "grammar"
+
+    def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
+        """Return up to `k` candidates for each seed; see `Expander`."""
+        return [candidate for each in seeds for candidate in _expand(each, k, seed)]
+
+
+def _expand(seed: ErrorSeed, k: int, salt: str) -> Iterator[Candidate]:
+    ways = _ways(seed)
+    rng = random.Random(f"expand/{salt}/{seed.sample_id}")
+    seen = {seed.sample_id}
+    for attempt in range(k * TRIES):
+        how, way = ways[attempt % len(ways)]
+        made = way(seed, rng)
+        if made is None:
+            continue
+        messages, label = made
+        tools = other_tools(seed, rng)
+        identity = sample_id(tools, messages)
+        if identity not in seen:
+            seen.add(identity)
+            category = fitting_category(seed.category, label, tools)
+            yield Candidate(seed.sample_id, tools, messages, label, category, how)
+        if len(seen) > k:
+            return
+
+
+def _ways(seed: ErrorSeed) -> list[tuple[str, Way]]:
+    """Return the ways to take in turn for a failure of this type."""
+    if "text" in seed.label:
+        return [INCOMPLETE] if seed.category == "clarify" else [OTHER]
+    if seed.failure_type in HARD_IN_WORDS:
+        return [SUBSTITUTE, REWRITE]
+    return [REWRITE, SUBSTITUTE]

@@ -1,0 +1,69 @@
+"""What a result depends on: the content of files and folders, and the code behind a module."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from looptool.canonical import DIGEST_BYTES
+from looptool.errors import ConfigError
+
+
+def hash_path(path: Path | str) -> str:
+    """Return the BLAKE2b-128 of a file, or of a folder's relative names and contents.
+
+    Raises:
+        ConfigError: if there is no such path.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ConfigError(f"{path}: does not exist; `dvc repro` or `dvc checkout` makes it")
+    hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        with open(file, "rb") as content:
+            digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
+        name = "" if file == path else file.relative_to(path).as_posix()
+        hasher.update(f"{digest.hexdigest()} {name}\n".encode())
+    return hasher.hexdigest()
+
+
+def code_files(module: str, root: Path | None = None) -> list[Path]:
+    """Return the project's files that `module` imports, directly or not, and its own, sorted.
+
+    Imports inside functions count; empty `__init__.py` files do not.
+
+    Args:
+        root: where the packages lie; by default where this one was imported from.
+    """
+    root = root or Path(__file__).resolve().parents[1]
+    found: set[Path] = set()
+    todo = [module]
+    seen: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        path = root.joinpath(*name.split("."))
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if file.is_file():
+            todo += [name.rpartition(".")[0], *imported_names(file, name)]
+            found |= {file} if file.read_text("utf-8").strip() else set()
+    return sorted(found)
+
+
+def imported_names(file: Path, module: str) -> list[str]:
+    """Return the dotted names that a source file imports, with `from a import b` as a and a.b."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    names = []
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            relative = "." * node.level + (node.module or "")
+            source = importlib.util.resolve_name(relative, package) if node.level else relative
+            names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
+    return names

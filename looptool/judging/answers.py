@@ -1,0 +1,185 @@
+"""An answer as the rules judge reads it: calls laid open into leaves, each with its ground."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from looptool import canonical
+from looptool.calls import ToolCall
+from looptool.judging.conversation import Conversation, Mention, Span
+from looptool.judging.grounding import Ground, ground
+from looptool.judging.relevance import about, binding, properties, required
+from looptool.samples import Label, label_calls
+from looptool.tools import Tool, check_call
+
+# From this strength on a value counts as said.
+SAID = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One argument, or one property of an argument that is an object."""
+
+    call: int
+    path: tuple[str, ...]
+    value: Any
+    schema: Mapping[str, Any]
+    holder: Tool | None  # the tool, or the object schema in the form of one
+    required: bool
+    ground: Ground
+    text: str  # the value as canonical JSON
+
+    @property
+    def kind(self) -> str:
+        """boolean, enum, number, text or list."""
+        if isinstance(self.value, bool):
+            return "boolean"
+        if "enum" in self.schema or self.is_listed:
+            return "enum"
+        if isinstance(self.value, int | float):
+            return "number"
+        return "list" if isinstance(self.value, list) else "text"
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the parameter's description names the value, as an example or a choice."""
+        said = str(self.schema.get("description", "")).lower()
+        return isinstance(self.value, str) and len(self.value) > 2 and self.value.lower() in said
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path)}={self.text}"
+
+
+@dataclass
+class Answer:
+    """A label or prediction held against tools and conversation."""
+
+    side: str
+    text: str | None
+    calls: list[ToolCall]
+    keys: list[str]
+    tools: list[Tool | None]
+    leaves: list[list[Leaf]]
+    errors: list[str]
+    conversation: Conversation
+    used: list[Span] = field(default_factory=list)
+
+    def uses(self, spans: Sequence[Span]) -> bool:
+        """Whether some value of this answer comes from one of the spans."""
+        return any(a < end and start < b for a, b in spans for start, end in self.used)
+
+    def takes_up(self, mention: Mention) -> bool:
+        """Whether some value comes from what a mention says."""
+        return self.uses([(mention.start, mention.end)])
+
+    def used_besides(self, leaf: Leaf, spans: Sequence[Span]) -> bool:
+        """Whether all the spans serve other parameters of the same call too."""
+        others = [
+            span
+            for other in self.leaves[leaf.call]
+            if other.path != leaf.path and other.ground.strength >= SAID
+            for span in other.ground.spans
+        ]
+        return bool(spans) and all(
+            any(a < end and start < b for start, end in others) for a, b in spans
+        )
+
+
+def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conversation) -> Answer:
+    """Lay an answer open."""
+    calls = list(label_calls(label))
+    found = [tools.get(call.name) for call in calls]
+    leaves = [
+        list(_leaves(index, (), call.arguments, tool, conversation))
+        for index, (call, tool) in enumerate(zip(calls, found, strict=True))
+    ]
+    every = list(tools.values())
+    answer = Answer(
+        side,
+        label.get("text"),
+        calls,
+        [canonical.dumps(call.to_json()) for call in calls],
+        found,
+        leaves,
+        [error for call in calls if (error := check_call(call, every))],
+        conversation,
+    )
+    answer.used = [
+        span
+        for leaf in all_leaves(answer)
+        if leaf.ground.strength >= 0.5
+        for span in leaf.ground.spans
+    ]
+    return answer
+
+
+def all_leaves(answer: Answer) -> Iterator[Leaf]:
+    """Yield the leaves of all calls."""
+    for leaves in answer.leaves:
+        yield from leaves
+
+
+def _leaves(
+    call: int,
+    path: tuple[str, ...],
+    values: Mapping[str, Any],
+    holder: Tool | None,
+    conversation: Conversation,
+) -> Iterator[Leaf]:
+    known = properties(holder)
+    for name, value in values.items():
+        found = known.get(name)
+        schema = found if isinstance(found, Mapping) else {}
+        if isinstance(value, dict) and value:
+            inner = {
+                "name": name,
+                "description": schema.get("description", ""),
+                "parameters": schema,
+            }
+            yield from _leaves(call, (*path, name), value, inner, conversation)
+        else:
+            yield Leaf(
+                call,
+                (*path, name),
+                value,
+                schema,
+                holder,
+                name in required(holder),
+                ground(value, schema, about(holder, name), conversation),
+                canonical.dumps(value),
+            )
+
+
+def bound(leaf: Leaf, spans: Sequence[Span], conversation: Conversation) -> float:
+    """Return how much the words around some spans speak for the parameter of a leaf."""
+    return binding(leaf.holder, leaf.path[-1], spans, conversation)
+
+
+def fresh(spans: Sequence[Span], conversation: Conversation) -> bool:
+    """Whether one of the spans stands in the last request or came after it."""
+    return any(conversation.is_fresh(span) for span in spans)
+
+
+def pairs(left: Answer, right: Answer) -> list[tuple[int | None, int | None]]:
+    """Pair the calls of two answers, equal ones first, then the most alike."""
+    options = []
+    for i, one in enumerate(left.calls):
+        for j, two in enumerate(right.calls):
+            same = left.keys[i] == right.keys[j]
+            alike = 100.0 * same + 10.0 * (one.name == two.name)
+            ones = {leaf.path: leaf.text for leaf in left.leaves[i]}
+            twos = {leaf.path: leaf.text for leaf in right.leaves[j]}
+            alike += sum(2.0 if ones[p] == twos[p] else 0.5 for p in ones.keys() & twos.keys())
+            options.append((-alike, i + j, i, j))
+    found: list[tuple[int | None, int | None]] = []
+    free_left, free_right = set(range(len(left.calls))), set(range(len(right.calls)))
+    for _, _, i, j in sorted(options):
+        if i in free_left and j in free_right:
+            found.append((i, j))
+            free_left.discard(i)
+            free_right.discard(j)
+    found += [(i, None) for i in sorted(free_left)]
+    found += [(None, j) for j in sorted(free_right)]
+    return found

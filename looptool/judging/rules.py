@@ -1,0 +1,173 @@
+"""The rules judge: schema, grounding, coverage, roles of values and relevance of tools.
+
+It reads tools, conversation and the two answers as a careful person would who knows English but
+nothing of who wrote the request. Evidence against either answer adds up; a label is called wrong
+only if much speaks against it and next to nothing against the prediction.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from looptool.judging import Case, Opinion, Verdict, answers, conversation, faults
+from looptool.judging.answers import Answer, all_leaves
+from looptool.judging.conversation import Conversation
+from looptool.judging.evidence import Fault
+from looptool.judging.fitting import call_or_text
+from looptool.judging.harmless import both_fine
+from looptool.samples import Label, Message, check_label
+from looptool.tools import Tool
+
+# A label is replaced from this advantage of the prediction on, if against the prediction itself
+# speaks no more than TOLERATED and no more than DOUBTFUL of it stays unexplained.
+DECISIVE = 2.0
+TOLERATED = 1.0
+DOUBTFUL = 2.0
+GRAVE = 3.0
+
+
+class RulesJudge:
+    """The embedded judge, which needs no model."""
+
+    name = "rules"
+
+    def compare(self, cases: Sequence[Case]) -> list[Opinion]:
+        """Return one opinion a case, in order."""
+        return [judge(case) for case in cases]
+
+    def admit(
+        self, samples: Sequence[tuple[Sequence[Tool], Sequence[Message], Label]]
+    ) -> list[str | None]:
+        """Return for each (tools, messages, label) None if it is sound, else why it is not."""
+        return [admit(*sample) for sample in samples]
+
+
+def judge(case: Case) -> Opinion:
+    """Compare label and prediction of one case."""
+    said = conversation.read(case.messages)
+    tools = {tool["name"]: tool for tool in reversed(case.tools)}
+    label = answers.read(case.label, "label", tools, said)
+    own_label = list(faults.own_faults(label))
+    if case.prediction is None or check_label(case.prediction) is not None:
+        return _unparsable(label, own_label)
+    prediction = answers.read(case.prediction, "prediction", tools, said)
+    own = own_label + list(faults.own_faults(prediction))
+    if not own and both_fine(label, prediction):
+        return Opinion(
+            "BOTH_CORRECT", "The answers differ only in how they say the same thing.", 0.9
+        )
+    if label.calls and prediction.calls:
+        found = own + faults.compare(label, prediction)
+    else:
+        found = own + list(call_or_text(label, prediction, case.tools))
+    return _weigh(label, prediction, found)
+
+
+def evidence(case: Case) -> tuple[list[Fault], float]:
+    """Return all evidence of a case and the doubts about its prediction, to look into."""
+    said = conversation.read(case.messages)
+    tools = {tool["name"]: tool for tool in reversed(case.tools)}
+    label = answers.read(case.label, "label", tools, said)
+    prediction = answers.read(case.prediction or {"text": "?"}, "prediction", tools, said)
+    found = [*faults.own_faults(label), *faults.own_faults(prediction)]
+    if label.calls and prediction.calls:
+        found += faults.compare(label, prediction)
+    else:
+        found += call_or_text(label, prediction, case.tools)
+    return found, faults.doubts(prediction)
+
+
+def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
+    against = {
+        side: sum(fault.weight for fault in found if fault.side == side)
+        for side in ("label", "prediction")
+    }
+    grave = {
+        side: any(fault.hard and fault.weight >= GRAVE for fault in found if fault.side == side)
+        for side in ("label", "prediction")
+    }
+    advantage = against["label"] - against["prediction"]
+    verdict: Verdict = "PRED_WRONG"
+    confidence = 1 / (1 + math.exp(min(30.0, max(-30.0, advantage))))
+    if grave["label"] and grave["prediction"]:
+        verdict, confidence = "BOTH_WRONG", 0.9
+    elif (
+        advantage >= DECISIVE
+        and against["prediction"] <= TOLERATED
+        and not grave["prediction"]
+        and faults.doubts(prediction) <= DOUBTFUL
+    ):
+        verdict, confidence = "LABEL_WRONG", 1 - confidence
+    return Opinion(verdict, _rationale(verdict, found), round(max(confidence, 0.5), 4))
+
+
+def _rationale(verdict: Verdict, found: Sequence[Fault]) -> str:
+    lines = []
+    for side in ("label", "prediction"):
+        reasons = sorted((f for f in found if f.side == side), key=lambda f: -f.weight)
+        if reasons:
+            told = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
+            lines.append(f"The {side} {told}.")
+    if not lines:
+        return "Nothing tells which answer is right, so the label stands."
+    if verdict == "PRED_WRONG" and not any(line.startswith("The prediction") for line in lines):
+        lines.append("That is not enough to give up the label.")
+    return " ".join(lines)
+
+
+def _unparsable(label: Answer, own: Sequence[Fault]) -> Opinion:
+    if any(fault.hard for fault in own):
+        return Opinion(
+            "BOTH_WRONG",
+            f"The prediction cannot be read. {_rationale('BOTH_WRONG', own)}",
+            0.9,
+        )
+    loose = _unsaid(label)
+    if loose:
+        return Opinion(
+            "BOTH_WRONG",
+            f"The prediction cannot be read, and the label's {loose} stands nowhere.",
+            0.7,
+        )
+    return Opinion("PRED_WRONG", "The prediction cannot be read.", 0.99)
+
+
+def _unsaid(answer: Answer) -> str | None:
+    """Return an argument whose value plainly stands nowhere in the conversation, or None."""
+    for leaf in all_leaves(answer):
+        if leaf.kind in ("number", "text") and not faults.states_default(leaf.schema, leaf.value):
+            exact = leaf.kind == "number" or re.search(r"\d", leaf.text) is not None
+            if leaf.ground.strength < (0.3 if exact else 0.05):
+                return str(leaf)
+    return None
+
+
+def admit(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> str | None:
+    """Return None if a new sample is sound, else why it is not."""
+    if (reason := check_label(label)) is not None:
+        return reason
+    said = conversation.read(messages)
+    by_name: Mapping[str, Tool] = {tool["name"]: tool for tool in reversed(tools)}
+    answer = answers.read(label, "label", by_name, said)
+    if reasons := [fault.reason for fault in faults.own_faults(answer) if fault.hard]:
+        return f"label {reasons[0]}"
+    if loose := _unsaid(answer):
+        return f"label gives {loose}, which nobody said"
+    return _uncovered(answer, said)
+
+
+def _uncovered(answer: Answer, said: Conversation) -> str | None:
+    """Return what of the request a label of calls plainly leaves out, or None."""
+    if not answer.calls:
+        return None
+    left_out = [
+        mention
+        for mention in said.mentions
+        if mention.kind in ("date", "time", "quoted", "code", "number")
+        and not answer.takes_up(mention)
+    ]
+    if len(left_out) >= 2 and len(left_out) > len(said.mentions) / 2:
+        return f"label makes no use of “{left_out[0].text}” and “{left_out[1].text}”"
+    return None

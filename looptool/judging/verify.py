@@ -1,0 +1,127 @@
+"""The verify stage: judges compare every mismatch, and the majority decides (DESIGN §1)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import polars as pl
+
+from looptool import canonical, samples, tables
+from looptool.calls import ToolCall
+from looptool.judging import Case, Judge, Opinion, Verdict
+from looptool.samples import Label
+
+# A tie goes to the verdict that changes less: the label stays, then it is widened, then dropped.
+_CAUTIOUS_FIRST: tuple[Verdict, ...] = ("PRED_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "LABEL_WRONG")
+
+
+def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:
+    """Judge every sample whose prediction does not match.
+
+    Args:
+        data: the samples, `tables.Samples`.
+        probe: the model's predictions for them, `tables.Probe`.
+        judges: one or more; each has one vote.
+
+    Returns:
+        `tables.Verdicts`, one row a mismatch. `new_label_id` is the id of the label made from the
+        prediction for LABEL_WRONG and BOTH_CORRECT, else null. `consensus` is the share of judges
+        that voted for the verdict.
+
+    Raises:
+        ValueError: if there is no judge.
+    """
+    if not judges:
+        raise ValueError("verify needs at least one judge")
+    mismatches = (
+        data.select("sample_id", "tools", "messages", "label", "label_id", "alternatives")
+        .join(probe.filter(~pl.col("matched")), on="sample_id", how="inner")
+        .sort("sample_id")
+        .to_dicts()
+    )
+    cases = [
+        Case(
+            tools=canonical.loads(row["tools"]),
+            messages=canonical.loads(row["messages"]),
+            label=canonical.loads(row["label"]),
+            prediction=prediction_label(row["prediction"], row["calls"], row["parse_error"]),
+            alternatives=canonical.loads(row["alternatives"]),
+        )
+        for row in mismatches
+    ]
+    opinions = zip(*(judge.compare(cases) for judge in judges), strict=True)
+    names = [judge.name for judge in judges]
+    rows = [
+        _verdict_row(row, case, names, votes)
+        for row, case, votes in zip(mismatches, cases, opinions, strict=True)
+    ]
+    return tables.frame(tables.Verdicts, rows)
+
+
+def prediction_label(text: str, calls: str, parse_error: str | None) -> Label | None:
+    """Return a probed prediction in the form of a label, or None if it is no whole answer.
+
+    Args:
+        text: the model's output as it came, or already without its thinking.
+        calls: its calls as canonical JSON.
+        parse_error: what the parser said.
+    """
+    if parse_error is not None:
+        return None
+    if found := canonical.loads(calls):
+        return samples.call_label([ToolCall(call["name"], call["arguments"]) for call in found])
+    said = text.rsplit("</think>", 1)[-1].strip()
+    return samples.text_label(said) if said and "<think>" not in said else None
+
+
+def majority(opinions: Sequence[Opinion], prediction: Label | None) -> tuple[Verdict, float]:
+    """Return the verdict of most opinions and the share that holds it.
+
+    Without a strict majority the most cautious of the leading verdicts counts, and an answer that
+    cannot be parsed is never taken for a label.
+    """
+    votes = Counter(_possible(opinion.verdict, prediction) for opinion in opinions)
+    most = max(votes.values())
+    verdict = next(verdict for verdict in _CAUTIOUS_FIRST if votes[verdict] == most)
+    return verdict, most / len(opinions)
+
+
+def _possible(verdict: Verdict, prediction: Label | None) -> Verdict:
+    if prediction is None and verdict in ("LABEL_WRONG", "BOTH_CORRECT"):
+        return "PRED_WRONG"
+    return verdict
+
+
+def _verdict_row(
+    row: dict[str, str], case: Case, names: Sequence[str], opinions: Sequence[Opinion]
+) -> dict[str, object]:
+    verdict, consensus = majority(opinions, case.prediction)
+    takes_over = verdict in ("LABEL_WRONG", "BOTH_CORRECT") and case.prediction is not None
+    return {
+        "sample_id": row["sample_id"],
+        "verdict": verdict,
+        "rationale": _rationale(verdict, names, opinions),
+        "judge": "+".join(names),
+        "votes": canonical.dumps(
+            {
+                name: {"verdict": opinion.verdict, "confidence": round(opinion.confidence, 4)}
+                for name, opinion in zip(names, opinions, strict=True)
+            }
+        ),
+        "consensus": consensus,
+        "old_label_id": row["label_id"],
+        "new_label_id": (
+            samples.label_id(case.prediction) if takes_over and case.prediction else None
+        ),
+    }
+
+
+def _rationale(verdict: Verdict, names: Sequence[str], opinions: Sequence[Opinion]) -> str:
+    if len(opinions) == 1:
+        return opinions[0].rationale
+    return " | ".join(
+        f"{name}{'' if opinion.verdict == verdict else f' ({opinion.verdict})'}: "
+        f"{opinion.rationale}"
+        for name, opinion in zip(names, opinions, strict=True)
+    )

@@ -1,0 +1,99 @@
+"""What a model's greedy answers say about each sample: right or wrong, how, and how sure (GCP).
+
+The paper's greedy capability probing (arXiv 2511.09148): samples that the model answers rightly
+and surely are mastered; those it answers rightly but unsurely stay worth training on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import polars as pl
+
+from looptool import canonical, tables
+from looptool.calls import parse
+from looptool.samples import failure_type, is_correct
+
+
+class Completion(Protocol):
+    """What probing needs of an engine's completion."""
+
+    @property
+    def text(self) -> str:
+        """What the model wrote."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it wrote, the one that ended it included."""
+        ...
+
+    @property
+    def logprob(self) -> float:
+        """The sum of the log probabilities of these tokens."""
+        ...
+
+
+def probe(
+    samples: pl.DataFrame, predictions: Sequence[Completion], high_ppl_share: float
+) -> pl.DataFrame:
+    """Hold each prediction against its sample.
+
+    Args:
+        samples: a tables.Samples frame.
+        predictions: one for each row, in the order of the rows.
+        high_ppl_share: which share of the matched rows, those of highest perplexity, is marked
+            `high_ppl`: 0.25 marks a quarter, rounded down; ties are broken by sample_id.
+
+    Returns:
+        A tables.Probe frame, rows in the order of `samples`.
+
+    Raises:
+        ValueError: if there are not as many predictions as samples, the share is not within 0 to 1,
+            or a log probability is no number.
+    """
+    if not 0 <= high_ppl_share <= 1:
+        raise ValueError(f"high_ppl_share: must lie between 0 and 1, not {high_ppl_share}")
+    rows = [
+        _judge(row, prediction)
+        for row, prediction in zip(samples.iter_rows(named=True), predictions, strict=True)
+    ]
+    result = tables.frame(tables.Probe, rows)
+    marked = int(len(result.filter("matched")) * high_ppl_share + 1e-9)
+    high = (
+        result.filter("matched")
+        .sort("ppl", "sample_id", descending=[True, False])
+        .head(marked)["sample_id"]
+    )
+    return result.with_columns(high_ppl=pl.col("sample_id").is_in(high.implode()))
+
+
+def perplexity(logprob: float, tokens: int) -> float:
+    """Return exp(-mean log p) of an answer, at least 1 and finite; 1 if it has no token.
+
+    Raises:
+        ValueError: if `logprob` is NaN.
+    """
+    if math.isnan(logprob):
+        raise ValueError("the log probability of a completion is NaN")
+    return math.exp(min(max(0.0, -logprob / tokens), 700.0)) if tokens else 1.0
+
+
+def _judge(row: Mapping[str, Any], prediction: Completion) -> dict[str, Any]:
+    text = prediction.text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
+    parsed = parse(text)
+    tools, label = canonical.loads(row["tools"]), canonical.loads(row["label"])
+    matched = is_correct(parsed, label, canonical.loads(row["alternatives"]), tools)
+    return {
+        "sample_id": row["sample_id"],
+        "prediction": text,
+        "calls": canonical.dumps([call.to_json() for call in parsed.calls]),
+        "parse_error": parsed.error,
+        "matched": matched,
+        "ppl": perplexity(prediction.logprob, prediction.tokens),
+        "high_ppl": False,
+        "tokens": prediction.tokens,
+        "failure_type": None if matched else failure_type(parsed, label, tools),
+    }

@@ -1,0 +1,1 @@
+"""What people look at: label quality against the truth, summaries, results."""

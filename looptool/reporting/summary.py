@@ -1,0 +1,130 @@
+"""The summary of a run: metrics/summary.json and a table on the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from looptool import runs
+from looptool.errors import ConfigError
+from looptool.params import load
+from looptool.reporting import tidy
+
+METRICS = Path("metrics")
+SUMMARY = METRICS / "summary.json"
+
+
+def summarize_run() -> dict[str, Any]:
+    """Write `metrics/summary.json` from what the stages measured, and print it.
+
+    Its shape: `{"iterations": {"0": {"heldout", "heldout_se", "bfcl": {category: accuracy},
+    "bfcl_se", "bfcl_mean", "bfcl_mean_se", "label_error_before", "label_error_after", …}},
+    "minutes"}`, null where a stage does not run.
+
+    Raises:
+        ConfigError: if no iteration was evaluated yet.
+    """
+    last = load().loop.last
+    if not (METRICS / "labels.json").exists():
+        raise ConfigError(f"{METRICS / 'labels.json'}: does not exist; run `dvc repro` first")
+    quality = json.loads((METRICS / "labels.json").read_text("utf-8"))
+    iterations = {
+        str(j): _iteration(METRICS / "iterations", j, quality.get(str(j), {}))
+        for j in range(last + 1)
+    }
+    summary = {"iterations": iterations, "minutes": minutes()}
+    runs.write_json(SUMMARY, summary)
+    show(summary)
+    return summary
+
+
+def minutes() -> float:
+    """Return the minutes of all stages, each by its newest run."""
+    newest: dict[tuple[str, int | None], float] = {}
+    if runs.TIMINGS.exists():
+        for line in runs.TIMINGS.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            newest[row["stage"], row["iteration"]] = row["seconds"]
+    return round(sum(newest.values()) / 60, 2)
+
+
+def show(summary: dict[str, Any], console: Console | None = None) -> None:
+    """Print the summary, accuracies in percent with their standard errors."""
+    rows = summary["iterations"]
+    categories = sorted({name for row in rows.values() for name in row["bfcl"]})
+    table = Table(title="Accuracy in %, ± standard error; BFCL on its test rows")
+    table.add_column("model")
+    for name in ["held-out", "BFCL mean", *categories]:
+        table.add_column(name, justify="right")
+    for iteration, row in rows.items():
+        table.add_row(
+            iteration,
+            _percent(row["heldout"], row["heldout_se"]),
+            _percent(row["bfcl_mean"], row["bfcl_mean_se"]),
+            *(_percent(row["bfcl"].get(name), row["bfcl_se"].get(name)) for name in categories),
+        )
+    data = Table(title="Data: wrong labels in %, and what verification did")
+    columns = {
+        "samples": "samples",
+        "label_error_before": "wrong before",
+        "label_error_after": "wrong carried",
+        "corrected": "corrected",
+        "dropped": "dropped",
+        "missed": "missed",
+        "memorised": "memorised",
+        "precision": "precision",
+        "recall": "recall",
+    }
+    data.add_column("D")
+    for title in columns.values():
+        data.add_column(title, justify="right")
+    for iteration, row in rows.items():
+        if row["samples"] is not None:
+            data.add_row(iteration, *(_cell(name, row[name]) for name in columns))
+    console = console or Console()
+    console.print(table, data, f"{summary['minutes']:.1f} minutes in stages; {SUMMARY}")
+
+
+def _iteration(metrics: Path, iteration: int, quality: dict[str, Any]) -> dict[str, Any]:
+    scores = tidy.read(metrics, iteration, "eval") or {}
+    own, official = scores.get("heldout", {}), scores.get("bfcl", {})
+    categories = official.get("categories", {})
+    verdicts = tidy.read(metrics, iteration, "verify")
+    generated = tidy.read(metrics, iteration, "generate") or {}
+    trained = tidy.read(metrics, iteration, "train") or {}
+    measured = ("corrected", "replaced_wrongly", "dropped", "missed", "memorised")
+    return {
+        "heldout": own.get("accuracy"),
+        "heldout_se": own.get("standard_error"),
+        "bfcl": {name: part["accuracy"] for name, part in categories.items()},
+        "bfcl_se": {name: part["standard_error"] for name, part in categories.items()},
+        "bfcl_mean": official.get("accuracy"),
+        "bfcl_mean_se": official.get("standard_error"),
+        "samples": generated.get("samples"),
+        "origins": generated.get("origins"),
+        "dataset_id": generated.get("dataset_id"),
+        "label_error_before": quality.get("label_error"),
+        "label_error_after": quality.get("label_error_carried"),
+        "verdicts": verdicts,
+        **{name: quality.get(name) for name in (*measured, "precision", "recall")},
+        "reward": trained.get("reward_second_half"),
+        "zero_variance_share": trained.get("zero_variance_share"),
+    }
+
+
+def _percent(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f}" + (f" ± {100 * error:.1f}" if error is not None else "")
+
+
+def _cell(name: str, value: float | int | None) -> str:
+    if value is None:
+        return "–"
+    if name.startswith("label_error") or name in ("precision", "recall"):
+        return f"{100 * value:.1f}"
+    return str(value)

@@ -1,0 +1,85 @@
+"""Seed construction: tools, dialogues and labels out of two trees (DESIGN §1, `generate`).
+
+The *context tree* (`data/contexts/<domain>.yaml`: domain > subdomain > leaf action) says what a
+tool does and how people ask for it; the *constraint tree* (`data/kinds.yaml`: group > parameter
+kind; `data/styles.yaml`: naming, sizes) says what its parameters look like and how their values
+are put into words. A tool is one path through both. Four agents play a dialogue over the tools:
+`planner` (which calls, which values, which order), `user` (the words), `assistant` (the label)
+and `responder` (what the tool answers); `grammar` plays them per category, `seeds` admits.
+
+What other parts may use (all deterministic given `rng`; `split="train"` never uses a wording,
+leaf or tool that is marked held-out, `split="heldout"` uses only held-out leaves):
+
+- `toolbox.action_of(tool, example=None) -> Action`: any tool document; `.leaf` is None when the
+  trees do not know it, `.slots` maps each parameter name to a `Slot` (its kind, schema, word).
+- `values.draw(slot, rng) -> value`: a fresh value for one parameter, fitting its schema.
+- `values.draw_arguments(action, rng, mention=0.4, fixed=None) -> dict`: fresh arguments of a call.
+- `toolbox.slot_of(name, schema, required, example=None) -> Slot`: a slot from a bare schema.
+- `wording.surface(slot, value, rng, today=None) -> str`: the bare value as a user says it.
+- `wording.phrase(slot, value, rng, split="train", today=None) -> str`: a value with its preposition
+  or name ("in Oslo", "with a base of 10 cm").
+- `user.request(calls, tools, rng, split="train", today=None) -> str | None`: a fresh request for
+  these calls; None when a value cannot be put into words.
+- `user.follow_up`, `user.incomplete`: the later turn; a request that lacks one parameter.
+- `toolbox.distractors(tools, count, rng, split="train") -> list[Tool]`: other tools, similar ones
+  first in half of the draws; none is able to do what `tools` do.
+- `wording.today_of(messages)`, `wording.system_date(day)`: the date in a system message. A request
+  says "next Friday" only where `today` is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from looptool.samples import Label, Message
+from looptool.tools import Tool
+
+Split = Literal["train", "heldout"]
+
+DEFAULT_SHARES: Mapping[str, float] = {
+    "single": 0.22,
+    "multiple": 0.20,
+    "parallel": 0.16,
+    "parallel_multiple": 0.14,
+    "multi_step": 0.06,
+    "multi_turn": 0.06,
+    "clarify": 0.06,
+    "irrelevant": 0.10,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A sample before it is admitted; its label is the author's, without planted noise."""
+
+    tools: list[Tool]
+    messages: list[Message]
+    label: Label
+    category: str
+
+
+class Author(Protocol):
+    """Whoever writes tools and dialogues: the grammar, or a language model."""
+
+    name: str
+
+    def write(
+        self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
+    ) -> list[Draft]:
+        """Return `count` drafts, a function of the arguments alone.
+
+        Args:
+            shares: weight of each category of `tables.CATEGORIES`; one left out is not written.
+        """
+        ...
+
+
+def _grammar() -> Author:
+    from looptool.synthesis.grammar import GrammarAuthor
+
+    return GrammarAuthor()
+
+
+AUTHORS: dict[str, Callable[[], Author]] = {"grammar": _grammar}

@@ -1,0 +1,428 @@
+"""Label noise: wrong labels of known kinds, planted to measure how well the judge finds them.
+
+Most kinds are schema-valid and say only what the conversation says, since a judge that merely
+checks schemas and looks for values in the text must not look good.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from looptool import canonical
+from looptool.calls import ToolCall, match
+from looptool.samples import Label, Message, call_label, label_calls, text_label
+from looptool.tools import check_call
+
+if TYPE_CHECKING:
+    from looptool.synthesis import Draft
+
+Calls = tuple[ToolCall, ...]
+
+_DATE_FORMATS = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%d %B %Y",
+    "%B %d, %Y",
+)
+_DATE = re.compile(r"\b\d{4}[-/]\d\d[-/]\d\d\b|\b\d\d[./]\d\d[./]\d{4}\b")
+_NUMBER = re.compile(r"(?<![\w.,:/-])-?\d+(?:\.\d+)?(?![\w:/-]|[.,]\d)")
+_QUOTED = re.compile(r"[\"“]([^\"”\n]{1,60})[\"”]|(?<!\w)'([^'\n]{1,60})'(?!\w)")
+_NAME = re.compile(r"(?<![.!?:] )(?<!^)\b[A-Z]\w+(?: [A-Z]\w+)*", re.MULTILINE)
+_WORD = re.compile(r"\b[a-z]{5,}\b")
+_TEXTS = (
+    "Could you give me a few more details first?",
+    "None of my tools can do that.",
+)
+
+
+def plant(draft: Draft, rng: random.Random) -> tuple[Label, str] | None:
+    """Return a wrong label for `draft` and the kind of its error, or None if no kind applies.
+
+    The kind is drawn evenly from those that apply. A wrong label never matches the right one
+    under `match: schema`, and keeps the tools' schemas unless its kind is in `BREAKS_SCHEMA`.
+    """
+    kinds = sorted(KINDS)
+    rng.shuffle(kinds)
+    for kind in kinds:
+        candidates = list(KINDS[kind](draft))
+        rng.shuffle(candidates)
+        for label in candidates:
+            if _is_wrong(draft, label) and _fits(draft, label) == (kind not in BREAKS_SCHEMA):
+                return copy.deepcopy(label), kind
+    return None
+
+
+def _is_wrong(draft: Draft, label: Label) -> bool:
+    return not match(label_calls(label), label_calls(draft.label), draft.tools)
+
+
+def _fits(draft: Draft, label: Label) -> bool:
+    return all(check_call(call, draft.tools) is None for call in label_calls(label))
+
+
+# Where a value stands in a label
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """One argument, or one property of an argument that is an object."""
+
+    call: int
+    path: tuple[str, ...]
+    value: Any
+    schema: Mapping[str, Any]
+    required: bool
+
+
+def _slots(draft: Draft) -> list[_Slot]:
+    found = []
+    for index, call in enumerate(label_calls(draft.label)):
+        tool = next((tool for tool in draft.tools if tool["name"] == call.name), None)
+        if tool is not None:
+            found += list(_slots_of(index, (), call.arguments, tool["parameters"]))
+    return found
+
+
+def _slots_of(
+    call: int, path: tuple[str, ...], values: Mapping[str, Any], schema: Mapping[str, Any]
+) -> Iterator[_Slot]:
+    for name, value in values.items():
+        inner = schema.get("properties", {}).get(name, {})
+        yield _Slot(call, (*path, name), value, inner, name in schema.get("required", ()))
+        if isinstance(value, dict):
+            yield from _slots_of(call, (*path, name), value, inner)
+
+
+def _replaced(draft: Draft, *changes: tuple[_Slot, Any]) -> Label:
+    """Return the draft's label with other values in some slots."""
+    label = copy.deepcopy(draft.label)
+    for slot, value in changes:
+        _holder(label, slot)[slot.path[-1]] = copy.deepcopy(value)
+    return label
+
+
+def _without(draft: Draft, slot: _Slot) -> Label:
+    label = copy.deepcopy(draft.label)
+    del _holder(label, slot)[slot.path[-1]]
+    return label
+
+
+def _holder(label: Label, slot: _Slot) -> dict[str, Any]:
+    holder: dict[str, Any] = label["calls"][slot.call]["arguments"]
+    for name in slot.path[:-1]:
+        holder = holder[name]
+    return holder
+
+
+def _differ(left: Any, right: Any) -> bool:
+    return canonical.dumps(left) != canonical.dumps(right)
+
+
+def _one_in_the_other(left: Any, right: Any) -> bool:
+    """Whether two values are the same, or texts of which one holds the other: "Bern", "bern"."""
+    if not (isinstance(left, str) and isinstance(right, str)):
+        return not _differ(left, right)
+    left, right = left.casefold(), right.casefold()
+    return left in right or right in left
+
+
+# What the conversation mentions
+
+
+@dataclass(frozen=True, slots=True)
+class _Mentions:
+    """Values that stand in a conversation, each list in order of appearance."""
+
+    text: str
+    numbers: tuple[int | float, ...]
+    dates: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+def _mentions(messages: Sequence[Message]) -> _Mentions:
+    leaves: list[Any] = []
+    text = []
+    for message in messages:
+        content = message.get("content") or ""
+        for call in message.get("tool_calls") or ():
+            leaves += _leaves(call["function"]["arguments"])
+        if message["role"] == "tool":
+            try:
+                leaves += _leaves(canonical.loads(content))
+            except ValueError:
+                text.append(content)
+        else:
+            text.append(content)
+    everything = "\n".join([*text, *(leaf for leaf in leaves if isinstance(leaf, str))])
+    spoken = "\n".join(m["content"] for m in messages if m["role"] == "user" and m.get("content"))
+    numbers = [float(n) if "." in n else int(n) for n in _NUMBER.findall(_DATE.sub(" ", spoken))]
+    names = ["".join(parts) for parts in _QUOTED.findall(spoken)] + _NAME.findall(spoken)
+    names += [v for v in leaves if isinstance(v, str) and v and not _date_format(v)]
+    return _Mentions(
+        everything,
+        _unique(numbers + [v for v in leaves if type(v) in (int, float)]),
+        _unique(_DATE.findall(everything)),
+        _unique(names or _WORD.findall(spoken)[-4:]),
+    )
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in _leaves(item)]
+    return [value]
+
+
+def _unique(values: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple({canonical.dumps(value): value for value in values}.values())
+
+
+def _grounded(schema: Mapping[str, Any], mentions: _Mentions) -> list[Any]:
+    """Return the mentioned values that a parameter with this schema could take."""
+    kind = schema.get("type")
+    if "enum" in schema:
+        text = mentions.text.lower()
+        return [v for v in schema["enum"] if isinstance(v, str) and v.lower() in text]
+    if kind == "integer":
+        return [value for value in mentions.numbers if isinstance(value, int)]
+    if kind == "number":
+        return list(mentions.numbers)
+    if kind == "array":
+        return [[value] for value in _grounded(schema.get("items", {}), mentions)]
+    if kind == "object":
+        filled = _filled(schema, mentions, 0)
+        return [filled] if filled else []
+    if kind != "string":
+        return []
+    about = f"{schema.get('format', '')} {schema.get('description', '')}".lower()
+    return list(mentions.dates if "date" in about or "yyyy" in about else mentions.names)
+
+
+def _filled(schema: Mapping[str, Any], mentions: _Mentions, shift: int) -> dict[str, Any]:
+    """Return the required properties that can be filled with mentioned values, each value once
+    as long as there are enough."""
+    filled: dict[str, Any] = {}
+    for name in schema.get("required", ()):
+        values = _grounded(schema["properties"].get(name, {}), mentions)
+        values = values[shift % max(1, len(values)) :] + values[: shift % max(1, len(values))]
+        fresh = [value for value in values if value not in filled.values()]
+        if values:
+            filled[name] = (fresh or values)[0]
+    return filled
+
+
+def _grounded_calls(draft: Draft) -> list[ToolCall]:
+    mentions = _mentions(draft.messages)
+    return [
+        ToolCall(tool["name"], _filled(tool["parameters"], mentions, shift))
+        for tool in draft.tools
+        for shift in range(3)
+    ]
+
+
+# Dates
+
+
+def _date_format(value: Any) -> str | None:
+    """Return the format that reads `value` as a date and writes it back the same."""
+    if not isinstance(value, str) or not any(c.isdigit() for c in value):
+        return None
+    for pattern in _DATE_FORMATS:
+        try:
+            if datetime.strptime(value, pattern).strftime(pattern) == value:
+                return pattern
+        except ValueError:
+            continue
+    return None
+
+
+# The kinds: each yields candidates, from which `plant` takes one that is really wrong
+
+
+def _values_swapped(draft: Draft) -> Iterator[Label]:
+    """Two values of the same type change places, within a call or between two."""
+    slots = [slot for slot in _slots(draft) if not isinstance(slot.value, dict)]
+    for index, left in enumerate(slots):
+        for right in slots[index + 1 :]:
+            if type(left.value) is type(right.value) and _differ(left.value, right.value):
+                yield _replaced(draft, (left, right.value), (right, left.value))
+
+
+def _value_from_elsewhere(draft: Draft) -> Iterator[Label]:
+    """A value gives way to another one that the conversation mentions."""
+    mentions = _mentions(draft.messages)
+    for slot in _slots(draft):
+        if isinstance(slot.value, dict):
+            continue
+        is_date = _date_format(slot.value)
+        values = mentions.dates if is_date else _grounded(slot.schema, mentions)
+        for value in values:
+            if _date_format(value) == is_date and not _one_in_the_other(value, slot.value):
+                yield _replaced(draft, (slot, value))
+
+
+def _similar_tool(draft: Draft) -> Iterator[Label]:
+    """Another offered tool is called with the arguments that both tools know."""
+    calls = label_calls(draft.label)
+    for index, call in enumerate(calls):
+        for tool in draft.tools:
+            known = tool["parameters"].get("properties", {})
+            shared = {name: v for name, v in call.arguments.items() if name in known}
+            if tool["name"] != call.name and (shared or not call.arguments):
+                other = ToolCall(tool["name"], shared)
+                yield call_label([*calls[:index], other, *calls[index + 1 :]])
+
+
+def _call_dropped(draft: Draft) -> Iterator[Label]:
+    calls = label_calls(draft.label)
+    if len(calls) > 1:
+        for index in range(len(calls)):
+            yield call_label([*calls[:index], *calls[index + 1 :]])
+
+
+def _call_duplicated(draft: Draft) -> Iterator[Label]:
+    calls = label_calls(draft.label)
+    for index, call in enumerate(calls):
+        yield call_label([*calls[: index + 1], call, *calls[index + 1 :]])
+
+
+def _call_added(draft: Draft) -> Iterator[Label]:
+    """One more call than asked for, to another offered tool, with values mentioned."""
+    calls = label_calls(draft.label)
+    named = {call.name for call in calls}
+    if calls:
+        for call in _grounded_calls(draft):
+            if call.name not in named:
+                yield call_label([*calls, call])
+
+
+def _optional_dropped(draft: Draft) -> Iterator[Label]:
+    for slot in _slots(draft):
+        if not slot.required:
+            yield _without(draft, slot)
+
+
+def _list_item_dropped(draft: Draft) -> Iterator[Label]:
+    for slot in _slots(draft):
+        if isinstance(slot.value, list) and len(slot.value) > 1:
+            for index in range(len(slot.value)):
+                yield _replaced(draft, (slot, slot.value[:index] + slot.value[index + 1 :]))
+
+
+def _list_reordered(draft: Draft) -> Iterator[Label]:
+    for slot in _slots(draft):
+        if isinstance(slot.value, list) and len(slot.value) > 1:
+            yield _replaced(draft, (slot, slot.value[::-1]))
+            yield _replaced(draft, (slot, slot.value[1:] + slot.value[:1]))
+
+
+def _called_when_text(draft: Draft) -> Iterator[Label]:
+    """A call where none is due, all required parameters filled with values mentioned."""
+    if "text" in draft.label:
+        for call in _grounded_calls(draft):
+            yield call_label([call])
+
+
+def _called_incomplete(draft: Draft) -> Iterator[Label]:
+    """A call where none is due, a required parameter left out."""
+    yield from _called_when_text(draft)
+
+
+def _off_by_one_date(draft: Draft) -> Iterator[Label]:
+    for slot in _slots(draft):
+        if pattern := _date_format(slot.value):
+            date = datetime.strptime(slot.value, pattern)
+            for days in (-1, 1):
+                if 1000 < date.year < 9999:
+                    other = (date + timedelta(days=days)).strftime(pattern)
+                    yield _replaced(draft, (slot, other))
+
+
+def _invented_value(draft: Draft) -> Iterator[Label]:
+    """One digit of a number, or of a text that is no date, is another one."""
+    for slot in _slots(draft):
+        if isinstance(slot.value, bool) or not isinstance(slot.value, int | float | str):
+            continue
+        text = slot.value if isinstance(slot.value, str) else canonical.dumps(slot.value)
+        if "enum" in slot.schema or _date_format(slot.value) or len(text) > 40:
+            continue
+        for place in (found.start() for found in re.finditer(r"[0-9]", text)):
+            for digit in "123456789":
+                changed = text[:place] + digit + text[place + 1 :]
+                if changed != text:
+                    value = changed if isinstance(slot.value, str) else canonical.loads(changed)
+                    yield _replaced(draft, (slot, value))
+
+
+def _enum_changed(draft: Draft) -> Iterator[Label]:
+    """Another member of an enumeration, or the other truth value."""
+    for slot in _slots(draft):
+        members = [not slot.value] if isinstance(slot.value, bool) else slot.schema.get("enum", ())
+        for member in members:
+            if _differ(member, slot.value):
+                yield _replaced(draft, (slot, member))
+
+
+def _required_dropped(draft: Draft) -> Iterator[Label]:
+    for slot in _slots(draft):
+        if slot.required:
+            yield _without(draft, slot)
+
+
+def _wrong_type(draft: Draft) -> Iterator[Label]:
+    """A value in the form of another type: a number as text, an item for a list, …"""
+    for slot in _slots(draft):
+        value = slot.value
+        if isinstance(value, str):
+            yield _replaced(draft, (slot, [value]))
+        elif isinstance(value, list):
+            yield _replaced(draft, (slot, value[0] if value else ""))
+        else:
+            yield _replaced(draft, (slot, canonical.dumps(value)))
+
+
+def _text_when_called(draft: Draft) -> Iterator[Label]:
+    if "calls" in draft.label:
+        for text in _TEXTS:
+            yield text_label(text)
+
+
+Kind = Callable[["Draft"], Iterator[Label]]
+_GROUNDED: dict[str, Kind] = {
+    "values_swapped": _values_swapped,
+    "value_from_elsewhere": _value_from_elsewhere,
+    "similar_tool": _similar_tool,
+    "call_dropped": _call_dropped,
+    "call_duplicated": _call_duplicated,
+    "call_added": _call_added,
+    "optional_dropped": _optional_dropped,
+    "list_item_dropped": _list_item_dropped,
+    "list_reordered": _list_reordered,
+    "called_when_text": _called_when_text,
+}
+# Schema-valid, and every value is one of the right label's or stands in the conversation.
+GROUNDED = frozenset(_GROUNDED)
+BREAKS_SCHEMA = frozenset({"required_dropped", "wrong_type", "called_incomplete"})
+KINDS: dict[str, Kind] = {
+    **_GROUNDED,
+    "off_by_one_date": _off_by_one_date,
+    "invented_value": _invented_value,
+    "enum_changed": _enum_changed,
+    "text_when_called": _text_when_called,
+    "required_dropped": _required_dropped,
+    "wrong_type": _wrong_type,
+    "called_incomplete": _called_incomplete,
+}

@@ -1,0 +1,286 @@
+"""The context tree and the constraint tree, loaded once from the package's YAML files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from ruamel.yaml import YAML
+
+_TOKEN = re.compile(r"\{(\w+)(#?)\}|([\[\]])")
+_PHRASE_KEYS = ("say", "heldout", "deny", "deny_heldout")
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """A parameter kind of the constraint tree, or a leaf's own refinement of one.
+
+    Attributes:
+        draw: name of the generator in `values`.
+        types: JSON Schema types that a tool may declare for it.
+        say, heldout: wordings for training and those that only the held-out split uses; `deny`
+            and `deny_heldout` the same for a boolean that is false.
+        own: wordings of one leaf's parameter, preferred to those of the kind.
+        options: the generator's arguments.
+    """
+
+    name: str
+    group: str
+    draw: str
+    types: tuple[str, ...]
+    describe: tuple[str, ...]
+    say: tuple[str, ...]
+    heldout: tuple[str, ...]
+    deny: tuple[str, ...]
+    deny_heldout: tuple[str, ...]
+    own: tuple[str, ...]
+    own_deny: tuple[str, ...]
+    word: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Param:
+    """A parameter of a leaf action; `names` are what tools may call it."""
+
+    key: str
+    kind: Kind
+    required: bool
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """A request template.
+
+    Attributes:
+        mood: imperative (no capital, no full stop), question (without its mark) or statement.
+        parts: literal texts and slots (key, whether only the bare number is wanted).
+        start, end: the range of parts that parallel requests and follow-ups repeat.
+        keys: the slots' keys.
+    """
+
+    mood: str
+    parts: tuple[str | tuple[str, bool], ...]
+    start: int
+    end: int
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """An action of the context tree."""
+
+    key: str
+    domain: str
+    subdomain: str
+    modules: tuple[str, ...]
+    contexts: tuple[str, ...]
+    heldout: bool
+    verb: str
+    noun: tuple[str, ...]
+    does: tuple[str, ...]
+    params: Mapping[str, Param]
+    bare: tuple[str, ...]
+    asks: tuple[Ask, ...]
+    gives: Mapping[str, str]
+    order: tuple[str, ...]
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Return the keys of the parameters that every tool of this leaf requires."""
+        return tuple(key for key, param in self.params.items() if param.required)
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Two leaves of which the second needs response fields of the first: (field, param key)."""
+
+    first: str
+    second: str
+    links: tuple[tuple[str, str], ...]
+    asks: tuple[Ask, ...]
+
+
+@lru_cache(maxsize=1)
+def kinds() -> dict[str, Kind]:
+    """Return all parameter kinds by name."""
+    found = {}
+    for group, body in _read("kinds.yaml")["groups"].items():
+        for name, own in body["kinds"].items():
+            merged = {key: value for key, value in body.items() if key != "kinds"} | own
+            found[name] = _kind(name, group, merged)
+    return found
+
+
+@lru_cache(maxsize=1)
+def leaves() -> dict[str, Leaf]:
+    """Return all leaf actions by key, in the order of the files."""
+    found: dict[str, Leaf] = {}
+    folder = resources.files(__package__) / "data" / "contexts"
+    for path in sorted(folder.iterdir(), key=lambda item: item.name):
+        if path.name.endswith(".yaml"):
+            domain = _read(f"contexts/{path.name}")
+            for subdomain, body in domain["subdomains"].items():
+                for key, leaf in body.items():
+                    if key in found:
+                        raise ValueError(f"{path.name}: the leaf {key} stands twice")
+                    found[key] = _leaf(key, leaf, domain, subdomain)
+    return found
+
+
+@lru_cache(maxsize=2)
+def split_leaves(split: str) -> tuple[Leaf, ...]:
+    """Return the leaves of `train` or of `heldout`."""
+    return tuple(leaf for leaf in leaves().values() if leaf.heldout == (split == "heldout"))
+
+
+@lru_cache(maxsize=1)
+def chains() -> tuple[Chain, ...]:
+    """Return the two-step plans."""
+    return tuple(
+        Chain(
+            body["first"],
+            body["second"],
+            tuple(
+                (body[f"field{n}"], body[f"param{n}"]) for n in ("", "2") if f"field{n}" in body
+            ),
+            tuple(map(compile_ask, body["asks"])),
+        )
+        for body in _read("chains.yaml")
+    )
+
+
+@lru_cache(maxsize=1)
+def pools() -> dict[str, Any]:
+    """Return the value pools: lists of texts, or mappings from a value to its spoken forms."""
+    return {
+        name: tuple(part.strip() for part in body.split(",")) if isinstance(body, str) else body
+        for name, body in _read("pools.yaml").items()
+    }
+
+
+@lru_cache(maxsize=1)
+def styles() -> dict[str, Any]:
+    """Return naming styles, verbs and sizes."""
+    found: dict[str, Any] = _read("styles.yaml")
+    return found
+
+
+@lru_cache(maxsize=1)
+def frames() -> dict[str, Any]:
+    """Return the frames that dress whole requests."""
+    found: dict[str, Any] = _read("frames.yaml")
+    return found
+
+
+def all_wordings() -> Iterator[tuple[str, str, bool]]:
+    """Yield (kind, wording, whether it is held out) of all kinds."""
+    for kind in kinds().values():
+        for text in (*kind.say, *kind.deny):
+            yield kind.name, text, False
+        for text in (*kind.heldout, *kind.deny_heldout):
+            yield kind.name, text, True
+
+
+def compile_ask(text: str) -> Ask:
+    """Compile a template: `{key}` a value, `{key#}` its bare number, `[…]` the repeatable part.
+
+    Raises:
+        ValueError: if the brackets do not pair.
+    """
+    mood = "question" if text.endswith("?") else "statement" if text.endswith(".") else "imperative"
+    body = text.rstrip("?") if mood == "question" else text
+    parts: list[str | tuple[str, bool]] = []
+    start = end = -1
+    position = 0
+    for found in _TOKEN.finditer(body):
+        if found.start() > position:
+            parts.append(body[position : found.start()])
+        position = found.end()
+        if found[3] == "[":
+            start = len(parts)
+        elif found[3] == "]":
+            end = len(parts)
+        else:
+            parts.append((found[1], bool(found[2])))
+    if position < len(body):
+        parts.append(body[position:])
+    if (start < 0) != (end < 0) or end < start:
+        raise ValueError(f"brackets do not pair in {text!r}")
+    keys = tuple(part[0] for part in parts if not isinstance(part, str))
+    return Ask(mood, tuple(parts), start, end, keys)
+
+
+def _leaf(key: str, body: Mapping[str, Any], domain: Mapping[str, Any], subdomain: str) -> Leaf:
+    verb, *noun = body["name"].split()
+    return Leaf(
+        key=key,
+        domain=domain["domain"],
+        subdomain=subdomain,
+        modules=tuple(domain["modules"]),
+        contexts=tuple(domain["contexts"]),
+        heldout=bool(body.get("heldout")),
+        verb=verb,
+        noun=tuple(noun),
+        does=tuple(body["does"]),
+        params=dict(_param(name, value) for name, value in body["params"].items()),
+        bare=tuple(body["bare"]),
+        asks=tuple(map(compile_ask, body["asks"])),
+        gives=dict(body["gives"]),
+        order=tuple(body.get("order", ())),
+    )
+
+
+def _param(name: str, body: str | Mapping[str, Any]) -> tuple[str, Param]:
+    key = name.rstrip("?")
+    own = {"kind": body} if isinstance(body, str) else dict(body)
+    kind = kinds()[own.pop("kind")]
+    names = tuple(own.pop("names", (key,)))
+    merged: dict[str, Any] = {
+        "draw": kind.draw,
+        "types": kind.types,
+        "describe": kind.describe,
+        "word": kind.word or key.replace("_", " "),
+        **kind.options,
+    }
+    own_say, own_deny = own.pop("say", ()), own.pop("deny", ())
+    merged |= own
+    for phrases in _PHRASE_KEYS:
+        merged[phrases] = getattr(kind, phrases)
+    refined = _kind(kind.name, kind.group, merged, tuple(own_say), tuple(own_deny))
+    return key, Param(key, refined, not name.endswith("?"), names)
+
+
+def _kind(
+    name: str,
+    group: str,
+    body: Mapping[str, Any],
+    own: tuple[str, ...] = (),
+    own_deny: tuple[str, ...] = (),
+) -> Kind:
+    fields = ("draw", "types", "describe", "word", *_PHRASE_KEYS)
+    options = {key: value for key, value in body.items() if key not in fields}
+    if "enum" in options and not isinstance(options["enum"], dict):
+        options["enum"] = {value: [] for value in options["enum"]}
+    return Kind(
+        name,
+        group,
+        body["draw"],
+        tuple(body["types"]),
+        tuple(body["describe"]),
+        *(tuple(body.get(phrases, ())) for phrases in _PHRASE_KEYS),
+        own,
+        own_deny,
+        body.get("word", ""),
+        options,
+    )
+
+
+def _read(name: str) -> Any:
+    path = resources.files(__package__) / "data" / name
+    return YAML(typ="safe").load(path.read_text(encoding="utf-8"))

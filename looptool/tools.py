@@ -1,0 +1,91 @@
+"""Tool documents, and a call held against one (DESIGN §3).
+
+A tool document is unwrapped: `{"name", "description", "parameters"}`, where `parameters` is a JSON
+Schema (draft 2020-12) of type object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import jsonschema
+from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from looptool import canonical
+from looptool.calls import ToolCall
+
+Tool = dict[str, Any]
+
+
+def check_tool(tool: Mapping[str, Any]) -> str | None:
+    """Return why `tool` is no tool document, naming field and rule, or None if it is one."""
+    if not isinstance(tool, Mapping):
+        return "a tool must be an object"
+    if unknown := set(tool) - {"name", "description", "parameters"}:
+        return f"unknown field {sorted(unknown)[0]!r}; allowed are name, description, parameters"
+    if not isinstance(tool.get("name"), str) or not tool["name"]:
+        return "name: must be a text that is not empty"
+    if not isinstance(tool.get("description", ""), str):
+        return "description: must be a text"
+    parameters = tool.get("parameters")
+    if not isinstance(parameters, Mapping):
+        return "parameters: must be a JSON Schema object"
+    if parameters.get("type") != "object":
+        return 'parameters.type: must be "object"'
+    try:
+        return _schema_error(canonical.dumps(parameters))
+    except (ValueError, TypeError, RecursionError) as error:
+        return f"parameters: is no JSON: {error}"
+
+
+def check_call(call: ToolCall, tools: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return why `call` does not fit any of `tools`, or None if it does.
+
+    Beyond plain JSON Schema, an argument that the schema does not name is refused unless the
+    schema allows it by an explicit `additionalProperties`: models invent arguments.
+    """
+    tool = next((tool for tool in tools if tool["name"] == call.name), None)
+    if tool is None:
+        return f"no tool is called {call.name!r}"
+    return check_arguments(call.arguments, tool["parameters"])
+
+
+def check_arguments(arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
+    """Return the first rule of the schema `parameters` that `arguments` break, or None.
+
+    A schema that cannot be applied (a dangling `$ref`, a number out of range) counts as broken.
+    """
+    closed = parameters
+    if not {"additionalProperties", "patternProperties", "anyOf", "oneOf", "allOf", "$ref"} & set(
+        parameters
+    ):
+        closed = {**parameters, "additionalProperties": False}
+    try:
+        error = next(_validator(canonical.dumps(closed)).iter_errors(arguments), None)
+    except (ValueError, TypeError, ArithmeticError, RecursionError, re.error, Unresolvable) as why:
+        return f"the schema cannot be applied: {why}"
+    if error is None:
+        return None
+    where = ".".join(str(part) for part in error.absolute_path)
+    return f"{where}: {error.message}" if where else error.message
+
+
+@lru_cache(maxsize=4096)
+def _schema_error(schema: str) -> str | None:
+    try:
+        Draft202012Validator.check_schema(canonical.loads(schema))
+    except jsonschema.SchemaError as error:
+        where = ".".join(["parameters", *map(str, error.absolute_path)])
+        return f"{where}: {error.message}"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _validator(schema: str) -> Draft202012Validator:
+    # the empty registry keeps a `$ref` to a web address from being fetched
+    return Draft202012Validator(canonical.loads(schema), registry=Registry())

@@ -1,0 +1,86 @@
+"""What both trainers share: loading a model for training, its saving, and the latest checkpoint."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from looptool.calls import render as render_calls
+from looptool.engines.transformers import load_tokenizer
+from looptool.errors import ConfigError
+from looptool.samples import Label, label_calls
+
+
+def load_model(folder: Path | str) -> tuple[Any, Any]:
+    """Return (model in bf16, tokenizer) of a model folder, ready to be trained.
+
+    Raises:
+        ConfigError: if the folder lacks a model, a tokenizer or its chat template.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.bfloat16)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
+    return model, tokenizer
+
+
+def save_model(model: Any, tokenizer: Any, target: Path) -> None:
+    """Write weights (safetensors), config and tokenizer to `target`, whole or not at all."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.config.name_or_path = ""  # it would hold the path that the model was loaded from
+    try:
+        model.save_pretrained(partial, safe_serialization=True)
+        tokenizer.save_pretrained(partial)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def copy_base(base: Path | str, target: Path) -> None:
+    """Copy a base model's weights, config and tokenizer to `target`, whole or not at all.
+
+    Raises:
+        ConfigError: if the folder holds no safetensors weights, or no tokenizer with a template.
+    """
+    base = Path(base)
+    if not list(base.glob("*.safetensors")):
+        raise ConfigError(f"{base}: holds no .safetensors weights; see model.base in params.yaml")
+    load_tokenizer(base)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        for path in base.iterdir():
+            if path.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model"):
+                shutil.copyfile(path, partial / path.name)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """Return the newest whole checkpoint in a trainer's output folder, or None.
+
+    A checkpoint that a kill cut off lacks the file that the trainer writes last.
+    """
+    numbered = [
+        (int(found[1]), path)
+        for path in folder.glob("checkpoint-*")
+        if (found := re.fullmatch(r"checkpoint-(\d+)", path.name))
+        and (path / "trainer_state.json").exists()
+    ]
+    return str(max(numbered)[1]) if numbered else None
+
+
+def label_text(label: Label) -> str:
+    """Return what the assistant would write for a label."""
+    return label["text"] if "text" in label else render_calls(label_calls(label))

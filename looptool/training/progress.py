@@ -1,0 +1,21 @@
+"""A trainer callback that tells a stage's progress bar about each step and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from transformers import TrainerCallback
+
+
+class StepCallback(TrainerCallback):
+    """Calls `on_step(step)` at the end of every optimizer step."""
+
+    def __init__(self, on_step: Callable[[int], Any]) -> None:
+        self.on_step = on_step
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.on_step(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.on_step(state.global_step)

@@ -1,0 +1,18 @@
+"""summarize — every iteration's metrics as tidy rows: that is what `dvc plots` can draw.
+
+Also the only stage that reads the truth tables, to say how good the labels were.
+"""
+
+from pathlib import Path
+
+from looptool import runs
+from looptool.reporting import labels, tidy
+
+with runs.stage("summarize") as run:
+    data, metrics = Path("data/iterations"), Path("metrics/iterations")
+    last = run.params.loop.last
+    quality = labels.measure(data, last, run.params.match)
+    runs.write_json("metrics/labels.json", {str(row["iteration"]): row for row in quality})
+    runs.write_json("metrics/plots/accuracy.json", tidy.accuracy(metrics, last))
+    runs.write_json("metrics/plots/composition.json", tidy.composition(metrics, last, quality))
+    runs.write_json("metrics/plots/training.json", tidy.training(metrics, last))

@@ -1,0 +1,178 @@
+"""The transformers engine on a tiny model: same tokens as `generate`, honest log-probs, resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from looptool import engines
+from looptool.engines import Completion, Prompt, Sampling
+from looptool.engines.replay import ReplayEngine
+from looptool.engines.transformers import TransformersEngine, decode, render
+from looptool.errors import ConfigError
+from looptool.samples import sample_id
+from tests.tiny import make_tiny_model
+
+PROMPTS = [Prompt([{"role": "user", "content": text}]) for text in ("a", "bcd", "été ✓", "x" * 40)]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
+    folder = make_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+    loaded = TransformersEngine.load(folder, batch_size=2)
+    loaded.model.float()  # bf16 sums differ with the padding; the mechanics should not
+    return loaded
+
+
+def ids(engine: TransformersEngine, prompts: Sequence[Prompt]) -> list[list[int]]:
+    texts = [render(engine.tokenizer, prompt) for prompt in prompts]
+    return engine.tokenizer(texts, add_special_tokens=False).input_ids
+
+
+def test_greedy_answers_are_those_of_transformers_generate(engine: TransformersEngine) -> None:
+    ours = engine.generate(PROMPTS, Sampling(12))
+    for prompt, completion in zip(PROMPTS, ours, strict=True):
+        row = torch.tensor(ids(engine, [prompt]))
+        theirs = engine.model.generate(row, max_new_tokens=12, do_sample=False)[0, row.shape[1] :]
+        assert completion.text == engine.tokenizer.decode(theirs, skip_special_tokens=True)
+        assert completion.tokens == len(theirs)
+
+
+def test_logprob_is_that_of_a_forward_pass_over_the_answer(engine: TransformersEngine) -> None:
+    prompts = ids(engine, PROMPTS)
+    rollouts = decode(engine.model, engine.tokenizer, prompts, Sampling(8, 1.0, seed=3))
+    for prompt, rollout in zip(prompts, rollouts, strict=True):
+        whole = torch.tensor([prompt + rollout.ids])
+        logprobs = engine.model(whole).logits[0].log_softmax(-1)
+        places = range(len(prompt) - 1, whole.shape[1] - 1)
+        expected = [logprobs[p, t].item() for p, t in zip(places, rollout.ids, strict=True)]
+        assert rollout.logprobs == pytest.approx(expected, abs=1e-3)
+
+
+def test_copies_of_one_prompt_stand_together_and_differ(engine: TransformersEngine) -> None:
+    prompts = ids(engine, PROMPTS[:2])
+    rollouts = decode(engine.model, engine.tokenizer, prompts, Sampling(8, 1.0, seed=1), copies=3)
+    assert len(rollouts) == 6
+    assert len({tuple(rollout.ids) for rollout in rollouts[:3]}) > 1
+    again = decode(engine.model, engine.tokenizer, prompts, Sampling(8, 1.0, seed=1), copies=3)
+    assert again == rollouts
+
+
+def test_an_answer_ends_with_its_closing_token_or_says_that_it_was_cut(
+    engine: TransformersEngine,
+) -> None:
+    prompts = ids(engine, PROMPTS) * 16
+    rollouts = decode(engine.model, engine.tokenizer, prompts, Sampling(200, 1.5, seed=5))
+    end = engine.tokenizer.eos_token_id
+    assert any(rollout.stopped for rollout in rollouts)
+    for rollout in rollouts:
+        assert (rollout.ids[-1] == end) == rollout.stopped
+        assert end not in rollout.ids[:-1]
+        assert rollout.stopped or len(rollout.ids) == 200
+
+
+def test_top_p_near_zero_is_greedy(engine: TransformersEngine) -> None:
+    greedy = engine.generate(PROMPTS, Sampling(6))
+    narrow = engine.generate(PROMPTS, Sampling(6, temperature=1.0, top_p=1e-9))
+    assert [row.text for row in narrow] == [row.text for row in greedy]
+
+
+def test_no_prompts_give_no_completions(engine: TransformersEngine) -> None:
+    assert engine.generate([], Sampling(4)) == []
+    assert engine.count_tokens([]) == []
+
+
+class Counting:
+    """An engine that says its prompt, notes what it was asked, and may be killed."""
+
+    def __init__(self, batch_size: int, dies_after: int | None = None) -> None:
+        self.batch_size = batch_size
+        self.dies_after = dies_after
+        self.asked: list[list[str]] = []
+
+    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
+        return [len(prompt.messages[0]["content"]) for prompt in prompts]
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
+        if self.dies_after is not None and len(self.asked) == self.dies_after:
+            raise KeyboardInterrupt
+        texts = [prompt.messages[0]["content"] for prompt in prompts]
+        self.asked.append(texts)
+        return [Completion(text, len(text), -1.0, "stop") for text in texts]
+
+
+def test_a_killed_generation_goes_on_with_the_first_missing_batch(tmp_path: Path) -> None:
+    texts = ["ccc", "a", "bb", "dddd", "e"]
+    prompts = [Prompt([{"role": "user", "content": text}]) for text in texts]
+    with pytest.raises(KeyboardInterrupt):
+        engines.generate_resumable(Counting(2, dies_after=1), prompts, Sampling(1), tmp_path)
+    second = Counting(2)
+    done = engines.generate_resumable(second, prompts, Sampling(1), tmp_path)
+    assert [completion.text for completion in done] == texts
+    assert second.asked == [["bb", "ccc"], ["dddd"]]  # batches are by length; the first was there
+
+
+def test_the_template_renders_tools_calls_and_responses(engine: TransformersEngine) -> None:
+    tool = {
+        "name": "weather.at",
+        "description": "Weather in a city",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "description": "City name"},
+                "days": {"type": "integer", "default": 3, "minimum": 1},
+                "units": {"type": "array", "items": {"enum": ["C", "F"]}},
+                "box": {
+                    "type": "object",
+                    "properties": {"n": {"type": "number"}, "tag": {"type": ["string", "null"]}},
+                    "required": ["n"],
+                },
+            },
+            "required": ["city"],
+        },
+    }
+    call = {"type": "function", "function": {"name": "weather.at", "arguments": {"city": "Köln"}}}
+    messages = [
+        {"role": "system", "content": "Today is Friday."},
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "name": "weather.at", "content": '{"t":1}'},
+    ]
+    text = render(engine.tokenizer, Prompt(messages, [tool]))
+    assert "weather.at: Weather in a city\n" in text
+    assert "- city: string  // City name\n" in text
+    assert "- days?: integer = 3 minimum 1\n" in text
+    assert '- units?: ("C"|"F")[]\n' in text
+    assert "- box?: {n: number, tag?: string|null}\n" in text
+    assert '<tool_call>\n{"name": "weather.at", "arguments": {"city": "Köln"}}\n</tool_call>' in text
+    assert "<tool_response>\n" in text and text.endswith("<|im_start|>assistant\n")
+    wrapped = render(
+        engine.tokenizer, Prompt(messages, [{"type": "function", "function": tool}])
+    )
+    assert wrapped == text
+
+
+def test_replay_answers_by_sample_and_names_a_bad_line(tmp_path: Path) -> None:
+    file = tmp_path / "replay.jsonl"
+    row = {"sample_id": sample_id([], PROMPTS[0].messages), "text": "x", "tokens": 1, "logprob": 0}
+    file.write_text(json.dumps(row) + "\n", "utf-8")
+    engine = ReplayEngine.load(file, 4)
+    assert [c.text for c in engine.generate(PROMPTS[:2], Sampling(1))] == ["x", ""]
+    file.write_text(json.dumps(row) + "\n{}\n", "utf-8")
+    with pytest.raises(ConfigError, match="line 2"):
+        ReplayEngine.load(file, 4)
+
+
+def test_a_folder_without_tokenizer_or_template_is_named(
+    engine: TransformersEngine, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="no tokenizer"):
+        TransformersEngine.load(tmp_path, 1)
+    bare = make_tiny_model(tmp_path / "bare")
+    (bare / "chat_template.jinja").unlink()
+    with pytest.raises(ConfigError, match="chat template"):
+        TransformersEngine.load(bare, 1)

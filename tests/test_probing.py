@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from looptool import canonical, samples, tables
+from looptool.probing import perplexity, probe
+
+TOOL = {
+    "name": "get_time",
+    "description": "Local time",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    },
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    text: str
+    tokens: int = 10
+    logprob: float = 0.0
+
+
+def call(city: str) -> str:
+    arguments = canonical.dumps({"name": "get_time", "arguments": {"city": city}})
+    return f"<tool_call>\n{arguments}\n</tool_call>"
+
+
+def rows(labels, alternatives=None):
+    made = []
+    for number, label in enumerate(labels):
+        messages = [{"role": "user", "content": f"Request {number}"}]
+        made.append(
+            {
+                "sample_id": samples.sample_id([TOOL], messages),
+                "tools": canonical.dumps([TOOL]),
+                "messages": canonical.dumps(messages),
+                "label": canonical.dumps(label),
+                "label_id": samples.label_id(label),
+                "alternatives": canonical.dumps(alternatives or []),
+                "category": "single",
+                "origin": "seed",
+                "parent_id": None,
+                "born_iteration": 1,
+                "label_iteration": 1,
+                "label_source": "author:grammar",
+            }
+        )
+    return tables.frame(tables.Samples, made)
+
+
+def label(city: str):
+    return {"calls": [{"name": "get_time", "arguments": {"city": city}}]}
+
+
+def test_each_prediction_is_held_against_its_own_sample():
+    data = rows([label("Oslo")] * 4)
+    said = [call("Oslo"), call("Rome"), "It is noon.", "<tool_call>{"]
+    result = tables.check(probe(data, [Said(text) for text in said], 0.0), tables.Probe)
+    assert result["sample_id"].to_list() == data["sample_id"].to_list()
+    assert result["matched"].to_list() == [True, False, False, False]
+    assert result["failure_type"].to_list() == [
+        None,
+        "wrong_argument",
+        "missing_call",
+        "unparsable",
+    ]
+    assert result["parse_error"].is_null().to_list() == [True, True, True, False]
+    assert result["calls"].to_list()[1] == canonical.dumps(label("Rome")["calls"])
+
+
+def test_an_alternative_counts_as_correct():
+    data = rows([label("Oslo")], alternatives=[label("Rome")])
+    assert probe(data, [Said(call("Rome"))], 0.0)["matched"].to_list() == [True]
+
+
+def test_high_ppl_marks_the_top_share_of_matched_rows_only():
+    data = rows([label("Oslo")] * 5)
+    said = [Said(call("Oslo"), 10, -float(number)) for number in range(4)]
+    result = probe(data, [*said, Said(call("Rome"), 10, -100.0)], 0.5)
+    assert result["high_ppl"].to_list() == [False, False, True, True, False]
+
+
+def test_ties_of_ppl_are_broken_by_sample_id_whatever_the_order_of_rows():
+    data = rows([label("Oslo")] * 6)
+    said = [Said(call("Oslo"))] * 6
+    first = probe(data, said, 0.5).filter("high_ppl")["sample_id"].sort().to_list()
+    second = probe(data.reverse(), said, 0.5).filter("high_ppl")["sample_id"].sort().to_list()
+    assert first == second == sorted(data["sample_id"].to_list())[:3]
+
+
+@given(st.floats(max_value=0.0, allow_nan=False), st.integers(0, 4096))
+def test_ppl_is_finite_and_at_least_one(logprob, tokens):
+    assert 1.0 <= perplexity(logprob, tokens) < math.inf
+
+
+def test_ppl_is_the_exponential_of_the_mean_surprise():
+    assert perplexity(10 * math.log(0.5), 10) == pytest.approx(2.0)
+    assert perplexity(0.0, 0) == 1.0
+
+
+def test_what_is_no_number_or_does_not_fit_is_refused():
+    data = rows([label("Oslo")])
+    with pytest.raises(ValueError, match="NaN"):
+        probe(data, [Said(call("Oslo"), 3, math.nan)], 0.0)
+    with pytest.raises(ValueError, match="high_ppl_share"):
+        probe(data, [Said(call("Oslo"))], 1.5)
+    with pytest.raises(ValueError):
+        probe(data, [], 0.0)
+
+
+@given(st.text(st.characters(codec="utf-16", exclude_categories=())))
+def test_any_text_makes_a_row_that_keeps_the_rules(text):
+    result = probe(rows([label("Oslo")]), [Said(text)], 1.0)
+    tables.check(result, tables.Probe)

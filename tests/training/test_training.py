@@ -1,0 +1,177 @@
+"""SFT and GRPO on a tiny model: what is saved, what is logged, and that a kill changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from looptool import params
+from looptool.calls import ToolCall
+from looptool.engines import Prompt
+from looptool.samples import call_label, text_label
+from looptool.training.checkpoints import load_model
+from looptool.training.grpo import Example, keep_groups, train_grpo
+from looptool.training.optimizer import MasterAdamW
+from looptool.training.warmup import train_sft
+from tests.tiny import make_tiny_model
+
+TOOL = {
+    "name": "f",
+    "description": "d",
+    "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}},
+}
+EXAMPLES = [
+    Example(
+        Prompt([{"role": "user", "content": f"say {i}"}], [TOOL]),
+        text_label("yes") if i % 2 else call_label([ToolCall("f", {"a": i})]),
+    )
+    for i in range(12)
+]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "base")
+
+
+def settings(**changes: object) -> params.Train:
+    train = params.load(Path(__file__).parents[2] / "params.yaml").train
+    small = {
+        "steps": 4,
+        "prompts_per_step": 2,
+        "group_size": 2,
+        "oversample": 2.0,
+        "anchor": "label",
+        "max_new_tokens": 8,
+        "save_steps": 2,
+        "temperature": 1.0,
+        "learning_rate": 1e-3,
+        "minibatches": 1,
+        "updates_per_rollout": 1,
+    }
+    return train.model_copy(update={**small, **changes})
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_model(folder)[0].state_dict()
+
+
+def same(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_sft_lowers_the_loss_and_saves_what_can_be_loaded(base: Path, tmp_path: Path) -> None:
+    history = train_sft(
+        base,
+        [(example.prompt, example.label) for example in EXAMPLES],
+        tmp_path / "model",
+        steps=12,
+        batch_size=4,
+        learning_rate=5e-3,
+        save_steps=5,
+        seed=1,
+        scratch=tmp_path / "scratch",
+    )
+    assert [row["step"] for row in history] == list(range(1, 13))
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert not same(base, tmp_path / "model")
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert "model.safetensors" in names and "training_args.bin" not in names
+    assert str(tmp_path) not in (tmp_path / "model" / "config.json").read_text()
+
+
+def test_grpo_changes_the_model_and_logs_every_step(base: Path, tmp_path: Path) -> None:
+    history = train_grpo(
+        base, EXAMPLES, tmp_path / "model", settings(), match="schema", seed=7, scratch=tmp_path / "s"
+    )
+    assert [row["step"] for row in history] == [1, 2, 3, 4]
+    for row in history:
+        assert {"reward", "entropy", "zero_variance_share", "groups_kept", "loss"} <= set(row)
+        assert row["groups_anchored"] > 0  # a random model says nothing right
+        assert row["clip_share"] == 0.0  # one update per rollout: the ratio is 1
+    assert not same(base, tmp_path / "model")
+
+
+def test_grpo_without_any_signal_leaves_the_model_alone(base: Path, tmp_path: Path) -> None:
+    calls_only = [example for example in EXAMPLES if "calls" in example.label]
+    history = train_grpo(
+        base,
+        calls_only,
+        tmp_path / "model",
+        settings(anchor="none", steps=2),
+        match="schema",
+        seed=7,
+        scratch=tmp_path / "s",
+    )
+    assert [row["zero_variance_share"] for row in history] == [1.0, 1.0]
+    assert same(base, tmp_path / "model")
+
+
+def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
+    base: Path, tmp_path: Path
+) -> None:
+    whole = train_grpo(
+        base, EXAMPLES, tmp_path / "whole", settings(), match="schema", seed=7, scratch=tmp_path / "a"
+    )
+
+    class Killed(Exception):
+        pass
+
+    def kill(step: int) -> None:
+        if step == 3:
+            raise Killed
+
+    arguments = {"match": "schema", "seed": 7, "scratch": tmp_path / "b"}
+    with pytest.raises(Killed):
+        train_grpo(base, EXAMPLES, tmp_path / "cut", settings(), on_step=kill, **arguments)
+    started: list[int] = []
+    resumed = train_grpo(
+        base, EXAMPLES, tmp_path / "cut", settings(), on_step=started.append, **arguments
+    )
+    assert started[0] == 2
+    assert resumed == whole
+    assert same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_minibatches_make_the_ratio_leave_one(base: Path, tmp_path: Path) -> None:
+    history = train_grpo(
+        base,
+        EXAMPLES,
+        tmp_path / "model",
+        settings(steps=4, prompts_per_step=2, minibatches=2, learning_rate=0.05),
+        match="schema",
+        seed=7,
+        scratch=tmp_path / "s",
+    )
+    assert max(row["clip_share"] for row in history) > 0.0
+
+
+def test_keep_groups_drops_whole_groups_and_only_those_without_signal() -> None:
+    advantages = torch.tensor([0.0, 0, 1, -1, 0, 0, 1, -1, 2, -2])
+    batch = {
+        "advantages": advantages,
+        "completion_mask": torch.ones(10, 3),
+        "num_items_in_batch": torch.tensor(30),
+    }
+    signal = advantages.view(-1, 2).abs().sum(1) > 0
+    kept = keep_groups(batch, signal, cap=2, minibatches=1, size=2)
+    assert kept["advantages"].tolist() == [1, -1, 1, -1]
+    assert kept["num_items_in_batch"] == 12
+    nothing = keep_groups(batch, signal & False, cap=2, minibatches=1, size=2)
+    assert nothing["advantages"].tolist() == [0, 0]
+
+
+def test_master_weights_gather_updates_that_bf16_would_lose() -> None:
+    weight = torch.nn.Parameter(torch.ones(1, dtype=torch.bfloat16))
+    optimizer = MasterAdamW([weight], lr=1e-4)
+    for _ in range(100):
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+    assert weight.item() == pytest.approx(0.99, abs=0.004)
+    other = torch.nn.Parameter(torch.ones(1, dtype=torch.bfloat16))
+    copy = MasterAdamW([other], lr=1e-4)
+    copy.load_state_dict(optimizer.state_dict())
+    assert torch.equal(copy.masters[0], optimizer.masters[0]) and torch.equal(other, weight)
