@@ -28,6 +28,7 @@ def setup() -> None:
     runs.quiet()
     installing.install_packages()
     installing.prepare_base(installing.EMBEDDED_BASE)
+    installing.track_base(installing.EMBEDDED_BASE)
     installing.write_plots_page()
 
 

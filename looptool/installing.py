@@ -64,6 +64,17 @@ def prepare_base(target: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def track_base(target: Path) -> None:
+    """Put the base model under DVC, so that queued and `--temp` experiments find it.
+
+    Raises:
+        LooptoolError: if `dvc add` fails.
+    """
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(target)]
+    if subprocess.run(command).returncode:
+        raise LooptoolError(f"setup: `dvc add {target}` failed; its message stands above")
+
+
 def write_plots_page() -> None:
     """Write the page that `dvc plots` fills: Vega stands in it, so that it works offline."""
     if PLOTS_PAGE.exists():

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from looptool import canonical, tables
-from looptool.calls import parse
+from looptool.calls import MatchMode, parse
 from looptool.samples import failure_type, is_correct
 
 
@@ -37,7 +37,10 @@ class Completion(Protocol):
 
 
 def probe(
-    samples: pl.DataFrame, predictions: Sequence[Completion], high_ppl_share: float
+    samples: pl.DataFrame,
+    predictions: Sequence[Completion],
+    high_ppl_share: float,
+    mode: MatchMode = "schema",
 ) -> pl.DataFrame:
     """Hold each prediction against its sample.
 
@@ -46,6 +49,7 @@ def probe(
         predictions: one for each row, in the order of the rows.
         high_ppl_share: which share of the matched rows, those of highest perplexity, is marked
             `high_ppl`: 0.25 marks a quarter, rounded down; ties are broken by sample_id.
+        mode: of ToolMatch.
 
     Returns:
         A tables.Probe frame, rows in the order of `samples`.
@@ -57,7 +61,7 @@ def probe(
     if not 0 <= high_ppl_share <= 1:
         raise ValueError(f"high_ppl_share: must lie between 0 and 1, not {high_ppl_share}")
     rows = [
-        _judge(row, prediction)
+        _judge(row, prediction, mode)
         for row, prediction in zip(samples.iter_rows(named=True), predictions, strict=True)
     ]
     result = tables.frame(tables.Probe, rows)
@@ -68,6 +72,32 @@ def probe(
         .head(marked)["sample_id"]
     )
     return result.with_columns(high_ppl=pl.col("sample_id").is_in(high.implode()))
+
+
+def probe_metrics(samples: pl.DataFrame, probed: pl.DataFrame) -> dict[str, Any]:
+    """Sum a probe up: counts, shares of matched rows, median perplexities; null of no rows.
+
+    Args:
+        samples: tables.Samples.
+        probed: tables.Probe of these samples.
+    """
+    rows = samples.select("sample_id", "category", "origin").join(probed, on="sample_id")
+    matched, missed = rows.filter("matched"), rows.filter(~pl.col("matched"))
+    return {
+        "samples": len(rows),
+        "matched": rows["matched"].mean(),
+        "high_ppl": len(rows.filter("high_ppl")),
+        "matched_by_category": _shares(rows, "category"),
+        "matched_by_origin": _shares(rows, "origin"),
+        "failures": tables.counts(missed, "failure_type"),
+        "median_ppl_matched": matched["ppl"].median(),
+        "median_ppl_missed": missed["ppl"].median(),
+        "tokens": int(rows["tokens"].sum()),
+    }
+
+
+def _shares(rows: pl.DataFrame, column: str) -> dict[str, float]:
+    return dict(rows.group_by(column).agg(pl.col("matched").mean()).sort(column).iter_rows())
 
 
 def perplexity(logprob: float, tokens: int) -> float:
@@ -81,11 +111,11 @@ def perplexity(logprob: float, tokens: int) -> float:
     return math.exp(min(max(0.0, -logprob / tokens), 700.0)) if tokens else 1.0
 
 
-def _judge(row: Mapping[str, Any], prediction: Completion) -> dict[str, Any]:
+def _judge(row: Mapping[str, Any], prediction: Completion, mode: MatchMode) -> dict[str, Any]:
     text = prediction.text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
     parsed = parse(text)
     tools, label = canonical.loads(row["tools"]), canonical.loads(row["label"])
-    matched = is_correct(parsed, label, canonical.loads(row["alternatives"]), tools)
+    matched = is_correct(parsed, label, canonical.loads(row["alternatives"]), tools, mode)
     return {
         "sample_id": row["sample_id"],
         "prediction": text,

@@ -26,8 +26,8 @@ with runs.stage("expand", iteration) as run:
         samples = samples.clear()
 
     candidates = []
+    name = "repeat" if params.expand.mode == "repeat" else params.expand.expander
     if params.expand.mode != "off":
-        name = "repeat" if params.expand.mode == "repeat" else params.expand.expander
         seeds = error_seeds(samples, probe, verdicts)
         candidates = EXPANDERS[name]().expand(seeds, params.expand.per_seed, run.seed)
     accepted, rejected = accept(
@@ -48,7 +48,7 @@ with runs.stage("expand", iteration) as run:
         caps=dict[str, float](carried=params.expand.carry.share, **params.expand.carry.caps),
         keep_high_ppl=params.probe.keep_high_ppl,
         seed=run.seed,
-        expander=params.expand.expander,
+        expander=name,
         model=hash_path(f"models/{iteration}"),
         inputs=dataset_id(samples),
     )

@@ -3,12 +3,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from looptool import canonical, samples, tables
-from looptool.probing import perplexity, probe
+from looptool.probing import perplexity, probe, probe_metrics
 
 TOOL = {
     "name": "get_time",
@@ -120,3 +121,29 @@ def test_what_is_no_number_or_does_not_fit_is_refused():
 def test_any_text_makes_a_row_that_keeps_the_rules(text):
     result = probe(rows([label("Oslo")]), [Said(text)], 1.0)
     tables.check(result, tables.Probe)
+
+
+def test_strict_matching_takes_a_default_that_is_left_out_for_a_mistake():
+    tool = canonical.loads(canonical.dumps(TOOL))
+    tool["parameters"]["properties"]["zone"] = {"type": "string", "default": "local"}
+    said = {"calls": [{"name": "get_time", "arguments": {"city": "Oslo", "zone": "local"}}]}
+    data = rows([said]).with_columns(tools=pl.lit(canonical.dumps([tool])))
+    predictions = [Said(call("Oslo"))]
+    assert probe(data, predictions, 0.0)["matched"].to_list() == [True]
+    assert probe(data, predictions, 0.0, "strict")["matched"].to_list() == [False]
+
+
+def test_metrics_sum_the_probe_up():
+    data = rows([label("Oslo")] * 4)
+    said = [Said(call("Oslo")), Said(call("Oslo")), Said(call("Rome")), Said("Noon.")]
+    metrics = probe_metrics(data, probe(data, said, 0.5))
+    assert (metrics["samples"], metrics["matched"], metrics["high_ppl"]) == (4, 0.5, 1)
+    assert metrics["matched_by_category"] == {"single": 0.5}
+    assert metrics["failures"] == {"missing_call": 1, "wrong_argument": 1}
+    assert metrics["tokens"] == 40
+
+
+def test_an_empty_probe_has_metrics_too():
+    data = rows([])
+    metrics = probe_metrics(data, probe(data, [], 0.5))
+    assert (metrics["samples"], metrics["matched"], metrics["failures"]) == (0, None, {})

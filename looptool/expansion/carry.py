@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,8 @@ class Carry:
             expansion, and `capped` beside it where there was no room.
         rejected: tables.Rejected: the accepted expansions that found no room, for no other table
             would hold their text.
-        metrics: counts: `carried` and `capped` by origin, `events` by event, `size`.
+        metrics: counts: `carried` and `capped` by origin, `ways` of the accepted expansions,
+            `events` by event, `size`.
     """
 
     carried: pl.DataFrame
@@ -143,6 +145,7 @@ def compose(
             "size": len(carried),
             "carried": _counts(carried["origin"], ORIGINS[:-1]),
             "capped": _counts(capped["origin"], ORIGINS[:-1]),
+            "ways": dict(sorted(Counter(candidate.how for candidate in accepted).items())),
             "events": _counts(lineage["event"], tables.EVENTS[2:]),
         },
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from looptool.expansion import Candidate, ErrorSeed, fitting_category
 from looptool.expansion.rewriting import (
@@ -14,6 +15,7 @@ from looptool.expansion.rewriting import (
 )
 from looptool.expansion.substitution import substitute
 from looptool.samples import Label, Message, sample_id
+from looptool.tools import Tool
 
 Way = Callable[[ErrorSeed, random.Random], tuple[list[Message], Label] | None]
 
@@ -38,6 +40,8 @@ class GrammarExpander:
 
 
 def _expand(seed: ErrorSeed, k: int, salt: str) -> Iterator[Candidate]:
+    if not all(isinstance(schema, Mapping) for tool in seed.tools for schema in _properties(tool)):
+        return  # `true` is a schema too, but says nothing that a value could be drawn from
     ways = _ways(seed)
     rng = random.Random(f"expand/{salt}/{seed.sample_id}")
     seen = {seed.sample_id}
@@ -57,10 +61,17 @@ def _expand(seed: ErrorSeed, k: int, salt: str) -> Iterator[Candidate]:
             return
 
 
+def _properties(tool: Tool) -> Iterable[Any]:
+    properties: Mapping[str, Any] = tool["parameters"].get("properties") or {}
+    return properties.values()
+
+
 def _ways(seed: ErrorSeed) -> list[tuple[str, Way]]:
     """Return the ways to take in turn for a failure of this type."""
     if "text" in seed.label:
         return [INCOMPLETE] if seed.category == "clarify" else [OTHER]
+    if seed.category in ("multi_step", "multi_turn"):
+        return [SUBSTITUTE]  # the label answers only a part of what the user says
     if seed.failure_type in HARD_IN_WORDS:
         return [SUBSTITUTE, REWRITE]
     return [REWRITE, SUBSTITUTE]

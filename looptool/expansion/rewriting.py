@@ -127,10 +127,13 @@ def _fresh_calls(
     chosen: dict[tuple[str, str], Any] = {}
     made = []
     for call in calls:
-        slots = toolbox.action_of(by_name[call.name], call.arguments).slots
-        arguments = {}
+        action = toolbox.action_of(by_name[call.name], call.arguments)
+        slots = action.slots
         if not set(call.arguments) <= set(slots):
             return None
+        if action.leaf is None and any(map(_is_nested, call.arguments.values())):
+            return None  # there are no words for it but JSON
+        arguments = {}
         for name, value in call.arguments.items():
             key = (name, canonical.dumps(value))
             if key not in chosen:
@@ -157,6 +160,11 @@ def _fresh(slot: Slot, value: Any, today: dt.date | None, rng: random.Random) ->
         if _shape(drawn) == _shape(value) and drawn != value:
             break
     return drawn
+
+
+def _is_nested(value: Any) -> bool:
+    items = value if isinstance(value, list) else ()
+    return isinstance(value, Mapping) or any(isinstance(item, list | Mapping) for item in items)
 
 
 def _shape(value: Any) -> Any:

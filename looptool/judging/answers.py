@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from looptool.calls import ToolCall
 from looptool.judging.conversation import Conversation, Mention, Span
 from looptool.judging.grounding import Ground, ground
 from looptool.judging.relevance import about, binding, properties, required
+from looptool.judging.words import content_stems, split_words, stem
 from looptool.samples import Label, label_calls
 from looptool.tools import Tool, check_call
 
@@ -160,6 +162,55 @@ def bound(leaf: Leaf, spans: Sequence[Span], conversation: Conversation) -> floa
 def fresh(spans: Sequence[Span], conversation: Conversation) -> bool:
     """Whether one of the spans stands in the last request or came after it."""
     return any(conversation.is_fresh(span) for span in spans)
+
+
+def claim(leaf: Leaf, conversation: Conversation) -> float:
+    """Return how surely a value is what the request gives for just this parameter (0–1).
+
+    Weaker than the ground where a text is a word of the tool's own name and description, a piece
+    of a longer name or code, today's date, or stands with the words of a sibling parameter.
+    """
+    strength, spans = leaf.ground.strength, leaf.ground.spans
+    if leaf.kind not in ("text", "list", "number") or not spans:
+        return strength
+    if leaf.kind != "number" and _is_tool_word(leaf):
+        return min(strength, 0.2)
+    if leaf.kind == "text" and all(_is_piece(span, conversation) for span in spans):
+        return min(strength, 0.3)
+    if leaf.kind == "text" and _is_id(leaf) and not re.search(r"\d", leaf.text):
+        return min(strength, 0.4)
+    if all(conversation.role_at(span[0]) == "system" for span in spans):
+        return min(strength, 0.3)
+    own = bound(leaf, spans, conversation)
+    for name in properties(leaf.holder):
+        if name != leaf.path[-1] and binding(leaf.holder, name, spans, conversation) > own + 1.0:
+            return min(strength, 0.5)
+    return strength
+
+
+def _is_id(leaf: Leaf) -> bool:
+    return not {"id", "identifier"}.isdisjoint(split_words(leaf.path[-1]))
+
+
+def _is_tool_word(leaf: Leaf) -> bool:
+    """Whether a text only has words that the tool document has too."""
+    values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
+    if not leaf.holder or not all(isinstance(value, str) for value in values):
+        return False
+    known = set(content_stems(f"{leaf.holder['name']} {leaf.holder.get('description', '')}"))
+    for name in properties(leaf.holder):
+        known |= {*content_stems(about(leaf.holder, name)), *map(stem, split_words(name))}
+    words = {word for value in values for word in content_stems(value)}
+    return words <= known
+
+
+def _is_piece(span: Span, conversation: Conversation) -> bool:
+    """Whether a span is only a part of something that the request names or quotes."""
+    return any(
+        m.start <= span[0] and span[1] <= m.end and span[1] - span[0] < m.end - m.start - 1
+        for m in conversation.mentions
+        if m.kind in ("name", "code", "quoted", "date", "time")
+    )
 
 
 def pairs(left: Answer, right: Answer) -> list[tuple[int | None, int | None]]:

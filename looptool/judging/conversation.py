@@ -186,6 +186,9 @@ def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
         start, words = _without_first(text, start, end), words[1:]
     while words and words[0].lower().rstrip(".,'") in _PRONOUNS:
         start, words = _without_first(text, start, end), words[1:]
+    while words and words[-1].lower() in _PRONOUNS:
+        end -= len(words.pop())
+        end -= len(text[start:end]) - len(text[start:end].rstrip(" ,."))
     if words and start < end and not words[0][0].isdigit():
         yield "name", start, end
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from looptool import canonical
-from looptool.judging.answers import SAID, Answer, Leaf, all_leaves, bound, fresh, pairs
+from looptool.judging.answers import SAID, Answer, Leaf, all_leaves, bound, claim, fresh, pairs
 from looptool.judging.conversation import Conversation
 from looptool.judging.evidence import Fault, balance
 from looptool.judging.relevance import prefer, tool_words_asked
@@ -116,14 +116,16 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
     if answer.keys.count(answer.keys[index]) > 1 or tool is None:
         return  # told as a fault of its own
     leaves = answer.leaves[index]
-    loose = [x for x in leaves if x.ground.strength < 0.4 and x.kind not in ("boolean", "enum")]
+    loose = [
+        x for x in leaves if claim(x, conversation) <= 0.4 and x.kind not in ("boolean", "enum")
+    ]
     if loose:
         yield Fault(answer.side, 3.0, f"calls {call.name} with {loose[0]}, which nobody said")
         return
     news = [
         leaf
         for leaf in leaves
-        if leaf.ground.strength >= 0.7
+        if claim(leaf, conversation) >= 0.7
         and leaf.kind != "boolean"
         and fresh(leaf.ground.spans, conversation)
         and not other.uses(leaf.ground.spans)
@@ -136,7 +138,10 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
         else:
             yield Fault(answer.side, 1.0, f"one call to {call.name} more than is asked for")
         return
+    recent = conversation.executed[len(conversation.executed) - conversation.since :]
     weight = 2.0 * (named - 0.7) + (1.5 if news else -1.0)
+    if any(call.name == done.name for done in recent):
+        weight -= 3.0
     weight = max(-3.5, min(3.5, weight))
     if weight > 0:
         yield Fault(other.side, weight, f"does not call {call.name}, which is asked for")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 
-from looptool.judging.answers import SAID, Answer, Leaf, all_leaves, fresh
+from looptool.judging.answers import SAID, Answer, Leaf, all_leaves, bound, claim
 from looptool.judging.evidence import Fault
-from looptool.judging.relevance import name_match, parameter_words, required, tool_match
+from looptool.judging.relevance import is_brief, name_match, parameter_words, required, tool_match
 from looptool.judging.words import content_stems, likeness, split_words
 from looptool.tools import Tool
 
@@ -17,8 +18,9 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _REFUSES = re.compile(
-    r"\b(?:can(?:no|')t|cannot|unable|not able|none of|no tool|no function|don'?t have|do not have"
-    r"|sorry|not possible|isn't something|outside|beyond|doesn't|does not|unfortunately)\b",
+    r"\b(?:can(?:no|')t|cannot|unable|not able|none|no (?:\w+ )?(?:tool|function)s?|don'?t have"
+    r"|do(?:es)? not|doesn't|isn't|not (?:something|possible|supported|available|one of)|sorry"
+    r"|outside|beyond|unfortunately|nothing|no way|lack)\b",
     re.IGNORECASE,
 )
 
@@ -48,57 +50,72 @@ def _text_faults(writer: Answer) -> Iterator[Fault]:
 
 
 def fit(caller: Answer, writer: Answer) -> tuple[float, str]:
-    """Return how much speaks for the call (above 0) or the text, and the main reason."""
-    conversation = caller.conversation
-    matches = []
-    for tool in caller.tools:
-        if tool is not None:
-            matches.append(
-                0.5 * name_match(tool, conversation) + 0.5 * tool_match(tool, conversation)
-            )
-    relevance = min(matches, default=0.0)
-    score = 9.0 * (relevance - 0.38)
-    why = f"{caller.calls[0].name} {'matches' if score > 0 else 'hardly matches'} the request"
+    """Return how much speaks for the call (above 0) or the text, in log odds, and the main reason.
+
+    The weights are rounded from a logistic regression on development data.
+    """
     said = writer.text or ""
-    asks, refuses = bool(_ASKS.search(said)), bool(_REFUSES.search(said))
-    asked = _asked_for(caller, writer) if asks else None
-    if asks and not refuses:
-        score = max(score, -1.0)  # who asks for more does not say that the tool is wrong
-        if asked is not None and asked.ground.strength < 0.3:
-            score = min(score, 0.5)
-    if refuses and not asks and score > 1:
-        score += 1.0
-    for leaf in all_leaves(caller):
-        change = _leaf_score(leaf, caller)
-        if change < 0:
-            change *= 1.2 if leaf is asked else 0.7 if asks else 0.4
-        score += change
-        if change < -1 and score < 0:
-            unsaid = leaf.ground.strength < SAID
-            why = f"nobody said {leaf}" if unsaid else f"{leaf} takes what is said for another"
+    asks = bool(_ASKS.search(said))
+    relevance = min((_relevance(tool, caller) for tool in caller.tools if tool), default=0.0)
+    claims = [(claim(leaf, caller.conversation), leaf) for leaf in _needed(caller)]
+    weakest, leaf = min(claims, key=lambda pair: pair[0], default=(0.8, None))
+    parts = {
+        f"{caller.calls[0].name} {'fits' if relevance > 0.4 else 'hardly fits'} the request": (
+            0.3 * relevance + 0.4 if asks else 5.3 * relevance - 1.7
+        )
+    }
+    if leaf is not None:
+        sure = weakest >= SAID
+        reason = "every value that it needs is said" if sure else f"nobody said {leaf}"
+        parts[reason] = (2.1 if asks else 0.8) * (weakest - 0.5)
+    if twice := [leaf for _, leaf in claims if caller.used_besides(leaf, leaf.ground.spans)]:
+        parts[f"{twice[0]} takes what is said for something else"] = -4.0
+    if absent := _absent(caller):
+        parts[f"{absent} is missing"] = -6.0
+    parts["the words around the values"] = 2.4 * (_mean_bound(caller) - 0.5)
+    parts["the request's details"] = 1.8 * (_covered(caller) - 0.5)
+    if asks and (asked := _asked_for(caller, writer)):
+        weak = claim(asked, caller.conversation) < SAID
+        parts[f"the text asks for {asked.path[-1]}"] = -5.0 if weak else -1.5
+    score = sum(parts.values())
+    return score, max(parts, key=lambda reason: math.copysign(1, score) * parts[reason])
+
+
+def _relevance(tool: Tool, caller: Answer) -> float:
+    conversation = caller.conversation
+    match = 0.5 * name_match(tool, conversation) + 0.5 * tool_match(tool, conversation)
+    goes_on = any(call.name == tool["name"] for call in conversation.executed)
+    return max(match, 0.7) if goes_on and is_brief(conversation) else match
+
+
+def _needed(caller: Answer) -> list[Leaf]:
+    return [
+        leaf
+        for leaf in all_leaves(caller)
+        if leaf.required and leaf.kind not in ("boolean", "enum")
+    ]
+
+
+def _absent(caller: Answer) -> str | None:
+    """Return a required parameter that a call leaves out, or None."""
     for call, tool in zip(caller.calls, caller.tools, strict=True):
-        if absent := [name for name in required(tool) if name not in call.arguments]:
-            score -= 3.0 if asks else 1.2
-            why = f"nobody said the {absent[0]}" if score < 0 else why
-    if asked is not None and asked.ground.strength >= 0.8:
-        spans = asked.ground.spans
-        if fresh(spans, conversation) and not caller.used_besides(asked, spans):
-            score += 2.0
-            why = f"{asked} is said already" if score > 0 else why
-    return score, why
+        for name in required(tool):
+            if name not in call.arguments:
+                return name
+    return None
 
 
-def _leaf_score(leaf: Leaf, caller: Answer) -> float:
-    strength = leaf.ground.strength
-    if not leaf.required:
-        return -1.0 if strength < 0.3 and leaf.kind not in ("boolean", "enum") else 0.0
-    if leaf.kind in ("boolean", "enum"):
-        return -0.8 if strength < 0.3 else 0.3
-    if strength < SAID:
-        return -4.0 * (1 - strength)
-    if caller.used_besides(leaf, leaf.ground.spans):
-        return -2.0
-    return 0.7 * strength
+def _mean_bound(caller: Answer) -> float:
+    values = [
+        min(1.5, bound(leaf, leaf.ground.spans, caller.conversation)) for leaf in all_leaves(caller)
+    ]
+    return sum(values) / len(values) if values else 0.5
+
+
+def _covered(caller: Answer) -> float:
+    """Return the share of what the request mentions that the call takes up."""
+    mentions = caller.conversation.mentions
+    return sum(map(caller.takes_up, mentions)) / len(mentions) if mentions else 0.5
 
 
 def _asked_for(caller: Answer, writer: Answer) -> Leaf | None:

@@ -121,7 +121,7 @@ def _ground_number(value: float, about: str, conversation: Conversation) -> Grou
             parts = {float(part) for day in moment.days for part in day if part is not None}
             if value in minutes | parts:
                 sure = 0.9 if len(moment.minutes) == 1 else 0.6
-                return Ground(max(best, sure), ((moment.start, moment.end),))
+                return Ground(max(best, sure), tuple(spans) or ((moment.start, moment.end),))
     return Ground(best, tuple(spans))
 
 

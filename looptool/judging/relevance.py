@@ -60,10 +60,11 @@ def request_stems(conversation: Conversation) -> dict[str, float]:
         return conversation.memo["request"]
     names = [(m.start, m.end) for m in conversation.mentions if m.kind in ("quoted", "name")]
     found: dict[str, float] = {}
+    earlier = 0.9 if is_brief(conversation) else 0.5
     for start, end, role in conversation.parts:
         if role != "user":
             continue
-        weight = 1.0 if start == conversation.request[0] else 0.5
+        weight = 1.0 if start == conversation.request[0] else earlier
         for token in conversation.tokens_between(start, end):
             if token.word in STOPWORDS:
                 continue
@@ -71,6 +72,19 @@ def request_stems(conversation: Conversation) -> dict[str, float]:
             found[token.stem] = max(found.get(token.stem, 0.0), weight * (0.6 if inside else 1.0))
     conversation.memo["request"] = found
     return found
+
+
+def is_brief(conversation: Conversation) -> bool:
+    """Whether the last message says little beside values, as one that goes on from an earlier."""
+    start, end = conversation.request
+    first = conversation.token_index(start)
+    tokens = conversation.tokens_between(start, end)
+    plain = {
+        token.stem
+        for index, token in enumerate(tokens, first)
+        if token.word not in STOPWORDS and index not in conversation.mentioned
+    }
+    return len(plain) <= 2
 
 
 def tool_match(tool: Tool, conversation: Conversation) -> float:

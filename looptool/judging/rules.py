@@ -23,6 +23,8 @@ from looptool.tools import Tool
 # A label is replaced from this advantage of the prediction on, if against the prediction itself
 # speaks no more than TOLERATED and no more than DOUBTFUL of it stays unexplained.
 DECISIVE = 2.0
+# Whether to call at all is harder to tell.
+DECISIVE_CALL_OR_TEXT = 2.5
 TOLERATED = 1.0
 DOUBTFUL = 2.0
 GRAVE = 3.0
@@ -94,7 +96,8 @@ def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion
     if grave["label"] and grave["prediction"]:
         verdict, confidence = "BOTH_WRONG", 0.9
     elif (
-        advantage >= DECISIVE
+        advantage
+        >= (DECISIVE if label.calls and prediction.calls else DECISIVE_CALL_OR_TEXT)
         and against["prediction"] <= TOLERATED
         and not grave["prediction"]
         and faults.doubts(prediction) <= DOUBTFUL

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from looptool import canonical
-from looptool.judging.answers import SAID, Answer, Leaf, bound, fresh
+from looptool.judging.answers import SAID, Answer, Leaf, bound, claim, fresh
 from looptool.judging.conversation import Conversation
 from looptool.judging.evidence import Fault, balance
 from looptool.judging.grounding import Ground, ground
@@ -119,7 +119,7 @@ def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterato
         return
     name = one.path[-1]
     conversation = left.conversation
-    gap = one.ground.strength - two.ground.strength
+    gap = claim(one, conversation) - claim(two, conversation)
     scale = 4.5
     if "boolean" in (one.kind, two.kind) or "enum" in (one.kind, two.kind):
         scale = 3.0 if len(left.calls) == 1 else 2.0

@@ -61,9 +61,15 @@ class Draft:
 
 
 class Author(Protocol):
-    """Whoever writes tools and dialogues: the grammar, or a language model."""
+    """Whoever writes tools and dialogues: the grammar, or a language model.
+
+    Attributes:
+        name: stands in the data as the source of the labels.
+        portable: whether it may be pickled to other processes that share the work.
+    """
 
     name: str
+    portable: bool
 
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]

@@ -63,5 +63,7 @@ def report(response: Mapping[str, Any], rng: random.Random) -> str:
     word = field.replace("_", " ")
     if isinstance(value, bool):
         value = "yes" if value else "no"
-    return rng.choice((f"The {word} is {value}.", f"Done. {word.capitalize()}: {value}.",
-                       f"Here you are, {word} {value}."))  # fmt: skip
+    told = [f"Done. {word.capitalize()}: {value}.", f"Here you are, {word} {value}."]
+    if not word.endswith("s"):
+        told.append(f"The {word} is {value}.")
+    return rng.choice(told)

@@ -12,7 +12,7 @@ from looptool.synthesis.toolbox import Action
 from looptool.synthesis.trees import Ask, frames
 from looptool.synthesis.user import Clause, clause_with_ask, dress, remainder, write
 from looptool.synthesis.values import Slot, draw
-from looptool.synthesis.wording import Voice, phrase, surface, worded
+from looptool.synthesis.wording import Voice, mend_dates, phrase, surface, worded
 
 
 def follow_up(
@@ -56,7 +56,7 @@ def _again(
     if rest is None:
         return None
     text = _frame("again", split, rng).format(rest=rest)
-    return dress(made[0], voice), text, pairs
+    return mend_dates(dress(made[0], voice)), mend_dates(text), pairs
 
 
 def change(
@@ -103,7 +103,7 @@ def add(
     if said.endswith("."):
         return None
     said = said.removeprefix("and ").removeprefix("but ")
-    text = _frame("add", split, rng).replace("{phrase}", said)
+    text = mend_dates(_frame("add", split, rng).replace("{phrase}", said))
     return text, {**before, slot.name: value}
 
 
@@ -118,8 +118,7 @@ def resolve(
     text = rng.choice(("{v}", "{v}, please.", "The {word} is {v}.", "Take {v}.", "{v}."))
     if slot.kind.draw in ("flag", "items", "numbers", "record"):
         text = rng.choice(("{v}", "{v}, please."))
-    made = worded(text, slot.word, said)
-    return made
+    return worded(text, slot.word, said)
 
 
 def chain_request(
@@ -143,7 +142,7 @@ def chain_request(
         part if isinstance(part, str) else surface(*known[part[0]], rng, voice=voice)
         for part in ask.parts
     )
-    return dress(Clause(ask.mood, text), voice)
+    return mend_dates(dress(Clause(ask.mood, text), voice))
 
 
 def _frame(name: str, split: str, rng: random.Random) -> str:

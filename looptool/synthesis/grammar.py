@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ class GrammarAuthor:
     """An `Author` that writes from the two trees alone and makes no mistakes."""
 
     name: str = "grammar"
+    portable: bool = True
 
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
@@ -253,7 +255,7 @@ def _idle(rng: random.Random, split: str) -> str:
         "job": rng.choice(body["jobs"]),
         "name": invented(rng),
     }
-    return rng.choice(texts).format(**values)
+    return re.sub(r"\b(a|A) (?=[aeio])", r"\1n ", rng.choice(texts).format(**values))
 
 
 SCENES: dict[str, Scene] = {

@@ -12,6 +12,13 @@ from typing import Any
 from ruamel.yaml import YAML
 
 _TOKEN = re.compile(r"\{(\w+)(#?)\}|([\[\]])")
+PREPOSITIONS = frozenset("in on at for from to near with between by of around".split())
+_VERB = re.compile(
+    r"\b(have|has|seen|needs?|does|do|is|are|was|were|burn|costs?|takes?|earn|bring|ma[kd]e|says?|"
+    r"play|stand|rank|reach|used?|consumed|pull|exert|attract|release|paint|happen|beat|decided|"
+    r"fits?|lands?|fly|flies|write|feature|share|cause|predict|come|goes|work|leads?|led|falls?|"
+    r"mean|open|shown|covers?|owns?|hold|starts?|arrange|transform|becomes?|wants?)\b"
+)
 _PHRASE_KEYS = ("say", "heldout", "deny", "deny_heldout")
 
 
@@ -61,6 +68,7 @@ class Ask:
         mood: imperative (no capital, no full stop), question (without its mark) or statement.
         parts: literal texts and slots (key, whether only the bare number is wanted).
         start, end: the range of parts that parallel requests and follow-ups repeat.
+        again: whether that range can follow "and the same for …".
         keys: the slots' keys.
     """
 
@@ -68,6 +76,7 @@ class Ask:
     parts: tuple[str | tuple[str, bool], ...]
     start: int
     end: int
+    again: bool
     keys: tuple[str, ...]
 
 
@@ -213,7 +222,26 @@ def compile_ask(text: str) -> Ask:
     if (start < 0) != (end < 0) or end < start:
         raise ValueError(f"brackets do not pair in {text!r}")
     keys = tuple(part[0] for part in parts if not isinstance(part, str))
-    return Ask(mood, tuple(parts), start, end, keys)
+    return Ask(mood, tuple(parts), start, end, _repeatable(mood, parts, start, end), keys)
+
+
+def _repeatable(
+    mood: str, parts: list[str | tuple[str, bool]], start: int, end: int
+) -> bool:
+    """Whether the bracketed range is a phrase, and no clause with a verb of its own."""
+    if start < 0:
+        return False
+    inside = "".join(part if isinstance(part, str) else "_" for part in parts[start:end])
+    before = "".join(part if isinstance(part, str) else "_" for part in parts[:start]).split()
+    if inside.split(" ")[0] in PREPOSITIONS:
+        return True
+    if _VERB.search(re.split(r" (?:whose|that|who|where) ", inside)[0]):
+        return False
+    if mood == "question":
+        return before[-1:] in (["of"], ["for"], ["on"], ["with"], ["between"], ["about"], ["to"]) or (
+            " ".join(before) in ("what is", "what's", "how much is", "how big is", "what are")
+        )
+    return True
 
 
 def _leaf(key: str, body: Mapping[str, Any], domain: Mapping[str, Any], subdomain: str) -> Leaf:

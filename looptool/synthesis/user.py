@@ -15,14 +15,14 @@ from typing import Any
 from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.synthesis.toolbox import Action, action_of, words_of
-from looptool.synthesis.trees import Ask, frames, styles
+from looptool.synthesis.trees import PREPOSITIONS, Ask, frames, styles
 from looptool.synthesis.values import Slot
-from looptool.synthesis.wording import Voice, attach, coordinate, phrase, surface
+from looptool.synthesis.wording import Voice, attach, coordinate, mend_dates, phrase, surface
 from looptool.tools import Tool
 
+_UNSPLIT = ("coordinate", "count", "number", "address")
 _MEASURED = ("measured", "priced")
 _ARTICLES = ("a", "an", "one", "the", "my", "some", "someone", "something")
-_REST = ("in", "on", "at", "for", "from", "to", "near", "with", "between", "by", "of", "around")
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ def write(
         text = _one_tool(actions[name], batch, voice)
     else:
         text = _several_tools([(actions[name], batch) for name, batch in groups.items()], voice)
+    if today:
+        text = mend_dates(text)
     leaf = pairs[0][0].leaf
     if rng.random() < 0.1 and leaf:
         pool = frames()["contexts"]
@@ -244,7 +246,7 @@ def together(
 
 def _splits(ask: Ask, slots: Mapping[str, Slot], keys: set[str]) -> bool:
     """Whether the varying slots of a template may hold "A and B" each."""
-    if any(slot.kind.draw == "coordinate" for slot in slots.values() if slot.key in keys):
+    if any(slot.kind.draw in _UNSPLIT for slot in slots.values() if slot.key in keys):
         return False
     first = ask.parts[ask.start]
     if isinstance(first, str) and first.split(" ")[0] in _ARTICLES:
@@ -368,6 +370,8 @@ def remainder(
 ) -> str | None:
     """Return the template's repeatable part for `after` ("for a circle of radius 3", "in Oslo"), or
     None where a value outside it changes too."""
+    if not ask.again:
+        return None
     inside = {part[0] for part in ask.parts[ask.start : ask.end] if not isinstance(part, str)}
     for name in after:
         if action.slots[name].key not in inside and (
@@ -377,7 +381,7 @@ def remainder(
     if voice.covered:
         voice.listen(action.slots, after)
     text = fill(ask, action, after, voice, ask.start, ask.end)
-    return text if text.split(" ")[0] in _REST else f"for {text}"
+    return text if text.split(" ")[0] in PREPOSITIONS else f"for {text}"
 
 
 def _listed(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:

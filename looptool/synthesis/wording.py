@@ -25,9 +25,13 @@ _SMALL = (
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _SYSTEM_DATE = re.compile(r"Today is \w+, (\d{4}-\d\d-\d\d)")
+_ON_RELATIVE = re.compile(
+    r"\b(?:on the date|on) (?=(?:today|tomorrow|the day after|two weeks from|\d+ days from|"
+    r"(?:this|next) (?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)\b)"
+)
 _HELDOUT_SHARE = 0.6
 _CLAUSAL = frozenset("where when if given assuming supposing taking".split())
-_SHARED = frozenset("with using given where when if for".split())
+_SHARED = frozenset("with using given where when if".split())
 _PREPOSITIONS = frozenset(
     "in on at for from to with of by near about until under over after during within without into "
     "around through across saying called named titled starting between that".split()
@@ -199,6 +203,11 @@ def attach(core: str, phrases: Sequence[str]) -> tuple[str, list[str]]:
             core += f", {text}"
         last = first
     return core, sentences
+
+
+def mend_dates(text: str) -> str:
+    """Drop the "on" before a relative date: "on next Friday", "on tomorrow"."""
+    return _ON_RELATIVE.sub("", text)
 
 
 def coordinate(texts: Sequence[str], last: str = " and ") -> str:
@@ -399,7 +408,8 @@ def _said_choice(slot: Slot, text: str, voice: Voice) -> str:
         return text
     if not spoken:
         return text.replace("_", " ")
-    plain = [text] if re.fullmatch(r"[A-Za-z0-9.]+", text) and len(text) > 2 else []
+    whole = re.fullmatch(r"[A-Za-z0-9.]+", text) and len(text) > 2
+    plain = [text] if whole and not options.get("plural") else []
     choice: str = voice.keep(f"choice:{text}", [*spoken, *plain])
     return choice
 

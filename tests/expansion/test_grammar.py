@@ -178,11 +178,10 @@ def test_bounds_keep_their_order():
     tools = [tool("search", min_price=INTEGER, max_price=INTEGER)]
     messages = [says("Find one from 200 to 300 dollars")]
     seed = seed_of(tools, messages, calling("search", min_price=200, max_price=300))
-    for number in range(10):
-        made = substitute(seed, random.Random(number))
-        if made is not None:
-            arguments = made[1]["calls"][0]["arguments"]
-            assert arguments["min_price"] < arguments["max_price"]
+    made = [substitute(seed, random.Random(number)) for number in range(10)]
+    pairs = [each[1]["calls"][0]["arguments"] for each in made if each is not None]
+    assert len(pairs) >= 5
+    assert all(pair["min_price"] < pair["max_price"] for pair in pairs)
 
 
 def test_an_expansion_of_a_wrong_label_is_wrong_in_the_same_way():
@@ -235,6 +234,7 @@ def test_a_request_that_lacks_a_parameter_lacks_it_again():
     label = {"text": f"What {slot.word} should I use?"}
     seed = seed_of([leaf_tool.tool], [says("Do it")], label, "clarify", "unexpected_call")
     made = EXPANDERS["grammar"]().expand([seed], 2, "7")
+    assert len(made) == 2
     for each in made:
         assert each.label == label
         assert each.category == "clarify"
@@ -249,3 +249,37 @@ def test_a_call_corrected_into_an_irrelevant_sample_gets_a_category_of_calls():
     )
     made = EXPANDERS["grammar"]().expand([seed], 2, "7")
     assert {each.category for each in made} == {"single"}
+
+
+def test_of_a_request_with_steps_to_come_no_step_is_lost():
+    tools = [tool("find", person=STRING), tool("get", order_id=STRING)]
+    messages = [says("Find Anna Lopez, then get her order")]
+    seed = seed_of(tools, messages, calling("find", person="Anna Lopez"), "multi_step")
+    made = EXPANDERS["grammar"]().expand([seed], 2, "7")
+    assert made
+    assert all(each.messages[0]["content"].endswith(", then get her order") for each in made)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "arguments"),
+    [
+        ({"type": "object"}, {}),
+        ({"type": "object", "properties": {"a": True}}, {"a": 3}),
+        ({"type": "object", "properties": {"a": {}}}, {"a": None, "b": 3}),
+        ({"type": "object", "properties": {"a": {"type": "object"}}}, {"a": {"k": [["x"]]}}),
+        (
+            {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {}}},
+            {"a": "x"},
+        ),
+    ],
+)
+def test_tools_that_say_little_of_their_values_are_no_accident(parameters, arguments):
+    documents = [{"name": "f", "parameters": parameters}]
+    for category in ("single", "clarify"):
+        for label in (calling("f", **arguments), {"text": "Which a?"}):
+            seed = seed_of(documents, [says("Do f with 3 and x")], label, category)
+            made = EXPANDERS["grammar"]().expand([seed], 2, "7")
+            for each in made:
+                assert all(
+                    check_call(call, documents) is None for call in samples.label_calls(each.label)
+                )

@@ -25,7 +25,7 @@ from looptool.expansion.mentions import locate, rewrite
         ("2024-05-03", "on May 3rd, 2024", "May 3rd, 2024", "2024-06-14", "on June 14th, 2024"),
         ("2024-05-03", "on the 3rd of May", "the 3rd of May", "2024-06-14", "on the 14th of June"),
         ("14:30", "at 2:30 pm", "2:30 pm", "09:15", "at 9:15 am"),
-        ("14:30", "at half past two", "half past two", "09:15", "at quarter past nine"),
+        ("14:30", "at half past two", "half past two", "15:15", "at quarter past three"),
         ("New York", "in new york", "new york", "Oslo", "in oslo"),
         ("low_fat", "something low fat", "low fat", "gluten_free", "something gluten free"),
     ],
@@ -64,6 +64,14 @@ def test_every_mention_in_every_text_is_found_once():
 def test_the_article_before_a_value_follows_it():
     [mention] = locate(5, ["a 5-day trip"])
     assert rewrite(["a 5-day trip"], [(mention, "8")]) == ["an 8-day trip"]
+
+
+def test_words_that_leave_the_half_of_the_day_open_say_no_time_of_the_other_half():
+    [mention] = locate("14:30", ["at half past two"])
+    assert mention.form("09:15") is None
+    [mention] = locate("14:30", ["at half past two in the afternoon"])
+    assert mention.form("16:45") == "quarter to five in the afternoon"
+    assert mention.form("09:15") is None
 
 
 def test_number_words():

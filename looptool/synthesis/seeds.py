@@ -1,0 +1,271 @@
+"""`make_seeds`: admitted samples of an author, with label noise planted at a known rate.
+
+The work is cut into chunks whose content depends on the seed and their number alone, so that the
+result is the same however many processes share them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from looptool import canonical, tables
+from looptool.calls import match
+from looptool.errors import LooptoolError
+from looptool.samples import Label, check_label, label_calls, sample_id_of_json
+from looptool.synthesis import AUTHORS, Author, Draft, Split, noise
+from looptool.tools import check_call, check_tool
+
+CHUNK = 1000
+PARALLEL_FROM = 5000
+PROCESSES = 2
+_ROUNDS = 12
+_CALLS = {"single": (1, 1), "multiple": (1, 1), "multi_step": (1, 1), "parallel": (2, 99),
+          "parallel_multiple": (2, 99), "multi_turn": (1, 99), "clarify": (0, 0),
+          "irrelevant": (0, 0)}  # fmt: skip
+
+Refuse = Callable[[list[Draft]], list[str | None]]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What `make_seeds` admitted (`tables.Samples`), its truth (`tables.Truth`), what it refused."""
+
+    samples: pl.DataFrame
+    truth: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+class Row(NamedTuple):
+    """One draft in canonical JSON; `check` and `reason` are set where a rule refuses it."""
+
+    sample_id: str
+    tools: str
+    messages: str
+    label: str
+    truth: str
+    noise: str | None
+    category: str
+    check: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class _Task:
+    author: Author
+    size: int
+    seed: str
+    split: Split
+    shares: Mapping[str, float]
+    label_noise: float
+
+
+def make_seeds(
+    count: int,
+    *,
+    author: Author | str,
+    seed: str,
+    split: Split,
+    shares: Mapping[str, float],
+    label_noise: float,
+    iteration: int,
+    seen: Collection[str] = (),
+    refuse: Refuse | None = None,
+) -> Seeds:
+    """Return `count` admitted samples; a function of the arguments alone.
+
+    Args:
+        author: an author, or its name in `AUTHORS`.
+        seen: sample_ids that must not be made again.
+        refuse: admission by judges, against held-out data and so on: a reason or None for each
+            draft. It sees the true labels, before noise is planted.
+
+    Raises:
+        LooptoolError: if the author's samples run out before `count` are admitted.
+    """
+    if isinstance(author, str):
+        author = AUTHORS[author]()
+    taken = set(seen)
+    admitted: list[Row] = []
+    rejected: list[tuple[Row, str, str]] = []
+    index = 0
+    for _ in range(_ROUNDS):
+        missing = count - len(admitted)
+        if missing <= 0:
+            break
+        sizes = [CHUNK] * (missing // CHUNK) + ([missing % CHUNK] if missing % CHUNK else [])
+        tasks = [
+            _Task(author, size, f"{seed}:{index + number}", split, shares, label_noise)
+            for number, size in enumerate(sizes)
+        ]
+        index += len(tasks)
+        for rows in _run(tasks):
+            for row, reason in zip(rows, _reasons(rows, taken, refuse), strict=True):
+                if reason is not None:
+                    rejected.append((row, *reason))
+                elif len(admitted) < count:
+                    admitted.append(row)
+    if len(admitted) < count:
+        raise LooptoolError(
+            f"{author.name} could make only {len(admitted)} of {count} samples that are new and "
+            "pass the checks; ask for fewer, or loosen what refuses them"
+        )
+    return _frames(admitted, rejected, author.name, iteration)
+
+
+def fault(draft: Draft) -> tuple[str, str] | None:
+    """Return (check, reason) where a rule refuses a draft, else None."""
+    for tool in draft.tools:
+        if (reason := check_tool(tool)) is not None:
+            return "tool", reason
+    if (reason := check_label(draft.label)) is not None:
+        return "label", reason
+    calls = label_calls(draft.label)
+    for call in calls:
+        if (reason := check_call(call, draft.tools)) is not None:
+            return "call", f"{call.name}: {reason}"
+    bounds = _CALLS.get(draft.category)
+    if bounds is None:
+        return "category", f"{draft.category!r} is no category"
+    if not bounds[0] <= len(calls) <= bounds[1]:
+        return "category", f"{len(calls)} calls in a {draft.category} sample"
+    if draft.category == "multiple" and len(draft.tools) < 2:
+        return "category", "a single tool in a multiple sample"
+    if draft.category.startswith("parallel"):
+        several = len({call.name for call in calls}) > 1
+        if several != (draft.category == "parallel_multiple"):
+            return "category", f"calls of {'several' if several else 'one'} tool in {draft.category}"
+    if not draft.messages or draft.messages[-1].get("role") not in ("user", "tool"):
+        return "messages", "the last turn must be the user's or a tool's"
+    return None
+
+
+def _run(tasks: list[_Task]) -> Iterator[list[Row]]:
+    """Yield the rows of each task in order, by several processes where it pays."""
+    big = sum(task.size for task in tasks) > PARALLEL_FROM
+    if not (big and PROCESSES > 1 and getattr(tasks[0].author, "portable", False)):
+        yield from map(_chunk, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        yield from pool.map(_chunk, tasks)
+
+
+def _chunk(task: _Task) -> list[Row]:
+    drafts = task.author.write(task.size, seed=task.seed, split=task.split, shares=task.shares)
+    rng = random.Random(f"noise:{task.seed}")
+    owed = 0.0
+    rows = []
+    for draft in drafts:
+        tools, messages = canonical.dumps(draft.tools), canonical.dumps(draft.messages)
+        truth = canonical.dumps(draft.label)
+        refused = fault(draft)
+        label, kind = truth, None
+        if refused is None and task.label_noise > 0:
+            # What does not fit here is owed to a later sample: the rate stays as asked for.
+            owed += rng.random() < task.label_noise
+            if owed:
+                planted = _planted(draft, rng)
+                if planted is not None:
+                    label, kind = canonical.dumps(planted[0]), planted[1]
+                    owed -= 1
+        identity = sample_id_of_json(tools, messages)
+        rows.append(
+            Row(identity, tools, messages, label, truth, kind, draft.category, *(refused or (None, None)))
+        )
+    return rows
+
+
+def _planted(draft: Draft, rng: random.Random) -> tuple[Label, str] | None:
+    """Return a wrong label and its kind, or None; a label that is right after all is no noise."""
+    planted = noise.plant(draft, rng)
+    if planted is None or check_label(planted[0]) is not None:
+        return None
+    wrong, right = label_calls(planted[0]), label_calls(draft.label)
+    return None if match(wrong, right, draft.tools) else planted
+
+
+def _reasons(
+    rows: list[Row], taken: set[str], refuse: Refuse | None
+) -> list[tuple[str, str] | None]:
+    """Return (check, reason) of what is refused; ids of the rest join `taken`."""
+    found: list[tuple[str, str] | None] = []
+    for row in rows:
+        if row.check is not None:
+            found.append((row.check, row.reason or ""))
+        elif row.sample_id in taken:
+            found.append(("duplicate", "the same tools and messages were made before"))
+        else:
+            taken.add(row.sample_id)
+            found.append(None)
+    if refuse is None:
+        return found
+    places = [place for place, reason in enumerate(found) if reason is None]
+    drafts = [_draft(rows[place]) for place in places]
+    for place, reason in zip(places, refuse(drafts), strict=True):
+        if reason is not None:
+            found[place] = ("admission", reason)
+    return found
+
+
+def _draft(row: Row) -> Draft:
+    return Draft(
+        canonical.loads(row.tools),
+        canonical.loads(row.messages),
+        canonical.loads(row.truth),
+        row.category,
+    )
+
+
+def _frames(
+    admitted: list[Row], rejected: list[tuple[Row, str, str]], source: str, iteration: int
+) -> Seeds:
+    ids = [row.sample_id for row in admitted]
+    size = len(admitted)
+    labels = [row.label for row in admitted]
+    truths = [row.truth for row in admitted]
+    samples: dict[str, Any] = {
+        "sample_id": ids,
+        "tools": [row.tools for row in admitted],
+        "messages": [row.messages for row in admitted],
+        "label": labels,
+        "label_id": [canonical.digest(text) for text in labels],
+        "alternatives": ["[]"] * size,
+        "category": [row.category for row in admitted],
+        "origin": ["seed"] * size,
+        "parent_id": [None] * size,
+        "born_iteration": [iteration] * size,
+        "label_iteration": [iteration] * size,
+        "label_source": [source] * size,
+    }
+    truth: dict[str, Any] = {
+        "sample_id": ids,
+        "label": truths,
+        "label_id": [canonical.digest(text) for text in truths],
+        "noise": [row.noise for row in admitted],
+    }
+    refused: dict[str, Any] = {
+        "sample_id": [row.sample_id for row, _, _ in rejected],
+        "check": [check for _, check, _ in rejected],
+        "reason": [reason for _, _, reason in rejected],
+        "stage": ["generate"] * len(rejected),
+        "parent_id": [None] * len(rejected),
+        "tools": [row.tools for row, _, _ in rejected],
+        "messages": [row.messages for row, _, _ in rejected],
+        "label": [row.truth for row, _, _ in rejected],
+    }
+    return Seeds(
+        _frame(samples, tables.Samples), _frame(truth, tables.Truth), _frame(refused, tables.Rejected)
+    )
+
+
+def _frame(columns: dict[str, Any], table: type[tables.Table]) -> pl.DataFrame:
+    return pl.DataFrame(columns, schema=tables.polars_schema(table))
+
+
