@@ -147,7 +147,11 @@ def measure(name: str, drafts: list[Draft], each: int, show: str, count: int) ->
     rate = 2 * len(rows) / (time.perf_counter() - started)
     print(f"\n{name}: {len(drafts)} samples, {2 * len(rows)} cases, {rate:.0f} a second")
     refused = [why for why in judge.admit([(d.tools, d.messages, d.label) for d in drafts]) if why]
-    print(f"right labels refused by admit: {len(refused)} {Counter(refused).most_common(2)}")
+    caught = sum(map(bool, judge.admit([(d.tools, d.messages, bad) for d, bad, _ in rows])))
+    print(
+        f"admit refuses {len(refused) / len(drafts):.3f} of the right labels "
+        f"and {caught / len(rows):.3f} of the wrong ones"
+    )
     _kinds(rows, a, b)
     c, d = judge.compare(_both_wrong(rows, each)), judge.compare(_botched(rows))
     _summary(*[[opinion.verdict for opinion in found] for found in (a, b, c, d)])

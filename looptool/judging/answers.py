@@ -10,8 +10,9 @@ from typing import Any
 from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.judging.conversation import Conversation, Mention, Span
+from looptool.judging.dates import read_value
 from looptool.judging.grounding import Ground, ground
-from looptool.judging.relevance import about, binding, properties, required
+from looptool.judging.relevance import about, binding, name_match, properties, required, tool_match
 from looptool.judging.words import content_stems, split_words, stem
 from looptool.samples import Label, label_calls
 from looptool.tools import Tool, check_call
@@ -56,7 +57,14 @@ class Leaf:
 
 @dataclass
 class Answer:
-    """A label or prediction held against tools and conversation."""
+    """A label or prediction held against tools and conversation.
+
+    Attributes:
+        used: the places that its values come from.
+        consumed: the places that the values of calls made since the last request came from.
+        waiting: whether a tool that fits the request is not called yet; what the answer leaves
+            unused may be meant for that one.
+    """
 
     side: str
     text: str | None
@@ -67,26 +75,37 @@ class Answer:
     errors: list[str]
     conversation: Conversation
     used: list[Span] = field(default_factory=list)
+    consumed: frozenset[Span] = frozenset()
+    waiting: bool = False
 
     def uses(self, spans: Sequence[Span]) -> bool:
         """Whether some value of this answer comes from one of the spans."""
         return any(a < end and start < b for a, b in spans for start, end in self.used)
 
     def takes_up(self, mention: Mention) -> bool:
-        """Whether some value comes from what a mention says."""
-        return self.uses([(mention.start, mention.end)])
+        """Whether some value comes from what a mention says, or that of a call just made."""
+        return self.uses([(mention.start, mention.end)]) or any(
+            start < mention.end and mention.start < end for start, end in self.consumed
+        )
 
     def used_besides(self, leaf: Leaf, spans: Sequence[Span]) -> bool:
-        """Whether all the spans serve other parameters of the same call too."""
+        """Whether other parameters of the same call take all the places of a value."""
         others = [
-            span
+            other.ground.spans
             for other in self.leaves[leaf.call]
-            if other.path != leaf.path and other.ground.strength >= SAID
-            for span in other.ground.spans
+            if other.path != leaf.path
+            and other.ground.strength >= SAID
+            and any(a < end and start < b for start, end in other.ground.spans for a, b in spans)
         ]
-        return bool(spans) and all(
-            any(a < end and start < b for start, end in others) for a, b in spans
+        return 0 < len(spans) <= len(others) and all(
+            any(a < end and start < b for taken in others for start, end in taken) for a, b in spans
         )
+
+    def used_before(self, leaf: Leaf) -> bool:
+        """Whether a value is what a call made since the last request took already, and it stands
+        nowhere else."""
+        spans = leaf.ground.spans
+        return bool(spans) and all(span in self.consumed for span in spans)
 
 
 def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conversation) -> Answer:
@@ -114,6 +133,19 @@ def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conve
         if leaf.ground.strength >= 0.5
         for span in leaf.ground.spans
     ]
+    recent = conversation.executed[len(conversation.executed) - conversation.since :]
+    answer.consumed = frozenset(
+        span
+        for done in recent
+        for leaf in _leaves(0, (), done.arguments, tools.get(done.name), conversation)
+        for span in leaf.ground.spans
+    )
+    called = {call.name for call in [*calls, *conversation.executed]}
+    answer.waiting = any(
+        0.5 * (tool_match(tool, conversation) + name_match(tool, conversation)) > 0.3
+        for tool in every
+        if tool["name"] not in called
+    )
     return answer
 
 
@@ -165,43 +197,68 @@ def fresh(spans: Sequence[Span], conversation: Conversation) -> bool:
 
 
 def claim(leaf: Leaf, conversation: Conversation) -> float:
-    """Return how surely a value is what the request gives for just this parameter (0–1).
+    """Return how surely a value is what the request gives for a parameter (0–1).
 
     Weaker than the ground where a text is a word of the tool's own name and description, a piece
-    of a longer name or code, today's date, or stands with the words of a sibling parameter.
+    of a longer name or code, no id where one is due, or stands beside today's date only.
     """
     strength, spans = leaf.ground.strength, leaf.ground.spans
-    if leaf.kind not in ("text", "list", "number") or not spans:
+    if leaf.kind not in ("text", "list") or not spans:
         return strength
-    if leaf.kind != "number" and _is_tool_word(leaf):
+    if _is_tool_word(leaf, all(_is_plain(span, conversation) for span in spans)):
         return min(strength, 0.2)
     if leaf.kind == "text" and all(_is_piece(span, conversation) for span in spans):
         return min(strength, 0.3)
-    if leaf.kind == "text" and _is_id(leaf) and not re.search(r"\d", leaf.text):
+    if leaf.kind == "text" and not _has_form(leaf):
         return min(strength, 0.4)
     if all(conversation.role_at(span[0]) == "system" for span in spans):
         return min(strength, 0.3)
-    own = bound(leaf, spans, conversation)
-    for name in properties(leaf.holder):
-        if name != leaf.path[-1] and binding(leaf.holder, name, spans, conversation) > own + 1.0:
-            return min(strength, 0.5)
     return strength
 
 
-def _is_id(leaf: Leaf) -> bool:
-    return not {"id", "identifier"}.isdisjoint(split_words(leaf.path[-1]))
+def rival(leaf: Leaf, conversation: Conversation) -> bool:
+    """Whether the words around a value speak plainly for a sibling parameter instead."""
+    own = bound(leaf, leaf.ground.spans, conversation)
+    return any(
+        binding(leaf.holder, name, leaf.ground.spans, conversation) > max(1.3, own + 1.0)
+        for name in properties(leaf.holder)
+        if name != leaf.path[-1]
+    )
 
 
-def _is_tool_word(leaf: Leaf) -> bool:
-    """Whether a text only has words that the tool document has too."""
+def _is_plain(span: Span, conversation: Conversation) -> bool:
+    """Whether a span is a word in small letters that nothing marks as a value."""
+    said = conversation.text[span[0] : span[1]]
+    return said.islower() and not any(
+        m.start <= span[0] and span[1] <= m.end for m in conversation.mentions
+    )
+
+
+def _has_form(leaf: Leaf) -> bool:
+    """Whether a text looks as its parameter's name demands: a digit in an id, a dot in a URL."""
+    words = {*split_words(leaf.path[-1]), *split_words(str(leaf.schema.get("format", "")))}
+    if words & {"id", "identifier"}:
+        return re.search(r"\d", leaf.text) is not None
+    if words & {"url", "mail", "email", "link", "website", "uri"}:
+        return re.search(r"[.@/]", leaf.text) is not None
+    described = str(leaf.schema.get("description", ""))
+    if isinstance(leaf.value, str) and re.search(r"YYYY|HH:MM", described):
+        days, minutes = read_value(leaf.value)
+        return bool(days if "YYYY" in described else minutes)
+    return True
+
+
+def _is_tool_word(leaf: Leaf, plain: bool) -> bool:
+    """Whether a text only has words of the tool's name and description, or, if it is written
+    `plain`, of its parameters."""
     values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
     if not leaf.holder or not all(isinstance(value, str) for value in values):
         return False
     known = set(content_stems(f"{leaf.holder['name']} {leaf.holder.get('description', '')}"))
-    for name in properties(leaf.holder):
+    for name in properties(leaf.holder) if plain else ():
         known |= {*content_stems(about(leaf.holder, name)), *map(stem, split_words(name))}
     words = {word for value in values for word in content_stems(value)}
-    return words <= known
+    return bool(words) and words <= known
 
 
 def _is_piece(span: Span, conversation: Conversation) -> bool:
@@ -209,7 +266,7 @@ def _is_piece(span: Span, conversation: Conversation) -> bool:
     return any(
         m.start <= span[0] and span[1] <= m.end and span[1] - span[0] < m.end - m.start - 1
         for m in conversation.mentions
-        if m.kind in ("name", "code", "quoted", "date", "time")
+        if m.kind in ("name", "code", "quoted")
     )
 
 

@@ -25,12 +25,14 @@ _CODE = re.compile(
     r"|\b[A-Za-z]+[-_]?\d[\w-]*|\b\d+[A-Za-z]+[-_\d][\w-]*|\b\d+-\d[\d-]*|\b\w+\.[a-z]{2,4}\b"
     r"|\b\w+_\w+\b"
 )
+_CAPITAL = r"[A-Z][\w&-]*(?:[’'][A-Za-rt-z]\w+)?"
 _PROPER = re.compile(
-    r"\b[A-Z][\w’'&-]*(?:(?:\.? (?:(?:of|de|the|la|and the|du|van|von|on|in) (?=[A-Z]))?|, (?=[A-Z]"
-    r"{2}\b))[A-Z0-9][\w’'&-]*)*"
+    rf"\b{_CAPITAL}(?:(?:(?:(?<=\b[A-Z])\.|(?<=\b[MDS][rst])\.|(?<=\bMrs)\.)? "
+    r"(?:(?:of|de|the|la|du|van|von) (?=[A-Z]))?|, (?=[A-Z]{2}\b))"
+    rf"(?:{_CAPITAL}|\d{{1,3}}\b))*"
 )
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;\n]\s*|[\"“‘(]\s*)$")
-_PRONOUNS = frozenset({"i", "i'm", "i'd", "i've", "i'll"})
+_NO_NAMES = frozenset({"mr", "mrs", "ms", "dr", "i", "i'm", "i'd", "i've", "i'll"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Conversation:
         request: where the last message of the user stands.
         executed: the calls that the assistant made already, those since the last message of the
             user last.
+        told: what the assistant said in words.
         since: how many of `executed` were made since the last message of the user.
     """
 
@@ -70,6 +73,7 @@ class Conversation:
     executed: list[ToolCall]
     since: int
     today: dt.date | None
+    told: list[str] = field(default_factory=list)
     lower: str = ""
     tokens: list[Token] = field(default_factory=list)
     numbers: list[numbers.Number] = field(default_factory=list)
@@ -116,13 +120,15 @@ class Conversation:
 
 def read(messages: Sequence[Message]) -> Conversation:
     """Return a conversation with all that it mentions."""
-    text, parts, executed = "", [], []
+    text, parts, executed, told = "", [], [], []
     request, since = (0, 0), 0
     for message in messages:
         content = message.get("content") or ""
         start = len(text)
         text += content + "\n"
         parts.append((start, start + len(content), message["role"]))
+        if message["role"] == "assistant" and content:
+            told.append(content)
         if message["role"] == "user":
             request, since = (start, start + len(content)), 0
         for item in message.get("tool_calls") or ():
@@ -130,7 +136,7 @@ def read(messages: Sequence[Message]) -> Conversation:
             executed.append(ToolCall(function["name"], function["arguments"]))
             since += 1
     today = dates.find_today(text)
-    conversation = Conversation(text, parts, request, executed, since, today, text.lower())
+    conversation = Conversation(text, parts, request, executed, since, today, told, text.lower())
     conversation.tokens = [
         Token(m.start(), m.end(), m[0].lower(), stem(m[0])) for m in _TOKEN.finditer(text)
     ]
@@ -166,7 +172,8 @@ def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
     text = conversation.text
     for match in _QUOTED.finditer(text, start, end):
         group = next(index for index in (1, 2, 3) if match[index] is not None)
-        yield "quoted", match.start(group), match.end(group)
+        if match.end(group) - match.start(group) < 0.6 * (end - start):
+            yield "quoted", match.start(group), match.end(group)
     yield from (("date", m.start, m.end) for m in conversation.days)
     yield from (("time", m.start, m.end) for m in conversation.times if not m.weak)
     yield from (("code", m.start(), m.end()) for m in _CODE.finditer(text, start, end))
@@ -184,9 +191,9 @@ def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
     if _SENTENCE_START.search(text, max(0, start - 4), start) or start == 0:
         # The first word of a sentence says nothing by its capital; what follows does.
         start, words = _without_first(text, start, end), words[1:]
-    while words and words[0].lower().rstrip(".,'") in _PRONOUNS:
+    while words and words[0].lower().rstrip(".,'") in _NO_NAMES:
         start, words = _without_first(text, start, end), words[1:]
-    while words and words[-1].lower() in _PRONOUNS:
+    while words and words[-1].lower() in _NO_NAMES:
         end -= len(words.pop())
         end -= len(text[start:end]) - len(text[start:end].rstrip(" ,."))
     if words and start < end and not words[0][0].isdigit():

@@ -113,7 +113,7 @@ def find_today(text: str) -> dt.date | None:
     for match in _TODAY.finditer(text):
         for moment in _absolute(match[0]):
             for year, month, day in sorted(moment.days, key=str):
-                if year is not None:
+                if year is not None and 1900 <= year <= 2200:
                     return dt.date(year, month, day)
     return None
 
@@ -195,7 +195,7 @@ def _moment(match: re.Match[str], days: list[Day], weak: bool = False) -> Iterat
 
 def _valid(day: Day) -> bool:
     try:
-        dt.date(day[0] or 2000, day[1], day[2])
+        dt.date(2000 if day[0] is None else day[0], day[1], day[2])
     except ValueError:
         return False
     return True
@@ -285,7 +285,7 @@ def _edge(match: re.Match[str], today: dt.date) -> dt.date:
 
 def _add(day: dt.date, count: int, unit: str) -> dt.date:
     unit = unit.lower().rstrip("s")
-    if abs(count) > 5000:
+    if abs(count) > 1000:
         return day
     if unit in ("day", "week", "fortnight"):
         return day + dt.timedelta(count * {"day": 1, "week": 7, "fortnight": 14}[unit])
@@ -295,17 +295,19 @@ def _add(day: dt.date, count: int, unit: str) -> dt.date:
 
 
 def _shifted(moment: Moment, text: str) -> Moment:
-    """Take "two days after" in front of a date into account."""
+    """Take "two days after" or "the day before" in front of a date into account."""
     match = _OFFSET.search(text, max(0, moment.start - 40), moment.start)
-    if not match:
+    if not match or (match["unit"].endswith("s") and not match["count"]):
         return moment
     sign = -1 if match["way"].lower() == "before" else 1
     days = set()
     for year, month, day in moment.days:
-        shifted = _add(
-            dt.date(year or 2000, month, day), sign * _count(match["count"]), match["unit"]
-        )
-        days.add((year and shifted.year, shifted.month, shifted.day))
+        try:
+            base = dt.date(2000 if year is None else year, month, day)
+            shifted = _add(base, sign * _count(match["count"]), match["unit"])
+        except (OverflowError, ValueError):  # before the year 1 or after 9999
+            continue
+        days.add((None if year is None else shifted.year, shifted.month, shifted.day))
     return Moment(match.start(), moment.end, frozenset(days))
 
 

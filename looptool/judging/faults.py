@@ -119,9 +119,13 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
     loose = [
         x for x in leaves if claim(x, conversation) <= 0.4 and x.kind not in ("boolean", "enum")
     ]
+    loose += [x for x in leaves if answer.used_besides(x, x.ground.spans)]
     if loose:
-        yield Fault(answer.side, 3.0, f"calls {call.name} with {loose[0]}, which nobody said")
+        yield Fault(
+            answer.side, 3.0, f"calls {call.name} with {loose[0]}, which nobody said for it"
+        )
         return
+    same_tool = any(call.name == made.name for made in other.calls)
     news = [
         leaf
         for leaf in leaves
@@ -129,8 +133,8 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
         and leaf.kind != "boolean"
         and fresh(leaf.ground.spans, conversation)
         and not other.uses(leaf.ground.spans)
+        and (same_tool or _stands_out(leaf, conversation))
     ]
-    same_tool = any(call.name == made.name for made in other.calls)
     named = tool_words_asked(tool, [t for t in other.tools if t is not None], conversation)
     if same_tool:
         if news:
@@ -142,11 +146,20 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
     weight = 2.0 * (named - 0.7) + (1.5 if news else -1.0)
     if any(call.name == done.name for done in recent):
         weight -= 3.0
+    if any(leaf.kind == "number" and other.uses(leaf.ground.spans) for leaf in leaves):
+        weight -= 2.0  # one number seldom serves two tools
     weight = max(-3.5, min(3.5, weight))
     if weight > 0:
         yield Fault(other.side, weight, f"does not call {call.name}, which is asked for")
     else:
         yield Fault(answer.side, -weight, f"calls {call.name}, which is not asked for")
+
+
+def _stands_out(leaf: Leaf, conversation: Conversation) -> bool:
+    """Whether a value is more than any word of the request: named, counted or introduced."""
+    spans = leaf.ground.spans
+    named = any(m.start < b and a < m.end for m in conversation.mentions for a, b in spans)
+    return named or bound(leaf, spans, conversation) > 0.2
 
 
 def _other_tool(left: Answer, i: int, right: Answer, j: int) -> Iterator[Fault]:
@@ -195,7 +208,8 @@ def doubts(answer: Answer) -> float:
     if answer.calls:
         for mention in conversation.mentions:
             if not answer.takes_up(mention) and not _names_tool(mention.text, answer.tools):
-                total += 0.4 if mention.kind == "name" else 0.7
+                unused = 0.4 if mention.kind == "name" else 0.7
+                total += 0.3 * unused if answer.waiting else unused
     return total + sum(_better_swapped(leaves, conversation) for leaves in answer.leaves)
 
 

@@ -13,7 +13,9 @@ from looptool.judging.conversation import Conversation, Span
 from looptool.judging.numbers import Number
 from looptool.judging.words import (
     CODES,
+    FIRST_CODES,
     NEGATIONS,
+    SHARED_CODE_WORDS,
     STOPWORDS,
     content_stems,
     likeness,
@@ -57,6 +59,8 @@ def _ground(
     if isinstance(value, bool):
         return _ground_boolean(value, about, conversation)
     if isinstance(value, int | float):
+        if abs(value) > 1e100:  # beyond what anybody says, and what floats can be multiplied by
+            return NOWHERE
         return _ground_number(float(value), about, conversation)
     if isinstance(value, str):
         return _ground_text(value, schema, about, conversation)
@@ -138,18 +142,18 @@ def _close(left: float, right: float) -> bool:
 
 
 def _ground_boolean(value: bool, about: str, conversation: Conversation) -> Ground:
-    words = {stem(w) for w in split_words(about.split(" ", 1)[0])}
+    named = split_words(about.split(" ", 1)[0])
+    denies = not NEGATIONS.isdisjoint(named)  # avoid_tolls
+    words = {stem(word) for word in named if word not in NEGATIONS}
     cues = words - _FILLERS or words
     for index, token in enumerate(conversation.tokens):
         if conversation.role_at(token.start) == "system":
             continue
         if max((likeness(token.stem, cue) for cue in cues), default=0.0) >= 0.8:
-            before = [
-                t.word.replace("’", "'") for t in conversation.tokens[max(0, index - 4) : index]
-            ]
-            negated = any(word in NEGATIONS for word in before)
-            says = not negated
-            return Ground(0.9 if says == value else 0.05, ((token.start, token.end),))
+            before = conversation.tokens[max(0, index - 4) : index]
+            denied = any(t.word.replace("’", "'") in NEGATIONS for t in before)
+            span = (token.start, token.end)
+            return Ground(0.9 if (denied == denies) == value else 0.05, (span,))
     return Ground(0.3 if not value else 0.15)
 
 
@@ -165,7 +169,7 @@ def _ground_text(
     days, minutes = dates.read_value(said)
     if days or minutes:
         return _ground_moment(days, minutes, conversation)
-    if re.fullmatch(r"[-+]?[\d,]*\.?\d+", said):
+    if re.fullmatch(r"[-+]?[\d,]{0,40}\.?\d{1,40}", said):
         found = _ground_number(float(said.replace(",", "")), about, conversation)
         return Ground(found.strength * 0.95, found.spans)
     best = _ground_loosely(said, conversation)
@@ -233,7 +237,7 @@ def _ground_loosely(said: str, conversation: Conversation) -> Ground:
         if found := by_stem.get(stem(word)):
             hits += 1
             spans += found
-        elif word.replace(".", "").isdigit():
+        elif len(word) < 20 and word.replace(".", "").isdecimal():
             number = _ground_number(float(word), "", conversation)
             hits += number.strength >= 0.6
             spans += number.spans
@@ -247,11 +251,15 @@ def _ground_loosely(said: str, conversation: Conversation) -> Ground:
 
 
 def _ground_code(said: str, conversation: Conversation) -> Ground:
+    """Find "CAD" in "Canadian dollars"; "dollars" alone says it less surely."""
     words = CODES.get(said.lower().replace("-", "_"))
     if not words:
         return NOWHERE
-    spans = tuple((t.start, t.end) for t in conversation.tokens if t.word in words)
-    return Ground(0.85, spans) if spans else NOWHERE
+    tokens = [token for token in conversation.tokens if token.word in words]
+    if plain := [token for token in tokens if token.word not in SHARED_CODE_WORDS]:
+        return Ground(0.85, tuple((token.start, token.end) for token in plain))
+    strength = 0.85 if said.lower() in FIRST_CODES else 0.4
+    return Ground(strength, tuple((t.start, t.end) for t in tokens)) if tokens else NOWHERE
 
 
 def _ground_initials(said: str, conversation: Conversation) -> Ground:

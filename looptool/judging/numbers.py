@@ -43,6 +43,12 @@ _SPELLED = re.compile(
     r"|\bonce\b|\btwice\b|\bthrice\b|\bsingle\b|\bpair\b",
     re.IGNORECASE,
 )
+_PART_OF = {"third": 3, "quarter": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
+_PARTS = re.compile(
+    rf"\b(?:(?P<whole>{_WORDS})\s+and\s+)?(?P<over>an?|{_WORDS})[\s-]"
+    rf"(?P<part>(?:{'|'.join(_PART_OF)})s?)\b(?!\s+of\s+an?\b)",
+    re.IGNORECASE,
+)
 _FIXED = {"once": 1.0, "twice": 2.0, "thrice": 3.0, "single": 1.0, "pair": 2.0}
 _ARTICLE = re.compile(
     r"\b(an?)\s+(?!half|couple|quarter|dozen|hundred|few|lot)(\w+)", re.IGNORECASE
@@ -92,7 +98,7 @@ class Number:
 def find_numbers(text: str) -> list[Number]:
     """Return the numbers that `text` mentions, by position; a weak reading of "a" as 1 too."""
     found = [*_fractions(text)]
-    for reader in (_digits, _spelled, _articles):
+    for reader in (_parts, _digits, _spelled, _articles):
         taken = [(number.start, number.end) for number in found]
         found += [
             number
@@ -145,6 +151,16 @@ def _fractions(text: str) -> Iterator[Number]:
         if under:
             values = ((round(whole + over / under, 10), 0.9), (over, 0.5), (under, 0.5))
             yield Number(match.start(), match.end(), values)
+
+
+def _parts(text: str) -> Iterator[Number]:
+    """ "three quarters", "one and two thirds", "a fifth"."""
+    for match in _PARTS.finditer(text):
+        whole = _read_words(match["whole"].lower()) if match["whole"] else 0.0
+        over = _read_words(match["over"].lower()) or 1.0
+        value = round((whole or 0.0) + over / _PART_OF[match["part"].lower().rstrip("s")], 10)
+        sure = 1.0 if match["part"].lower().endswith("s") else 0.6
+        yield Number(match.start(), match.end(), ((value, sure), (round(100 * value, 8), 0.6)))
 
 
 def _spelled(text: str) -> Iterator[Number]:

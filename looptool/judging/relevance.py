@@ -169,6 +169,16 @@ _NUMBERED = {word: rank for rank, words in enumerate(lines("numbered")) for word
 _FIRST_AND_LAST = {word: rank for rank, words in enumerate(lines("directed")) for word in words}
 
 
+def rank_said(spans: Sequence[Span], conversation: Conversation) -> int | None:
+    """Return the rank that stands right before a value ("the second team …"), or None."""
+    for span in spans:
+        first = conversation.token_index(span[0])
+        for token in reversed(conversation.tokens[max(0, first - 3) : first]):
+            if token.word in ("first", "second", "third", "fourth"):
+                return _NUMBERED[token.word]
+    return None
+
+
 def binding(
     tool: Tool | None, name: str, spans: Sequence[Span], conversation: Conversation
 ) -> float:
@@ -186,7 +196,7 @@ def binding(
     words, speaks, cues = conversation.memo[key]
     spans = [span for span in spans if conversation.is_fresh(span)] or spans
     named = [_key_fits(name, span, conversation) for span in spans]
-    return _type_fits(words, spans, conversation) + max(
+    return _type_fits(name, words, spans, conversation) + max(
         (
             _binding(span, speaks, cues, conversation) + bonus
             for span, bonus in zip(spans, named, strict=True)
@@ -207,19 +217,24 @@ def _key_fits(name: str, span: Span, conversation: Conversation) -> float:
     return 2.0 * len(ours & theirs) / len(ours | theirs) if ours else 0.0
 
 
+_YEAR = re.compile(r"(?:1\d|20|21)\d\d|.*\D.*")
 _CALENDAR = word_set("calendar")
 _TYPES = {kind: frozenset(map(stem, words)) for kind, words in keyed("types")}
 
 
 def _type_fits(
-    words: Mapping[str, float], spans: Sequence[Span], conversation: Conversation
+    name: str, words: Mapping[str, float], spans: Sequence[Span], conversation: Conversation
 ) -> float:
     """A date for a parameter that speaks of dates is at home, for one that does not it is not."""
     kinds = {m.kind for m in conversation.mentions for a, b in spans if m.start < b and a < m.end}
     said = {conversation.lower[a:b] for a, b in spans}
     if said & _CALENDAR:
         kinds.add("date")
-    for kind in ("date", "time", "code"):
+    if any(text[:1] in "$€£¥" for text in said):
+        kinds.add("money")
+    if "year" in split_words(name) and not any(_YEAR.fullmatch(text) for text in said):
+        return -0.5
+    for kind in ("date", "time", "code", "money"):
         if kind in kinds:
             return 1.0 if any(words.get(word, 0) >= 0.2 for word in _TYPES[kind]) else -0.5
     return 0.0
@@ -235,11 +250,12 @@ def _binding(
     score, crossed, cued = 0.0, 1.0, False
     for distance, index in enumerate(range(first - 1, max(-1, first - 8), -1)):
         token = tokens[index]
-        between = conversation.text[token.end : tokens[index + 1].start]
+        after = tokens[index + 1].start if distance else span[0]
+        between = conversation.text[token.end : after]
         if "\n" in between or ". " in between or "? " in between:
             break
-        if index in mentioned:
-            crossed *= 0.3
+        if index in mentioned or "," in between:
+            crossed *= 0.3 if index in mentioned else 0.5
         fade = crossed / (1 + 0.3 * distance)
         if not cued and token.word in CUE_WORDS:
             # Only the nearest small word announces the value.

@@ -96,8 +96,7 @@ def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion
     if grave["label"] and grave["prediction"]:
         verdict, confidence = "BOTH_WRONG", 0.9
     elif (
-        advantage
-        >= (DECISIVE if label.calls and prediction.calls else DECISIVE_CALL_OR_TEXT)
+        advantage >= (DECISIVE if label.calls and prediction.calls else DECISIVE_CALL_OR_TEXT)
         and against["prediction"] <= TOLERATED
         and not grave["prediction"]
         and faults.doubts(prediction) <= DOUBTFUL
@@ -163,7 +162,7 @@ def admit(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> s
 
 def _uncovered(answer: Answer, said: Conversation) -> str | None:
     """Return what of the request a label of calls plainly leaves out, or None."""
-    if not answer.calls:
+    if not answer.calls or answer.waiting:
         return None
     left_out = [
         mention

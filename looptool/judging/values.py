@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from looptool.judging.answers import SAID, Answer, Leaf, bound, claim, fresh
 from looptool.judging.conversation import Conversation
 from looptool.judging.evidence import Fault, balance
 from looptool.judging.grounding import Ground, ground
-from looptool.judging.relevance import about, order_of
+from looptool.judging.relevance import about, order_of, rank_said
 from looptool.judging.words import content_stems
 
 
@@ -68,6 +69,9 @@ def placed(one: Leaf, two: Leaf, conversation: Conversation) -> float:
 def _order_said(one: Leaf, two: Leaf, conversation: Conversation) -> float:
     """Return how much the order of mention speaks for one value here and the other there."""
     order = order_of(one.path[-1], two.path[-1])
+    ranks = rank_said(one.ground.spans, conversation), rank_said(two.ground.spans, conversation)
+    if order and None not in ranks and ranks[0] != ranks[1]:
+        return 3.0 * math.copysign(1, order) * (1 if ranks[0] < ranks[1] else -1)  # type: ignore[operator]
     here, there = _place(one, conversation), _place(two, conversation)
     if not order or here is None or there is None or here == there:
         return 0.0
@@ -107,7 +111,7 @@ def _in_step(answer: Answer, leaves: tuple[Leaf, Leaf]) -> float:
 
 def _place(leaf: Leaf, conversation: Conversation) -> int | None:
     spans = [span for span in leaf.ground.spans if conversation.is_fresh(span)]
-    return min(spans)[0] if spans and leaf.ground.strength >= SAID else None
+    return spans[0][0] if len(spans) == 1 and leaf.ground.strength >= SAID else None
 
 
 # One value instead of another
@@ -158,7 +162,7 @@ def _taken_twice(left: Answer, one: Leaf, right: Answer, two: Leaf, gap: float) 
 def _same_place(one: Leaf, two: Leaf) -> bool:
     """Whether two values are two readings of the same words."""
     spans = two.ground.spans
-    return all(any(a < d and c < b for c, d in spans) for a, b in one.ground.spans)
+    return any(a < d and c < b for a, b in one.ground.spans for c, d in spans)
 
 
 def _same_sort_of_list(one: Leaf, two: Leaf) -> bool:
@@ -193,8 +197,8 @@ def _coverage_advantage(left: Answer, one: Leaf, right: Answer, two: Leaf) -> fl
         one.ground.spans, left.conversation
     )
     unused_by_left = not left.uses(two.ground.spans) and fresh(two.ground.spans, left.conversation)
-    twice_left = left.used_besides(one, one.ground.spans)
-    twice_right = right.used_besides(two, two.ground.spans)
+    twice_left = left.used_besides(one, one.ground.spans) or left.used_before(one)
+    twice_right = right.used_besides(two, two.ground.spans) or right.used_before(two)
     return 1.9 * (unused_by_right - unused_by_left) + 1.5 * (twice_right - twice_left)
 
 

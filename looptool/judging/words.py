@@ -6,6 +6,7 @@ The words themselves stand in english.yaml.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
@@ -154,3 +155,11 @@ CUE_WORDS = frozenset[str]().union(*(cues for _, cues in _CUES))
 CODES: dict[str, frozenset[str]] = {}
 for _code, _said in keyed("codes"):
     CODES[_code] = CODES.get(_code, frozenset()) | _said
+
+_SAID_FOR = Counter(word for words in CODES.values() for word in words)
+SHARED_CODE_WORDS = frozenset(word for word, count in _SAID_FOR.items() if count > 1)
+"""Words that several codes share, such as "dollars"."""
+FIRST_CODES = frozenset(
+    next(code for code, words in CODES.items() if shared in words) for shared in SHARED_CODE_WORDS
+)
+"""The codes that a shared word means by itself."""

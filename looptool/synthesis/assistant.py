@@ -9,9 +9,9 @@ from typing import Any
 from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.samples import Label, Message, call_label, text_label
+from looptool.synthesis.slots import Slot
 from looptool.synthesis.toolbox import Action
 from looptool.synthesis.trees import frames
-from looptool.synthesis.values import Slot
 
 
 def label_of(pairs: Sequence[tuple[Action, Mapping[str, Any]]]) -> Label:

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool.synthesis import planner
+from looptool.synthesis.clauses import Clause, clause_with_ask, dress
+from looptool.synthesis.several import remainder
+from looptool.synthesis.slots import Slot
 from looptool.synthesis.toolbox import Action
 from looptool.synthesis.trees import Ask, frames
-from looptool.synthesis.user import Clause, clause_with_ask, dress, remainder, write
-from looptool.synthesis.values import Slot, draw
-from looptool.synthesis.wording import Voice, mend_dates, phrase, surface, worded
+from looptool.synthesis.user import write
+from looptool.synthesis.values import draw
+from looptool.synthesis.wording import Voice, phrase, surface, tidy, worded
 
 
 def follow_up(
@@ -55,8 +58,8 @@ def _again(
     rest = remainder(made[1], action, before, pairs, voice)
     if rest is None:
         return None
-    text = _frame("again", split, rng).format(rest=rest)
-    return mend_dates(dress(made[0], voice)), mend_dates(text), pairs
+    text = _frame("again", split, rng, same=len(before) > len(made[1].keys)).format(rest=rest)
+    return tidy(dress(made[0], voice)), tidy(text), pairs
 
 
 def change(
@@ -70,7 +73,7 @@ def change(
     name = planner.change_one(action, before, rng)
     if name is None:
         return None
-    value = planner.fresh_value(action, name, before[name], rng, today)
+    value = planner.fresh_value(action, name, before, rng, today)
     if value is None:
         return None
     slot = action.slots[name]
@@ -96,14 +99,12 @@ def add(
     value = draw(slot, rng, today)
     for _ in range(4):
         said = phrase(slot, value, rng, voice=Voice(rng, split, today))
-        if not said[:1].isupper() or not said.endswith("."):
+        if not said.endswith(".") and not said.startswith("and "):
             break
     else:
-        return f"Do that once more. {said}", {**before, slot.name: value}
-    if said.endswith("."):
         return None
-    said = said.removeprefix("and ").removeprefix("but ")
-    text = mend_dates(_frame("add", split, rng).replace("{phrase}", said))
+    said = said.removeprefix("but ")
+    text = tidy(_frame("add", split, rng).replace("{phrase}", said))
     return text, {**before, slot.name: value}
 
 
@@ -142,11 +143,11 @@ def chain_request(
         part if isinstance(part, str) else surface(*known[part[0]], rng, voice=voice)
         for part in ask.parts
     )
-    return mend_dates(dress(Clause(ask.mood, text), voice))
+    return tidy(dress(Clause(ask.mood, text), voice))
 
 
-def _frame(name: str, split: str, rng: random.Random) -> str:
-    options = frames()["follow"]
-    if split == "heldout" and rng.random() < 0.6:
-        return str(rng.choice(options[f"heldout_{name}"]))
-    return str(rng.choice(options[name]))
+def _frame(name: str, split: str, rng: random.Random, same: bool = False) -> str:
+    """Choose a frame; `same` asks for one that says that all else stays as it was."""
+    held = split == "heldout" and rng.random() < 0.6
+    options = frames()["follow"][f"heldout_{name}" if held else name]
+    return str(rng.choice([text for text in options if "same" in text or not same] or options))

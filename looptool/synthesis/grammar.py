@@ -12,11 +12,11 @@ from typing import Any
 from looptool.samples import Message
 from looptool.synthesis import Draft, Split, assistant, planner, user
 from looptool.synthesis.follow import chain_request, follow_up, resolve
+from looptool.synthesis.inventions import from_pool
 from looptool.synthesis.responder import respond
 from looptool.synthesis.toolbox import any_variant, distractors
-from looptool.synthesis.trees import frames, leaves, pools, styles
-from looptool.synthesis.values import from_pool, invented
-from looptool.synthesis.wording import Voice, system_date
+from looptool.synthesis.trees import frames, styles
+from looptool.synthesis.wording import system_date
 from looptool.tables import CATEGORIES
 
 Scene = Callable[[random.Random, str], Draft | None]
@@ -111,9 +111,7 @@ def _parallel(rng: random.Random, split: str) -> Draft | None:
     if len(pairs) < 2:
         return None
     text = user.write(pairs, rng, split, today)
-    tools = planner.add_distractors(
-        [action.tool], styles()["parallel_distractors"], rng, split
-    )
+    tools = planner.add_distractors([action.tool], styles()["parallel_distractors"], rng, split)
     return Draft(tools, _messages(today, _said(text)), assistant.label_of(pairs), "parallel")
 
 
@@ -253,7 +251,6 @@ def _idle(rng: random.Random, split: str) -> str:
         "color": from_pool("colors", rng),
         "river": from_pool("rivers", rng),
         "job": rng.choice(body["jobs"]),
-        "name": invented(rng),
     }
     return re.sub(r"\b(a|A) (?=[aeio])", r"\1n ", rng.choice(texts).format(**values))
 
@@ -268,8 +265,3 @@ SCENES: dict[str, Scene] = {
     "clarify": _clarify,
     "irrelevant": _irrelevant,
 }
-
-
-def warm() -> None:
-    """Load both trees, so that forked workers share them."""
-    leaves(), pools(), frames(), styles()

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool import canonical
-from looptool.synthesis.toolbox import Action, any_variant, distractors, split_leaves
-from looptool.synthesis.trees import Chain, Leaf, chains, leaves, styles
+from looptool.synthesis.toolbox import Action, any_variant, distractors
+from looptool.synthesis.trees import Chain, Leaf, chains, leaves, rivals, split_leaves, styles
 from looptool.synthesis.values import draw, draw_arguments
 from looptool.tools import Tool
 
 Pair = tuple[Action, dict[str, Any]]
-_RELATIVE_DATES = 0.4
+_RELATIVE_DATES = 0.5
 
 
 def pick_leaf(rng: random.Random, split: str) -> Leaf:
@@ -41,9 +41,7 @@ def arguments_of(
     """Return fresh arguments for a call of the action."""
     order = action.leaf.order if action.leaf else ()
     chance = styles()["mention"] if mention is None else mention
-    return draw_arguments(
-        action.slots, rng, mention=chance, fixed=fixed, order=order, today=today
-    )
+    return draw_arguments(action.slots, rng, mention=chance, fixed=fixed, order=order, today=today)
 
 
 def single_call(action: Action, rng: random.Random, today: dt.date | None = None) -> Pair:
@@ -142,12 +140,17 @@ def change_one(action: Action, arguments: Mapping[str, Any], rng: random.Random)
 
 
 def fresh_value(
-    action: Action, name: str, old: Any, rng: random.Random, today: dt.date | None
+    action: Action,
+    name: str,
+    arguments: Mapping[str, Any],
+    rng: random.Random,
+    today: dt.date | None,
 ) -> Any | None:
     """Return another value for an argument, or None if none is found."""
+    taken = [canonical.dumps(value) for value in arguments.values()]
     for _ in range(12):
         value = draw(action.slots[name], rng, today)
-        if canonical.dumps(value) != canonical.dumps(old):
+        if canonical.dumps(value) not in taken:
             return value
     return None
 
@@ -162,7 +165,7 @@ def pick_actions(count: int, rng: random.Random, split: str) -> list[Action]:
         if len(chosen) == count:
             break
         leaf = rng.choice(near if rng.random() < 0.5 else pool)
-        if leaf not in chosen:
+        if leaf not in chosen and not rivals()[leaf.key] & {other.key for other in chosen}:
             chosen.append(leaf)
     return [any_variant(leaf, rng) for leaf in chosen]
 

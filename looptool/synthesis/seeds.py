@@ -35,7 +35,7 @@ Refuse = Callable[[list[Draft]], list[str | None]]
 
 @dataclass(frozen=True)
 class Seeds:
-    """What `make_seeds` admitted (`tables.Samples`), its truth (`tables.Truth`), what it refused."""
+    """What was admitted (`tables.Samples`), its truth (`tables.Truth`) and what was refused."""
 
     samples: pl.DataFrame
     truth: pl.DataFrame
@@ -140,7 +140,10 @@ def fault(draft: Draft) -> tuple[str, str] | None:
     if draft.category.startswith("parallel"):
         several = len({call.name for call in calls}) > 1
         if several != (draft.category == "parallel_multiple"):
-            return "category", f"calls of {'several' if several else 'one'} tool in {draft.category}"
+            return (
+                "category",
+                f"calls of {'several' if several else 'one'} tool in {draft.category}",
+            )
     if not draft.messages or draft.messages[-1].get("role") not in ("user", "tool"):
         return "messages", "the last turn must be the user's or a tool's"
     return None
@@ -177,7 +180,16 @@ def _chunk(task: _Task) -> list[Row]:
                     owed -= 1
         identity = sample_id_of_json(tools, messages)
         rows.append(
-            Row(identity, tools, messages, label, truth, kind, draft.category, *(refused or (None, None)))
+            Row(
+                identity,
+                tools,
+                messages,
+                label,
+                truth,
+                kind,
+                draft.category,
+                *(refused or (None, None)),
+            )
         )
     return rows
 
@@ -261,11 +273,11 @@ def _frames(
         "label": [row.truth for row, _, _ in rejected],
     }
     return Seeds(
-        _frame(samples, tables.Samples), _frame(truth, tables.Truth), _frame(refused, tables.Rejected)
+        _frame(samples, tables.Samples),
+        _frame(truth, tables.Truth),
+        _frame(refused, tables.Rejected),
     )
 
 
 def _frame(columns: dict[str, Any], table: type[tables.Table]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=tables.polars_schema(table))
-
-

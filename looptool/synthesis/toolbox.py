@@ -10,12 +10,22 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from looptool import canonical
-from looptool.synthesis.trees import Kind, Leaf, Param, kinds, leaves, pools, split_leaves, styles
-from looptool.synthesis.values import DATE_FORMATS, Slot, fits
+from looptool.synthesis.slots import DATE_FORMATS, Slot, fits
+from looptool.synthesis.trees import (
+    Kind,
+    Leaf,
+    Param,
+    kinds,
+    leaves,
+    pools,
+    rivals,
+    split_leaves,
+    styles,
+)
 from looptool.tools import Tool
 
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
@@ -40,7 +50,7 @@ def words_of(name: str) -> list[str]:
     return [word.lower() for word in _WORDS.findall(name)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def variant(key: str, index: int) -> Action:
     """Return one of the `styles()["variants"]` tools of a leaf."""
     leaf = leaves()[key]
@@ -49,12 +59,13 @@ def variant(key: str, index: int) -> Action:
     name = rng.choice(_names(leaf, style))
     camel = style == "camel" and rng.random() < styles()["parameters"]["camel_with_camel_tool"]
     optional = styles()["optional"]
+    form = rng.choice((*DATE_FORMATS, *["YYYY-MM-DD"] * 4))
     slots: dict[str, Slot] = {}
     properties: dict[str, Any] = {}
     for param in leaf.params.values():
         if not param.required and rng.random() > optional["kept"]:
             continue
-        slot = _slot(param, camel, rng)
+        slot = _slot(param, camel, form, rng)
         default = param.kind.options.get("default")
         if default is not None and rng.random() < optional["default"]:
             slot.schema["default"] = default  # type: ignore[index]
@@ -70,7 +81,8 @@ def variant(key: str, index: int) -> Action:
         "properties": properties,
         "required": [name for name, slot in slots.items() if slot.required],
     }
-    tool = {"name": name, "description": rng.choice(leaf.does), "parameters": parameters}
+    description = rng.choice(leaf.does) + ("." if rng.random() < 0.4 else "")
+    tool = {"name": name, "description": description, "parameters": parameters}
     return Action(tool, leaf, slots)
 
 
@@ -176,7 +188,9 @@ def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
         return kinds()["numbers"]
     if isinstance(example, str) and _FORM.search(str(schema.get("description", ""))):
         return kinds()["date"]
-    base = kinds()["record" if declared == "object" else "items" if declared == "array" else "thing"]
+    base = kinds()[
+        "record" if declared == "object" else "items" if declared == "array" else "thing"
+    ]
     options = {"example": example}
     return Kind(
         base.name, base.group, "like", base.types, base.describe, base.say, base.heldout, base.deny,
@@ -205,7 +219,7 @@ def distractors(
     for tool in tools:
         leaf = leaves().get(name_index().get(tool["name"], ""))
         if leaf is not None:
-            taken.add(leaf.key)
+            taken |= {leaf.key, *rivals()[leaf.key]}
             near.append(leaf)
     found: list[Tool] = []
     for _ in range(count * 20):
@@ -222,13 +236,13 @@ def distractors(
             continue
         tool = any_variant(leaf, rng).tool
         if tool["name"] not in names:
-            taken.add(leaf.key)
+            taken |= {leaf.key, *rivals()[leaf.key]}
             names.add(tool["name"])
             found.append(tool)
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _relatives(split: str, domain: str, subdomain: str) -> tuple[Leaf, ...]:
     return tuple(
         leaf
@@ -237,9 +251,13 @@ def _relatives(split: str, domain: str, subdomain: str) -> tuple[Leaf, ...]:
     )
 
 
-def _slot(param: Param, camel: bool, rng: random.Random) -> Slot:
+def _slot(param: Param, camel: bool, date_form: str, rng: random.Random) -> Slot:
     kind = param.kind
-    name = param.names[0] if rng.random() > styles()["parameters"]["alias"] else rng.choice(param.names)
+    name = (
+        param.names[0]
+        if rng.random() > styles()["parameters"]["alias"]
+        else rng.choice(param.names)
+    )
     if camel:
         name = _camel(name.split("_"))
     schema: dict[str, Any] = {"type": rng.choice(kind.types)}
@@ -253,7 +271,7 @@ def _slot(param: Param, camel: bool, rng: random.Random) -> Slot:
         fields = {key: kinds()[inner] for key, inner in kind.options["fields"].items()}
         schema["properties"] = {key: {"type": inner.types[0]} for key, inner in fields.items()}
         schema["required"] = list(fields)
-    form = rng.choice((*DATE_FORMATS, *["YYYY-MM-DD"] * 4)) if kind.draw == "date" else ""
+    form = date_form if kind.draw == "date" else ""
     if kind.draw == "date" and form == "YYYY-MM-DD" and rng.random() < 0.3:
         schema["format"] = "date"
     word = kind.word
@@ -279,7 +297,7 @@ def _form_of(schema: Mapping[str, Any], example: Any = None) -> str:
     return "YYYY-MM-DD" if iso else ""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _names(leaf: Leaf, style: str) -> tuple[str, ...]:
     noun = list(leaf.noun)
     spelled = [[verb, *noun] for verb in styles()["verbs"].get(leaf.verb, [leaf.verb])]

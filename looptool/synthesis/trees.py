@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -12,7 +12,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 _TOKEN = re.compile(r"\{(\w+)(#?)\}|([\[\]])")
-PREPOSITIONS = frozenset("in on at for from to near with between by of around".split())
+PREPOSITIONS = frozenset(
+    ["in", "on", "at", "for", "from", "to", "near", "with", "between", "by", "of", "around"]
+)
 _VERB = re.compile(
     r"\b(have|has|seen|needs?|does|do|is|are|was|were|burn|costs?|takes?|earn|bring|ma[kd]e|says?|"
     r"play|stand|rank|reach|used?|consumed|pull|exert|attract|release|paint|happen|beat|decided|"
@@ -149,15 +151,20 @@ def split_leaves(split: str) -> tuple[Leaf, ...]:
 
 
 @lru_cache(maxsize=1)
+def rivals() -> dict[str, frozenset[str]]:
+    """Return for each leaf those that could do its job too: never its distractors."""
+    pairs = [pair for body in _read("rivals.yaml") for pair in (tuple(body), tuple(body[::-1]))]
+    return {key: frozenset(b for a, b in pairs if a == key) for key in leaves()}
+
+
+@lru_cache(maxsize=1)
 def chains() -> tuple[Chain, ...]:
     """Return the two-step plans."""
     return tuple(
         Chain(
             body["first"],
             body["second"],
-            tuple(
-                (body[f"field{n}"], body[f"param{n}"]) for n in ("", "2") if f"field{n}" in body
-            ),
+            tuple((body[f"field{n}"], body[f"param{n}"]) for n in ("", "2") if f"field{n}" in body),
             tuple(map(compile_ask, body["asks"])),
         )
         for body in _read("chains.yaml")
@@ -185,15 +192,6 @@ def frames() -> dict[str, Any]:
     """Return the frames that dress whole requests."""
     found: dict[str, Any] = _read("frames.yaml")
     return found
-
-
-def all_wordings() -> Iterator[tuple[str, str, bool]]:
-    """Yield (kind, wording, whether it is held out) of all kinds."""
-    for kind in kinds().values():
-        for text in (*kind.say, *kind.deny):
-            yield kind.name, text, False
-        for text in (*kind.heldout, *kind.deny_heldout):
-            yield kind.name, text, True
 
 
 def compile_ask(text: str) -> Ask:
@@ -225,9 +223,7 @@ def compile_ask(text: str) -> Ask:
     return Ask(mood, tuple(parts), start, end, _repeatable(mood, parts, start, end), keys)
 
 
-def _repeatable(
-    mood: str, parts: list[str | tuple[str, bool]], start: int, end: int
-) -> bool:
+def _repeatable(mood: str, parts: list[str | tuple[str, bool]], start: int, end: int) -> bool:
     """Whether the bracketed range is a phrase, and no clause with a verb of its own."""
     if start < 0:
         return False
@@ -238,9 +234,15 @@ def _repeatable(
     if _VERB.search(re.split(r" (?:whose|that|who|where) ", inside)[0]):
         return False
     if mood == "question":
-        return before[-1:] in (["of"], ["for"], ["on"], ["with"], ["between"], ["about"], ["to"]) or (
-            " ".join(before) in ("what is", "what's", "how much is", "how big is", "what are")
-        )
+        return before[-1:] in (
+            ["of"],
+            ["for"],
+            ["on"],
+            ["with"],
+            ["between"],
+            ["about"],
+            ["to"],
+        ) or (" ".join(before) in ("what is", "what's", "how much is", "how big is", "what are"))
     return True
 
 
@@ -295,17 +297,21 @@ def _kind(
     options = {key: value for key, value in body.items() if key not in fields}
     if "enum" in options and not isinstance(options["enum"], dict):
         options["enum"] = {value: [] for value in options["enum"]}
+    say, heldout, deny, deny_heldout = (tuple(body.get(key, ())) for key in _PHRASE_KEYS)
     return Kind(
-        name,
-        group,
-        body["draw"],
-        tuple(body["types"]),
-        tuple(body["describe"]),
-        *(tuple(body.get(phrases, ())) for phrases in _PHRASE_KEYS),
-        own,
-        own_deny,
-        body.get("word", ""),
-        options,
+        name=name,
+        group=group,
+        draw=body["draw"],
+        types=tuple(body["types"]),
+        describe=tuple(body["describe"]),
+        say=say,
+        heldout=heldout,
+        deny=deny,
+        deny_heldout=deny_heldout,
+        own=own,
+        own_deny=own_deny,
+        word=body.get("word", ""),
+        options=options,
     )
 
 

@@ -447,7 +447,7 @@ ROWS = [
         said("Write a poem about the river Elbe."),
         text("I have no tool that writes poems."),
         calls(call("share_price", symbol="Elbe")),
-        SURE,
+        UNSURE,
     ),
     Row(
         "call of an unrelated tool with a grounded value",
@@ -901,7 +901,7 @@ ROWS = [
         said("Book me a hotel room in Antwerp for two nights"),
         text("I have no tool to book hotels."),
         calls(call("wind_forecast", place="Antwerp", days=2)),
-        SURE,
+        UNSURE,
     ),
     Row(
         "second step with the wrong field of the response",

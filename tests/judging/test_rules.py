@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from looptool.judging import JUDGES, Case, Opinion
 from looptool.samples import Label, Message
@@ -236,6 +238,58 @@ def test_opinions_do_not_depend_on_the_other_cases() -> None:
     cases = [Case(r.tools, r.messages, r.wrong, r.right) for r in ROWS]
     together = JUDGE.compare(cases)
     assert together[::-1] == [JUDGE.compare([case])[0] for case in cases[::-1]]
+
+
+VOCABULARY = (
+    "today is 2024-02-29 0000-01-01 9999-12-31 tomorrow two days after before the 31st next Friday "
+    "half a million 12,5 -3 $ 7% 25:99 5pm at noon Tarifa Brest knots \"quoted “ ' don't by wind "
+    "forecast in 99999999999999999999 years ago . , ? \n A-1 x@y.z µ 日本 {} [1,2] twice"
+)
+WORDS = st.sampled_from(VOCABULARY.split(" "))
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.lists(WORDS, max_size=4).map(" ".join),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+LABELS = st.one_of(
+    st.lists(WORDS, max_size=6).map(lambda words: text(" ".join(words))),
+    st.lists(
+        st.builds(
+            lambda name, arguments: {"name": name, "arguments": arguments},
+            st.sampled_from(["wind_forecast", "odd", "nothing"]),
+            st.dictionaries(st.sampled_from(["place", "unit", "days", "a", "b"]), VALUES),
+        ),
+        max_size=3,
+    ).map(lambda made: {"calls": made}),
+)
+ODD = {
+    "name": "odd",
+    "description": "",
+    "parameters": {
+        "type": "object",
+        "$defs": {"x": {"type": "string"}},
+        "properties": {
+            "a": True,
+            "b": {"anyOf": [{"$ref": "#/$defs/x"}, {"type": ["object", "null"]}]},
+        },
+    },
+}
+
+
+@given(st.lists(WORDS, max_size=25).map(" ".join), LABELS, LABELS)
+def test_any_case_gets_an_opinion_that_holds_for_both_sides(
+    request: str, one: Label, other: Label
+) -> None:
+    straight = opinion([WIND, ODD], said(request), one, other)
+    swapped = opinion([WIND, ODD], said(request), other, one)
+    assert straight.rationale
+    assert 0 <= straight.confidence <= 1
+    assert (straight.verdict, swapped.verdict) != ("LABEL_WRONG", "LABEL_WRONG")
+    JUDGE.admit([([WIND, ODD], said(request), one)])
 
 
 def test_a_long_conversation_is_judged_in_reasonable_time() -> None:

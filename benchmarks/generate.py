@@ -1,0 +1,69 @@
+"""Measure `make_seeds`: samples a second and peak memory, for 10,000 and for 100,000 samples.
+
+    python -m benchmarks.generate [--counts 10000 100000]
+
+Each count runs in a process of its own, ids, frames and label noise included. The last line gives
+the ratio of the rates: 1.0 means that time grows with the count and no faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+
+def measure(count: int) -> dict[str, float]:
+    """Make `count` samples in this process (and its workers); return seconds and peak memory."""
+    from looptool.synthesis import DEFAULT_SHARES
+    from looptool.synthesis.seeds import PROCESSES, make_seeds
+
+    start = time.perf_counter()
+    seeds = make_seeds(
+        count,
+        author="grammar",
+        seed="benchmark",
+        split="train",
+        shares=DEFAULT_SHARES,
+        label_noise=0.15,
+        iteration=1,
+    )
+    seconds = time.perf_counter() - start
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return {
+        "samples": len(seeds.samples),
+        "rejected": len(seeds.rejected),
+        "noise": seeds.truth["noise"].is_not_null().mean(),
+        "seconds": round(seconds, 2),
+        "rate": round(count / seconds),
+        "peak_gib": round((own + PROCESSES * worker) / 2**20, 3),  # as if all peaked at once
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--counts", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.one)))
+        return
+    rates = []
+    for count in arguments.counts:
+        command = [sys.executable, "-m", "benchmarks.generate", "--one", str(count)]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        rates.append(found["rate"])
+        print(
+            f"{count:>7} samples: {found['seconds']:6.1f} s, {found['rate']} samples/s, peak "
+            f"{found['peak_gib']} GiB, {found['rejected']} rejected, noise {found['noise']:.4f}"
+        )
+    if len(rates) > 1:
+        print(f"rate of the last over the first: {rates[-1] / rates[0]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
