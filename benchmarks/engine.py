@@ -33,7 +33,9 @@ def measure(model: str) -> None:
         (f"sampled, {COPIES} a prompt", ids[: ROWS // COPIES], COPIES, 1.0),
     ):
         start = time.perf_counter()
-        ours = decode(engine.model, engine.tokenizer, rows, Sampling(NEW_TOKENS, temperature), copies)
+        ours = decode(
+            engine.model, engine.tokenizer, rows, Sampling(NEW_TOKENS, temperature), copies
+        )
         our_rate = sum(len(tokens.ids) for tokens in ours) / (time.perf_counter() - start)
 
         batch = engine.tokenizer.pad({"input_ids": rows}, return_tensors="pt")

@@ -12,31 +12,41 @@ from looptool import canonical, engines, installing, runs, tables
 from looptool.benchmarks import bfcl, scores
 from looptool.benchmarks import heldout as heldout_benchmark
 
-iteration = runs.iteration_argument()
-with runs.stage("eval", iteration) as run:
-    params, model = run.params, Path(f"models/{iteration}")
-    installing.check_benchmark()
-    samples = tables.read("data/heldout.parquet", tables.Samples).head(params.eval.heldout_limit)
-    rows = bfcl.rows(params.eval.categories, params.eval.limit)
-    prompts = [engines.Prompt(row.messages, row.tools) for row in rows]
-    prompts += [
-        engines.Prompt(canonical.loads(messages), canonical.loads(tools))
-        for messages, tools in samples.select("messages", "tools").rows()
-    ]
 
-    run.prepare_torch()
-    engine = engines.load(params.eval.engine, model, params.eval.batch_size)
-    scratch = run.scratch([model, "data/heldout.parquet"], ["model", "eval"])
-    with run.bar("answers", len(prompts)) as reach:
-        completions = engines.generate_resumable(
-            engine, prompts, engines.Sampling(params.eval.max_new_tokens), scratch, reach
+def main() -> None:
+    iteration = runs.iteration_argument()
+    with runs.stage("eval", iteration) as run:
+        params, model = run.params, Path(f"models/{iteration}")
+        installing.check_benchmark()
+        samples = tables.read("data/heldout.parquet", tables.Samples).head(
+            params.eval.heldout_limit
         )
-    texts = [completion.text for completion in completions]
-    answers = dict(zip((row.id for row in rows), texts[: len(rows)], strict=True))
-    own = heldout_benchmark.score(samples, texts[len(rows) :], params.match)
-    table = pl.concat([bfcl.score(answers), own])
-    tables.write(table, tables.Eval, f"data/iterations/{iteration}/eval.parquet")
-    metrics = scores.summary(table)
-    runs.write_json(f"metrics/iterations/{iteration}/eval.json", metrics)
-    tokens = sum(completion.tokens for completion in completions)
-    run.note(answers=len(prompts), tokens=tokens, heldout=round(metrics["heldout"]["accuracy"], 3))
+        rows = bfcl.rows(params.eval.categories, params.eval.limit)
+        prompts = [engines.Prompt(row.messages, row.tools) for row in rows]
+        prompts += [
+            engines.Prompt(canonical.loads(messages), canonical.loads(tools))
+            for messages, tools in samples.select("messages", "tools").rows()
+        ]
+
+        run.prepare_torch()
+        engine = engines.load(params.eval.engine, model, params.eval.batch_size)
+        scratch = run.scratch([model, "data/heldout.parquet"], ["model", "eval"])
+        with run.bar("answers", len(prompts)) as reach:
+            completions = engines.generate_resumable(
+                engine, prompts, engines.Sampling(params.eval.max_new_tokens), scratch, reach
+            )
+        texts = [completion.text for completion in completions]
+        answers = dict(zip((row.id for row in rows), texts[: len(rows)], strict=True))
+        own = heldout_benchmark.score(samples, texts[len(rows) :], params.match)
+        table = pl.concat([bfcl.score(answers), own])
+        tables.write(table, tables.Eval, f"data/iterations/{iteration}/eval.parquet")
+        metrics = scores.summary(table)
+        runs.write_json(f"metrics/iterations/{iteration}/eval.json", metrics)
+        tokens = sum(completion.tokens for completion in completions)
+        run.note(
+            answers=len(prompts), tokens=tokens, heldout=round(metrics["heldout"]["accuracy"], 3)
+        )
+
+
+if __name__ == "__main__":
+    main()

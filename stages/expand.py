@@ -13,57 +13,63 @@ from looptool.fingerprints import hash_path
 from looptool.judging import JUDGES
 from looptool.samples import dataset_id
 
-iteration = runs.iteration_argument()
-with runs.stage("expand", iteration) as run:
-    params = run.params
-    folder = Path(f"data/iterations/{iteration}")
-    samples = tables.read(folder / "train.parquet", tables.Samples)
-    probe = tables.read(folder / "probe.parquet", tables.Probe)
-    verdicts = tables.read(folder / "verdicts.parquet", tables.Verdicts)
-    seen = tables.read(folder / "seen.parquet", tables.Seen)
-    index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
-    if params.loop.mode != "loop":
-        samples = samples.clear()
 
-    candidates = []
-    name = "repeat" if params.expand.mode == "repeat" else params.expand.expander
-    if params.expand.mode != "off":
-        seeds = error_seeds(samples, probe, verdicts)
-        candidates = EXPANDERS[name]().expand(seeds, params.expand.per_seed, run.seed)
-    accepted, rejected = accept(
-        candidates,
-        [JUDGES[judge]() for judge in params.verify.judges],
-        set(seen["sample_id"]),
-        samples,
-        index,
-        params.expand.max_similarity if params.expand.mode == "generate" else None,
-    )
-    carry = compose(
-        samples,
-        probe,
-        verdicts,
-        accepted,
-        iteration=iteration,
-        total=params.generate.samples,
-        caps=dict[str, float](carried=params.expand.carry.share, **params.expand.carry.caps),
-        keep_high_ppl=params.probe.keep_high_ppl,
-        seed=run.seed,
-        expander=name,
-        model=hash_path(f"models/{iteration}"),
-        inputs=dataset_id(samples),
-    )
+def main() -> None:
+    iteration = runs.iteration_argument()
+    with runs.stage("expand", iteration) as run:
+        params = run.params
+        folder = Path(f"data/iterations/{iteration}")
+        samples = tables.read(folder / "train.parquet", tables.Samples)
+        probe = tables.read(folder / "probe.parquet", tables.Probe)
+        verdicts = tables.read(folder / "verdicts.parquet", tables.Verdicts)
+        seen = tables.read(folder / "seen.parquet", tables.Seen)
+        index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
+        if params.loop.mode != "loop":
+            samples = samples.clear()
 
-    tables.write(carry.carried, tables.Samples, folder / "carried.parquet")
-    tables.write(carry.lineage, tables.Lineage, folder / "lineage/expand.parquet")
-    tables.write(pl.concat([rejected, carry.rejected]), tables.Rejected,
-                 folder / "rejected/expand.parquet")  # fmt: skip
-    runs.write_json(
-        f"metrics/iterations/{iteration}/expand.json",
-        {
-            **carry.metrics,
-            "candidates": len(candidates),
-            "accepted": len(accepted),
-            "rejected": tables.counts(rejected, "check"),
-        },
-    )
-    run.note(candidates=len(candidates), accepted=len(accepted), carried=len(carry.carried))
+        candidates = []
+        name = "repeat" if params.expand.mode == "repeat" else params.expand.expander
+        if params.expand.mode != "off":
+            seeds = error_seeds(samples, probe, verdicts)
+            candidates = EXPANDERS[name]().expand(seeds, params.expand.per_seed, run.seed)
+        accepted, rejected = accept(
+            candidates,
+            [JUDGES[judge]() for judge in params.verify.judges],
+            set(seen["sample_id"]),
+            samples,
+            index,
+            params.expand.max_similarity if params.expand.mode == "generate" else None,
+        )
+        carry = compose(
+            samples,
+            probe,
+            verdicts,
+            accepted,
+            iteration=iteration,
+            total=params.generate.samples,
+            caps=dict[str, float](carried=params.expand.carry.share, **params.expand.carry.caps),
+            keep_high_ppl=params.probe.keep_high_ppl,
+            seed=run.seed,
+            expander=name,
+            model=hash_path(f"models/{iteration}"),
+            inputs=dataset_id(samples),
+        )
+
+        tables.write(carry.carried, tables.Samples, folder / "carried.parquet")
+        tables.write(carry.lineage, tables.Lineage, folder / "lineage/expand.parquet")
+        tables.write(pl.concat([rejected, carry.rejected]), tables.Rejected,
+                     folder / "rejected/expand.parquet")  # fmt: skip
+        runs.write_json(
+            f"metrics/iterations/{iteration}/expand.json",
+            {
+                **carry.metrics,
+                "candidates": len(candidates),
+                "accepted": len(accepted),
+                "rejected": tables.counts(rejected, "check"),
+            },
+        )
+        run.note(candidates=len(candidates), accepted=len(accepted), carried=len(carry.carried))
+
+
+if __name__ == "__main__":
+    main()

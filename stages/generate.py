@@ -13,49 +13,55 @@ from looptool.benchmarks import contamination
 from looptool.samples import dataset_id
 from looptool.synthesis.seeds import make_seeds
 
-iteration = runs.iteration_argument()
-with runs.stage("generate", iteration) as run:
-    params = run.params
-    before = Path(f"data/iterations/{iteration - 1}")
-    folder = Path(f"data/iterations/{iteration}")
-    carried = tables.read(before / "carried.parquet", tables.Samples)
-    seen = tables.read(before / "seen.parquet", tables.Seen)
-    index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
 
-    static = params.loop.mode == "static"
-    known = seen.filter(pl.col("iteration") == 0) if static else seen
-    seeds = make_seeds(
-        params.generate.samples - len(carried),
-        author=params.generate.author,
-        seed=run.seed_of(1) if static else run.seed,
-        split="train",
-        shares=params.generate.shares,
-        label_noise=params.generate.label_noise,
-        iteration=1 if static else iteration,
-        seen=set(known["sample_id"]) | set(carried["sample_id"]),
-        refuse=contamination.refuser(index),
-    )
-    data = pl.concat([carried, seeds.samples])
-    if data.is_empty():
-        raise run.error("generate.samples", "the data set is empty")
+def main() -> None:
+    iteration = runs.iteration_argument()
+    with runs.stage("generate", iteration) as run:
+        params = run.params
+        before = Path(f"data/iterations/{iteration - 1}")
+        folder = Path(f"data/iterations/{iteration}")
+        carried = tables.read(before / "carried.parquet", tables.Samples)
+        seen = tables.read(before / "seen.parquet", tables.Seen)
+        index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
 
-    tables.write(data, tables.Samples, folder / "train.parquet")
-    tables.write(seeds.truth, tables.Truth, folder / "truth.parquet")
-    tables.write(lineage.seen(data, iteration, seen), tables.Seen, folder / "seen.parquet")
-    tables.write(seeds.rejected, tables.Rejected, folder / "rejected/generate.parquet")
-    tables.write(
-        lineage.births(seeds.samples, iteration, "generate", run.seed_number, carried),
-        tables.Lineage,
-        folder / "lineage/generate.parquet",
-    )
-    runs.write_json(
-        f"metrics/iterations/{iteration}/generate.json",
-        {
-            "dataset_id": dataset_id(data),
-            "samples": len(data),
-            "rejected": len(seeds.rejected),
-            "origins": tables.counts(data, "origin"),
-            "categories": tables.counts(data, "category"),
-        },
-    )
-    run.note(samples=len(data), carried=len(carried), fresh=len(seeds.samples))
+        static = params.loop.mode == "static"
+        known = seen.filter(pl.col("iteration") == 0) if static else seen
+        seeds = make_seeds(
+            params.generate.samples - len(carried),
+            author=params.generate.author,
+            seed=run.seed_of(1) if static else run.seed,
+            split="train",
+            shares=params.generate.shares,
+            label_noise=params.generate.label_noise,
+            iteration=1 if static else iteration,
+            seen=set(known["sample_id"]) | set(carried["sample_id"]),
+            refuse=contamination.refuser(index),
+        )
+        data = pl.concat([carried, seeds.samples])
+        if data.is_empty():
+            raise run.error("generate.samples", "the data set is empty")
+
+        tables.write(data, tables.Samples, folder / "train.parquet")
+        tables.write(seeds.truth, tables.Truth, folder / "truth.parquet")
+        tables.write(lineage.seen(data, iteration, seen), tables.Seen, folder / "seen.parquet")
+        tables.write(seeds.rejected, tables.Rejected, folder / "rejected/generate.parquet")
+        tables.write(
+            lineage.births(seeds.samples, iteration, "generate", run.seed_number, carried),
+            tables.Lineage,
+            folder / "lineage/generate.parquet",
+        )
+        runs.write_json(
+            f"metrics/iterations/{iteration}/generate.json",
+            {
+                "dataset_id": dataset_id(data),
+                "samples": len(data),
+                "rejected": len(seeds.rejected),
+                "origins": tables.counts(data, "origin"),
+                "categories": tables.counts(data, "category"),
+            },
+        )
+        run.note(samples=len(data), carried=len(carried), fresh=len(seeds.samples))
+
+
+if __name__ == "__main__":
+    main()

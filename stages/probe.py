@@ -5,28 +5,34 @@ from pathlib import Path
 from looptool import canonical, engines, runs, tables
 from looptool.probing import probe, probe_metrics
 
-iteration = runs.iteration_argument()
-with runs.stage("probe", iteration) as run:
-    params = run.params
-    folder, model = Path(f"data/iterations/{iteration}"), Path(f"models/{iteration}")
-    samples = tables.read(folder / "train.parquet", tables.Samples)
-    if params.loop.mode != "loop":
-        samples = samples.clear()
 
-    completions = []
-    if len(samples):
-        run.prepare_torch()
-        engine = engines.load(params.probe.engine, model, params.probe.batch_size)
-        scratch = run.scratch([model, folder / "train.parquet"], ["model", "probe"])
-        prompts = [
-            engines.Prompt(canonical.loads(messages), canonical.loads(tools))
-            for messages, tools in samples.select("messages", "tools").rows()
-        ]
-        with run.bar("samples", len(prompts)) as reach:
-            completions = engines.generate_resumable(
-                engine, prompts, engines.Sampling(params.probe.max_new_tokens), scratch, reach
-            )
-    table = probe(samples, completions, params.probe.high_ppl_quantile, params.match)
-    tables.write(table, tables.Probe, folder / "probe.parquet")
-    runs.write_json(f"metrics/iterations/{iteration}/probe.json", probe_metrics(samples, table))
-    run.note(samples=len(table), tokens=int(table["tokens"].sum()))
+def main() -> None:
+    iteration = runs.iteration_argument()
+    with runs.stage("probe", iteration) as run:
+        params = run.params
+        folder, model = Path(f"data/iterations/{iteration}"), Path(f"models/{iteration}")
+        samples = tables.read(folder / "train.parquet", tables.Samples)
+        if params.loop.mode != "loop":
+            samples = samples.clear()
+
+        completions = []
+        if len(samples):
+            run.prepare_torch()
+            engine = engines.load(params.probe.engine, model, params.probe.batch_size)
+            scratch = run.scratch([model, folder / "train.parquet"], ["model", "probe"])
+            prompts = [
+                engines.Prompt(canonical.loads(messages), canonical.loads(tools))
+                for messages, tools in samples.select("messages", "tools").rows()
+            ]
+            with run.bar("samples", len(prompts)) as reach:
+                completions = engines.generate_resumable(
+                    engine, prompts, engines.Sampling(params.probe.max_new_tokens), scratch, reach
+                )
+        table = probe(samples, completions, params.probe.high_ppl_quantile, params.match)
+        tables.write(table, tables.Probe, folder / "probe.parquet")
+        runs.write_json(f"metrics/iterations/{iteration}/probe.json", probe_metrics(samples, table))
+        run.note(samples=len(table), tokens=int(table["tokens"].sum()))
+
+
+if __name__ == "__main__":
+    main()

@@ -8,11 +8,17 @@ from pathlib import Path
 from looptool import runs
 from looptool.reporting import labels, tidy
 
-with runs.stage("summarize") as run:
-    data, metrics = Path("data/iterations"), Path("metrics/iterations")
-    last = run.params.loop.last
-    quality = labels.measure(data, last, run.params.match)
-    runs.write_json("metrics/labels.json", {str(row["iteration"]): row for row in quality})
-    runs.write_json("metrics/plots/accuracy.json", tidy.accuracy(metrics, last))
-    runs.write_json("metrics/plots/composition.json", tidy.composition(metrics, last, quality))
-    runs.write_json("metrics/plots/training.json", tidy.training(metrics, last))
+
+def main() -> None:
+    with runs.stage("summarize") as run:
+        data, metrics = Path("data/iterations"), Path("metrics/iterations")
+        last = run.params.loop.last
+        quality = labels.measure(data, last, run.params.match)
+        runs.write_json("metrics/labels.json", {str(row["iteration"]): row for row in quality})
+        runs.write_json("metrics/plots/accuracy.json", tidy.accuracy(metrics, last))
+        runs.write_json("metrics/plots/composition.json", tidy.composition(metrics, last, quality))
+        runs.write_json("metrics/plots/training.json", tidy.training(metrics, last))
+
+
+if __name__ == "__main__":
+    main()

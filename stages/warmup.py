@@ -12,58 +12,64 @@ from looptool.benchmarks import contamination
 from looptool.engines import Prompt
 from looptool.synthesis.seeds import make_seeds
 
-with runs.stage("warmup") as run:
-    params = run.params
-    installing.check_base(params)
-    base = Path(params.model.base)
-    folder = Path("data/iterations/0")
-    index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
-    seeds = make_seeds(
-        params.warmup.samples,
-        author=params.generate.author,
-        seed=run.seed,
-        split="train",
-        shares=params.generate.shares,
-        label_noise=params.warmup.label_noise,
-        iteration=0,
-        refuse=contamination.refuser(index),
-    )
 
-    from looptool.training.checkpoints import copy_base
-    from looptool.training.warmup import train_sft
+def main() -> None:
+    with runs.stage("warmup") as run:
+        params = run.params
+        installing.check_base(params)
+        base = Path(params.model.base)
+        folder = Path("data/iterations/0")
+        index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
+        seeds = make_seeds(
+            params.warmup.samples,
+            author=params.generate.author,
+            seed=run.seed,
+            split="train",
+            shares=params.generate.shares,
+            label_noise=params.warmup.label_noise,
+            iteration=0,
+            refuse=contamination.refuser(index),
+        )
 
-    history = []
-    if params.warmup.steps:
-        run.prepare_torch()
-        scratch = run.scratch([base, "data/heldout.parquet"], ["model", "warmup", "generate"])
-        examples = [
-            (Prompt(canonical.loads(row["messages"]), canonical.loads(row["tools"])),
-             canonical.loads(row["label"]))
-            for row in seeds.samples.iter_rows(named=True)
-        ]  # fmt: skip
-        with run.bar("steps", params.warmup.steps) as reach:
-            history = train_sft(
-                base,
-                examples,
-                Path("models/0"),
-                steps=params.warmup.steps,
-                batch_size=params.warmup.batch_size,
-                learning_rate=params.warmup.learning_rate,
-                save_steps=10,
-                seed=run.seed_number,
-                scratch=scratch,
-                on_step=reach,
-            )
-    else:
-        copy_base(base, Path("models/0"))
+        from looptool.training.checkpoints import copy_base
+        from looptool.training.warmup import train_sft
 
-    tables.write(seeds.samples, tables.Samples, "data/warmup.parquet")
-    tables.write(seeds.truth, tables.Truth, folder / "truth.parquet")
-    tables.write(seeds.rejected, tables.Rejected, folder / "rejected/warmup.parquet")
-    tables.write(lineage.births(seeds.samples, 0, "warmup", run.seed_number), tables.Lineage,
-                 folder / "lineage/warmup.parquet")  # fmt: skip
-    tables.write(lineage.seen(seeds.samples, 0), tables.Seen, folder / "seen.parquet")
-    tables.write(tables.frame(tables.Samples, []), tables.Samples, folder / "carried.parquet")
-    runs.write_json("metrics/iterations/0/warmup.json", {"samples": len(seeds.samples)})
-    runs.write_json("metrics/iterations/0/steps.json", history)
-    run.note(samples=len(seeds.samples), steps=params.warmup.steps)
+        history = []
+        if params.warmup.steps:
+            run.prepare_torch()
+            scratch = run.scratch([base, "data/heldout.parquet"], ["model", "warmup", "generate"])
+            examples = [
+                (Prompt(canonical.loads(row["messages"]), canonical.loads(row["tools"])),
+                 canonical.loads(row["label"]))
+                for row in seeds.samples.iter_rows(named=True)
+            ]  # fmt: skip
+            with run.bar("steps", params.warmup.steps) as reach:
+                history = train_sft(
+                    base,
+                    examples,
+                    Path("models/0"),
+                    steps=params.warmup.steps,
+                    batch_size=params.warmup.batch_size,
+                    learning_rate=params.warmup.learning_rate,
+                    save_steps=10,
+                    seed=run.seed_number,
+                    scratch=scratch,
+                    on_step=reach,
+                )
+        else:
+            copy_base(base, Path("models/0"))
+
+        tables.write(seeds.samples, tables.Samples, "data/warmup.parquet")
+        tables.write(seeds.truth, tables.Truth, folder / "truth.parquet")
+        tables.write(seeds.rejected, tables.Rejected, folder / "rejected/warmup.parquet")
+        tables.write(lineage.births(seeds.samples, 0, "warmup", run.seed_number), tables.Lineage,
+                     folder / "lineage/warmup.parquet")  # fmt: skip
+        tables.write(lineage.seen(seeds.samples, 0), tables.Seen, folder / "seen.parquet")
+        tables.write(tables.frame(tables.Samples, []), tables.Samples, folder / "carried.parquet")
+        runs.write_json("metrics/iterations/0/warmup.json", {"samples": len(seeds.samples)})
+        runs.write_json("metrics/iterations/0/steps.json", history)
+        run.note(samples=len(seeds.samples), steps=params.warmup.steps)
+
+
+if __name__ == "__main__":
+    main()

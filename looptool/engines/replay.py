@@ -31,7 +31,7 @@ class ReplayEngine:
         Raises:
             ConfigError: if the file is missing or a line is not of that form.
         """
-        answers = {}
+        answers, number = {}, 0
         try:
             for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
                 row = json.loads(line)

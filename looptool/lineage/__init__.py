@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import polars as pl
 
-from looptool import tables
-
 
 def births(
     fresh: pl.DataFrame,

@@ -117,9 +117,7 @@ def write(config: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     measured = []
     for arm in plan(config):
         if state.get(arm.experiment, {}).get("done"):
-            own = [
-                _eval(arm.experiment, j) for j in range(config["iterations"] + 1)
-            ]
+            own = [_eval(arm.experiment, j) for j in range(config["iterations"] + 1)]
             evals[arm.experiment] = own
             measured.append(_measured(arm, own, state[arm.experiment]["minutes"]))
     comparisons = list(_comparisons(config, evals))
@@ -205,7 +203,12 @@ def _tables(measured: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -
         return "| " + " | ".join(cells) + " |"
 
     categories = sorted(
-        {name for run in measured for part in run["iterations"] for name in part["bfcl"]["categories"]}
+        {
+            name
+            for run in measured
+            for part in run["iterations"]
+            for name in part["bfcl"]["categories"]
+        }
     )
     head = ["run", "seed", "model", "held-out", "BFCL mean", *categories, "wrong labels in D"]
     lines = [row(head), row(["---"] * len(head))]
@@ -222,12 +225,17 @@ def _tables(measured: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -
     for item in comparisons:
         interval = f"{100 * item['low']:+.1f} to {100 * item['high']:+.1f}"
         difference = f"{100 * item['difference']:+.1f} ± {100 * item['standard_error']:.1f}"
-        lines.append(
-            row([item["benchmark"], item["of"], item["against"], difference, interval])
-        )
+        lines.append(row([item["benchmark"], item["of"], item["against"], difference, interval]))
     lines += ["", row(["run", "seed", "minutes", "training tokens"]), row(["---"] * 4)]
     for run in measured:
         lines.append(
-            row([run["arm"], str(run["seed"]), str(run["minutes"]), f"{run['training_tokens']:,.0f}"])
+            row(
+                [
+                    run["arm"],
+                    str(run["seed"]),
+                    str(run["minutes"]),
+                    f"{run['training_tokens']:,.0f}",
+                ]
+            )
         )
     return "\n".join(lines) + "\n"

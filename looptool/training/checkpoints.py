@@ -81,6 +81,8 @@ def last_checkpoint(folder: Path) -> str | None:
     return str(max(numbered)[1]) if numbered else None
 
 
-def label_text(label: Label) -> str:
-    """Return what the assistant would write for a label."""
-    return label["text"] if "text" in label else render_calls(label_calls(label))
+def label_ids(label: Label, tokenizer: Any) -> list[int]:
+    """Return the tokens that the assistant would write for a label, the closing one included."""
+    text = label["text"] if "text" in label else render_calls(label_calls(label))
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    return [*ids, tokenizer.eos_token_id]

@@ -22,13 +22,14 @@ from typing import Any
 
 import torch
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.utils import entropy_from_logits, selective_log_softmax
 
 from looptool.calls import MatchMode, parse
 from looptool.engines import Prompt, Sampling
 from looptool.engines.transformers import Tokens, decode, render
 from looptool.params import Train
 from looptool.samples import Label, is_correct
-from looptool.training.checkpoints import label_text, last_checkpoint, load_model, save_model
+from looptool.training.checkpoints import label_ids, last_checkpoint, load_model, save_model
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.progress import StepCallback
 from looptool.training.warmup import common_arguments
@@ -99,6 +100,24 @@ def train_grpo(
     ]
 
 
+def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return what a training's history comes to: means over its steps, the reward by halves."""
+
+    def mean(name: str, rows: Sequence[dict[str, float]] = history) -> float:
+        return sum(row[name] for row in rows) / len(rows)
+
+    half = len(history) // 2
+    return {
+        "reward_first_half": mean("reward", history[: half or 1]),
+        "reward_second_half": mean("reward", history[half:]),
+        **{
+            name: mean(name)
+            for name in ("zero_variance_share", "groups_kept", "groups_anchored", "entropy")
+        },
+        "tokens": history[-1]["tokens"],
+    }
+
+
 def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
     """Translate our parameters into TRL's.
 
@@ -152,7 +171,9 @@ class LoopTrainer(GRPOTrainer):
         self.match = match
 
         def correct(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
-            return [float(self.is_correct(*pair)) for pair in zip(prompts, completions, strict=True)]
+            return [
+                float(self.is_correct(*pair)) for pair in zip(prompts, completions, strict=True)
+            ]
 
         super().__init__(
             model=model,
@@ -174,6 +195,38 @@ class LoopTrainer(GRPOTrainer):
             example.prompt.tools,
             self.match,
         )
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **_: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
+        """Score the completions only. TRL's own scores the prompt too where there is no Triton.
+
+        Columns that are padding in all rows of a part are cut off on the left.
+        """
+        logps, entropies = [], []
+        size = batch_size or len(input_ids)
+        for rows in range(0, len(input_ids), size):
+            part = slice(rows, rows + size)
+            start = int(attention_mask[part].any(0).int().argmax())
+            logits = model(
+                input_ids=input_ids[part, start:],
+                attention_mask=attention_mask[part, start:],
+                logits_to_keep=logits_to_keep + 1,
+                use_cache=False,
+            ).logits[:, :-1]
+            logits = logits.float() / self.temperature
+            logps.append(selective_log_softmax(logits, input_ids[part, -logits_to_keep:]))
+            if compute_entropy:
+                with torch.no_grad():
+                    entropies.append(entropy_from_logits(logits))
+        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         batch = super()._generate_and_score_completions(inputs)
@@ -239,7 +292,8 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
             own = slice(group * size, (group + 1) * size)
             texts = [tokenizer.decode(r.ids, skip_special_tokens=True) for r in rollouts[own]]
             if not any(trainer.is_correct(prompt, text) for text in texts):
-                rollouts[own.stop - 1] = _reference(trainer.examples[prompt].label, tokenizer)
+                reference = label_ids(trainer.examples[prompt].label, tokenizer)
+                rollouts[own.stop - 1] = Tokens(reference, [0.0] * len(reference), True)
                 anchored += 1
     trainer._metrics["train"]["anchored"].append(anchored)
     return {
@@ -247,9 +301,3 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
         "completion_ids": [rollout.ids for rollout in rollouts],
         "logprobs": [rollout.logprobs for rollout in rollouts],
     }
-
-
-def _reference(label: Label, tokenizer: Any) -> Tokens:
-    ids = tokenizer(label_text(label), add_special_tokens=False).input_ids
-    ids = [*ids, tokenizer.eos_token_id]
-    return Tokens(ids, [0.0] * len(ids), True)

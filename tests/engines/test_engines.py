@@ -143,16 +143,17 @@ def test_the_template_renders_tools_calls_and_responses(engine: TransformersEngi
         {"role": "tool", "name": "weather.at", "content": '{"t":1}'},
     ]
     text = render(engine.tokenizer, Prompt(messages, [tool]))
-    assert "weather.at: Weather in a city\n" in text
-    assert "- city: string  // City name\n" in text
-    assert "- days?: integer = 3 minimum 1\n" in text
-    assert '- units?: ("C"|"F")[]\n' in text
-    assert "- box?: {n: number, tag?: string|null}\n" in text
-    assert '<tool_call>\n{"name": "weather.at", "arguments": {"city": "Köln"}}\n</tool_call>' in text
-    assert "<tool_response>\n" in text and text.endswith("<|im_start|>assistant\n")
-    wrapped = render(
-        engine.tokenizer, Prompt(messages, [{"type": "function", "function": tool}])
+    document = (
+        'Weather in a city:\n{"name": "weather.at", "arguments": {"city": string (City name), '
+        '"days": integer = 3 minimum 1 optional, "units": ("C"|"F")[] optional, '
+        '"box": {"n": number, "tag": string|null optional} optional}}\n'
     )
+    assert document in text
+    assert (
+        '<tool_call>\n{"name": "weather.at", "arguments": {"city": "Köln"}}\n</tool_call>' in text
+    )
+    assert "<tool_response>\n" in text and text.endswith("<|im_start|>assistant\n")
+    wrapped = render(engine.tokenizer, Prompt(messages, [{"type": "function", "function": tool}]))
     assert wrapped == text
 
 

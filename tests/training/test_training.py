@@ -85,7 +85,13 @@ def test_sft_lowers_the_loss_and_saves_what_can_be_loaded(base: Path, tmp_path: 
 
 def test_grpo_changes_the_model_and_logs_every_step(base: Path, tmp_path: Path) -> None:
     history = train_grpo(
-        base, EXAMPLES, tmp_path / "model", settings(), match="schema", seed=7, scratch=tmp_path / "s"
+        base,
+        EXAMPLES,
+        tmp_path / "model",
+        settings(),
+        match="schema",
+        seed=7,
+        scratch=tmp_path / "s",
     )
     assert [row["step"] for row in history] == [1, 2, 3, 4]
     for row in history:
@@ -114,7 +120,13 @@ def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
     base: Path, tmp_path: Path
 ) -> None:
     whole = train_grpo(
-        base, EXAMPLES, tmp_path / "whole", settings(), match="schema", seed=7, scratch=tmp_path / "a"
+        base,
+        EXAMPLES,
+        tmp_path / "whole",
+        settings(),
+        match="schema",
+        seed=7,
+        scratch=tmp_path / "a",
     )
 
     class Killed(Exception):

@@ -1,0 +1,309 @@
+"""Whole loops through the real DVC: a tiny model for mechanics, scripted answers for the data."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from ruamel.yaml import YAML
+
+from looptool import canonical, tables
+from tests.tiny import make_tiny_model
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ["looptool", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", ".dvc/config"]
+SMALL: dict[str, Any] = {
+    "model.base": "models/tiny",
+    "heldout.samples": 12,
+    "warmup.samples": 8,
+    "warmup.steps": 2,
+    "warmup.batch_size": 4,
+    "generate.samples": 48,
+    "train.steps": 2,
+    "train.prompts_per_step": 2,
+    "train.group_size": 2,
+    "train.anchor": "label",
+    "train.max_new_tokens": 8,
+    "train.save_steps": 1,
+    "probe.batch_size": 8,
+    "probe.max_new_tokens": 8,
+    "eval.limit": 2,
+    "eval.heldout_limit": 4,
+    "eval.max_new_tokens": 8,
+}
+
+
+def project(folder: Path, **changes: Any) -> Path:
+    """Lay out a project of its own, with git, DVC and a tiny base model."""
+    for part in PARTS:
+        source, target = ROOT / part, folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target)
+    config = folder / ".dvc/config"
+    config.write_text(re.sub(r"\[plots\]\n.*\n", "", config.read_text("utf-8")), "utf-8")
+    make_tiny_model(folder / "models/tiny")
+    set_params(folder, **{**SMALL, **changes})
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *command], cwd=folder)
+    return folder
+
+
+def set_params(folder: Path, **changes: Any) -> None:
+    yaml = YAML()
+    path = folder / "params.yaml"
+    data = yaml.load(path.read_text("utf-8"))
+    for name, value in changes.items():
+        *sections, last = name.split(".")
+        section = data
+        for part in sections:
+            section = section[part]
+        section[last] = value
+    with open(path, "w", encoding="utf-8") as file:
+        yaml.dump(data, file)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "LOOPTOOL_SCRATCH": str(folder / "scratch")}
+
+
+def dvc(folder: Path, *arguments: str, fails: bool = False) -> str:
+    """Run dvc in a project; returns what it printed."""
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert (done.returncode != 0) == fails, done.stdout[-4000:]
+    return done.stdout
+
+
+def ran(output: str) -> list[str]:
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+def table(folder: Path, name: str, kind: type[tables.Table]) -> pl.DataFrame:
+    return tables.read(folder / "data" / name, kind)
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project whose two iterations have run, and what `dvc repro` printed."""
+    folder = project(tmp_path_factory.mktemp("loop"))
+    return folder, dvc(folder, "repro")
+
+
+@pytest.mark.slow
+def test_two_iterations_run_in_the_order_of_the_design(loop: tuple[Path, str]) -> None:
+    order = "heldout warmup eval@0 generate@1 train@1 eval@1 probe@1 verify@1 expand@1 generate@2"
+    assert ran(loop[1]) == [*order.split(), "train@2", "eval@2", "summarize"]
+
+
+@pytest.mark.slow
+def test_every_table_is_there_and_keeps_its_rules(loop: tuple[Path, str]) -> None:
+    folder, _ = loop
+    for j in (1, 2):
+        samples = table(folder, f"iterations/{j}/train.parquet", tables.Samples)
+        assert len(samples) == 48
+        table(folder, f"iterations/{j}/truth.parquet", tables.Truth)
+        table(folder, f"iterations/{j}/lineage/generate.parquet", tables.Lineage)
+        table(folder, f"iterations/{j}/rejected/generate.parquet", tables.Rejected)
+    probe = table(folder, "iterations/1/probe.parquet", tables.Probe)
+    verdicts = table(folder, "iterations/1/verdicts.parquet", tables.Verdicts)
+    assert len(verdicts) == len(probe.filter(~pl.col("matched")))
+    for j in (0, 1, 2):
+        assert len(table(folder, f"iterations/{j}/eval.parquet", tables.Eval)) == 4 + 5 * 2
+    quality = json.loads((folder / "metrics/labels.json").read_text("utf-8"))
+    assert 0 < quality["1"]["label_error"] < 0.4
+
+
+@pytest.mark.slow
+def test_models_hold_safetensors_only(loop: tuple[Path, str]) -> None:
+    for j in (0, 1, 2):
+        names = {path.name for path in (loop[0] / f"models/{j}").iterdir()}
+        assert "model.safetensors" in names
+        assert not any(name.endswith((".bin", ".pt", ".pth")) for name in names)
+
+
+@pytest.mark.slow
+def test_nothing_to_do_runs_nothing(loop: tuple[Path, str]) -> None:
+    assert ran(dvc(loop[0], "repro")) == []
+
+
+@pytest.mark.slow
+def test_a_clean_second_run_gives_the_same_lock_file(
+    loop: tuple[Path, str], tmp_path: Path
+) -> None:
+    again = project(tmp_path / "again")
+    dvc(again, "repro")
+    assert (again / "dvc.lock").read_bytes() == (loop[0] / "dvc.lock").read_bytes()
+
+
+@pytest.mark.slow
+def test_one_more_iteration_runs_its_own_stages_only(loop: tuple[Path, str]) -> None:
+    folder, _ = loop
+    subprocess.run(
+        [sys.executable, "-m", "looptool", "unroll", "3"],
+        cwd=folder,
+        env=environment(folder),
+        check=True,
+    )
+    set_params(folder, **{"loop.iterations.3.train": {"steps": 1}})
+    plan = dvc(folder, "repro", "--dry")
+    order = "probe@2 verify@2 expand@2 generate@3 train@3 eval@3 summarize"
+    assert ran(plan) == order.split()
+
+
+@pytest.mark.slow
+def test_a_mistyped_param_ends_before_anything_runs(tmp_path: Path) -> None:
+    folder = project(tmp_path / "typo", **{"train.learning_rte": 1e-5})
+    output = dvc(folder, "repro", fails=True)
+    assert "params.yaml: train.learning_rte: unknown field; did you mean learning_rate?" in output
+    assert "Traceback" not in output
+    assert not (folder / "models/0").exists()
+
+
+@pytest.mark.slow
+def test_a_training_killed_after_a_checkpoint_ends_as_the_undisturbed_one(
+    loop: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = project(tmp_path / "killed")
+    dvc(folder, "repro", "generate@1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.train", "--iteration", "1"],
+        cwd=folder,
+        env=environment(folder),
+    )
+    deadline = time.monotonic() + 120
+    while not list((folder / "scratch").glob("train@1-*/grpo/checkpoint-1/trainer_state.json")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    output = dvc(folder, "repro", "train@1")
+    assert "goes on where an earlier run was stopped" in output
+    for name in ("models/1/model.safetensors", "metrics/iterations/1/steps.json"):
+        assert (folder / name).read_bytes() == (loop[0] / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_scripted_answers_make_every_verdict_origin_and_event(tmp_path: Path) -> None:
+    """Right, wrong and unparsable answers, each to a known number of samples of D_1."""
+    folder = project(
+        tmp_path / "replay",
+        **{
+            "generate.samples": 120,
+            "generate.label_noise": 0.3,
+            "probe.engine": "replay",
+            "eval.engine": "replay",
+            "expand.carry.caps": {"error_seed": 0.1, "expanded": 0.2},
+        },
+    )
+    dvc(folder, "repro", "generate@1")
+    samples = table(folder, "iterations/1/train.parquet", tables.Samples)
+    truth = table(folder, "iterations/1/truth.parquet", tables.Truth)
+    script = write_script(folder, samples, truth)
+    dvc(folder, "repro")
+
+    probe = table(folder, "iterations/1/probe.parquet", tables.Probe)
+    assert probe["matched"].sum() == script["right"]
+    assert probe["parse_error"].is_not_null().sum() == script["unparsable"]
+    verdicts = table(folder, "iterations/1/verdicts.parquet", tables.Verdicts)
+    assert len(verdicts) == 120 - script["right"]
+    assert set(verdicts["verdict"]) == set(tables.VERDICTS)
+
+    carried = table(folder, "iterations/1/carried.parquet", tables.Samples)
+    events = Counter(table(folder, "iterations/1/lineage/expand.parquet", tables.Lineage)["event"])
+    found = Counter(verdicts["verdict"])
+    assert events["failed"] == found["PRED_WRONG"]
+    assert events["corrected"] == found["LABEL_WRONG"]
+    assert events["widened"] == found["BOTH_CORRECT"]
+    assert events["dropped"] == found["BOTH_WRONG"]
+    assert events["mastered"] + events["hard"] == script["right"]
+    assert events["hard"] == script["right"] * 2 // 10
+    origins = Counter(carried["origin"])
+    assert set(origins) == set(tables.ORIGINS) - {"seed"}
+    assert origins["error_seed"] == 12 and origins["expanded"] <= 24
+    assert events["capped"] == sum(
+        events[event] for event in ("failed", "corrected", "widened", "hard", "expanded")
+    ) - len(carried)
+
+    second = table(folder, "iterations/2/train.parquet", tables.Samples)
+    assert len(second) == 120
+    assert set(carried["sample_id"]) <= set(second["sample_id"])
+    quality = json.loads((folder / "metrics/labels.json").read_text("utf-8"))["1"]
+    assert quality["corrected"] > 0 and quality["memorised"] == script["memorised"]
+
+
+def write_script(folder: Path, samples: pl.DataFrame, truth: pl.DataFrame) -> Counter[str]:
+    """Script an answer for every sample; returns how many of each sort.
+
+    Of wrong labels, a third is repeated (memorised), a third answered truly, a third botched. Of
+    right ones, three in six are repeated, one is unparsable, one wrong, one is right in another
+    letter case where the label has a text value.
+    """
+    true = {row["sample_id"]: row["label"] for row in truth.iter_rows(named=True)}
+    counted: Counter[str] = Counter()
+    lines = []
+    for place, row in enumerate(samples.sort("sample_id").iter_rows(named=True)):
+        sort = ("right", "right", "right", "unparsable", "wrong", "recased")[place % 6]
+        label = canonical.loads(row["label"])
+        if row["label"] != true[row["sample_id"]]:
+            sort = ("right", "truth", "unparsable")[counted["noised"] % 3]
+            counted["noised"] += 1
+            counted["memorised"] += sort == "right"
+        text = written(label)
+        if sort == "truth":
+            text = written(canonical.loads(true[row["sample_id"]]))
+        elif sort == "unparsable":
+            text = '<tool_call>\n{"name": "f", "arguments": {"a": '
+        elif sort == "wrong" or (sort == "recased" and not recased(label)):
+            sort, text = (
+                "wrong",
+                '<tool_call>\n{"name": "no_such_tool", "arguments": {}}\n</tool_call>',
+            )
+        elif sort == "recased":
+            text = written(recased(label))
+        counted[sort] += 1
+        lines.append(
+            {"sample_id": row["sample_id"], "text": text, "tokens": 10, "logprob": -0.01 * place}
+        )
+    path = folder / "data/replay.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    return counted
+
+
+def written(label: Any) -> str:
+    from looptool.calls import render
+    from looptool.samples import label_calls
+
+    return label["text"] if "text" in label else render(label_calls(label))
+
+
+def recased(label: Any) -> Any:
+    """The label with one free text value in capitals, or None if it has no such value."""
+    copy = json.loads(json.dumps(label))
+    for call in copy.get("calls", []):
+        for name, value in call["arguments"].items():
+            if isinstance(value, str) and " " in value and value != value.upper():
+                call["arguments"][name] = value.upper()
+                return copy
+    return None
