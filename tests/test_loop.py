@@ -167,9 +167,10 @@ def test_one_more_iteration_runs_its_own_stages_only(loop: tuple[Path, str]) -> 
         check=True,
     )
     set_params(folder, **{"loop.iterations.3.train": {"steps": 1}})
-    plan = dvc(folder, "repro", "--dry")
     order = "probe@2 verify@2 expand@2 generate@3 train@3 eval@3 summarize"
-    assert ran(plan) == order.split()
+    assert ran(dvc(folder, "repro")) == order.split()
+    set_params(folder, **{"loop.iterations.3.train": {"steps": 2}})
+    assert ran(dvc(folder, "repro")) == ["train@3", "eval@3", "summarize"]
 
 
 @pytest.mark.slow

@@ -33,7 +33,8 @@ class ReplayEngine:
         """
         answers, number = {}, 0
         try:
-            for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+            for line in file.read_text("utf-8").splitlines():
+                number += 1
                 row = json.loads(line)
                 answers[row["sample_id"]] = Completion(
                     row["text"], row["tokens"], row["logprob"], "stop"
