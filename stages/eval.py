@@ -18,9 +18,8 @@ def main() -> None:
     with runs.stage("eval", iteration) as run:
         params, model = run.params, Path(f"models/{iteration}")
         installing.check_benchmark()
-        samples = tables.read("data/heldout.parquet", tables.Samples).head(
-            params.eval.heldout_limit
-        )
+        samples = tables.read("data/heldout.parquet", tables.Samples)
+        samples = samples.slice(0, params.eval.heldout_limit)
         rows = bfcl.rows(params.eval.categories, params.eval.limit)
         prompts = [engines.Prompt(row.messages, row.tools) for row in rows]
         prompts += [
@@ -29,7 +28,7 @@ def main() -> None:
         ]
 
         run.prepare_torch()
-        engine = engines.load(params.eval.engine, model, params.eval.batch_size)
+        engine = engines.load(params.eval.engine, model, params.eval.batch_size, params.model.dtype)
         scratch = run.scratch([model, "data/heldout.parquet"], ["model", "eval"])
         with run.bar("answers", len(prompts)) as reach:
             completions = engines.generate_resumable(

@@ -24,6 +24,10 @@ def main() -> None:
         seen = tables.read(before / "seen.parquet", tables.Seen)
         index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
 
+        room = int(params.generate.samples * (1 - params.generate.min_fresh) + 1e-9)
+        if len(carried) > room:
+            rule = f"{len(carried)} samples are carried over, but min_fresh leaves room for {room}"
+            raise run.error("generate.samples", rule)
         static = params.loop.mode == "static"
         known = seen.filter(pl.col("iteration") == 0) if static else seen
         seeds = make_seeds(

@@ -18,7 +18,9 @@ def main() -> None:
         completions = []
         if len(samples):
             run.prepare_torch()
-            engine = engines.load(params.probe.engine, model, params.probe.batch_size)
+            engine = engines.load(
+                params.probe.engine, model, params.probe.batch_size, params.model.dtype
+            )
             scratch = run.scratch([model, folder / "train.parquet"], ["model", "probe"])
             prompts = [
                 engines.Prompt(canonical.loads(messages), canonical.loads(tools))

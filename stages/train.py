@@ -35,7 +35,7 @@ def main() -> None:
             )
         runs.write_json(f"metrics/iterations/{iteration}/steps.json", history)
         runs.write_json(f"metrics/iterations/{iteration}/train.json", training_metrics(history))
-        run.note(steps=len(history), tokens=int(history[-1]["tokens"]))
+        run.note(steps=len(history), tokens=int(max(row.get("tokens", 0) for row in history)))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,10 @@ def main() -> None:
         history = []
         if params.warmup.steps:
             run.prepare_torch()
-            scratch = run.scratch([base, "data/heldout.parquet"], ["model", "warmup", "generate"])
+            scratch = run.scratch(
+                [base, "data/heldout.parquet", "looptool/synthesis/data"],
+                ["model", "warmup", "generate"],
+            )
             examples = [
                 (Prompt(canonical.loads(row["messages"]), canonical.loads(row["tools"])),
                  canonical.loads(row["label"]))

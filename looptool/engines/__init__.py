@@ -60,7 +60,7 @@ class Engine(Protocol):
         ...
 
 
-def load(name: str, model: Path | str, batch_size: int) -> Engine:
+def load(name: str, model: Path | str, batch_size: int, dtype: str) -> Engine:
     """Load the engine `name` (`transformers` or `replay`) on the model folder `model`."""
     if name == "replay":
         from looptool.engines.replay import FILE, ReplayEngine
@@ -68,7 +68,7 @@ def load(name: str, model: Path | str, batch_size: int) -> Engine:
         return ReplayEngine.load(FILE, batch_size)
     from looptool.engines.transformers import TransformersEngine
 
-    return TransformersEngine.load(model, batch_size)
+    return TransformersEngine.load(model, batch_size, dtype)
 
 
 def generate_resumable(

@@ -14,7 +14,7 @@ from looptool.samples import sample_id
 FILE = Path("data/replay.jsonl")
 
 
-@dataclass(frozen=True)
+@dataclass
 class ReplayEngine:
     """Answers a prompt by its sample_id; a prompt without an answer gets an empty one.
 

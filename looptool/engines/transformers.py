@@ -63,14 +63,16 @@ class TransformersEngine:
     batch_size: int
 
     @classmethod
-    def load(cls, folder: Path | str, batch_size: int) -> TransformersEngine:
-        """Load model and tokenizer from `folder`, the model in bf16, on a GPU if there is one."""
+    def load(
+        cls, folder: Path | str, batch_size: int, dtype: str = "bfloat16"
+    ) -> TransformersEngine:
+        """Load model and tokenizer from `folder`, on a GPU if there is one."""
         import torch
         from transformers import AutoModelForCausalLM
 
         tokenizer = load_tokenizer(folder)
         try:
-            model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.bfloat16)
+            model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=getattr(torch, dtype))
         except (OSError, ValueError) as error:
             raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -43,7 +43,7 @@ def measure(root: Path, iterations: int, match: MatchMode) -> list[dict[str, Any
             "label_error": error_share(states.values()),
             "unknown": sum(state == UNKNOWN for state in states.values()),
         }
-        if (folder / "carried.parquet").exists():
+        if iteration < iterations:
             carried = tables.read(folder / "carried.parquet", tables.Samples)
             probe = tables.read(folder / "probe.parquet", tables.Probe)
             verdicts = tables.read(folder / "verdicts.parquet", tables.Verdicts)

@@ -1,9 +1,9 @@
 """The long experiment: arms at equal steps, completions and seeds, then the ablations.
 
 Every run is one `dvc exp run --temp`, so that what two runs share (models/0, the held-out split,
-a first iteration) is computed once and comes from DVC's run cache the second time; a run that was
-stopped goes on likewise. Runs differ in the random seeds of generate, train and expand; models/0
-and the held-out split are the same for all.
+a first iteration) is computed once and comes from DVC's run cache the second time: it counts in
+the minutes of one of them only. A run that was stopped goes on likewise. Runs differ in the random
+seeds of generate, train and expand; models/0 and the held-out split are the same for all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from looptool.benchmarks import scores
 from looptool.errors import LooptoolError
 
 CONFIG = Path("configs/results.yaml")
-STATE = Path("metrics/results-state.json")
+STATE = Path(".dvc/tmp/looptool-results.json")
 JSON, PAGE = Path("docs/results.json"), Path("docs/results.md")
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -52,11 +52,12 @@ def run_results() -> None:
     Raises:
         LooptoolError: if a run fails; what finished before it is kept.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run is stopped with us
     config = YAML(typ="safe", pure=True).load(CONFIG.read_text("utf-8"))
     end = time.monotonic() + 3600 * config["hours"]
     state = _state()
     for arm in plan(config):
-        if state.get(arm.experiment, {}).get("done"):
+        if _done(state, arm, config):
             continue
         if time.monotonic() > end - 60 or not _run(arm, config, state, end):
             print("results: time is up; `make results` goes on from here", file=sys.stderr)
@@ -77,7 +78,9 @@ def _run(arm: Arm, config: Mapping[str, Any], state: dict[str, Any], end: float)
     """Run one arm; False if the time was up first."""
     changes = {**config["set"], **arm.changes}
     changes |= {f"{stage}.seed": arm.seed * 1000 + 3 for stage in ("generate", "train", "expand")}
-    command = ["dvc", "exp", "run", "--temp", "--force", "--name", arm.experiment, "--quiet"]
+    dvc = [sys.executable, "-m", "dvc", "exp"]
+    subprocess.run([*dvc, "remove", "--quiet", arm.experiment], capture_output=True)
+    command = [*dvc, "run", "--temp", "--name", arm.experiment, "--quiet"]
     for value in unrolling.overrides(config["iterations"]):
         command += ["--set-param", value]
     for name, value in changes.items():
@@ -90,20 +93,33 @@ def _run(arm: Arm, config: Mapping[str, Any], state: dict[str, Any], end: float)
     except BaseException as stopped:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
-        _count(state, arm, start, done=False)
+        _count(state, arm, config, start, done=False)
         if isinstance(stopped, subprocess.TimeoutExpired):
             return False
         raise
     if process.returncode:
         raise LooptoolError(f"results: {arm.experiment} failed; its message stands above")
-    _count(state, arm, start, done=True)
+    _count(state, arm, config, start, done=True)
     return True
 
 
-def _count(state: dict[str, Any], arm: Arm, start: float, done: bool) -> None:
-    before = state.get(arm.experiment, {}).get("minutes", 0.0)
-    minutes = before + (time.monotonic() - start) / 60
-    state[arm.experiment] = {"done": done, "minutes": round(minutes, 1)}
+def _wanted(arm: Arm, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"iterations": config["iterations"], **config["set"], **arm.changes}
+
+
+def _done(state: Mapping[str, Any], arm: Arm, config: Mapping[str, Any]) -> bool:
+    entry = state.get(arm.experiment, {})
+    return bool(entry.get("done")) and entry["of"] == _wanted(arm, config)
+
+
+def _count(
+    state: dict[str, Any], arm: Arm, config: Mapping[str, Any], start: float, done: bool
+) -> None:
+    entry = state.get(arm.experiment, {})
+    wanted = _wanted(arm, config)
+    before = entry["minutes"] if entry.get("of") == wanted else 0.0
+    minutes = round(before + (time.monotonic() - start) / 60, 1)
+    state[arm.experiment] = {"done": done, "minutes": minutes, "of": wanted}
     runs.write_json(STATE, state)
 
 
@@ -116,7 +132,7 @@ def write(config: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     evals = {}
     measured = []
     for arm in plan(config):
-        if state.get(arm.experiment, {}).get("done"):
+        if _done(state, arm, config):
             own = [_eval(arm.experiment, j) for j in range(config["iterations"] + 1)]
             evals[arm.experiment] = own
             measured.append(_measured(arm, own, state[arm.experiment]["minutes"]))

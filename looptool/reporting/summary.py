@@ -33,7 +33,7 @@ def summarize_run() -> dict[str, Any]:
         raise ConfigError(f"{METRICS / 'labels.json'}: does not exist; run `dvc repro` first")
     quality = json.loads((METRICS / "labels.json").read_text("utf-8"))
     iterations = {
-        str(j): _iteration(METRICS / "iterations", j, quality.get(str(j), {}))
+        str(j): _iteration(METRICS / "iterations", j, quality.get(str(j), {}), j < last)
         for j in range(last + 1)
     }
     summary = {"iterations": iterations, "minutes": minutes()}
@@ -89,11 +89,13 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
     console.print(table, data, f"{summary['minutes']:.1f} minutes in stages; {SUMMARY}")
 
 
-def _iteration(metrics: Path, iteration: int, quality: dict[str, Any]) -> dict[str, Any]:
+def _iteration(
+    metrics: Path, iteration: int, quality: dict[str, Any], handed_on: bool
+) -> dict[str, Any]:
     scores = tidy.read(metrics, iteration, "eval") or {}
     own, official = scores.get("heldout", {}), scores.get("bfcl", {})
     categories = official.get("categories", {})
-    verdicts = tidy.read(metrics, iteration, "verify")
+    verdicts = tidy.read(metrics, iteration, "verify") if handed_on else None
     generated = tidy.read(metrics, iteration, "generate") or {}
     trained = tidy.read(metrics, iteration, "train") or {}
     measured = ("corrected", "replaced_wrongly", "dropped", "missed", "memorised")

@@ -72,7 +72,7 @@ def make_seeds(
     author: Author | str,
     seed: str,
     split: Split,
-    shares: Mapping[str, float],
+    shares: Mapping[Any, float],
     label_noise: float,
     iteration: int,
     seen: Collection[str] = (),

@@ -28,7 +28,7 @@ def load_model(folder: Path | str) -> tuple[Any, Any]:
         model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.bfloat16)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
-    return model, tokenizer
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
 def save_model(model: Any, tokenizer: Any, target: Path) -> None:

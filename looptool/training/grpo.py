@@ -15,12 +15,14 @@ the clip range ε never acts. It acts when `minibatches` or `updates_per_rollout
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import entropy_from_logits, selective_log_softmax
 
@@ -81,16 +83,18 @@ def train_grpo(
 
     model, tokenizer = load_model(base)
     by_prompt = {render(tokenizer, example.prompt): example for example in examples}
+    order = prompt_order(list(by_prompt), params, seed)
     trainer = LoopTrainer(
         model,
         tokenizer,
-        Dataset.from_list([{"prompt": prompt} for prompt in by_prompt]),
+        Dataset.from_list([{"prompt": prompt} for prompt in order]),
         by_prompt,
         params,
         match,
         arguments(params, seed, scratch / "grpo"),
         StepCallback(on_step),
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "grpo"))
     save_model(trainer.model, tokenizer, target)
     return [
@@ -100,11 +104,29 @@ def train_grpo(
     ]
 
 
-def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return what a training's history comes to: means over its steps, the reward by halves."""
+def prompt_order(prompts: Sequence[str], params: Train, seed: int) -> list[str]:
+    """Return the prompts in the order of their rollouts, each as often as any other, give or take
+    one.
 
-    def mean(name: str, rows: Sequence[dict[str, float]] = history) -> float:
-        return sum(row[name] for row in rows) / len(rows)
+    Laid out here because TRL's sampler starts its shuffling anew when a run is resumed.
+    """
+    groups = round(params.prompts_per_step * params.oversample) * params.minibatches
+    rollouts = -(-params.steps // (params.minibatches * params.updates_per_rollout))
+    random_state, order = random.Random(seed), list[str]()
+    while len(order) < groups * rollouts:
+        order += random_state.sample(list(prompts), len(prompts))
+    return order
+
+
+def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, float | None]:
+    """Return what a training's history comes to: means over its steps, the reward by halves.
+
+    Steps that train on an earlier step's rollouts have no reward of their own.
+    """
+
+    def mean(name: str, rows: Sequence[dict[str, float]] = history) -> float | None:
+        values = [row[name] for row in rows if name in row]
+        return sum(values) / len(values) if values else None
 
     half = len(history) // 2
     return {
@@ -114,7 +136,7 @@ def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, float]:
             name: mean(name)
             for name in ("zero_variance_share", "groups_kept", "groups_anchored", "entropy")
         },
-        "tokens": history[-1]["tokens"],
+        "tokens": max(row.get("tokens", 0.0) for row in history),
     }
 
 
@@ -126,6 +148,7 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
     that whatever number of groups is kept divides evenly.
     """
     prompts = round(params.prompts_per_step * params.oversample)
+    period = params.minibatches * params.updates_per_rollout  # a rollout is not in a checkpoint
     return GRPOConfig(
         output_dir=str(folder),
         max_steps=params.steps,
@@ -144,7 +167,8 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
         beta=params.beta,
         loss_type="dapo",  # per token over the whole batch, so dropped groups do not change it
         max_grad_norm=1.0,
-        save_steps=params.save_steps,
+        save_steps=-(-params.save_steps // period) * period,
+        shuffle_dataset=False,
         save_total_limit=1,
         seed=seed,
         data_seed=seed,

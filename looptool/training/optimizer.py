@@ -27,7 +27,7 @@ class MasterAdamW(torch.optim.AdamW):
         super().__init__(self.masters, lr=lr, weight_decay=0.0)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         for weight, master in zip(self.weights, self.masters, strict=True):
             master.grad = None if weight.grad is None else weight.grad.float()
         result = super().step(closure)

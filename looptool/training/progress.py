@@ -18,4 +18,6 @@ class StepCallback(TrainerCallback):
         self.on_step(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_save = False  # resumed from there, the trainer would do one step more
         self.on_step(state.global_step)

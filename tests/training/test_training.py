@@ -12,7 +12,7 @@ from looptool.calls import ToolCall
 from looptool.engines import Prompt
 from looptool.samples import call_label, text_label
 from looptool.training.checkpoints import load_model
-from looptool.training.grpo import Example, keep_groups, train_grpo
+from looptool.training.grpo import Example, keep_groups, prompt_order, train_grpo, training_metrics
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.warmup import train_sft
 from tests.tiny import make_tiny_model
@@ -159,6 +159,15 @@ def test_minibatches_make_the_ratio_leave_one(base: Path, tmp_path: Path) -> Non
         scratch=tmp_path / "s",
     )
     assert max(row["clip_share"] for row in history) > 0.0
+    assert training_metrics(history)["tokens"] > 0
+
+
+def test_every_prompt_is_rolled_out_as_often_as_any_other() -> None:
+    params = settings(steps=5, prompts_per_step=2, oversample=1.5)
+    order = prompt_order(list("abcdefg"), params, seed=1)
+    assert len(order) >= 5 * 3 and order == prompt_order(list("abcdefg"), params, seed=1)
+    assert set(order[:7]) == set(order[7:14]) == set("abcdefg")
+    assert order[:7] != order[7:14]
 
 
 def test_keep_groups_drops_whole_groups_and_only_those_without_signal() -> None:
