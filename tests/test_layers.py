@@ -23,6 +23,7 @@ LAYERS = [
     {"reporting"},
     {"installing"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 

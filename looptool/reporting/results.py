@@ -137,7 +137,9 @@ def write(config: Mapping[str, Any], state: Mapping[str, Any]) -> None:
             evals[arm.experiment] = own
             measured.append(_measured(arm, own, state[arm.experiment]["minutes"]))
     comparisons = list(_comparisons(config, evals))
-    runs.write_json(JSON, {"config": config, "runs": measured, "comparisons": comparisons})
+    others = json.loads(JSON.read_text("utf-8")) if JSON.exists() else {}
+    found = {"config": config, "runs": measured, "comparisons": comparisons}
+    runs.write_json(JSON, {**others, **found})
     if PAGE.exists() and BEGIN in (page := PAGE.read_text("utf-8")):
         before, rest = page.split(BEGIN, 1)
         tables = _tables(measured, comparisons)
