@@ -31,7 +31,6 @@ from looptool.params import FILE, Params, load
 
 TIMINGS = Path("metrics/timings.jsonl")
 _PR_SET_PDEATHSIG = 1
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from malloc.h
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -87,7 +86,6 @@ class Run:
         import torch
         import transformers
 
-        _keep_freed_memory()
         torch.set_num_threads(self.threads)
         transformers.set_seed(self.seed_number)
         transformers.logging.set_verbosity_error()
@@ -267,15 +265,6 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep freed memory: else each large tensor is mapped, faulted in and unmapped
-    anew, which is a fifth of a training step on two cores."""
-    libc = ctypes.CDLL(None)
-    if sys.platform == "linux" and hasattr(libc, "mallopt"):
-        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1)):
-            libc.mallopt(option, value)
 
 
 def _die_with_parent() -> None:

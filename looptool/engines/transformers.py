@@ -2,7 +2,7 @@
 
 `model.generate` would keep every row of a batch until the longest is done and re-read a prompt
 once for each of its completions. The loop here drops finished rows from the key-value cache and
-reads each prompt once, which on two CPU cores is most of the time (benchmarks/engine.py).
+reads each prompt once; `python -m benchmarks.engine` prints what that is worth.
 """
 
 from __future__ import annotations
