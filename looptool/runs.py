@@ -105,7 +105,7 @@ class Run:
         """
         hasher = hashlib.blake2b(digest_size=canonical.DIGEST_BYTES)
         values = self.params.model_dump(include={"seed", *sections})
-        packages = sorted(f"{d.name} {d.version}" for d in importlib.metadata.distributions())
+        packages = sorted({f"{d.name} {d.version}" for d in importlib.metadata.distributions()})
         for part in (values, packages, platform.python_version(), self.threads):
             hasher.update(json.dumps(part, sort_keys=True).encode() + b"\n")
         for path in [*inputs, *code_files(f"stages.{self.name}")]:
