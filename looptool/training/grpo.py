@@ -24,7 +24,6 @@ from typing import Any
 import torch
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
-from trl.trainer.utils import entropy_from_logits, selective_log_softmax
 
 from looptool.calls import MatchMode, parse
 from looptool.engines import Prompt, Sampling
@@ -34,6 +33,7 @@ from looptool.samples import Label, is_correct
 from looptool.training.checkpoints import label_ids, last_checkpoint, load_model, save_model
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.progress import StepCallback
+from looptool.training.scoring import score_completions
 from looptool.training.warmup import common_arguments
 
 # What is kept of TRL's log, under our names. Times are left out: outputs must not differ by them.
@@ -144,17 +144,18 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
     """Translate our parameters into TRL's.
 
     One rollout batch holds `prompts_per_step × oversample × minibatches` groups. TRL wants its
-    size as (rows of one backward pass) × (passes): there are `group_size` passes an update, so
-    that whatever number of groups is kept divides evenly.
+    size as (rows of one backward pass) × (passes): a pass takes as few groups as divide them
+    evenly, but two, for speed.
     """
     prompts = round(params.prompts_per_step * params.oversample)
+    together = next(n for n in (*range(2, prompts), prompts) if prompts % n == 0)
     period = params.minibatches * params.updates_per_rollout  # a rollout is not in a checkpoint
     return GRPOConfig(
         output_dir=str(folder),
         max_steps=params.steps,
-        per_device_train_batch_size=prompts,
-        gradient_accumulation_steps=params.group_size,
-        steps_per_generation=params.group_size * params.minibatches,
+        per_device_train_batch_size=together * params.group_size,
+        gradient_accumulation_steps=prompts // together,
+        steps_per_generation=prompts // together * params.minibatches,
         num_iterations=params.updates_per_rollout,
         num_generations=params.group_size,
         max_completion_length=params.max_new_tokens,
@@ -227,67 +228,88 @@ class LoopTrainer(GRPOTrainer):
         attention_mask: torch.Tensor,
         logits_to_keep: int,
         batch_size: int | None = None,
-        compute_entropy: bool = False,
         **_: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
-        """Score the completions only. TRL's own scores the prompt too where there is no Triton.
+    ) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """Score completions as `scoring` does; takes and returns what TRL's own takes and returns.
 
-        Columns that are padding in all rows of a part are cut off on the left.
+        Its rows are (padding, prompt, completion, padding), `logits_to_keep` columns of them the
+        completion's, and so are the columns of the results.
         """
-        logps, entropies = [], []
+        logps = torch.zeros(len(input_ids), logits_to_keep, device=input_ids.device)
+        entropies = torch.zeros_like(logps)
+        mask = attention_mask.bool()
         size = batch_size or len(input_ids)
-        for rows in range(0, len(input_ids), size):
-            part = slice(rows, rows + size)
-            start = int(attention_mask[part].any(0).int().argmax())
-            logits = model(
-                input_ids=input_ids[part, start:],
-                attention_mask=attention_mask[part, start:],
-                logits_to_keep=logits_to_keep + 1,
-                use_cache=False,
-            ).logits[:, :-1]
-            logits = logits.float() / self.temperature
-            logps.append(selective_log_softmax(logits, input_ids[part, -logits_to_keep:]))
-            if compute_entropy:
-                with torch.no_grad():
-                    entropies.append(entropy_from_logits(logits))
-        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
-
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = super()._generate_and_score_completions(inputs)
-        size = self.num_generations
-        signal = batch["advantages"].view(-1, size).abs().sum(1) > 0
-        self._metrics["train"]["groups_kept"].append(
-            min(int(signal.sum()), self.params.prompts_per_step * self.params.minibatches)
-        )
-        if self.params.oversample > 1:
-            batch = keep_groups(
-                batch, signal, self.params.prompts_per_step, self.params.minibatches, size
+        for start in range(0, len(input_ids), size):
+            part = range(start, min(start + size, len(input_ids)))
+            own, scored = mask[part, -logits_to_keep:], slice(-logits_to_keep, None)
+            found = score_completions(
+                model,
+                [input_ids[i, :-logits_to_keep][mask[i, :-logits_to_keep]] for i in part],
+                [input_ids[i, scored][mask[i, scored]] for i in part],
+                self.processing_class.pad_token_id,
+                self.temperature,
             )
-        return batch
+            places = (torch.nonzero(own) + torch.tensor([start, 0], device=own.device)).unbind(1)
+            logps = logps.index_put(places, found[0])
+            entropies[places] = found[1]
+        return logps, entropies, None
+
+    def _prepare_inputs(self, generation_batch: list[dict[str, Any]]) -> dict[str, Any]:
+        """Give one backward pass its completions: whole groups, of which only those with signal.
+
+        TRL deals completions out singly, which would read each group's prompt in several passes.
+        """
+        every = self.args.steps_per_generation * self.num_iterations
+        if self._step % every == 0 or self._buffered_inputs is None:
+            batch = self._generate_and_score_completions(generation_batch)
+            size, params = self.num_generations, self.params
+            groups = torch.arange(len(batch["advantages"]) // size)
+            if params.oversample > 1:
+                groups = keep_groups(
+                    batch["advantages"].view(-1, size),
+                    cap=params.prompts_per_step * params.minibatches,
+                    floor=self.args.steps_per_generation,
+                )
+            self._metrics["train"]["groups_kept"].append(len(groups) / params.minibatches)
+            self._buffered_inputs = split_groups(
+                batch, groups, size, self.args.steps_per_generation
+            )
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
 
-def keep_groups(
-    batch: dict[str, Any], signal: torch.Tensor, cap: int, minibatches: int, size: int
-) -> dict[str, Any]:
-    """Keep the groups with signal, at most `cap` a minibatch and as many in each.
+def keep_groups(advantages: torch.Tensor, cap: int, floor: int) -> torch.Tensor:
+    """Return which groups to train on: those with signal, in their order, at most `cap`.
 
-    Where there are fewer than one a minibatch, groups without signal fill up: an update of nothing
-    is an update still. All tensors with a row per completion are cut down alike.
+    Args:
+        advantages: of shape (groups, completions); a group of zeros has no gradient.
+        floor: groups without signal fill up to so many, one for each backward pass.
+    """
+    silent = (advantages.abs().sum(1) == 0).to(torch.int8)
+    wanted = max(min(int((1 - silent).sum()), cap), floor)
+    return torch.argsort(silent, stable=True)[:wanted].sort().values
+
+
+def split_groups(
+    batch: dict[str, Any], groups: torch.Tensor, size: int, passes: int
+) -> list[dict[str, Any]]:
+    """Deal the groups out to the passes, in order; whatever has a row a completion is cut alike.
+
+    The loss is a mean over the tokens of what was kept.
     """
     rows = len(batch["advantages"])
-    order = torch.argsort((~signal).to(torch.int8), stable=True)
-    wanted = min(int(signal.sum()), cap * minibatches)
-    wanted = max(wanted - wanted % minibatches, minibatches)
-    groups = order[:wanted].sort().values
-    keep = (groups[:, None] * size + torch.arange(size, device=groups.device)).flatten()
-    batch = {
-        key: value[keep]
-        if isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == rows
-        else value
-        for key, value in batch.items()
-    }
-    batch["num_items_in_batch"] = batch["completion_mask"].sum()
-    return batch
+    places = groups[:, None].to(batch["advantages"].device) * size
+    places = places + torch.arange(size, device=places.device)
+    total = batch["completion_mask"][places.flatten()].sum()
+    return [
+        {
+            key: value[part.flatten()]
+            if isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == rows
+            else value
+            for key, value in batch.items()
+        }
+        | {"num_items_in_batch": total}
+        for part in places.tensor_split(passes)
+    ]
 
 
 def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:

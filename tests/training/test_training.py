@@ -12,7 +12,14 @@ from looptool.calls import ToolCall
 from looptool.engines import Prompt
 from looptool.samples import call_label, text_label
 from looptool.training.checkpoints import load_model
-from looptool.training.grpo import Example, keep_groups, prompt_order, train_grpo, training_metrics
+from looptool.training.grpo import (
+    Example,
+    keep_groups,
+    prompt_order,
+    split_groups,
+    train_grpo,
+    training_metrics,
+)
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.warmup import train_sft
 from tests.tiny import make_tiny_model
@@ -170,19 +177,25 @@ def test_every_prompt_is_rolled_out_as_often_as_any_other() -> None:
     assert order[:7] != order[7:14]
 
 
-def test_keep_groups_drops_whole_groups_and_only_those_without_signal() -> None:
-    advantages = torch.tensor([0.0, 0, 1, -1, 0, 0, 1, -1, 2, -2])
+def test_groups_are_dropped_whole_and_only_those_without_signal() -> None:
+    advantages = torch.tensor([[0.0, 0], [1, -1], [0, 0], [1, -1], [2, -2]])
+    assert keep_groups(advantages, cap=2, floor=1).tolist() == [1, 3]
+    assert keep_groups(advantages, cap=9, floor=1).tolist() == [1, 3, 4]
+    assert keep_groups(advantages, cap=9, floor=4).tolist() == [0, 1, 3, 4]
+    assert keep_groups(advantages * 0, cap=2, floor=1).tolist() == [0]
+
+
+def test_a_pass_gets_whole_groups_and_the_loss_counts_the_tokens_kept() -> None:
     batch = {
-        "advantages": advantages,
-        "completion_mask": torch.ones(10, 3),
-        "num_items_in_batch": torch.tensor(30),
+        "advantages": torch.arange(10.0),
+        "completion_mask": torch.tensor([[1, 1], [1, 0]] * 5),
+        "num_items_in_batch": torch.tensor(15),
+        "nothing": None,
     }
-    signal = advantages.view(-1, 2).abs().sum(1) > 0
-    kept = keep_groups(batch, signal, cap=2, minibatches=1, size=2)
-    assert kept["advantages"].tolist() == [1, -1, 1, -1]
-    assert kept["num_items_in_batch"] == 12
-    nothing = keep_groups(batch, signal & False, cap=2, minibatches=1, size=2)
-    assert nothing["advantages"].tolist() == [0, 0]
+    passes = split_groups(batch, torch.tensor([0, 2, 4]), size=2, passes=2)
+    assert [part["advantages"].tolist() for part in passes] == [[0, 1, 4, 5], [8, 9]]
+    assert [part["num_items_in_batch"] for part in passes] == [9, 9]
+    assert [len(part["completion_mask"]) for part in passes] == [4, 2]
 
 
 def test_master_weights_gather_updates_that_bf16_would_lose() -> None:
