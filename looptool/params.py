@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -90,28 +90,28 @@ class Heldout(Section):
     seed: Seed
 
 
-class Warmup(Section):
+class Seeds(Section):
     samples: Count
-    steps: Annotated[int, Field(ge=0)]
-    batch_size: Count
-    learning_rate: Positive
-    label_noise: Share
-    seed: Seed
-
-
-class Generate(Section):
-    author: AuthorName
-    samples: Count
-    min_fresh: Share
     label_noise: Share
     seed: Seed
     shares: Annotated[dict[Category, NotNegative], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _some_share(self) -> Generate:
+    def _some_share(self) -> Self:
         if not sum(self.shares.values()):
             raise ValueError("shares: at least one must be above 0")
         return self
+
+
+class Warmup(Seeds):
+    steps: Annotated[int, Field(ge=0)]
+    batch_size: Count
+    learning_rate: Positive
+
+
+class Generate(Seeds):
+    author: AuthorName
+    min_fresh: Share
 
 
 class Train(Section):

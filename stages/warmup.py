@@ -25,7 +25,7 @@ def main() -> None:
             author=params.generate.author,
             seed=run.seed,
             split="train",
-            shares=params.generate.shares,
+            shares=params.warmup.shares,
             label_noise=params.warmup.label_noise,
             iteration=0,
             refuse=contamination.refuser(index),
@@ -39,7 +39,7 @@ def main() -> None:
             run.prepare_torch()
             scratch = run.scratch(
                 [base, "data/heldout.parquet", "looptool/synthesis/data"],
-                ["model", "warmup", "generate"],
+                ["model", "warmup"],
             )
             examples = [
                 (Prompt(canonical.loads(row["messages"]), canonical.loads(row["tools"])),

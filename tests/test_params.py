@@ -59,9 +59,9 @@ def test_names_agree_with_the_tables():
         ("author: grammar", "author: gramar", "generate.author: 'gramar' is unknown; did you mean"),
         ("judges: [rules]", "judges: [rules, oracle]", "verify.judges.1: 'oracle' is unknown"),
         ("judges: [rules]", "judges: rules", "verify.judges: must be a list"),
-        ("    irrelevant:", "    irelevant:", "did you mean irrelevant"),
+        ("    irrelevant: 0.1\n", "    irelevant: 0.1\n", "did you mean irrelevant"),
         ("      high_ppl: 0.2", "      seed: 0.2", "expand.carry.caps.seed: 'seed' is unknown"),
-        ("minibatches: 1", "minibatches: 4", "train.minibatches: 4 does not divide"),
+        ("minibatches: 1", "minibatches: 7", "train.minibatches: 7 does not divide"),
         ("    share: 0.7", "    share: 0.8", "add up to more than 1"),
         ("heldout:", "held_out:", "held_out: unknown field; did you mean heldout"),
         ("keep_high_ppl: true", "keep_high_ppl: yes", "probe.keep_high_ppl: must be a boolean"),
@@ -150,7 +150,7 @@ def test_a_nested_override_leaves_its_neighbours(file):
         ("train: {stepps: 1}", "loop.iterations.2.train.stepps: unknown field; did you mean steps"),
         ("train: {steps: x}", "loop.iterations.2.train.steps: must be an integer"),
         ("train: 3", "loop.iterations.2.train: must be a"),
-        ("train: {minibatches: 4}", "loop.iterations.2.train.minibatches: 4 does not divide"),
+        ("train: {minibatches: 7}", "loop.iterations.2.train.minibatches: 7 does not divide"),
     ],
 )
 def test_a_wrong_override_is_told_in_every_iteration(file, override, told):

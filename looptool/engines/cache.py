@@ -24,6 +24,9 @@ class RoomyLayer(DynamicLayer):
         rows: which of all the parts' rows to take, in which order.
     """
 
+    keys: torch.Tensor
+    values: torch.Tensor
+
     def __init__(self, parts: Sequence[DynamicLayer], rows: torch.Tensor) -> None:
         super().__init__()
         self.lazy_initialization(parts[0].keys, parts[0].values)

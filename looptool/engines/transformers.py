@@ -17,7 +17,6 @@ from typing import Any
 from looptool.engines import Completion, Prompt, Sampling
 from looptool.errors import ConfigError
 
-
 READ_ROWS = 16  # prompts read at a time: more gain no speed on two cores, and cost padding
 
 

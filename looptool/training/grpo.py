@@ -180,6 +180,8 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
 class LoopTrainer(GRPOTrainer):
     """`GRPOTrainer` with our rollouts, our reward, and groups without signal dropped."""
 
+    _buffered_inputs: list[dict[str, Any]] | None
+
     def __init__(
         self,
         model: Any,

@@ -7,6 +7,7 @@ unsure, because a sure model answers every rollout alike and GRPO learns nothing
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,7 @@ def train_sft(
     from looptool.training.progress import StepCallback
 
     model, tokenizer = load_model(base)
-    passes = next(n for n in (4, 2, 1) if batch_size % n == 0)  # less padding, less memory
+    passes = 2 if batch_size % 2 == 0 else 1
     rows = [
         {
             "prompt": tokenizer(render(tokenizer, prompt), add_special_tokens=False).input_ids,
@@ -55,6 +56,7 @@ def train_sft(
         }
         for prompt, label in examples
     ]
+    rows = in_order(rows, steps, batch_size, seed)
     trainer = Trainer(
         model=model,
         train_dataset=rows,
@@ -69,6 +71,7 @@ def train_sft(
             lr_scheduler_type="constant",
             max_grad_norm=1.0,
             remove_unused_columns=False,
+            train_sampling_strategy="sequential",
             save_steps=save_steps,
             save_total_limit=1,
             seed=seed,
@@ -88,28 +91,48 @@ def train_sft(
     ]
 
 
+def in_order(
+    rows: Sequence[dict[str, list[int]]], steps: int, batch_size: int, seed: int
+) -> list[dict[str, list[int]]]:
+    """Return the rows in the order of training: each as often as any other, give or take one.
+
+    Batches are drawn at random; within a batch the long ones come first, so that its passes hold
+    rows of like length and little padding.
+    """
+    random_state, order = random.Random(seed), list[dict[str, list[int]]]()
+    while len(order) < steps * batch_size:
+        order += random_state.sample(list(rows), len(rows))
+    return [
+        row
+        for start in range(0, steps * batch_size, batch_size)
+        for row in sorted(
+            order[start : start + batch_size], key=lambda row: -len(row["prompt"] + row["label"])
+        )
+    ]
+
+
 def collate(rows: Sequence[dict[str, list[int]]], pad: int) -> dict[str, Any]:
-    """Pad prompts on the left and labels on the right, so that one cut keeps all labels' logits.
+    """Pad on the left, so that labels end together and one cut keeps the logits of all of them.
 
     Returns:
-        `input_ids` and `attention_mask` of shape (rows, prompt + label), `labels` of shape
-        (rows, label) with -100 as padding, and `logits_to_keep`.
+        `input_ids` and `attention_mask` of shape (rows, longest row), `labels` of shape
+        (rows, longest label) with -100 before the shorter ones, and `logits_to_keep`.
     """
     import torch
 
-    prompt = max(len(row["prompt"]) for row in rows)
-    label = max(len(row["label"]) for row in rows)
+    width = max(len(row["prompt"]) + len(row["label"]) for row in rows)
+    longest = max(len(row["label"]) for row in rows)
     ids, mask, labels = [], [], []
     for row in rows:
-        before, after = prompt - len(row["prompt"]), label - len(row["label"])
-        ids.append([pad] * before + row["prompt"] + row["label"] + [pad] * after)
-        mask.append([0] * before + [1] * (len(row["prompt"]) + len(row["label"])) + [0] * after)
-        labels.append(row["label"] + [-100] * after)
+        own = row["prompt"] + row["label"]
+        ids.append([pad] * (width - len(own)) + own)
+        mask.append([0] * (width - len(own)) + [1] * len(own))
+        labels.append([-100] * (longest - len(row["label"])) + row["label"])
     return {
         "input_ids": torch.tensor(ids),
         "attention_mask": torch.tensor(mask),
         "labels": torch.tensor(labels),
-        "logits_to_keep": label + 1,
+        "logits_to_keep": longest + 1,
     }
 
 
