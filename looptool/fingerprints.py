@@ -12,7 +12,8 @@ from looptool.errors import ConfigError
 
 
 def hash_path(path: Path | str) -> str:
-    """Return the BLAKE2b-128 of a file, or of a folder's relative names and contents.
+    """Return the BLAKE2b-128 of a file, or of a folder's relative names and contents, bytecode
+    left out.
 
     Raises:
         ConfigError: if there is no such path.
@@ -21,7 +22,11 @@ def hash_path(path: Path | str) -> str:
     if not path.exists():
         raise ConfigError(f"{path}: does not exist; `dvc repro` or `dvc checkout` makes it")
     hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    )
     for file in files:
         with open(file, "rb") as content:
             digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))

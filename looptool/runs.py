@@ -19,6 +19,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,6 +219,7 @@ def quiet() -> None:
     """Keep libraries that are imported later off the network and off the terminal."""
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|trl")
 
 
 def iteration_argument() -> int:

@@ -183,26 +183,35 @@ def test_a_mistyped_param_ends_before_anything_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_training_killed_after_a_checkpoint_ends_as_the_undisturbed_one(
+def test_a_killed_training_and_a_killed_probe_end_as_undisturbed_ones(
     loop: tuple[Path, str], tmp_path: Path
 ) -> None:
     folder = project(tmp_path / "killed")
     dvc(folder, "repro", "generate@1")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stages.train", "--iteration", "1"],
-        cwd=folder,
-        env=environment(folder),
-    )
-    deadline = time.monotonic() + 120
-    while not list((folder / "scratch").glob("train@1-*/grpo/checkpoint-1/trainer_state.json")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    output = dvc(folder, "repro", "train@1")
-    assert "goes on where an earlier run was stopped" in output
-    for name in ("models/1/model.safetensors", "metrics/iterations/1/steps.json"):
-        assert (folder / name).read_bytes() == (loop[0] / name).read_bytes()
+    for stage, begun, results in (
+        (
+            "train",
+            "grpo/checkpoint-1/trainer_state.json",
+            ("models/1/model.safetensors", "metrics/iterations/1/steps.json"),
+        ),
+        ("probe", "batch-00000.json", ("data/iterations/1/probe.parquet",)),
+    ):
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"stages.{stage}", "--iteration", "1"],
+            cwd=folder,
+            env=environment(folder),
+        )
+        deadline = time.monotonic() + 120
+        while not list((folder / "scratch").glob(f"{stage}@1-*/{begun}")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not any((folder / name).exists() for name in results)
+        output = dvc(folder, "repro", f"{stage}@1")
+        assert "goes on where an earlier run was stopped" in output
+        for name in results:
+            assert (folder / name).read_bytes() == (loop[0] / name).read_bytes()
 
 
 @pytest.mark.slow
@@ -252,6 +261,53 @@ def test_scripted_answers_make_every_verdict_origin_and_event(tmp_path: Path) ->
     assert set(carried["sample_id"]) <= set(second["sample_id"])
     quality = json.loads((folder / "metrics/labels.json").read_text("utf-8"))["1"]
     assert quality["corrected"] > 0 and quality["memorised"] == script["memorised"]
+
+
+@pytest.mark.slow
+def test_results_runs_each_arm_once_and_compares_them(loop: tuple[Path, str]) -> None:
+    folder, _ = loop
+    config = {
+        "iterations": 2,
+        "seeds": [1],
+        "hours": 1,
+        "set": {"eval.limit": 3},
+        "arms": {"loop": {}, "static": {"loop.mode": "static"}},
+        "ablations": {},
+    }
+    (folder / "configs").mkdir()
+    YAML().dump(config, folder / "configs/results.yaml")
+    (folder / "docs").mkdir()
+    (folder / "docs/results.md").write_text(
+        "before\n<!-- results:begin -->\n<!-- results:end -->\nafter\n"
+    )
+    params = (folder / "params.yaml").read_text("utf-8")
+    told = results(folder)
+    assert "results-loop-s1" in told and "results-static-s1" in told
+    found = json.loads((folder / "docs/results.json").read_text("utf-8"))
+    assert [run["arm"] for run in found["runs"]] == ["loop", "static"]
+    assert all(len(run["iterations"]) == 3 and run["training_tokens"] for run in found["runs"])
+    assert {(c["benchmark"], c["against"]) for c in found["comparisons"]} == {
+        (benchmark, against)
+        for benchmark in ("heldout", "bfcl")
+        for against in ("models/0", "static, last iteration")
+    }
+    page = (folder / "docs/results.md").read_text("utf-8")
+    assert page.startswith("before") and page.endswith("after\n") and "| static | 1 | 2 |" in page
+    assert (folder / "params.yaml").read_text("utf-8") == params  # runs never touch the workspace
+    assert "results-" not in results(folder)  # all is done
+
+
+def results(folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "looptool", "results"],
+        cwd=folder,
+        env=environment(folder),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
 
 
 def write_script(folder: Path, samples: pl.DataFrame, truth: pl.DataFrame) -> Counter[str]:

@@ -43,8 +43,8 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = self._keys[:, :, :end], self._values[:, :, :end]
         return self.keys, self.values
 
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        self._lay_out([self.keys], [self.values], indices)
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        self._lay_out([self.keys], [self.values], beam_idx)
 
     def _lay_out(
         self,

@@ -148,7 +148,7 @@ def decode(
             if len(alive) <= 0.8 * len(rows):  # below that, copying the cache pays
                 keep = torch.tensor(alive, device=model.device)
                 rows, token, mask = rows[keep], token[keep], mask[keep]
-                cache.batch_select_indices(keep)
+                cache.reorder_cache(keep)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
             logits = model(
                 input_ids=token[:, None],
@@ -199,7 +199,7 @@ def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int
             cache.layers[index] = RoomyLayer([part.layers[index] for *_, part in parts], places)
     else:
         cache = parts[0][2]
-        cache.batch_select_indices(places)
+        cache.reorder_cache(places)
     return torch.cat(logits)[places], cache, torch.cat(masks)[places]
 
 

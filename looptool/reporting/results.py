@@ -26,6 +26,7 @@ from ruamel.yaml import YAML
 from looptool import runs, unrolling
 from looptool.benchmarks import scores
 from looptool.errors import LooptoolError
+from looptool.fingerprints import hash_path
 
 CONFIG = Path("configs/results.yaml")
 STATE = Path(".dvc/tmp/looptool-results.json")
@@ -76,6 +77,7 @@ def plan(config: Mapping[str, Any]) -> Iterator[Arm]:
 
 def _run(arm: Arm, config: Mapping[str, Any], state: dict[str, Any], end: float) -> bool:
     """Run one arm; False if the time was up first."""
+    wanted = _wanted(arm, config)  # before the run: it works on a copy of what is there now
     changes = {**config["set"], **arm.changes}
     changes |= {f"{stage}.seed": arm.seed * 1000 + 3 for stage in ("generate", "train", "expand")}
     dvc = [sys.executable, "-m", "dvc", "exp"]
@@ -93,18 +95,20 @@ def _run(arm: Arm, config: Mapping[str, Any], state: dict[str, Any], end: float)
     except BaseException as stopped:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
-        _count(state, arm, config, start, done=False)
+        _count(state, arm, wanted, start, done=False)
         if isinstance(stopped, subprocess.TimeoutExpired):
             return False
         raise
     if process.returncode:
         raise LooptoolError(f"results: {arm.experiment} failed; its message stands above")
-    _count(state, arm, config, start, done=True)
+    _count(state, arm, wanted, start, done=True)
     return True
 
 
 def _wanted(arm: Arm, config: Mapping[str, Any]) -> dict[str, Any]:
-    return {"iterations": config["iterations"], **config["set"], **arm.changes}
+    """Return what a run's figures depend on; where that changes, the run is made again."""
+    inputs = {path: hash_path(path) for path in ("looptool", "stages", "dvc.yaml", "params.yaml")}
+    return {"iterations": config["iterations"], **config["set"], **arm.changes, **inputs}
 
 
 def _done(state: Mapping[str, Any], arm: Arm, config: Mapping[str, Any]) -> bool:
@@ -113,10 +117,9 @@ def _done(state: Mapping[str, Any], arm: Arm, config: Mapping[str, Any]) -> bool
 
 
 def _count(
-    state: dict[str, Any], arm: Arm, config: Mapping[str, Any], start: float, done: bool
+    state: dict[str, Any], arm: Arm, wanted: Mapping[str, Any], start: float, done: bool
 ) -> None:
     entry = state.get(arm.experiment, {})
-    wanted = _wanted(arm, config)
     before = entry["minutes"] if entry.get("of") == wanted else 0.0
     minutes = round(before + (time.monotonic() - start) / 60, 1)
     state[arm.experiment] = {"done": done, "minutes": minutes, "of": wanted}

@@ -34,7 +34,9 @@ from looptool.training.checkpoints import label_ids, last_checkpoint, load_model
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.progress import StepCallback
 from looptool.training.scoring import score_completions
-from looptool.training.warmup import common_arguments
+from looptool.training.warmup import common_arguments, on_one_device
+
+GROUPS_PER_PASS = 2  # more gain no speed on two cores
 
 # What is kept of TRL's log, under our names. Times are left out: outputs must not differ by them.
 LOGGED = {
@@ -144,18 +146,17 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
     """Translate our parameters into TRL's.
 
     One rollout batch holds `prompts_per_step × oversample × minibatches` groups. TRL wants its
-    size as (rows of one backward pass) × (passes): a pass takes as few groups as divide them
-    evenly, but two, for speed.
+    size as (rows of one backward pass) × (passes), so it is told of a pass for each group;
+    `split_groups` fills the first ones and leaves the others empty.
     """
     prompts = round(params.prompts_per_step * params.oversample)
-    together = next(n for n in (*range(2, prompts), prompts) if prompts % n == 0)
     period = params.minibatches * params.updates_per_rollout  # a rollout is not in a checkpoint
-    return GRPOConfig(
+    config = GRPOConfig(
         output_dir=str(folder),
         max_steps=params.steps,
-        per_device_train_batch_size=together * params.group_size,
-        gradient_accumulation_steps=prompts // together,
-        steps_per_generation=prompts // together * params.minibatches,
+        per_device_train_batch_size=params.group_size,
+        gradient_accumulation_steps=prompts,
+        steps_per_generation=prompts * params.minibatches,
         num_iterations=params.updates_per_rollout,
         num_generations=params.group_size,
         max_completion_length=params.max_new_tokens,
@@ -175,6 +176,7 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
         data_seed=seed,
         **common_arguments(),
     )
+    return on_one_device(config)
 
 
 class LoopTrainer(GRPOTrainer):
@@ -230,11 +232,12 @@ class LoopTrainer(GRPOTrainer):
         attention_mask: torch.Tensor,
         logits_to_keep: int,
         batch_size: int | None = None,
+        compute_entropy: bool = False,
         **_: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor, None]:
-        """Score completions as `scoring` does; takes and returns what TRL's own takes and returns.
+    ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
+        """Score completions as `scoring` does, of text models without a router's loss.
 
-        Its rows are (padding, prompt, completion, padding), `logits_to_keep` columns of them the
+        Rows are (padding, prompt, completion, padding), `logits_to_keep` columns of them the
         completion's, and so are the columns of the results.
         """
         logps = torch.zeros(len(input_ids), logits_to_keep, device=input_ids.device)
@@ -250,68 +253,77 @@ class LoopTrainer(GRPOTrainer):
                 [input_ids[i, scored][mask[i, scored]] for i in part],
                 self.processing_class.pad_token_id,
                 self.temperature,
+                compute_entropy,
             )
             places = (torch.nonzero(own) + torch.tensor([start, 0], device=own.device)).unbind(1)
             logps = logps.index_put(places, found[0])
-            entropies[places] = found[1]
-        return logps, entropies, None
+            if compute_entropy:
+                entropies[places] = found[1]
+        return logps, entropies if compute_entropy else None, None
 
     def _prepare_inputs(self, generation_batch: list[dict[str, Any]]) -> dict[str, Any]:
-        """Give one backward pass its completions: whole groups, of which only those with signal.
+        """Give a backward pass its completions, as whole groups.
 
         TRL deals completions out singly, which would read each group's prompt in several passes.
         """
         every = self.args.steps_per_generation * self.num_iterations
         if self._step % every == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
-            size, params = self.num_generations, self.params
-            groups = torch.arange(len(batch["advantages"]) // size)
-            if params.oversample > 1:
-                groups = keep_groups(
-                    batch["advantages"].view(-1, size),
-                    cap=params.prompts_per_step * params.minibatches,
-                    floor=self.args.steps_per_generation,
-                )
+            params, advantages = self.params, batch["advantages"].view(-1, self.num_generations)
+            groups = with_signal(advantages)[: params.prompts_per_step * params.minibatches]
             self._metrics["train"]["groups_kept"].append(len(groups) / params.minibatches)
+            if params.oversample == 1:
+                groups = torch.arange(len(advantages))
             self._buffered_inputs = split_groups(
-                batch, groups, size, self.args.steps_per_generation
+                batch,
+                groups,
+                self.num_generations,
+                params.minibatches,
+                self.args.gradient_accumulation_steps,
             )
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        if len(inputs["advantages"]):
+            return super()._compute_loss(model, inputs)
+        return min(model.parameters(), key=torch.numel).sum() * 0.0  # a pass that got no group
 
-def keep_groups(advantages: torch.Tensor, cap: int, floor: int) -> torch.Tensor:
-    """Return which groups to train on: those with signal, in their order, at most `cap`.
+
+def with_signal(advantages: torch.Tensor) -> torch.Tensor:
+    """Return which groups have rewards that differ; the others have no policy gradient.
 
     Args:
-        advantages: of shape (groups, completions); a group of zeros has no gradient.
-        floor: groups without signal fill up to so many, one for each backward pass.
+        advantages: of shape (groups, completions).
     """
-    silent = (advantages.abs().sum(1) == 0).to(torch.int8)
-    wanted = max(min(int((1 - silent).sum()), cap), floor)
-    return torch.argsort(silent, stable=True)[:wanted].sort().values
+    return torch.nonzero(advantages.abs().sum(1) > 0)[:, 0].cpu()
 
 
 def split_groups(
-    batch: dict[str, Any], groups: torch.Tensor, size: int, passes: int
+    batch: dict[str, Any], groups: torch.Tensor, size: int, minibatches: int, passes: int
 ) -> list[dict[str, Any]]:
-    """Deal the groups out to the passes, in order; whatever has a row a completion is cut alike.
+    """Deal groups out to minibatches alike, and within one to its passes; some may get none.
 
-    The loss is a mean over the tokens of what was kept.
+    Whatever has a row a completion is cut alike. The loss of a minibatch is a mean over the
+    tokens of what it got: TRL divides by the tokens of all minibatches over their number.
     """
-    rows = len(batch["advantages"])
-    places = groups[:, None].to(batch["advantages"].device) * size
-    places = places + torch.arange(size, device=places.device)
-    total = batch["completion_mask"][places.flatten()].sum()
-    return [
-        {
-            key: value[part.flatten()]
-            if isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == rows
-            else value
-            for key, value in batch.items()
-        }
-        | {"num_items_in_batch": total}
-        for part in places.tensor_split(passes)
-    ]
+    rows, mask = len(batch["advantages"]), batch["completion_mask"]
+    dealt = []
+    for minibatch in groups.tensor_split(minibatches):
+        places = (minibatch[:, None] * size + torch.arange(size)).to(mask.device)
+        total = mask[places.flatten()].sum() * minibatches
+        chunks = list(places.split(GROUPS_PER_PASS)) if len(places) else []
+        chunks += [places[:0]] * (passes - len(chunks))
+        dealt += [
+            {
+                key: value[chunk.flatten()]
+                if isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == rows
+                else value
+                for key, value in batch.items()
+            }
+            | {"num_items_in_batch": total}
+            for chunk in chunks
+        ]
+    return dealt
 
 
 def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:

@@ -62,21 +62,23 @@ def train_sft(
         train_dataset=rows,
         data_collator=partial(collate, pad=tokenizer.pad_token_id),
         compute_loss_func=label_loss,
-        args=TrainingArguments(
-            output_dir=str(scratch / "sft"),
-            max_steps=steps,
-            per_device_train_batch_size=batch_size // passes,
-            gradient_accumulation_steps=passes,
-            learning_rate=learning_rate,
-            lr_scheduler_type="constant",
-            max_grad_norm=1.0,
-            remove_unused_columns=False,
-            train_sampling_strategy="sequential",
-            save_steps=save_steps,
-            save_total_limit=1,
-            seed=seed,
-            data_seed=seed,
-            **common_arguments(),
+        args=on_one_device(
+            TrainingArguments(
+                output_dir=str(scratch / "sft"),
+                max_steps=steps,
+                per_device_train_batch_size=batch_size // passes,
+                gradient_accumulation_steps=passes,
+                learning_rate=learning_rate,
+                lr_scheduler_type="constant",
+                max_grad_norm=1.0,
+                remove_unused_columns=False,
+                train_sampling_strategy="sequential",
+                save_steps=save_steps,
+                save_total_limit=1,
+                seed=seed,
+                data_seed=seed,
+                **common_arguments(),
+            )
         ),
         optimizers=(MasterAdamW(model.parameters(), learning_rate), None),
         callbacks=[StepCallback(on_step)],
@@ -116,7 +118,8 @@ def collate(rows: Sequence[dict[str, list[int]]], pad: int) -> dict[str, Any]:
 
     Returns:
         `input_ids` and `attention_mask` of shape (rows, longest row), `labels` of shape
-        (rows, longest label) with -100 before the shorter ones, and `logits_to_keep`.
+        (rows, longest label + 1) with at least one -100 before each, as `Trainer` leaves the
+        first column out when it counts the tokens, and `logits_to_keep`, that width.
     """
     import torch
 
@@ -127,7 +130,7 @@ def collate(rows: Sequence[dict[str, list[int]]], pad: int) -> dict[str, Any]:
         own = row["prompt"] + row["label"]
         ids.append([pad] * (width - len(own)) + own)
         mask.append([0] * (width - len(own)) + [1] * len(own))
-        labels.append([-100] * (longest - len(row["label"])) + row["label"])
+        labels.append([-100] * (longest + 1 - len(row["label"])) + row["label"])
     return {
         "input_ids": torch.tensor(ids),
         "attention_mask": torch.tensor(mask),
@@ -141,8 +144,15 @@ def label_loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any
     import torch
 
     logits = outputs.logits[:, :-1].float().flatten(0, 1)
-    total = torch.nn.functional.cross_entropy(logits, labels.flatten(), reduction="sum")
+    total = torch.nn.functional.cross_entropy(logits, labels[:, 1:].flatten(), reduction="sum")
     return total / (num_items_in_batch or (labels != -100).sum())
+
+
+def on_one_device(args: Any) -> Any:
+    """Keep `Trainer` from splitting batches over all GPUs of the machine by DataParallel."""
+    if args.n_gpu > 1:
+        args._n_gpu = 1
+    return args
 
 
 def common_arguments() -> dict[str, Any]:

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from transformers import MistralConfig, MistralForCausalLM
+
+import looptool.engines.cache
 from looptool import engines
 from looptool.engines import Completion, Prompt, Sampling
 from looptool.engines.replay import ReplayEngine
@@ -17,7 +20,7 @@ from looptool.errors import ConfigError
 from looptool.samples import sample_id
 from tests.tiny import make_tiny_model
 
-PROMPTS = [Prompt([{"role": "user", "content": text}]) for text in ("a", "bcd", "été ✓", "x" * 40)]
+PROMPTS = [Prompt([{"role": "user", "content": text}]) for text in ("bcd", "x" * 40, "a", "été ✓")]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,15 @@ def ids(engine: TransformersEngine, prompts: Sequence[Prompt]) -> list[list[int]
     return engine.tokenizer(texts, add_special_tokens=False).input_ids
 
 
-def test_greedy_answers_are_those_of_transformers_generate(engine: TransformersEngine) -> None:
+@pytest.fixture(params=[1, 2, 16])
+def read_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Prompts are read in parts of so many, and the cache has to grow on the way."""
+    monkeypatch.setattr(engines.transformers, "READ_ROWS", request.param)
+    monkeypatch.setattr(engines.cache, "ROOM", 3)
+    return request.param
+
+
+def assert_answers_are_those_of_generate(engine: TransformersEngine) -> None:
     ours = engine.generate(PROMPTS, Sampling(12))
     for prompt, completion in zip(PROMPTS, ours, strict=True):
         row = torch.tensor(ids(engine, [prompt]))
@@ -42,10 +53,28 @@ def test_greedy_answers_are_those_of_transformers_generate(engine: TransformersE
         assert completion.tokens == len(theirs)
 
 
+@pytest.mark.usefixtures("read_rows")
+def test_greedy_answers_are_those_of_transformers_generate(engine: TransformersEngine) -> None:
+    assert_answers_are_those_of_generate(engine)
+
+
+def test_so_are_those_of_a_model_with_sliding_windows(engine: TransformersEngine) -> None:
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=len(engine.tokenizer), hidden_size=32, intermediate_size=64,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, sliding_window=16,
+        bos_token_id=1, eos_token_id=2, pad_token_id=2,
+    )  # fmt: skip
+    windowed = TransformersEngine(MistralForCausalLM(config).eval(), engine.tokenizer, 2)
+    assert_answers_are_those_of_generate(windowed)
+
+
+@pytest.mark.usefixtures("read_rows")
 def test_logprob_is_that_of_a_forward_pass_over_the_answer(engine: TransformersEngine) -> None:
     prompts = ids(engine, PROMPTS)
-    rollouts = decode(engine.model, engine.tokenizer, prompts, Sampling(8, 1.0, seed=3))
-    for prompt, rollout in zip(prompts, rollouts, strict=True):
+    rollouts = decode(engine.model, engine.tokenizer, prompts, Sampling(8, 1.0, seed=3), copies=2)
+    for number, rollout in enumerate(rollouts):
+        prompt = prompts[number // 2]
         whole = torch.tensor([prompt + rollout.ids])
         logprobs = engine.model(whole).logits[0].log_softmax(-1)
         places = range(len(prompt) - 1, whole.shape[1] - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from looptool.training import scoring
 from looptool.training.checkpoints import load_model
 from looptool.training.scoring import score_completions, shares_prompts
 from tests.tiny import make_tiny_model
@@ -53,6 +54,15 @@ def test_scores_are_those_of_separate_rows(model, lengths):
     torch.testing.assert_close(
         entropies, torch.cat([pair[1] for pair in pairs]), atol=1e-4, rtol=1e-4
     )
+
+
+def test_a_row_that_would_get_too_long_is_split(model, monkeypatch):
+    prompts, completions = batch([(6, [3, 4, 2, 5])])
+    whole, _ = score_completions(model, prompts, completions, pad=2)
+    monkeypatch.setattr(scoring, "ROW_TOKENS", 13)
+    split, none = score_completions(model, prompts, completions, pad=2, entropy=False)
+    assert none is None
+    torch.testing.assert_close(whole, split, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)

@@ -11,14 +11,15 @@ from looptool import params
 from looptool.calls import ToolCall
 from looptool.engines import Prompt
 from looptool.samples import call_label, text_label
-from looptool.training.checkpoints import load_model
+from looptool.engines.transformers import render
+from looptool.training.checkpoints import label_ids, load_model
 from looptool.training.grpo import (
     Example,
-    keep_groups,
     prompt_order,
     split_groups,
     train_grpo,
     training_metrics,
+    with_signal,
 )
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.warmup import train_sft
@@ -177,25 +178,46 @@ def test_every_prompt_is_rolled_out_as_often_as_any_other() -> None:
     assert order[:7] != order[7:14]
 
 
-def test_groups_are_dropped_whole_and_only_those_without_signal() -> None:
+def test_a_group_has_signal_where_its_rewards_differ() -> None:
     advantages = torch.tensor([[0.0, 0], [1, -1], [0, 0], [1, -1], [2, -2]])
-    assert keep_groups(advantages, cap=2, floor=1).tolist() == [1, 3]
-    assert keep_groups(advantages, cap=9, floor=1).tolist() == [1, 3, 4]
-    assert keep_groups(advantages, cap=9, floor=4).tolist() == [0, 1, 3, 4]
-    assert keep_groups(advantages * 0, cap=2, floor=1).tolist() == [0]
+    assert with_signal(advantages).tolist() == [1, 3, 4]
+    assert with_signal(advantages * 0).tolist() == []
 
 
-def test_a_pass_gets_whole_groups_and_the_loss_counts_the_tokens_kept() -> None:
+def test_groups_go_whole_to_passes_and_the_loss_counts_the_tokens_kept() -> None:
     batch = {
         "advantages": torch.arange(10.0),
         "completion_mask": torch.tensor([[1, 1], [1, 0]] * 5),
         "num_items_in_batch": torch.tensor(15),
         "nothing": None,
     }
-    passes = split_groups(batch, torch.tensor([0, 2, 4]), size=2, passes=2)
-    assert [part["advantages"].tolist() for part in passes] == [[0, 1, 4, 5], [8, 9]]
-    assert [part["num_items_in_batch"] for part in passes] == [9, 9]
-    assert [len(part["completion_mask"]) for part in passes] == [4, 2]
+    passes = split_groups(batch, torch.tensor([0, 2, 4]), size=2, minibatches=1, passes=5)
+    assert [part["advantages"].tolist() for part in passes] == [[0, 1, 4, 5], [8, 9], [], [], []]
+    assert {int(part["num_items_in_batch"]) for part in passes} == {9}
+    halves = split_groups(batch, torch.tensor([0, 1, 2]), size=2, minibatches=2, passes=2)
+    assert [part["advantages"].tolist() for part in halves] == [[0, 1, 2, 3], [], [4, 5], []]
+    assert [int(part["num_items_in_batch"]) for part in halves] == [12, 12, 6, 6]
+    none = split_groups(batch, torch.tensor([], dtype=torch.long), 2, minibatches=1, passes=2)
+    assert [part["advantages"].tolist() for part in none] == [[], []]
+
+
+def test_the_loss_of_sft_is_the_mean_over_the_labels_tokens(base: Path, tmp_path: Path) -> None:
+    examples = [(example.prompt, example.label) for example in EXAMPLES[:4]]
+    (step,) = train_sft(
+        base, examples, tmp_path / "model", steps=1, batch_size=4, learning_rate=1e-9,
+        save_steps=5, seed=1, scratch=tmp_path / "scratch",
+    )  # fmt: skip
+    model, tokenizer = load_model(base)
+    lost, tokens = 0.0, 0
+    for prompt, label in examples:
+        before = tokenizer(render(tokenizer, prompt), add_special_tokens=False).input_ids
+        after = label_ids(label, tokenizer)
+        logits = model(torch.tensor([before + after])).logits[0, len(before) - 1 : -1].float()
+        lost += torch.nn.functional.cross_entropy(
+            logits, torch.tensor(after), reduction="sum"
+        ).item()
+        tokens += len(after)
+    assert step["loss"] == pytest.approx(lost / tokens, rel=2e-3)
 
 
 def test_master_weights_gather_updates_that_bf16_would_lose() -> None:
