@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from transformers import MistralConfig, MistralForCausalLM
 
-import looptool.engines.cache
 from looptool import engines
 from looptool.engines import Completion, Prompt, Sampling
 from looptool.engines.replay import ReplayEngine
