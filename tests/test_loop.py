@@ -270,7 +270,7 @@ def test_results_runs_each_arm_once_and_compares_them(loop: tuple[Path, str]) ->
         "iterations": 2,
         "seeds": [1],
         "hours": 1,
-        "set": {"eval.limit": 3},
+        "set": {"eval.limit": 3, "model.base": str(folder / "models/tiny")},
         "arms": {"loop": {}, "static": {"loop.mode": "static"}},
         "ablations": {},
     }

@@ -82,7 +82,7 @@ def _run(arm: Arm, config: Mapping[str, Any], state: dict[str, Any], end: float)
     changes |= {f"{stage}.seed": arm.seed * 1000 + 3 for stage in ("generate", "train", "expand")}
     dvc = [sys.executable, "-m", "dvc", "exp"]
     subprocess.run([*dvc, "remove", "--quiet", arm.experiment], capture_output=True)
-    command = [*dvc, "run", "--temp", "--name", arm.experiment, "--quiet"]
+    command = [*dvc, "run", "--temp", "--name", arm.experiment]
     for value in unrolling.overrides(config["iterations"]):
         command += ["--set-param", value]
     for name, value in changes.items():

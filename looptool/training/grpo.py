@@ -257,7 +257,7 @@ class LoopTrainer(GRPOTrainer):
             )
             places = (torch.nonzero(own) + torch.tensor([start, 0], device=own.device)).unbind(1)
             logps = logps.index_put(places, found[0])
-            if compute_entropy:
+            if found[1] is not None:
                 entropies[places] = found[1]
         return logps, entropies if compute_entropy else None, None
 
@@ -322,8 +322,7 @@ def split_groups(
     for minibatch in groups.tensor_split(minibatches):
         places = (minibatch[:, None] * size + torch.arange(size)).to(mask.device)
         total = mask[places.flatten()].sum() * minibatches
-        chunks = list(torch.split(places, GROUPS_PER_PASS)) if len(places) else []
-        chunks += [places[:0]] * (passes - len(chunks))
+        chunks = [places[p * GROUPS_PER_PASS : (p + 1) * GROUPS_PER_PASS] for p in range(passes)]
         dealt += [
             {
                 key: value[chunk.flatten()]

@@ -37,8 +37,8 @@ def ids(engine: TransformersEngine, prompts: Sequence[Prompt]) -> list[list[int]
 @pytest.fixture(params=[1, 2, 16])
 def read_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Prompts are read in parts of so many, and the cache has to grow on the way."""
-    monkeypatch.setattr(engines.transformers, "READ_ROWS", request.param)
-    monkeypatch.setattr(engines.cache, "ROOM", 3)
+    monkeypatch.setattr("looptool.engines.transformers.READ_ROWS", request.param)
+    monkeypatch.setattr("looptool.engines.cache.ROOM", 3)
     return request.param
 
 
