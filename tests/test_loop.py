@@ -57,8 +57,14 @@ def project(folder: Path, **changes: Any) -> Path:
     config.write_text(re.sub(r"\[plots\]\n.*\n", "", config.read_text("utf-8")), "utf-8")
     make_tiny_model(folder / "models/tiny")
     set_params(folder, **{**SMALL, **changes})
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *command], cwd=folder)
+    for command in (
+        ["init", "-q"],
+        ["config", "user.name", "t"],
+        ["config", "user.email", "t@t"],
+        ["add", "-A"],
+        ["commit", "-qm", "start"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
 
 

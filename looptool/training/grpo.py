@@ -167,7 +167,7 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
         epsilon=params.epsilon_low,
         epsilon_high=params.epsilon_high,
         beta=params.beta,
-        loss_type="dapo",  # a mean over all tokens that are kept; see `per_completion`
+        loss_type="dapo",  # a mean over all tokens: one over completions spares long wrong ones
         max_grad_norm=1.0,
         save_steps=-(-params.save_steps // period) * period,
         shuffle_dataset=False,
@@ -269,7 +269,6 @@ class LoopTrainer(GRPOTrainer):
         every = self.args.steps_per_generation * self.num_iterations
         if self._step % every == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
-            batch["advantages"] = per_completion(batch["advantages"], batch["completion_mask"])
             params, advantages = self.params, batch["advantages"].view(-1, self.num_generations)
             groups = with_signal(advantages)[: params.prompts_per_step * params.minibatches]
             self._metrics["train"]["groups_kept"].append(len(groups) / params.minibatches)
@@ -288,16 +287,6 @@ class LoopTrainer(GRPOTrainer):
         if len(inputs["advantages"]):
             return super()._compute_loss(model, inputs)
         return min(model.parameters(), key=torch.numel).sum() * 0.0  # a pass that got no group
-
-
-def per_completion(advantages: torch.Tensor, completion_mask: torch.Tensor) -> torch.Tensor:
-    """Weigh each completion's advantage so that a mean over all tokens counts completions alike.
-
-    That is GRPO's own objective, a mean over each completion's tokens first: a refusal of ten
-    tokens counts as much as calls of a hundred.
-    """
-    lengths = completion_mask.sum(1)
-    return advantages * lengths.float().mean() / lengths
 
 
 def with_signal(advantages: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,6 @@ from looptool.samples import call_label, text_label
 from looptool.training.checkpoints import label_ids, load_model
 from looptool.training.grpo import (
     Example,
-    per_completion,
     prompt_order,
     split_groups,
     train_grpo,
@@ -183,13 +182,6 @@ def test_a_group_has_signal_where_its_rewards_differ() -> None:
     advantages = torch.tensor([[0.0, 0], [1, -1], [0, 0], [1, -1], [2, -2]])
     assert with_signal(advantages).tolist() == [1, 3, 4]
     assert with_signal(advantages * 0).tolist() == []
-
-
-def test_a_short_completion_counts_as_much_as_a_long_one() -> None:
-    mask = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0]])
-    weighed = per_completion(torch.tensor([1.0, -1.0, 2.0]), mask)
-    share = (weighed[:, None] * mask).sum(1) / mask.sum()
-    torch.testing.assert_close(share, torch.tensor([1.0, -1.0, 2.0]) / 3)
 
 
 def test_groups_go_whole_to_passes_and_the_loss_counts_the_tokens_kept() -> None:
