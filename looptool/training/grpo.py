@@ -1,7 +1,7 @@
 """GRPO on D_j (the paper's training stage), by TRL's `GRPOTrainer`.
 
 Reward 1 if the completion is correct (`samples.is_correct`), else 0; no KL term; clip-higher. Two
-things go beyond the paper, both off in its presets, both ablated in docs/results.md:
+things go beyond the paper (`oversample: 1.0` and `anchor: none` are its ways):
 
 - `oversample`: more prompts are rolled out than are trained on, and groups whose rewards are all
   equal, which have no gradient, are dropped before the backward pass. After a warm-up most groups
