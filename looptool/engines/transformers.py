@@ -207,14 +207,21 @@ def _draw(logits: Any, sampling: Sampling, generator: Any) -> tuple[Any, Any]:
     """Return (token ids, their log p at temperature 1), both of shape (rows,)."""
     import torch
 
-    logprobs = torch.log_softmax(logits.float(), dim=-1)
+    logprobs = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
     if sampling.temperature == 0:
         token = logprobs.argmax(-1)
     else:
-        weights = torch.softmax(logits.float() / sampling.temperature, dim=-1)
+        scaled = logprobs / sampling.temperature
+        weights = scaled.softmax(-1) if sampling.temperature != 1 else scaled.exp()
         if sampling.top_p < 1:
             ordered, places = weights.sort(dim=-1, descending=True)
             outside = ordered.cumsum(-1) - ordered > sampling.top_p
             weights = weights.scatter(-1, places, ordered.masked_fill(outside, 0.0))
-        token = torch.multinomial(weights, 1, generator=generator)[:, 0]
+        # By the cumulated weights and one random number a row: `multinomial` draws one a token of
+        # the vocabulary, which on a CPU takes half as long as the model.
+        ends = weights.cumsum(-1)
+        total = ends[:, -1:].contiguous()
+        point = torch.rand(len(ends), 1, device=ends.device, generator=generator) * total
+        last = torch.searchsorted(ends, total)  # should rounding bring the point up to the total
+        token = torch.searchsorted(ends, point, right=True).minimum(last)[:, 0]
     return token, logprobs.gather(-1, token[:, None])[:, 0]

@@ -13,7 +13,7 @@ from transformers import MistralConfig, MistralForCausalLM
 from looptool import engines
 from looptool.engines import Completion, Prompt, Sampling
 from looptool.engines.replay import ReplayEngine
-from looptool.engines.transformers import TransformersEngine, decode, render
+from looptool.engines.transformers import TransformersEngine, _draw, decode, render
 from looptool.errors import ConfigError
 from looptool.samples import sample_id
 from tests.tiny import make_tiny_model
@@ -106,6 +106,26 @@ def test_top_p_near_zero_is_greedy(engine: TransformersEngine) -> None:
     greedy = engine.generate(PROMPTS, Sampling(6))
     narrow = engine.generate(PROMPTS, Sampling(6, temperature=1.0, top_p=1e-9))
     assert [row.text for row in narrow] == [row.text for row in greedy]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(1, 1.0, seed=1), [0.0, 0.5, 0.0, 0.3, 0.2, 0.0]),
+        (Sampling(1, 0.5, seed=2), [0.0, 25 / 38, 0.0, 9 / 38, 4 / 38, 0.0]),
+        (Sampling(1, 1.0, top_p=0.7, seed=3), [0.0, 0.625, 0.0, 0.375, 0.0, 0.0]),
+    ],
+)
+def test_tokens_are_drawn_as_often_as_they_are_likely(
+    sampling: Sampling, expected: list[float]
+) -> None:
+    probabilities = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.2, 0.0])
+    generator = torch.Generator().manual_seed(sampling.seed)
+    token, logprob = _draw(probabilities.log().expand(20_000, -1), sampling, generator)
+    assert torch.allclose(logprob, probabilities[token].log())
+    shares = torch.bincount(token, minlength=6) / len(token)
+    assert shares.tolist() == pytest.approx(expected, abs=0.02)
+    assert (shares > 0).tolist() == [share > 0 for share in expected]
 
 
 def test_no_prompts_give_no_completions(engine: TransformersEngine) -> None:
