@@ -189,7 +189,7 @@ def test_a_mistyped_param_ends_before_anything_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_training_and_a_killed_probe_end_as_undisturbed_ones(
+def test_a_second_run_is_refused_and_a_killed_one_ends_as_an_undisturbed_one(
     loop: tuple[Path, str], tmp_path: Path
 ) -> None:
     folder = project(tmp_path / "killed")
@@ -211,6 +211,9 @@ def test_a_killed_training_and_a_killed_probe_end_as_undisturbed_ones(
         while not list((folder / "scratch").glob(f"{stage}@1-*/{begun}")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.002)
+        process.send_signal(signal.SIGSTOP)  # it must not end before the second run begins
+        refused = dvc(folder, "repro", f"{stage}@1", fails=True)
+        assert f"is running already, as process {process.pid}" in refused
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not any((folder / name).exists() for name in results)

@@ -3,7 +3,8 @@
 Every run is one `dvc exp run --temp`, so that what two runs share (models/0, the held-out split,
 a first iteration) is computed once and comes from DVC's run cache the second time: it counts in
 the minutes of one of them only. A run that was stopped goes on likewise. Runs differ in the random
-seeds of generate, train and expand; models/0 and the held-out split are the same for all.
+seeds of generate, train and expand; models/0 and the held-out split are the same for all. Seed 0 is
+params.yaml's own, so what `make run` trained is not trained again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 import polars as pl
 from ruamel.yaml import YAML
 
-from looptool import runs, unrolling
+from looptool import params, runs, unrolling
 from looptool.benchmarks import scores
 from looptool.errors import LooptoolError
 from looptool.fingerprints import hash_path
@@ -79,7 +80,9 @@ def _run(arm: Arm, config: Mapping[str, Any], state: dict[str, Any], end: float)
     """Run one arm; False if the time was up first."""
     wanted = _wanted(arm, config)  # before the run: it works on a copy of what is there now
     changes = {**config["set"], **arm.changes}
-    changes |= {f"{stage}.seed": arm.seed * 1000 + 3 for stage in ("generate", "train", "expand")}
+    own = params.load()
+    seeds = {"generate": own.generate.seed, "train": own.train.seed, "expand": own.expand.seed}
+    changes |= {f"{stage}.seed": seed + 1000 * arm.seed for stage, seed in seeds.items()}
     dvc = [sys.executable, "-m", "dvc", "exp"]
     subprocess.run([*dvc, "remove", "--quiet", arm.experiment], capture_output=True)
     command = [*dvc, "run", "--temp", "--name", arm.experiment]
