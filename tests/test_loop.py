@@ -24,7 +24,6 @@ from tests.tiny import make_tiny_model
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["looptool", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", ".dvc/config"]
 SMALL: dict[str, Any] = {
-    "model.base": "models/tiny",
     "heldout.samples": 12,
     "warmup.samples": 8,
     "warmup.steps": 2,
@@ -55,7 +54,7 @@ def project(folder: Path, **changes: Any) -> Path:
             shutil.copyfile(source, target)
     config = folder / ".dvc/config"
     config.write_text(re.sub(r"\[plots\]\n.*\n", "", config.read_text("utf-8")), "utf-8")
-    make_tiny_model(folder / "models/tiny")
+    make_tiny_model(folder / "models/base")
     set_params(folder, **{**SMALL, **changes})
     for command in (
         ["init", "-q"],
@@ -279,7 +278,7 @@ def test_results_runs_each_arm_once_and_compares_them(loop: tuple[Path, str]) ->
         "iterations": 2,
         "seeds": [1],
         "hours": 1,
-        "set": {"eval.limit": 3, "model.base": str(folder / "models/tiny")},
+        "set": {"eval.limit": 3},
         "arms": {"loop": {}, "static": {"loop.mode": "static"}},
         "ablations": {},
     }
@@ -290,6 +289,9 @@ def test_results_runs_each_arm_once_and_compares_them(loop: tuple[Path, str]) ->
         "before\n<!-- results:begin -->\n<!-- results:end -->\nafter\n"
     )
     params = (folder / "params.yaml").read_text("utf-8")
+    dvc(folder, "add", "models/base")  # as `looptool setup` does: runs find it in DVC's cache
+    for command in (["add", "models/base.dvc"], ["commit", "-qm", "base"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
     told = results(folder)
     assert "results-loop-s1" in told and "results-static-s1" in told
     found = json.loads((folder / "docs/results.json").read_text("utf-8"))
