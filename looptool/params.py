@@ -35,6 +35,7 @@ AuthorName = Literal["grammar"]
 EngineName = Literal["transformers", "replay"]
 JudgeName = Literal["rules"]
 ExpanderName = Literal["grammar"]
+Schedule = Literal["constant", "linear"]
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -107,6 +108,7 @@ class Warmup(Seeds):
     steps: Annotated[int, Field(ge=0)]
     batch_size: Count
     learning_rate: Positive
+    schedule: Schedule
 
 
 class Generate(Seeds):
@@ -121,7 +123,9 @@ class Train(Section):
     group_size: Annotated[int, Field(ge=2)]
     oversample: Annotated[float, Field(ge=1.0)]
     anchor: Literal["none", "label"]
+    negative_weight: Share
     learning_rate: Positive
+    schedule: Schedule
     temperature: Positive
     top_p: Annotated[float, Field(gt=0.0, le=1.0)]
     epsilon_low: Annotated[float, Field(gt=0.0, lt=1.0)]

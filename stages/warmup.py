@@ -54,6 +54,7 @@ def main() -> None:
                     steps=params.warmup.steps,
                     batch_size=params.warmup.batch_size,
                     learning_rate=params.warmup.learning_rate,
+                    schedule=params.warmup.schedule,
                     save_steps=10,
                     seed=run.seed_number,
                     scratch=scratch,

@@ -51,6 +51,7 @@ def test_a_few_steps_teach_it_one_call(tmp_path: Path) -> None:
         steps=6,
         batch_size=2,
         learning_rate=1.5e-4,
+        schedule="constant",
         save_steps=100,
         seed=0,
         scratch=tmp_path / "scratch",

@@ -1,13 +1,16 @@
 """GRPO on D_j (the paper's training stage), by TRL's `GRPOTrainer`.
 
-Reward 1 if the completion is correct (`samples.is_correct`), else 0; no KL term; clip-higher. Two
-things go beyond the paper (`oversample: 1.0` and `anchor: none` are its ways):
+Reward 1 if the completion is correct (`samples.is_correct`), else 0; no KL term; clip-higher. Three
+things go beyond the paper (`oversample: 1.0`, `anchor: none`, `negative_weight: 1.0` are its ways):
 
 - `oversample`: more prompts are rolled out than are trained on, and groups whose rewards are all
   equal, which have no gradient, are dropped before the backward pass. After a warm-up most groups
   are such, and generating is the cheap part.
 - `anchor: label`: a group without any success gets the reference label in place of its last
   completion (reward 1). It also teaches wrong labels, so it makes verification matter more.
+- `negative_weight` below 1: completions below their group's mean count for less. A wrong answer
+  shares most of its tokens with the right one, and few steps cannot average out which of them were
+  to blame.
 
 With one update per rollout the policy that is trained is the one that sampled: the ratio is 1 and
 the clip range ε never acts. It acts when `minibatches` or `updates_per_rollout` is above 1.
@@ -50,6 +53,7 @@ LOGGED = {
     "groups_kept": "groups_kept",
     "anchored": "groups_anchored",
     "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
     "num_tokens": "tokens",
 }
 
@@ -163,7 +167,6 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
         temperature=params.temperature,
         top_p=params.top_p,
         learning_rate=params.learning_rate,
-        lr_scheduler_type="constant",
         epsilon=params.epsilon_low,
         epsilon_high=params.epsilon_high,
         beta=params.beta,
@@ -174,7 +177,7 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
         save_total_limit=1,
         seed=seed,
         data_seed=seed,
-        **common_arguments(),
+        **common_arguments(params.schedule),
     )
     return on_one_device(config)
 
@@ -269,7 +272,10 @@ class LoopTrainer(GRPOTrainer):
         every = self.args.steps_per_generation * self.num_iterations
         if self._step % every == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
-            params, advantages = self.params, batch["advantages"].view(-1, self.num_generations)
+            params, advantages = self.params, batch["advantages"]
+            weights = torch.where(advantages < 0, params.negative_weight, 1.0)
+            batch["advantages"] = advantages * weights
+            advantages = advantages.view(-1, self.num_generations)
             groups = with_signal(advantages)[: params.prompts_per_step * params.minibatches]
             self._metrics["train"]["groups_kept"].append(len(groups) / params.minibatches)
             if params.oversample == 1:

@@ -24,16 +24,18 @@ class MasterAdamW(torch.optim.AdamW):
     def __init__(self, params: Iterable[torch.nn.Parameter], lr: float) -> None:
         self.weights = [weight for weight in params if weight.requires_grad]
         self.masters = [weight.detach().float().clone() for weight in self.weights]
-        super().__init__(self.masters, lr=lr, weight_decay=0.0)
+        super().__init__(self.masters, lr=lr, weight_decay=0.0, fused=True)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         for weight, master in zip(self.weights, self.masters, strict=True):
-            master.grad = None if weight.grad is None else weight.grad.float()
+            if weight.grad is None or master.grad is None:
+                master.grad = None if weight.grad is None else weight.grad.float()
+            else:  # written in place: fresh memory for all gradients takes longer than the update
+                master.grad.copy_(weight.grad)
         result = super().step(closure)
         for weight, master in zip(self.weights, self.masters, strict=True):
             weight.copy_(master)
-            master.grad = None
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from looptool.engines import Prompt
 from looptool.engines.transformers import render
+from looptool.params import Schedule
 from looptool.samples import Label
 from looptool.training.checkpoints import label_ids, last_checkpoint, load_model, save_model
 from looptool.training.optimizer import MasterAdamW
@@ -28,6 +29,7 @@ def train_sft(
     steps: int,
     batch_size: int,
     learning_rate: float,
+    schedule: Schedule,
     save_steps: int,
     seed: int,
     scratch: Path,
@@ -41,7 +43,7 @@ def train_sft(
     `scratch`.
 
     Returns:
-        one row `{"step", "loss"}` a step.
+        one row `{"step", "loss", "learning_rate"}` a step.
     """
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
@@ -69,7 +71,6 @@ def train_sft(
                 per_device_train_batch_size=batch_size // passes,
                 gradient_accumulation_steps=passes,
                 learning_rate=learning_rate,
-                lr_scheduler_type="constant",
                 max_grad_norm=1.0,
                 remove_unused_columns=False,
                 train_sampling_strategy="sequential",
@@ -77,7 +78,7 @@ def train_sft(
                 save_total_limit=1,
                 seed=seed,
                 data_seed=seed,
-                **common_arguments(),
+                **common_arguments(schedule),
             )
         ),
         optimizers=(MasterAdamW(model.parameters(), learning_rate), None),
@@ -87,7 +88,7 @@ def train_sft(
     trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "sft"))
     save_model(trainer.model, tokenizer, target)
     return [
-        {"step": row["step"], "loss": row["loss"]}
+        {name: row[name] for name in ("step", "loss", "learning_rate")}
         for row in trainer.state.log_history
         if "loss" in row
     ]
@@ -155,8 +156,11 @@ def on_one_device(args: Any) -> Any:
     return args
 
 
-def common_arguments() -> dict[str, Any]:
+def common_arguments(schedule: Schedule) -> dict[str, Any]:
     """Return the trainer arguments that SFT and GRPO share.
+
+    Under the `linear` schedule the learning rate falls from its full height to 0, without a rise
+    before it: tens of steps have none to spare.
 
     The weights are bf16 already, so the trainer's own mixed precision stays off; activations of
     the sizes trained here fit in memory, so they are kept instead of computed again.
@@ -164,6 +168,7 @@ def common_arguments() -> dict[str, Any]:
     import torch
 
     return {
+        "lr_scheduler_type": schedule,
         "use_cpu": not torch.cuda.is_available(),
         "bf16": False,
         "activation_checkpointing": False,

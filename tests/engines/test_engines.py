@@ -192,8 +192,8 @@ def test_the_template_renders_tools_calls_and_responses(engine: TransformersEngi
     text = render(engine.tokenizer, Prompt(messages, [tool]))
     document = (
         'Weather in a city:\n{"name": "weather.at", "arguments": {"city": string (City name), '
-        '"days": integer = 3 minimum 1 optional, "units": ("C"|"F")[] optional, '
-        '"box": {"n": number, "tag": string|null optional} optional}}\n'
+        'optional "days": integer = 3 minimum 1, optional "units": ("C"|"F")[], '
+        'optional "box": {"n": number, optional "tag": string|null}}}\n'
     )
     assert document in text
     assert (

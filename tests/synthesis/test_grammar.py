@@ -109,7 +109,7 @@ def test_optional_parameters_are_often_left_out_and_required_ones_never():
             assert required <= set(call.arguments)
             optional = set(tool["parameters"]["properties"]) - required
             given.update(name in call.arguments for name in optional)
-    assert 0.4 < given[True] / given.total() < 0.85
+    assert 0.25 < given[True] / given.total() < 0.5  # BFCL development rows: 0.32
 
 
 def test_relative_dates_follow_from_the_day_in_the_system_message():

@@ -52,10 +52,12 @@ def settings(**changes: object) -> params.Train:
         "group_size": 2,
         "oversample": 2.0,
         "anchor": "label",
+        "negative_weight": 1.0,
         "max_new_tokens": 8,
         "save_steps": 2,
         "temperature": 1.0,
         "learning_rate": 1e-3,
+        "schedule": "linear",
         "minibatches": 1,
         "updates_per_rollout": 1,
     }
@@ -79,6 +81,7 @@ def test_sft_lowers_the_loss_and_saves_what_can_be_loaded(base: Path, tmp_path: 
         steps=12,
         batch_size=4,
         learning_rate=5e-3,
+        schedule="constant",
         save_steps=5,
         seed=1,
         scratch=tmp_path / "scratch",
@@ -156,18 +159,52 @@ def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
     assert same(tmp_path / "whole", tmp_path / "cut")
 
 
+def test_wrong_completions_may_count_for_less_than_right_ones(base: Path, tmp_path: Path) -> None:
+    lost = {
+        weight: train_grpo(
+            base,
+            EXAMPLES,
+            tmp_path / f"model-{weight}",
+            settings(steps=1, negative_weight=weight),
+            match="schema",
+            seed=7,
+            scratch=tmp_path / f"s-{weight}",
+        )[0]["loss"]
+        for weight in (1.0, 0.5, 0.0)
+    }
+    # the ratio is 1, so the loss is a sum of advantages over tokens: linear in the weight
+    assert lost[0.0] < lost[0.5] < lost[1.0]
+    assert lost[0.5] == pytest.approx((lost[0.0] + lost[1.0]) / 2, rel=1e-3)
+
+
 def test_minibatches_make_the_ratio_leave_one(base: Path, tmp_path: Path) -> None:
     history = train_grpo(
         base,
         EXAMPLES,
         tmp_path / "model",
-        settings(steps=4, prompts_per_step=2, minibatches=2, learning_rate=0.05),
+        settings(minibatches=2, learning_rate=0.05, schedule="constant"),
         match="schema",
         seed=7,
         scratch=tmp_path / "s",
     )
     assert max(row["clip_share"] for row in history) > 0.0
     assert training_metrics(history)["tokens"] > 0
+
+
+def test_the_learning_rate_follows_its_schedule(base: Path, tmp_path: Path) -> None:
+    examples = [(example.prompt, example.label) for example in EXAMPLES]
+    rates = {
+        schedule: [
+            row["learning_rate"]
+            for row in train_sft(
+                base, examples, tmp_path / schedule, steps=5, batch_size=2, learning_rate=1e-3,
+                schedule=schedule, save_steps=5, seed=1, scratch=tmp_path / f"of-{schedule}",
+            )
+        ]
+        for schedule in ("constant", "linear")
+    }  # fmt: skip
+    assert rates["constant"] == [1e-3] * 5
+    assert rates["linear"] == pytest.approx([1e-3, 8e-4, 6e-4, 4e-4, 2e-4])
 
 
 def test_every_prompt_is_rolled_out_as_often_as_any_other() -> None:
@@ -205,7 +242,7 @@ def test_the_loss_of_sft_is_the_mean_over_the_labels_tokens(base: Path, tmp_path
     examples = [(example.prompt, example.label) for example in EXAMPLES[:4]]
     (step,) = train_sft(
         base, examples, tmp_path / "model", steps=1, batch_size=4, learning_rate=1e-9,
-        save_steps=5, seed=1, scratch=tmp_path / "scratch",
+        schedule="constant", save_steps=5, seed=1, scratch=tmp_path / "scratch",
     )  # fmt: skip
     model, tokenizer = load_model(base)
     lost, tokens = 0.0, 0
