@@ -93,15 +93,15 @@ def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion
     advantage = against["label"] - against["prediction"]
     verdict: Verdict = "PRED_WRONG"
     confidence = 1 / (1 + math.exp(min(30.0, max(-30.0, advantage))))
-    if grave["label"] and grave["prediction"]:
-        verdict, confidence = "BOTH_WRONG", 0.9
-    elif (
+    if (
         advantage >= (DECISIVE if label.calls and prediction.calls else DECISIVE_CALL_OR_TEXT)
         and against["prediction"] <= TOLERATED
         and not grave["prediction"]
         and faults.doubts(prediction) <= DOUBTFUL
     ):
         verdict, confidence = "LABEL_WRONG", 1 - confidence
+    elif grave["label"]:  # wrong beyond doubt, and the prediction is not good enough to replace it
+        verdict, confidence = "BOTH_WRONG", 0.9
     return Opinion(verdict, _rationale(verdict, found), round(max(confidence, 0.5), 4))
 
 
