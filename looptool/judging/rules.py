@@ -1,8 +1,9 @@
 """The rules judge: schema, grounding, coverage, roles of values and relevance of tools.
 
 It reads tools, conversation and the two answers as a careful person would who knows English but
-nothing of who wrote the request. Evidence against either answer adds up; a label is called wrong
-only if much speaks against it and next to nothing against the prediction.
+nothing of who wrote the request. Evidence against either answer adds up; a label is replaced only
+if much speaks against it and next to nothing against the prediction. A label with a grave fault of
+its own (it breaks its tool's schema, makes a call twice or makes one again) is dropped otherwise.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion
         and faults.doubts(prediction) <= DOUBTFUL
     ):
         verdict, confidence = "LABEL_WRONG", 1 - confidence
-    elif grave["label"]:  # wrong beyond doubt, and the prediction is not good enough to replace it
+    elif grave["label"]:
         verdict, confidence = "BOTH_WRONG", 0.9
     return Opinion(verdict, _rationale(verdict, found), round(max(confidence, 0.5), 4))
 

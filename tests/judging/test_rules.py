@@ -148,13 +148,20 @@ def test_two_answers_that_are_plainly_wrong_drop_the_sample() -> None:
     assert opinion([PARCEL], messages, unknown, broken).verdict == "BOTH_WRONG"
 
 
-def test_a_label_that_breaks_the_schema_goes_even_if_the_prediction_is_doubtful() -> None:
+@pytest.mark.parametrize(
+    "label",
+    [
+        calls(call("trackParcel", parcel_id=["ZX-9081"])),
+        calls(*[call("trackParcel", parcel_id="ZX-9081")] * 2),
+    ],
+    ids=["schema", "twice"],
+)
+def test_a_label_with_a_grave_fault_goes_even_if_the_prediction_is_doubtful(label: Label) -> None:
     messages = said("Track parcel ZX-9081")
-    broken = calls(call("trackParcel", parcel_id=["ZX-9081"]))
     doubtful = calls(call("trackParcel", parcel_id="QK-31"))
-    assert opinion([PARCEL], messages, broken, doubtful).verdict == "BOTH_WRONG"
+    assert opinion([PARCEL], messages, label, doubtful).verdict == "BOTH_WRONG"
     right = calls(call("trackParcel", parcel_id="ZX-9081"))
-    assert opinion([PARCEL], messages, broken, right).verdict == "LABEL_WRONG"
+    assert opinion([PARCEL], messages, label, right).verdict == "LABEL_WRONG"
 
 
 def test_a_prediction_with_a_fault_of_its_own_never_becomes_the_label() -> None:
