@@ -2,8 +2,8 @@
 
 It reads tools, conversation and the two answers as a careful person would who knows English but
 nothing of who wrote the request. Evidence against either answer adds up; a label is replaced only
-if much speaks against it and next to nothing against the prediction. A label with a grave fault of
-its own (it breaks its tool's schema, makes a call twice or makes one again) is dropped otherwise.
+if much speaks against it and next to nothing against the prediction. A label against which as much
+speaks, but whose prediction is doubtful itself, is dropped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DECISIVE = 2.0
 DECISIVE_CALL_OR_TEXT = 2.5
 TOLERATED = 1.0
 DOUBTFUL = 2.0
-GRAVE = 3.0
+GRAVE = 3.0  # a label goes from this much evidence on, and no such prediction becomes a label
 
 
 class RulesJudge:
@@ -87,21 +87,20 @@ def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion
         side: sum(fault.weight for fault in found if fault.side == side)
         for side in ("label", "prediction")
     }
-    grave = {
-        side: any(fault.hard and fault.weight >= GRAVE for fault in found if fault.side == side)
-        for side in ("label", "prediction")
-    }
+    hopeless = any(
+        fault.hard and fault.weight >= GRAVE for fault in found if fault.side == "prediction"
+    )
     advantage = against["label"] - against["prediction"]
     verdict: Verdict = "PRED_WRONG"
     confidence = 1 / (1 + math.exp(min(30.0, max(-30.0, advantage))))
     if (
         advantage >= (DECISIVE if label.calls and prediction.calls else DECISIVE_CALL_OR_TEXT)
         and against["prediction"] <= TOLERATED
-        and not grave["prediction"]
+        and not hopeless
         and faults.doubts(prediction) <= DOUBTFUL
     ):
         verdict, confidence = "LABEL_WRONG", 1 - confidence
-    elif grave["label"]:
+    elif against["label"] >= GRAVE:
         verdict, confidence = "BOTH_WRONG", 0.9
     return Opinion(verdict, _rationale(verdict, found), round(max(confidence, 0.5), 4))
 

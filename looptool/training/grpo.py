@@ -309,12 +309,15 @@ def split_groups(
 ) -> list[dict[str, Any]]:
     """Deal groups out to minibatches alike, and within one to its passes; some may get none.
 
+    A pass holds groups of like length, the longest first, so that little of it is padding.
     Whatever has a row a completion is cut alike. The loss of a minibatch is a mean over the
     tokens of what it got: TRL divides by the tokens of all minibatches over their number.
     """
     rows, mask = len(batch["advantages"]), batch["completion_mask"]
+    lengths = batch["prompt_mask"].sum(1)[::size] + mask.sum(1).view(-1, size).sum(1)
     dealt = []
     for minibatch in groups.tensor_split(minibatches):
+        minibatch = minibatch[lengths.cpu()[minibatch].argsort(descending=True, stable=True)]
         places = (minibatch[:, None] * size + torch.arange(size)).to(mask.device)
         total = mask[places.flatten()].sum() * minibatches
         chunks = [places[p * GROUPS_PER_PASS : (p + 1) * GROUPS_PER_PASS] for p in range(passes)]

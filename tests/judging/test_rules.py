@@ -164,13 +164,15 @@ def test_a_label_with_a_grave_fault_goes_even_if_the_prediction_is_doubtful(labe
     assert opinion([PARCEL], messages, label, right).verdict == "LABEL_WRONG"
 
 
-def test_a_prediction_with_a_fault_of_its_own_never_becomes_the_label() -> None:
+def test_a_wrong_label_goes_but_is_not_replaced_by_a_prediction_that_is_wrong_too() -> None:
     messages = said("Invoice Brandt & Co for 1,450 euros, due 2024-07-01.")
     label = calls(call("create_invoice", customer="Brandt & Co", amount=9999, currency="EUR"))
     prediction = calls(
         call("create_invoice", customer="Brand", amount=1450, currency="EUR", due_date="2024-07-11")
     )
-    assert opinion([INVOICE], messages, label, prediction).verdict != "LABEL_WRONG"
+    assert opinion([INVOICE], messages, label, prediction).verdict == "BOTH_WRONG"
+    right = calls(call("create_invoice", customer="Brandt & Co", amount=1450, currency="EUR"))
+    assert opinion([INVOICE], messages, right, prediction).verdict == "PRED_WRONG"
 
 
 def test_an_unparsable_prediction_leaves_a_sound_label() -> None:

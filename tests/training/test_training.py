@@ -221,15 +221,16 @@ def test_a_group_has_signal_where_its_rewards_differ() -> None:
     assert with_signal(advantages * 0).tolist() == []
 
 
-def test_groups_go_whole_to_passes_and_the_loss_counts_the_tokens_kept() -> None:
+def test_groups_go_whole_to_passes_the_longest_first_and_the_loss_counts_the_tokens_kept() -> None:
     batch = {
         "advantages": torch.arange(10.0),
         "completion_mask": torch.tensor([[1, 1], [1, 0]] * 5),
+        "prompt_mask": torch.tensor([[0, 1], [0, 1]] * 4 + [[1, 1], [1, 1]]),
         "num_items_in_batch": torch.tensor(15),
         "nothing": None,
     }
     passes = split_groups(batch, torch.tensor([0, 2, 4]), size=2, minibatches=1, passes=5)
-    assert [part["advantages"].tolist() for part in passes] == [[0, 1, 4, 5], [8, 9], [], [], []]
+    assert [part["advantages"].tolist() for part in passes] == [[8, 9, 0, 1], [4, 5], [], [], []]
     assert {int(part["num_items_in_batch"]) for part in passes} == {9}
     halves = split_groups(batch, torch.tensor([0, 1, 2]), size=2, minibatches=2, passes=2)
     assert [part["advantages"].tolist() for part in halves] == [[0, 1, 2, 3], [], [4, 5], []]
