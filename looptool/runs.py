@@ -32,6 +32,7 @@ from looptool.params import FILE, Params, load
 
 TIMINGS = Path("metrics/timings.jsonl")
 _PR_SET_PDEATHSIG = 1
+_FULL = 2**20  # bytes that are left on a disk that a failed write filled
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -333,4 +334,8 @@ def _sweep(label: str) -> None:
 def _disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
-    return "No space left on device" in str(error)
+    if "No space left on device" in str(error):
+        return True
+    # torch and safetensors write without Python and raise errors of their own
+    places = [place for place in (Path.cwd(), scratch_root()) if place.exists()]
+    return min(shutil.disk_usage(place).free for place in places) < _FULL

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,14 @@ def test_a_full_disk_is_told_with_what_to_do(error, capsys):
     told = capsys.readouterr().err
     assert stop.value.code == 1
     assert "disk is full" in told and "dvc gc" in told and "Traceback" not in told
+
+
+def test_a_full_disk_is_told_of_whatever_a_library_makes_of_it(capsys, monkeypatch):
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=4096))
+    with pytest.raises(SystemExit), runs.stage("train", 1):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+    assert "disk is full" in capsys.readouterr().err
 
 
 def test_an_unknown_error_is_not_hidden():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -70,15 +71,24 @@ def copy_base(base: Path | str, target: Path) -> None:
 def last_checkpoint(folder: Path) -> str | None:
     """Return the newest whole checkpoint in a trainer's output folder, or None.
 
-    A checkpoint that a kill cut off lacks the file that the trainer writes last.
+    A checkpoint that a kill or a full disk cut off lacks the file that the trainer writes last, or
+    its end.
     """
     numbered = [
         (int(found[1]), path)
         for path in folder.glob("checkpoint-*")
         if (found := re.fullmatch(r"checkpoint-(\d+)", path.name))
-        and (path / "trainer_state.json").exists()
+        and _is_json(path / "trainer_state.json")
     ]
     return str(max(numbered)[1]) if numbered else None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 def label_ids(label: Label, tokenizer: Any) -> list[int]:
