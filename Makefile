@@ -4,12 +4,13 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: setup run test lint results bench clean help
+.PHONY: setup run test test-browser lint results bench clean help
 
 help: ## these lines
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(INSTALLED) ## .venv with pinned packages, the embedded model, the benchmark
 	$(BIN)/looptool setup
@@ -27,6 +28,12 @@ run: setup ## the whole loop as params.yaml says, then its summary
 
 test: setup ## all tests
 	$(BIN)/python -m pytest -q
+
+test-browser: setup ## the report in Chromium, by Debian's package where it is missing
+	command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && \
+		$(SUDO) apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest -q -m browser
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

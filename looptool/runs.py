@@ -216,6 +216,28 @@ def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
         raise SystemExit(1) from None
 
 
+def running() -> list[str]:
+    """Return the labels of the stages that run in this workspace now."""
+    workspace = canonical.digest(str(Path.cwd().resolve()))[:12]
+    found = []
+    for path in sorted((scratch_root() / "locks").glob(f"{workspace}-*.lock")):
+        with open(path, encoding="utf-8") as file:
+            # Only the lock of a living process is tried: a stage that starts finds its own free.
+            if _is_alive(file.read().strip()) and not _try_lock(file):
+                found.append(path.stem.removeprefix(f"{workspace}-"))
+    return found
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def quiet() -> None:
     """Keep libraries that are imported later off the network and off the terminal."""
     for variable, value in _QUIET.items():

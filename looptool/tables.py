@@ -260,6 +260,26 @@ def read(path: Path | str, table: type[Table]) -> pl.DataFrame:
     return check(data, table, str(path))
 
 
+def check_columns(path: Path | str, table: type[Table]) -> None:
+    """Check that a file is Parquet with the columns of `table`, without reading its rows.
+
+    Raises:
+        TableError: if it is missing, is no Parquet or lacks a column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TableError(f"{path}: does not exist")
+    try:
+        found = pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise TableError(f"{path}: cannot be read as Parquet: {first}") from None
+    for name, kind in polars_schema(table).items():
+        if found.get(name) != kind:
+            was = "is missing" if name not in found else f"is {found[name]}, not {kind}"
+            raise TableError(f"{path}: not a {table.__name__} table: column {name} {was}")
+
+
 def counts(data: pl.DataFrame, column: str) -> dict[str, int]:
     """Return how often each value of a column stands in it, sorted by value."""
     return dict(data[column].value_counts().sort(column).iter_rows())

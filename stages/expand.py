@@ -51,6 +51,7 @@ def main() -> None:
             keep_high_ppl=params.probe.keep_high_ppl,
             seed=run.seed,
             expander=name,
+            seed_number=run.seed_number,
             model=hash_path(f"models/{iteration}"),
             inputs=dataset_id(samples),
         )

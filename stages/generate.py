@@ -8,8 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from looptool import lineage, runs, tables
+from looptool import runs, tables
 from looptool.benchmarks import contamination
+from looptool.lineage import events
 from looptool.samples import dataset_id
 from looptool.synthesis.seeds import make_seeds
 
@@ -47,10 +48,10 @@ def main() -> None:
 
         tables.write(data, tables.Samples, folder / "train.parquet")
         tables.write(seeds.truth, tables.Truth, folder / "truth.parquet")
-        tables.write(lineage.seen(data, iteration, seen), tables.Seen, folder / "seen.parquet")
+        tables.write(events.seen(data, iteration, seen), tables.Seen, folder / "seen.parquet")
         tables.write(seeds.rejected, tables.Rejected, folder / "rejected/generate.parquet")
         tables.write(
-            lineage.births(seeds.samples, iteration, "generate", run.seed_number, carried),
+            events.births(seeds.samples, iteration, "generate", run.seed_number, carried),
             tables.Lineage,
             folder / "lineage/generate.parquet",
         )

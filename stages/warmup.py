@@ -7,9 +7,10 @@ samples). `warmup.steps: 0` takes the base as it is.
 
 from pathlib import Path
 
-from looptool import canonical, installing, lineage, runs, tables
+from looptool import canonical, installing, runs, tables
 from looptool.benchmarks import contamination
 from looptool.engines import Prompt
+from looptool.lineage import events
 from looptool.synthesis.seeds import make_seeds
 
 
@@ -66,9 +67,9 @@ def main() -> None:
         tables.write(seeds.samples, tables.Samples, "data/warmup.parquet")
         tables.write(seeds.truth, tables.Truth, folder / "truth.parquet")
         tables.write(seeds.rejected, tables.Rejected, folder / "rejected/warmup.parquet")
-        tables.write(lineage.births(seeds.samples, 0, "warmup", run.seed_number), tables.Lineage,
+        tables.write(events.births(seeds.samples, 0, "warmup", run.seed_number), tables.Lineage,
                      folder / "lineage/warmup.parquet")  # fmt: skip
-        tables.write(lineage.seen(seeds.samples, 0), tables.Seen, folder / "seen.parquet")
+        tables.write(events.seen(seeds.samples, 0), tables.Seen, folder / "seen.parquet")
         tables.write(tables.frame(tables.Samples, []), tables.Samples, folder / "carried.parquet")
         runs.write_json("metrics/iterations/0/warmup.json", {"samples": len(seeds.samples)})
         runs.write_json("metrics/iterations/0/steps.json", history)

@@ -90,6 +90,7 @@ def compose(
     keep_high_ppl: bool,
     seed: str,
     expander: str,
+    seed_number: int | None = None,
     model: str | None = None,
     inputs: str | None = None,
 ) -> Carry:
@@ -105,7 +106,8 @@ def compose(
             `seed` and sample_id; between origins the order of samples.ORIGINS decides.
         keep_high_ppl: whether rows matched at high perplexity stay or count as mastered.
         expander: its name, for label_source.
-        model, inputs: what the lineage records as the model probed and the hash of the inputs.
+        seed_number, model, inputs: what the lineage records as the random seed, the model probed
+            and the hash of the inputs.
 
     Raises:
         ConfigError: if `caps` has an unknown key or a share that is no number ≥ 0.
@@ -134,7 +136,7 @@ def compose(
         iteration=pl.lit(iteration, pl.Int64),
         stage=pl.lit("expand"),
         model=pl.lit(model, pl.String),
-        seed=pl.lit(None, pl.Int64),
+        seed=pl.lit(seed_number, pl.Int64),
         inputs=pl.lit(inputs, pl.String),
     )
     return Carry(

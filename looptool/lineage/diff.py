@@ -1,0 +1,172 @@
+"""What became of a data set's samples from one version to another: `looptool diff`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from looptool import canonical
+from looptool.errors import ConfigError, LooptoolError
+from looptool.lineage.revisions import Snapshot, open_revision, open_workspace
+from looptool.lineage.views import read_json
+
+CLASSES = ("added", "removed", "relabelled", "moved", "unchanged")
+_REFERENCE = re.compile(r"(?:(?P<rev>.+):)?(?P<iteration>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A version of a data set.
+
+    Attributes:
+        name: as the user called it.
+        path: of its Parquet file, perhaps in DVC's cache.
+        label_error: share of wrong labels as `summarize` measured it, or None.
+    """
+
+    name: str
+    path: Path
+    label_error: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What `compare` returns.
+
+    Attributes:
+        counts: for each class in CLASSES, the rows by (category, origin): as the later version
+            has them, or as the earlier one has those removed.
+        rows: examples of the classes but `unchanged`: change, sample_id, category, origins, labels
+            and the last user message.
+    """
+
+    before: DataSet
+    after: DataSet
+    counts: dict[str, dict[tuple[str, str], int]]
+    rows: Sequence[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return totals and counts by category and by origin for each class."""
+        told: dict[str, Any] = {
+            "before": {"name": self.before.name, "label_error": self.before.label_error},
+            "after": {"name": self.after.name, "label_error": self.after.label_error},
+        }
+        for name in CLASSES:
+            cells = self.counts[name]
+            by: dict[str, dict[str, int]] = {"category": {}, "origin": {}}
+            for (category, origin), count in sorted(cells.items()):
+                for key, value in (("category", category), ("origin", origin)):
+                    by[key][value] = by[key].get(value, 0) + count
+            told[name] = {"total": sum(cells.values()), "by": by}
+        return told | ({"rows": list(self.rows)} if self.rows else {})
+
+
+def open_data_set(reference: str, root: Path | str = ".") -> DataSet:
+    """Return the data set that a reference names: `2`, `main:2`, `exp-name:2`, or a Parquet file.
+
+    Raises:
+        ConfigError: if the reference has none of these forms.
+        LooptoolError: if there is no such revision, iteration or file.
+    """
+    if reference.endswith(".parquet"):
+        from looptool import tables
+
+        path = Path(root, reference)
+        tables.check_columns(path, tables.Samples)
+        return DataSet(reference, path, None)
+    match = _REFERENCE.fullmatch(reference)
+    if not match:
+        raise ConfigError(
+            f"{reference}: names no data set; write an iteration (2), one of a git revision or "
+            "DVC experiment (main:2, exp-name:2), or a .parquet file"
+        )
+    snapshot = open_revision(match["rev"], root) if match["rev"] else open_workspace(root)
+    iteration = int(match["iteration"])
+    if iteration not in snapshot.iterations:
+        known = ", ".join(map(str, snapshot.iterations)) or "none"
+        raise LooptoolError(
+            f"{reference}: {snapshot.where} has no data set {iteration}; it has {known}"
+        )
+    path = snapshot.path(f"data/iterations/{iteration}/train.parquet")
+    return DataSet(reference, path, _label_error(snapshot, iteration))
+
+
+def compare(before: DataSet, after: DataSet, examples: int = 0) -> Diff:
+    """Put each row of two versions into exactly one class.
+
+    `relabelled` has another label_id or, at the same origin, other accepted alternatives; `moved`
+    has another origin.
+
+    Args:
+        examples: how many rows of each class but `unchanged` to return.
+    """
+    connection = duckdb.connect()
+    for name, data in (("a", before), ("b", after)):
+        source = str(data.path).replace("'", "''")
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{source}')")
+    connection.execute(
+        """
+        CREATE TEMP TABLE changes AS
+        SELECT
+            CASE
+                WHEN a.sample_id IS NULL THEN 'added'
+                WHEN b.sample_id IS NULL THEN 'removed'
+                WHEN a.label_id <> b.label_id THEN 'relabelled'
+                WHEN a.origin <> b.origin THEN 'moved'
+                WHEN a.alternatives <> b.alternatives THEN 'relabelled'
+                ELSE 'unchanged'
+            END AS change,
+            coalesce(b.sample_id, a.sample_id) AS sample_id,
+            coalesce(b.category, a.category) AS category,
+            coalesce(b.origin, a.origin) AS origin
+        FROM a FULL OUTER JOIN b ON a.sample_id = b.sample_id
+        """
+    )
+    counts: dict[str, dict[tuple[str, str], int]] = {name: {} for name in CLASSES}
+    for change, category, origin, count in connection.execute(
+        "SELECT change, category, origin, count(*) FROM changes GROUP BY ALL"
+    ).fetchall():
+        counts[change][category, origin] = count
+    return Diff(before, after, counts, _examples(connection, examples) if examples else [])
+
+
+def _examples(connection: duckdb.DuckDBPyConnection, count: int) -> list[dict[str, Any]]:
+    found = connection.execute(
+        """
+        WITH chosen AS (
+            SELECT * FROM changes WHERE change <> 'unchanged'
+            QUALIFY row_number() OVER (PARTITION BY change ORDER BY sample_id) <= $1
+        )
+        SELECT chosen.change, chosen.sample_id, chosen.category,
+            a.origin AS origin_before, b.origin AS origin_after,
+            a.label AS label_before, b.label AS label_after,
+            a.alternatives AS alternatives_before, b.alternatives AS alternatives_after,
+            b.label_source AS label_source, coalesce(b.messages, a.messages) AS messages
+        FROM chosen
+        LEFT JOIN a ON a.sample_id = chosen.sample_id
+        LEFT JOIN b ON b.sample_id = chosen.sample_id
+        ORDER BY chosen.change, chosen.sample_id
+        """,
+        [count],
+    )
+    names = [column[0] for column in found.description or ()]
+    rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    for row in rows:
+        for name in ("label", "alternatives"):
+            for side in ("before", "after"):
+                text = row[f"{name}_{side}"]
+                row[f"{name}_{side}"] = None if text is None else canonical.loads(text)
+        said = [m for m in canonical.loads(row.pop("messages")) if m["role"] == "user"]
+        row["user"] = said[-1].get("content") if said else None
+    return rows
+
+
+def _label_error(snapshot: Snapshot, iteration: int) -> float | None:
+    if "metrics/labels.json" not in snapshot.files:
+        return None
+    return read_json(snapshot, "metrics/labels.json").get(str(iteration), {}).get("label_error")

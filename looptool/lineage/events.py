@@ -1,0 +1,57 @@
+"""The history that stages write as they work: who was born, and what was admitted before."""
+
+from __future__ import annotations
+
+import polars as pl
+
+
+def births(
+    fresh: pl.DataFrame,
+    iteration: int,
+    stage: str,
+    seed: int,
+    carried: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Return the events of a data set's making: `born` for a fresh seed, `kept` for a carried row.
+
+    Args:
+        seed: the random seed that the fresh samples came from.
+
+    Returns:
+        `tables.Lineage`.
+    """
+
+    def events(rows: pl.DataFrame, event: str, seed: int | None) -> pl.DataFrame:
+        return rows.select(
+            "sample_id",
+            event=pl.lit(event),
+            iteration=pl.lit(iteration, pl.Int64),
+            stage=pl.lit(stage),
+            parent_id="parent_id",
+            old_label_id=pl.lit(None, pl.String),
+            new_label_id="label_id",
+            model=pl.lit(None, pl.String),
+            judge=pl.lit(None, pl.String),
+            seed=pl.lit(seed, pl.Int64),
+            inputs=pl.lit(None, pl.String),
+        )
+
+    parts = [events(fresh, "born", seed)]
+    if carried is not None:
+        parts.append(events(carried, "kept", None))
+    return pl.concat(parts)
+
+
+def seen(
+    admitted: pl.DataFrame, iteration: int, before: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Return every sample_id admitted up to `iteration`, with the first iteration that did.
+
+    Args:
+        admitted: the samples of this iteration.
+        before: `tables.Seen` of the iteration before.
+    """
+    new = admitted.select("sample_id", iteration=pl.lit(iteration, pl.Int64))
+    if before is None:
+        return new
+    return pl.concat([before, new]).unique("sample_id", keep="first", maintain_order=True)

@@ -1,0 +1,331 @@
+"""The whole life of a sample, from the seed that it goes back to: `looptool trace`.
+
+"When" is an iteration and the number of an event in its stage's file, never a clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from looptool import canonical
+from looptool.errors import ConfigError, LooptoolError
+from looptool.lineage.revisions import Snapshot
+from looptool.lineage.views import connect, read_json
+
+SHORTEST = 6
+_HEX = re.compile(r"[0-9a-f]{1,32}")
+_STAGES = ("warmup", "generate", "expand")  # in the order of their events within an iteration
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A row of the event log; see `tables.Lineage`. `number` is its row in its stage's file."""
+
+    event: str
+    stage: str
+    number: int
+    old_label_id: str | None
+    new_label_id: str | None
+    model: str | None
+    judge: str | None
+    seed: int | None
+    inputs: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelVersion:
+    """A label that a sample had from some iteration on, and who gave it."""
+
+    label_id: str
+    label: Any
+    iteration: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What befell a sample in one iteration.
+
+    Attributes:
+        dataset_id: of D_j; None if the sample was not in it.
+        model: what D_j trained, `models/<j>`, and DVC's hash of it; None where it was not trained.
+        sample: category, origin, label_id, label_source, … as D_j has them, or None.
+        probe: prediction, matched, ppl, failure_type; None where nobody probed.
+        verdict: verdict, judge, votes, consensus, rationale; None where nobody judged.
+        events: in the order in which they happened.
+    """
+
+    iteration: int
+    dataset_id: str | None
+    model: Mapping[str, str | None] | None
+    sample: Mapping[str, Any] | None
+    probe: Mapping[str, Any] | None
+    verdict: Mapping[str, Any] | None
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A sample with all that befell it.
+
+    Attributes:
+        kind: `sample`, `warmup`, `heldout`, or `rejected` for one that was never admitted.
+        steps: one for each iteration in which anything befell it.
+        labels: each label it had, the oldest first.
+        answers: for held-out samples, how each model answered: iteration, prediction, valid.
+        rejected: the checks that refused it, with their reasons.
+    """
+
+    sample_id: str
+    kind: str
+    parent_id: str | None
+    tools: Any
+    messages: Any
+    steps: Sequence[Step]
+    labels: Sequence[LabelVersion]
+    answers: Sequence[Mapping[str, Any]]
+    rejected: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What `trace` returns.
+
+    Attributes:
+        lives: from the seed that the sample goes back to down to the sample itself.
+        children: sample_id and iteration of what was expanded from it, and whether it was capped.
+    """
+
+    sample_id: str
+    lives: Sequence[Life]
+    children: Sequence[Mapping[str, Any]]
+
+
+def trace(snapshot: Snapshot, identity: str) -> History:
+    """Return the history of the sample that an id or prefix of one names.
+
+    Args:
+        identity: a sample_id, a label_id, or at least six characters that begin only one.
+
+    Raises:
+        LooptoolError: if no sample or several have that id, or the chain of parents is broken.
+    """
+    connection = connect(snapshot)
+    sample_id = resolve(connection, identity)
+    line = lives(connection, snapshot, [sample_id])
+    while (parent := line[0].parent_id) is not None:
+        if parent in {life.sample_id for life in line}:
+            raise LooptoolError(f"{parent}: is its own ancestor; see `looptool verify-lineage`")
+        line = lives(connection, snapshot, [parent]) + line
+    children = _rows(
+        connection,
+        "SELECT sample_id, iteration, bool_or(event = 'capped') AS capped FROM lineage "
+        "WHERE parent_id = $1 AND event IN ('expanded', 'capped') GROUP BY sample_id, iteration "
+        "HAVING bool_or(event = 'expanded') ORDER BY ALL",
+        sample_id,
+    )
+    return History(sample_id, line, children)
+
+
+def resolve(connection: duckdb.DuckDBPyConnection, identity: str) -> str:
+    """Return the one sample_id that an id, or a prefix of one, stands for.
+
+    Raises:
+        ConfigError: if it is no id.
+        LooptoolError: if none or several fit.
+    """
+    identity = identity.strip().lower()
+    if not _HEX.fullmatch(identity) or len(identity) < SHORTEST:
+        raise ConfigError(
+            f"{identity}: an id has {SHORTEST} to 32 of the characters 0-9 and a-f; "
+            "`looptool sql` lists them"
+        )
+    fitting = _samples_from(connection, identity)
+    if not fitting:
+        fitting = _samples_of_label(connection, identity)
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        told = ", ".join(fitting[:5]) + (", …" if len(fitting) > 5 else "")
+        raise LooptoolError(f"{identity}: fits {len(fitting)} samples: {told}")
+    raise LooptoolError(f"{identity}: no such sample or label{_nearest(connection, identity)}")
+
+
+_EVERY_ID = (
+    "SELECT sample_id FROM samples WHERE {0} UNION SELECT sample_id FROM warmup WHERE {0} "
+    "UNION SELECT sample_id FROM heldout WHERE {0} UNION SELECT sample_id FROM rejected WHERE {0} "
+    "UNION SELECT sample_id FROM lineage WHERE {0}"
+)
+
+
+def _samples_from(connection: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
+    """Return the sample_ids that begin so; the comparison lets sorted files be skipped."""
+    fits = "sample_id >= $1 AND sample_id < $2"
+    rows = connection.execute(_EVERY_ID.format(fits) + " ORDER BY 1", [prefix, prefix + "g"])
+    return [row[0] for row in rows.fetchall()]
+
+
+def _samples_of_label(connection: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
+    rows = connection.execute(
+        "SELECT sample_id FROM samples WHERE label_id >= $1 AND label_id < $2 UNION "
+        "SELECT sample_id FROM lineage WHERE new_label_id >= $1 AND new_label_id < $2 UNION "
+        "SELECT sample_id FROM lineage WHERE old_label_id >= $1 AND old_label_id < $2 ORDER BY 1",
+        [prefix, prefix + "g"],
+    )
+    return [row[0] for row in rows.fetchall()]
+
+
+def _nearest(connection: duckdb.DuckDBPyConnection, identity: str) -> str:
+    near: list[str] = []
+    for side, order in ((">", "ASC"), ("<", "DESC")):
+        sql = f"SELECT * FROM ({_EVERY_ID.format(f'sample_id {side} $1')}) ORDER BY 1 {order}"
+        near += [row[0] for row in connection.execute(f"{sql} LIMIT 1", [identity]).fetchall()]
+    return f"; the nearest are {' and '.join(near)}" if near else "; there are no samples yet"
+
+
+def lives(
+    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, ids: Sequence[str]
+) -> list[Life]:
+    """Return the lives of samples, in the order of `ids`, by one question a table.
+
+    Raises:
+        LooptoolError: if no table has one of them.
+    """
+    tables = {
+        view: _by_sample(connection, f"SELECT * FROM {view} WHERE sample_id IN $1", ids)
+        for view in ("samples", "probes", "verdicts", "lineage", "rejected", "warmup", "heldout")
+    }
+    answers = _by_sample(
+        connection,
+        "SELECT id AS sample_id, iteration, prediction, valid, error_type FROM evals "
+        "WHERE benchmark = 'heldout' AND id IN $1",
+        list(tables["heldout"]),
+    )
+    return [
+        _life(snapshot, identity, {view: found.get(identity, []) for view, found in tables.items()},
+              answers.get(identity, []))
+        for identity in ids
+    ]  # fmt: skip
+
+
+def _life(
+    snapshot: Snapshot,
+    sample_id: str,
+    tables: Mapping[str, list[dict[str, Any]]],
+    answers: Sequence[dict[str, Any]],
+) -> Life:
+    kinds = {"sample": "samples", "warmup": "warmup", "heldout": "heldout", "rejected": "rejected"}
+    kind = next((kind for kind, view in kinds.items() if tables[view]), None)
+    if kind is None:
+        known = "the event log names it" if tables["lineage"] else "it is named as a parent"
+        raise LooptoolError(f"{sample_id}: {known}, but no table has it; `looptool verify-lineage`")
+    rows = tables[kinds[kind]]
+    return Life(
+        sample_id,
+        kind,
+        rows[0]["parent_id"],
+        canonical.loads(rows[0]["tools"]),
+        canonical.loads(rows[0]["messages"]),
+        [] if kind == "heldout" else list(_steps(snapshot, tables, kind, rows)),
+        list(_labels(rows, tables)),
+        [_without(row, "sample_id") for row in answers],
+        [{name: row[name] for name in ("iteration", "check", "reason")}
+         for row in tables["rejected"]],
+    )  # fmt: skip
+
+
+def _steps(
+    snapshot: Snapshot,
+    tables: Mapping[str, list[dict[str, Any]]],
+    kind: str,
+    rows: Sequence[dict[str, Any]],
+) -> Iterator[Step]:
+    in_data = {row["iteration"]: row for row in rows} if kind != "rejected" else {}
+    probes = {row["iteration"]: row for row in tables["probes"]}
+    verdicts = {row["iteration"]: row for row in tables["verdicts"]}
+    events = sorted(
+        tables["lineage"],
+        key=lambda row: (
+            row["iteration"],
+            _STAGES.index(row["stage"]),
+            row["event"] == "capped",
+            row["number"],
+        ),
+    )
+    for iteration in sorted({*in_data, *probes, *(row["iteration"] for row in events)}):
+        sample = in_data.get(iteration)
+        yield Step(
+            iteration,
+            recorded_dataset_id(snapshot, iteration) if sample else None,
+            _model(snapshot, iteration) if sample else None,
+            sample and {
+                name: sample[name]
+                for name in ("category", "origin", "label_id", "label_iteration", "label_source")
+            } | {"alternatives": canonical.loads(sample["alternatives"])},
+            _without(probes.get(iteration), "iteration", "sample_id"),
+            _without(verdicts.get(iteration), "iteration", "sample_id"),
+            [
+                Event(**{name: row[name] for name in Event.__slots__})
+                for row in events
+                if row["iteration"] == iteration
+            ],
+        )  # fmt: skip
+
+
+def _labels(
+    rows: Sequence[dict[str, Any]], tables: Mapping[str, list[dict[str, Any]]]
+) -> Iterator[LabelVersion]:
+    """Yield each label once: as D_j has it, or as the prediction that a verdict made a label."""
+    known: set[str] = set()
+    for row in rows:
+        if "label_id" in row and row["label_id"] not in known:
+            known.add(row["label_id"])
+            yield LabelVersion(
+                row["label_id"], canonical.loads(row["label"]), row["label_iteration"],
+                row["label_source"],
+            )  # fmt: skip
+    probes = {row["iteration"]: row for row in tables["probes"]}
+    for row in tables["verdicts"]:
+        if row["verdict"] == "LABEL_WRONG" and row["new_label_id"] not in known:
+            probe = probes[row["iteration"]]
+            calls = canonical.loads(probe["calls"])
+            label = {"calls": calls} if calls else {"text": probe["prediction"]}
+            source = f"judge:{row['judge']}"
+            yield LabelVersion(row["new_label_id"], label, row["iteration"], source)
+
+
+def recorded_dataset_id(snapshot: Snapshot, iteration: int) -> str | None:
+    """Return the dataset_id of D_j as generate recorded it, or None."""
+    name = f"metrics/iterations/{iteration}/generate.json"
+    return read_json(snapshot, name)["dataset_id"] if name in snapshot.files else None
+
+
+def _model(snapshot: Snapshot, iteration: int) -> dict[str, str | None]:
+    name = f"models/{iteration}"
+    return {"name": name, "md5": snapshot.hashes.get(name)}
+
+
+def _without(row: dict[str, Any] | None, *names: str) -> Any:
+    return row and {name: value for name, value in row.items() if name not in names}
+
+
+def _by_sample(
+    connection: duckdb.DuckDBPyConnection, sql: str, ids: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of a question by sample_id, those of a sample by iteration."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in _rows(connection, sql, list(ids)):
+        found.setdefault(row["sample_id"], []).append(row)
+    return found
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:
+    result = connection.execute(sql, list(values))
+    names = [column[0] for column in result.description or ()]
+    rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    return sorted(rows, key=lambda row: row.get("iteration", 0))

@@ -1,0 +1,341 @@
+"""`looptool report`: one HTML file on a run that needs no network and can be sent to others."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from looptool import runs
+from looptool.errors import LooptoolError
+from looptool.lineage.history import History, Life, lives, recorded_dataset_id
+from looptool.lineage.revisions import Snapshot, open_revision, open_workspace
+from looptool.lineage.views import connect, read_json
+from looptool.params import FILE
+from looptool.reporting import tracing
+from looptool.samples import ORIGINS
+
+REPORT = Path("reports/report.html")
+BROWSED = 600  # samples in the browser
+DISAGREEMENTS = 12
+CURVES = ("reward", "zero_variance_share", "entropy", "completion_tokens", "loss")
+PACKAGES = ("torch", "transformers", "trl", "polars", "duckdb", "dvc")
+
+
+def write_report(
+    compare: Sequence[str] = (), target: Path | str = REPORT, root: Path | str = "."
+) -> Path:
+    """Write the report on the workspace's run.
+
+    Args:
+        compare: revisions or experiments whose accuracy stands beside it.
+
+    Raises:
+        LooptoolError: if nothing has run yet, or a revision cannot be read.
+    """
+    snapshot = open_workspace(root)
+    if not snapshot.iterations:
+        raise LooptoolError("data/iterations: there is no data set yet; run `dvc repro` first")
+    others = [open_revision(name, root) for name in compare]
+    page = _render(collect(snapshot, others, Path(root)))
+    target = Path(root, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    partial.write_text(page, "utf-8")
+    partial.replace(target)
+    return target
+
+
+def collect(snapshot: Snapshot, others: Sequence[Snapshot], root: Path) -> dict[str, Any]:
+    """Return what the page's template is filled with; charts as Vega-Lite specifications."""
+    from looptool.reporting import charts
+
+    connection = connect(snapshot)
+    specs: dict[str, Any] = {}
+
+    def chart(section: str, title: str, drawn: Any) -> None:
+        specs[f"chart-{len(specs)}"] = (section, title, drawn.to_dict())
+
+    for name, rows in _accuracies([snapshot, *others]).items():
+        chart("accuracy", name, charts.accuracy(rows))
+    for iteration, rows in _capabilities(connection).items():
+        chart("capability", f"models/{iteration}", charts.capability(rows))
+    if shares := _label_shares(connection):
+        chart("labels", "Wrong labels", charts.label_error(shares))
+    chart("data", "Composition by origin", charts.composition(_composition(connection)))
+    for iteration in snapshot.iterations[:-1]:
+        if rows := _flows(connection, iteration):
+            title = f"From D_{iteration} to D_{iteration + 1}"
+            chart("flow", title, charts.flow(rows))
+    for name, rows in _curves(snapshot).items():
+        chart("training", name.replace("_", " "), charts.training(rows, name))
+    chosen, total = _browsed(connection)
+    return {
+        "run": _run(snapshot, root),
+        "stages": _stages(root),
+        "charts": specs,
+        "labels": _label_table(connection),
+        "verdicts": _verdicts(connection),
+        "disagreements": _disagreements(connection),
+        "samples": [_card(life) for life in lives(connection, snapshot, chosen)],
+        "total": total,
+    }
+
+
+def _render(content: Mapping[str, Any]) -> str:
+    import altair
+    import vl_convert
+    from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup
+
+    environment = Environment(loader=PackageLoader("looptool.reporting", "."), autoescape=True)
+    environment.filters["label"] = lambda tree: str(tree.label)
+    environment.filters["style"] = lambda tree: str(getattr(tree.label, "style", ""))
+    specs = json.dumps({name: spec for name, (_, _, spec) in content["charts"].items()})
+    version = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
+    return environment.get_template("report.html.jinja").render(
+        **content,
+        bundle=Markup(bundle.replace("</script", "<\\/script")),
+        specs=Markup(specs.replace("</", "<\\/")),
+    )
+
+
+def _accuracies(snapshots: Sequence[Snapshot]) -> dict[str, list[dict[str, Any]]]:
+    """Return rows for `charts.accuracy` by what was measured: held-out, BFCL, its categories."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for snapshot in snapshots:
+        for name in sorted(snapshot.files):
+            parts = name.split("/")
+            if parts[:2] != ["metrics", "iterations"] or parts[3:] != ["eval.json"]:
+                continue
+            scores = read_json(snapshot, name)
+            shared = {"run": snapshot.name or "this run", "iteration": int(parts[2])}
+            measured = {"held-out": scores["heldout"], "BFCL mean": scores["bfcl"]}
+            for benchmark, label in (("bfcl", "BFCL"), ("heldout", "held-out")):
+                categories = scores[benchmark].get("categories") or {}
+                measured |= {f"{label} {key}": part for key, part in categories.items()}
+            for key, part in measured.items():
+                if part.get("accuracy") is not None:
+                    row = {name: part.get(name) for name in ("accuracy", "standard_error")}
+                    found.setdefault(key, []).append(shared | row)
+    return found
+
+
+def _capabilities(connection: duckdb.DuckDBPyConnection) -> dict[int, list[dict[str, Any]]]:
+    rows = _rows(
+        connection,
+        "SELECT iteration, category, CASE WHEN valid THEN 'right' ELSE coalesce(error_type, "
+        "'wrong') END AS outcome, count(*) AS count, "
+        "count(*) / sum(count(*)) OVER (PARTITION BY iteration, category) AS share "
+        "FROM evals WHERE benchmark = 'heldout' GROUP BY iteration, category, outcome "
+        "ORDER BY iteration, outcome <> 'right', outcome, category",
+    )
+    return _grouped(rows, "iteration")
+
+
+def _composition(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    return _rows(
+        connection,
+        "SELECT iteration, origin, count(*) AS count FROM samples GROUP BY ALL ORDER BY ALL",
+    )
+
+
+def _label_shares(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    names = {"label_error": "in D", "label_error_carried": "of what is carried over"}
+    rows = _rows(
+        connection,
+        "SELECT iteration, name AS what, value AS share FROM metrics WHERE stage = 'labels' "
+        "AND name IN ('label_error', 'label_error_carried') ORDER BY ALL",
+    )
+    return [row | {"what": names[row["what"]]} for row in rows]
+
+
+def _label_table(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    names = ("label_error", "label_error_carried", "corrected", "replaced_wrongly", "dropped",
+             "missed", "memorised", "precision", "recall")  # fmt: skip
+    rows = _rows(
+        connection,
+        "SELECT iteration, name, value FROM metrics WHERE stage = 'labels' ORDER BY iteration",
+    )
+    table = []
+    for iteration, own in _grouped(rows, "iteration").items():
+        values = {row["name"]: row["value"] for row in own}
+        table.append({"iteration": iteration} | {name: values.get(name) for name in names})
+    return table
+
+
+def _verdicts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    return _rows(
+        connection,
+        "SELECT iteration, judge, verdict, count(*) AS count, avg(consensus) AS consensus "
+        "FROM verdicts GROUP BY ALL ORDER BY iteration, judge, count(*) DESC",
+    )
+
+
+def _flows(connection: duckdb.DuckDBPyConnection, iteration: int) -> list[dict[str, Any]]:
+    """Return how many rows went from each origin in D_j to each in D_{j+1}, out and in besides."""
+    rows = _rows(
+        connection,
+        """
+        WITH before AS (SELECT sample_id, origin FROM samples WHERE iteration = $1),
+            after AS (SELECT sample_id, origin FROM samples WHERE iteration = $1 + 1),
+            fate AS (
+                SELECT sample_id, CASE WHEN bool_or(event = 'capped') THEN 'no room'
+                    ELSE min(event) END AS fate
+                FROM lineage WHERE iteration = $1 AND stage = 'expand'
+                AND event IN ('mastered', 'dropped', 'capped') GROUP BY sample_id
+            )
+        SELECT
+            coalesce(before.origin, CASE after.origin WHEN 'expanded' THEN 'expansions'
+                ELSE 'fresh' END) AS source,
+            coalesce(after.origin, fate.fate, 'left out') AS target,
+            count(*) AS count
+        FROM before FULL OUTER JOIN after ON before.sample_id = after.sample_id
+        LEFT JOIN fate ON fate.sample_id = before.sample_id AND after.sample_id IS NULL
+        GROUP BY ALL
+        """,
+        iteration,
+    )
+    gone = ("mastered", "dropped", "no room", "left out")
+    order = ["seed", *ORIGINS[:-1], "expansions", "fresh", *gone]
+    return sorted(rows, key=lambda row: (order.index(row["source"]), order.index(row["target"])))
+
+
+def _curves(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
+    """Return rows for `charts.training` by the name of what was logged, steps counted through."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    done = 0
+    for iteration in snapshot.iterations:
+        name = f"metrics/iterations/{iteration}/steps.json"
+        steps = read_json(snapshot, name) if name in snapshot.files else []
+        for step in steps:
+            done += 1
+            for curve in CURVES:
+                if curve in step:
+                    row = {"step": done, "iteration": iteration, "value": step[curve]}
+                    found.setdefault(curve, []).append(row)
+    return found
+
+
+def _disagreements(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Return the labels that judges overruled and on which most hung: iterations trained on them,
+    and expansions made since; among equals those whose prediction was surest."""
+    return _rows(
+        connection,
+        """
+        WITH overruled AS (
+            SELECT * FROM verdicts WHERE verdict IN ('LABEL_WRONG', 'BOTH_WRONG', 'BOTH_CORRECT')
+        ), trained AS (
+            SELECT o.iteration, o.sample_id, count(*) AS trained FROM overruled o
+            JOIN samples s ON s.sample_id = o.sample_id AND s.iteration <= o.iteration
+                AND s.label_id = o.old_label_id GROUP BY ALL
+        ), grown AS (
+            SELECT parent_id, count(*) AS expansions FROM lineage WHERE event = 'expanded'
+            AND parent_id IN (SELECT sample_id FROM overruled) GROUP BY ALL
+        )
+        SELECT o.iteration, o.sample_id, o.verdict, o.judge, o.rationale, o.consensus,
+            trained.trained, coalesce(grown.expansions, 0) AS expansions, probes.ppl,
+            probes.prediction, samples.label
+        FROM overruled o
+        JOIN trained USING (iteration, sample_id)
+        JOIN probes USING (iteration, sample_id)
+        JOIN samples USING (iteration, sample_id)
+        LEFT JOIN grown ON grown.parent_id = o.sample_id
+        ORDER BY trained + coalesce(grown.expansions, 0) DESC, probes.ppl, o.sample_id LIMIT $1
+        """,
+        DISAGREEMENTS,
+    )
+
+
+def _browsed(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], int]:
+    """Choose the samples to browse: judged ones that changed first, then expansions, then by id."""
+    total = connection.execute("SELECT count(DISTINCT sample_id) FROM samples").fetchall()[0][0]
+    rows = connection.execute(
+        """
+        WITH changed AS (
+            SELECT DISTINCT sample_id FROM lineage
+            WHERE event IN ('corrected', 'widened', 'dropped')
+        ), ranked AS (
+            SELECT sample_id, max(origin = 'expanded') AS expanded FROM samples GROUP BY sample_id
+        )
+        SELECT sample_id FROM (
+            SELECT ranked.sample_id, CASE WHEN changed.sample_id IS NOT NULL THEN 0
+                WHEN expanded THEN 1 ELSE 2 END AS kind,
+                row_number() OVER (PARTITION BY kind ORDER BY ranked.sample_id) AS place
+            FROM ranked LEFT JOIN changed USING (sample_id)
+        ) ORDER BY place > $1 / 3, kind, place LIMIT $1
+        """,
+        [BROWSED],
+    ).fetchall()
+    return [row[0] for row in rows], total
+
+
+def _card(life: Life) -> dict[str, Any]:
+    events = dict.fromkeys(event.event for step in life.steps for event in step.events)
+    said = [message for message in life.messages if message["role"] == "user"]
+    return {
+        "sample_id": life.sample_id,
+        "category": next((s.sample["category"] for s in life.steps if s.sample), ""),
+        "events": [name for name in events if name not in ("born", "kept")],
+        "user": (said[-1].get("content") or "") if said else "",
+        "parent_id": life.parent_id,
+        "tree": tracing.tree(History(life.sample_id, [life], [])),
+    }
+
+
+def _run(snapshot: Snapshot, root: Path) -> dict[str, Any]:
+    params = root / FILE
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    data = [
+        {
+            "iteration": iteration,
+            "dataset_id": recorded_dataset_id(snapshot, iteration),
+            "model": snapshot.hashes.get(f"models/{iteration}"),
+        }
+        for iteration in snapshot.iterations
+    ]
+    return {
+        "commit": _commit(root),
+        "params": params.read_text("utf-8") if params.exists() else "",
+        "data": data,
+        "machine": f"{os.cpu_count()} cores, {memory / 2**30:.0f} GiB, {platform.system()} "
+        f"{platform.machine()}, Python {platform.python_version()}",
+        "packages": [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES],
+    }
+
+
+def _commit(root: Path) -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(command, cwd=root, text=True, capture_output=True)
+    return done.stdout.strip() or "unknown"
+
+
+def _stages(root: Path) -> list[dict[str, Any]]:
+    """Return minutes and peak memory of each stage's newest run."""
+    newest: dict[tuple[str, int | None], dict[str, Any]] = {}
+    path = root / runs.TIMINGS
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        row = json.loads(line)
+        newest[row["stage"], row["iteration"]] = row
+    return list(newest.values())
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:
+    result = connection.execute(sql, list(values))
+    names = [column[0] for column in result.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _grouped(rows: Sequence[dict[str, Any]], key: str) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row[key], []).append(row)
+    return found

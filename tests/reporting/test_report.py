@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from looptool.errors import LooptoolError
+from looptool.lineage.revisions import open_workspace
+from looptool.reporting.report import BROWSED, collect, write_report
+from tests.lineage.conftest import make_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_project(tmp_path_factory.mktemp("report"), 300, 3)
+
+
+def test_the_report_is_one_file_that_loads_nothing(project: Path) -> None:
+    target = write_report(root=project)
+    page = target.read_text("utf-8")
+    assert target == project / "reports/report.html"
+    assert "<script src" not in page and "<link" not in page and "@import" not in page
+    assert 100_000 < len(page) < 20e6
+    assert "born by generate" in page and "rich.tree" not in page
+
+
+def test_every_flow_counts_every_row_of_both_sides(project: Path) -> None:
+    content = collect(open_workspace(project), [], project)
+    flows = [spec for section, _, spec in content["charts"].values() if section == "flow"]
+    assert len(flows) == 2
+    for spec in flows:
+        points = next(iter(spec["layer"]))["data"]["values"]
+        ribbons = {p["flow"]: p for p in points}.values()
+        into = sum(p["count"] for p in ribbons if p["target"] not in
+                   ("mastered", "dropped", "no room", "left out"))  # fmt: skip
+        out = sum(p["count"] for p in ribbons if p["source"] not in ("fresh", "expansions"))
+        assert into == out == 300
+        assert not any(p["target"] == "left out" for p in ribbons)
+
+
+def test_the_browser_says_how_many_samples_it_leaves_out(project: Path) -> None:
+    content = collect(open_workspace(project), [], project)
+    assert len(content["samples"]) == BROWSED < content["total"]
+    told = {event for card in content["samples"] for event in card["events"]}
+    assert {"corrected", "dropped", "widened", "expanded", "mastered"} <= told
+
+
+def test_disagreements_are_those_on_which_most_hung(project: Path) -> None:
+    rows = collect(open_workspace(project), [], project)["disagreements"]
+    hung = [row["trained"] + row["expansions"] for row in rows]
+    assert hung == sorted(hung, reverse=True) and hung[0] > 1
+    assert {row["verdict"] for row in rows} <= {"LABEL_WRONG", "BOTH_WRONG", "BOTH_CORRECT"}
+
+
+def test_a_project_without_data_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    with pytest.raises(LooptoolError, match="run `dvc repro` first"):
+        write_report(root=tmp_path)
