@@ -20,6 +20,8 @@ from looptool.judging.verify import prediction_label
 from looptool.samples import is_correct, label_calls
 
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
+# The label_id that an expansion was born with, and the state of the label that it was made from.
+_EXPANSIONS = {"sample_id": pl.String, "label_id": pl.String, "state": pl.String}
 
 
 def measure(root: Path, iterations: int, match: MatchMode) -> list[dict[str, Any]]:
@@ -28,40 +30,44 @@ def measure(root: Path, iterations: int, match: MatchMode) -> list[dict[str, Any
     Args:
         root: the folder that holds `<j>/train.parquet` and the other tables of each iteration.
     """
-    truth: dict[str, dict[str, Any]] = {}
-    expansions: dict[str, tuple[str, str]] = {}  # sample_id → (label_id at birth, state)
+    truth = tables.frame(tables.Truth, [])
+    expansions = pl.DataFrame(schema=_EXPANSIONS)
     result = []
     for iteration in range(1, iterations + 1):
         folder = root / str(iteration)
-        table = tables.read(folder / "truth.parquet", tables.Truth)
-        truth.update({row["sample_id"]: row for row in table.iter_rows(named=True)})
+        own = tables.read(folder / "truth.parquet", tables.Truth)
+        truth = pl.concat([truth, own]).unique("sample_id", keep="last", maintain_order=True)
         samples = tables.read(folder / "train.parquet", tables.Samples)
         states = _states(samples, truth, expansions, match)
         row: dict[str, Any] = {
             "iteration": iteration,
             "samples": len(samples),
-            "label_error": error_share(states.values()),
-            "unknown": sum(state == UNKNOWN for state in states.values()),
+            "label_error": _error_share(states),
+            "unknown": int((states["state"] == UNKNOWN).sum()),
         }
         if iteration < iterations:
             carried = tables.read(folder / "carried.parquet", tables.Samples)
             probe = tables.read(folder / "probe.parquet", tables.Probe)
             verdicts = tables.read(folder / "verdicts.parquet", tables.Verdicts)
-            _inherit(carried, samples, probe, verdicts, truth, expansions, match)
-            after = _states(carried, truth, expansions, match)
-            row["label_error_carried"] = error_share(after.values())
+            parents = _states(_relabelled(samples, probe, verdicts), truth, expansions, match)
+            born = carried.filter(origin="expanded").join(expansions, on="sample_id", how="anti")
+            born = born.select("sample_id", "label_id", "parent_id").join(
+                parents, left_on="parent_id", right_on="sample_id"
+            )
+            expansions = pl.concat([expansions, born.select(*_EXPANSIONS)])
+            row["label_error_carried"] = _error_share(_states(carried, truth, expansions, match))
             if len(probe):
-                row |= handoff(samples, states, probe, verdicts, truth, match)
+                row |= _handoff(samples, states, probe, verdicts, truth, match)
         result.append(row)
     return result
 
 
-def handoff(
+def _handoff(
     samples: pl.DataFrame,
-    states: dict[str, str],
+    states: pl.DataFrame,
     probe: pl.DataFrame,
     verdicts: pl.DataFrame,
-    truth: dict[str, dict[str, Any]],
+    truth: pl.DataFrame,
     match: MatchMode,
 ) -> dict[str, Any]:
     """Say what became of the wrong labels at one handoff.
@@ -73,44 +79,45 @@ def handoff(
         `recall`: of the wrong labels where the prediction was right, how many were replaced;
         `by_noise`: wrong, predicted right, replaced for each kind of planted noise.
     """
-    tools = {row["sample_id"]: row["tools"] for row in samples.iter_rows(named=True)}
-    verdict_of = dict(verdicts.select("sample_id", "verdict").iter_rows())
+    rows = probe.join(states, on="sample_id").join(
+        verdicts.select("sample_id", "verdict"), on="sample_id", how="left"
+    )
+    replaced = rows.filter(pl.col("verdict") == "LABEL_WRONG", pl.col("state") != UNKNOWN)
+    wrong = (
+        rows.filter(state=WRONG)
+        .join(samples.select("sample_id", "tools"), on="sample_id")
+        .join(truth.select("sample_id", "noise", true="label"), on="sample_id", how="left")
+    )
     counted: Counter[str] = Counter()
     by_noise: dict[str, Counter[str]] = {}
-    for row in probe.iter_rows(named=True):
-        sample_id, state = row["sample_id"], states[row["sample_id"]]
-        verdict = verdict_of.get(sample_id)
-        counted["replaced"] += verdict == "LABEL_WRONG" and state != UNKNOWN
-        if state != WRONG:
-            counted["right_replaced"] += verdict == "LABEL_WRONG" and state == RIGHT
-            continue
-        fate, known = "missed", truth.get(sample_id)
-        predicted = known is not None and is_correct(
+    for row in wrong.iter_rows(named=True):
+        predicted = row["true"] is not None and is_correct(
             parse(row["prediction"]),
-            canonical.loads(known["label"]),
+            canonical.loads(row["true"]),
             (),
-            canonical.loads(tools[sample_id]),
+            canonical.loads(row["tools"]),
             match,
         )
+        fate = "missed"
         if row["matched"]:
             fate = "memorised"
-        elif verdict == "LABEL_WRONG":
+        elif row["verdict"] == "LABEL_WRONG":
             fate = "corrected" if predicted else "replaced_wrongly"
-        elif verdict == "BOTH_WRONG":
+        elif row["verdict"] == "BOTH_WRONG":
             fate = "dropped"
         counted[fate] += 1
-        kind = by_noise.setdefault((known and known["noise"]) or "expansion", Counter())
+        kind = by_noise.setdefault(row["noise"] or "expansion", Counter())
         kind["wrong"] += 1
         if predicted:
             kind["predicted_right"] += 1
-            kind["replaced"] += verdict == "LABEL_WRONG"
+            kind["replaced"] += row["verdict"] == "LABEL_WRONG"
     predicted_right = sum(kind["predicted_right"] for kind in by_noise.values())
     found = sum(kind["replaced"] for kind in by_noise.values())
     fates = ("memorised", "corrected", "replaced_wrongly", "dropped", "missed")
     return {
         **{fate: counted[fate] for fate in fates},
-        "replaced": counted["replaced"],
-        "precision": _share(counted["replaced"] - counted["right_replaced"], counted["replaced"]),
+        "replaced": len(replaced),
+        "precision": _share(int((replaced["state"] == WRONG).sum()), len(replaced)),
         "recall": _share(found, predicted_right),
         "wrong_predicted_right": predicted_right,
         "by_noise": {
@@ -120,10 +127,10 @@ def handoff(
     }
 
 
-def error_share(states: Any) -> float | None:
+def _error_share(states: pl.DataFrame) -> float | None:
     """Return the share of wrong labels among those whose state is known, or None."""
-    counted = Counter(states)
-    return _share(counted[WRONG], counted[WRONG] + counted[RIGHT])
+    known = states.filter(pl.col("state") != UNKNOWN)["state"]
+    return _share(int((known == WRONG).sum()), len(known))
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -131,56 +138,54 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _states(
-    rows: pl.DataFrame,
-    truth: dict[str, dict[str, Any]],
-    expansions: dict[str, tuple[str, str]],
-    match: MatchMode,
-) -> dict[str, str]:
-    return {
-        row["sample_id"]: _state(row, truth, expansions, match)
-        for row in rows.iter_rows(named=True)
-    }
+    rows: pl.DataFrame, truth: pl.DataFrame, expansions: pl.DataFrame, match: MatchMode
+) -> pl.DataFrame:
+    """Return sample_id and state of each row's label.
+
+    ToolMatch is asked only where the label is not the true one to the letter.
+    """
+    joined = (
+        rows.select("sample_id", "tools", "label", "label_id")
+        .join(
+            truth.select("sample_id", true="label", true_id="label_id"), on="sample_id", how="left"
+        )
+        .join(expansions.rename({"label_id": "born_as"}), on="sample_id", how="left")
+        .with_columns(
+            state=pl.when(pl.col("true_id") == pl.col("label_id"))
+            .then(pl.lit(RIGHT))
+            .when(pl.col("true_id").is_null())
+            .then(pl.when(pl.col("born_as") == pl.col("label_id")).then("state"))
+        )
+        .with_columns(
+            state=pl.when(pl.col("true_id").is_null())
+            .then(pl.col("state").fill_null(UNKNOWN))
+            .otherwise("state")
+        )
+    )
+    other = joined.filter(pl.col("state").is_null())
+    asked = [
+        RIGHT if _same(label, true, tools, match) else WRONG
+        for label, true, tools in other.select("label", "true", "tools").iter_rows()
+    ]
+    found = other.select("sample_id", state=pl.Series(asked, dtype=pl.String))
+    return pl.concat([joined.drop_nulls("state").select("sample_id", "state"), found])
 
 
-def _state(
-    row: dict[str, Any],
-    truth: dict[str, dict[str, Any]],
-    expansions: dict[str, tuple[str, str]],
-    match: MatchMode,
-) -> str:
-    known = truth.get(row["sample_id"])
-    if known is None:
-        label_id, state = expansions.get(row["sample_id"], ("", UNKNOWN))
-        return state if label_id == row["label_id"] else UNKNOWN
-    if known["label_id"] == row["label_id"]:
-        return RIGHT
-    label, true = canonical.loads(row["label"]), canonical.loads(known["label"])
+def _same(label_text: str, true_text: str, tools: str, match: MatchMode) -> bool:
+    label, true = canonical.loads(label_text), canonical.loads(true_text)
     if "text" in label or "text" in true:
-        return RIGHT if "text" in label and "text" in true else WRONG
-    same = same_calls(label_calls(label), label_calls(true), canonical.loads(row["tools"]), match)
-    return RIGHT if same else WRONG
+        return "text" in label and "text" in true
+    return same_calls(label_calls(label), label_calls(true), canonical.loads(tools), match)
 
 
-def _inherit(
-    carried: pl.DataFrame,
-    samples: pl.DataFrame,
-    probe: pl.DataFrame,
-    verdicts: pl.DataFrame,
-    truth: dict[str, dict[str, Any]],
-    expansions: dict[str, tuple[str, str]],
-    match: MatchMode,
-) -> None:
-    """Give new expansions the state of the label that they were made from: their parent's, after
-    its correction if it was judged LABEL_WRONG."""
-    parents = {row["sample_id"]: row for row in samples.iter_rows(named=True)}
+def _relabelled(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Return D_j with the labels that judges gave: those that its expansions were made from."""
     replaced = verdicts.filter(verdict="LABEL_WRONG").join(probe, on="sample_id")
-    for row in replaced.iter_rows(named=True):
-        label = prediction_label(row["prediction"], row["calls"], row["parse_error"])
-        parents[row["sample_id"]] |= {
-            "label": canonical.dumps(label),
-            "label_id": row["new_label_id"],
-        }
-    for row in carried.filter(origin="expanded").iter_rows(named=True):
-        if row["sample_id"] not in expansions and row["parent_id"] in parents:
-            state = _state(parents[row["parent_id"]], truth, expansions, match)
-            expansions[row["sample_id"]] = (row["label_id"], state)
+    new = [
+        canonical.dumps(prediction_label(row["prediction"], row["calls"], row["parse_error"]))
+        for row in replaced.iter_rows(named=True)
+    ]
+    labels = replaced.select(
+        "sample_id", label=pl.Series(new, dtype=pl.String), label_id="new_label_id"
+    )
+    return samples.update(labels, on="sample_id", how="left")
