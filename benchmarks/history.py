@@ -289,13 +289,9 @@ SQL = "select iteration, category, origin, count(*) from samples group by all"
 def measure(count: int, iterations: int, folder: Path) -> dict[str, float]:
     """Make a history of `iterations` data sets of `count` rows, and print seconds and ratios."""
     root = folder / f"history-{count}"
-    if not (root / "done").exists():
-        shutil.rmtree(root, ignore_errors=True)
-        make_history(root, count, iterations)
-        _json_lines(root)
-        for name in ("dvc.yaml", "params.yaml"):
-            shutil.copyfile(name, root / name)
-        (root / "done").touch()
+    if not (root / "done").exists():  # in a process of its own: this one must stay small
+        arguments = ["--make", str(count), "--iterations", str(iterations), "--folder", str(folder)]
+        subprocess.run([sys.executable, "-m", "benchmarks.history", *arguments], check=True)
     last = root / f"data/iterations/{iterations}/train.parquet"
     ids = pl.read_parquet(last, columns=["sample_id", "origin"])
     identity = ids.filter(origin="expanded")["sample_id"][0]
@@ -320,6 +316,18 @@ def measure(count: int, iterations: int, folder: Path) -> dict[str, float]:
     size = (root / "reports/report.html").stat().st_size / 1e6
     print(f"  report.html {size:.1f} MB")
     return seconds
+
+
+def _make(root: Path, count: int, iterations: int) -> None:
+    """Write a history and the same tables as JSON lines, unless they are there."""
+    if (root / "done").exists():
+        return
+    shutil.rmtree(root, ignore_errors=True)
+    make_history(root, count, iterations)
+    _json_lines(root)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copyfile(name, root / name)
+    (root / "done").touch()
 
 
 def _json_lines(root: Path) -> None:
@@ -349,7 +357,12 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where to keep the history, which takes minutes"
     )
+    parser.add_argument("--make", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.make:
+        root = arguments.folder / f"history-{arguments.make}"
+        _make(root, arguments.make, arguments.iterations)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         found = [measure(count, arguments.iterations, folder) for count in arguments.counts]
