@@ -163,11 +163,14 @@ def sql(
     from looptool.lineage import views
     from looptool.reporting import answers
 
-    connection = views.connect(_snapshot(rev))
-    if query is None:
-        answers.prompt(connection, _console())
-    else:
-        answers.write(views.query(connection, query), output.value, _console())
+    connection = views.connect(_snapshot(rev), guarded=True)
+    try:
+        if query is None:
+            answers.prompt(connection, _console())
+        else:
+            answers.write(connection, query, output.value, _console())
+    finally:
+        views.close(connection)
 
 
 @app.command()
@@ -218,7 +221,9 @@ def verify_lineage(rev: Rev = None) -> None:
         typer.echo(problem)
     if problems:
         raise LooptoolError(f"{len(problems)} things do not add up in {snapshot.where}")
-    typer.echo(f"{snapshot.where}: iterations {snapshot.iterations} add up")
+    told = ", ".join(map(str, snapshot.iterations))
+    bytes_of = "" if snapshot.hashes else "; there is no dvc.lock to compare the files' bytes with"
+    typer.echo(f"{snapshot.where}: iterations {told} add up{bytes_of}")
 
 
 def _snapshot(rev: str | None) -> Any:
@@ -228,9 +233,9 @@ def _snapshot(rev: str | None) -> Any:
 
 
 def _console() -> Any:
-    from rich.console import Console
+    from looptool.reporting.terminal import make_console
 
-    return Console(soft_wrap=False, highlight=False)
+    return make_console()
 
 
 def _print_json(value: Any) -> None:

@@ -216,6 +216,16 @@ def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
         raise SystemExit(1) from None
 
 
+def timings(root: Path | str = ".") -> dict[str, dict[str, Any]]:
+    """Return the timing of each stage's newest run by its label; a cut-off line is left out."""
+    path, newest = Path(root, TIMINGS), dict[str, dict[str, Any]]()
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            newest[_label(row["stage"], row["iteration"])] = row
+    return newest
+
+
 def running() -> list[str]:
     """Return the labels of the stages that run in this workspace now."""
     workspace = canonical.digest(str(Path.cwd().resolve()))[:12]

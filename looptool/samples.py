@@ -7,13 +7,14 @@ the assistant, and what the assistant should say, `{"calls": […]}` or `{"text"
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, Literal
 
 from looptool import canonical
 from looptool.calls import MatchMode, Parsed, ToolCall, match
 from looptool.tools import Tool
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Message = dict[str, Any]
 Label = dict[str, Any]
@@ -55,6 +56,22 @@ def text_label(text: str) -> Label:
 def label_calls(label: Label) -> tuple[ToolCall, ...]:
     """Return the calls of a label; a text label has none."""
     return tuple(ToolCall(call["name"], call["arguments"]) for call in label.get("calls", ()))
+
+
+def prediction_label(text: str, calls: str, parse_error: str | None) -> Label | None:
+    """Return a probed prediction in the form of a label, or None if it is no whole answer.
+
+    Args:
+        text: the model's output as it came, or already without its thinking.
+        calls: its calls as canonical JSON.
+        parse_error: what the parser said.
+    """
+    if parse_error is not None:
+        return None
+    if found := canonical.loads(calls):
+        return {"calls": found}
+    said = text.rsplit("</think>", 1)[-1].strip()
+    return text_label(said) if said and "<think>" not in said else None
 
 
 def check_label(label: Any) -> str | None:

@@ -13,8 +13,7 @@ import polars as pl
 from looptool import canonical, tables
 from looptool.errors import ConfigError, TableError
 from looptool.expansion import Candidate, ErrorSeed, fitting_category
-from looptool.judging.verify import prediction_label
-from looptool.samples import ORIGINS, label_id, sample_id
+from looptool.samples import ORIGINS, label_id, prediction_label, sample_id
 
 EVENT_OF_VERDICT = {
     "PRED_WRONG": "failed",

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import polars as pl
 
 from looptool import canonical, samples, tables
-from looptool.calls import ToolCall
 from looptool.judging import Case, Judge, Opinion, Verdict
 from looptool.samples import Label
 
@@ -45,7 +44,9 @@ def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> 
             tools=canonical.loads(row["tools"]),
             messages=canonical.loads(row["messages"]),
             label=canonical.loads(row["label"]),
-            prediction=prediction_label(row["prediction"], row["calls"], row["parse_error"]),
+            prediction=samples.prediction_label(
+                row["prediction"], row["calls"], row["parse_error"]
+            ),
             alternatives=canonical.loads(row["alternatives"]),
         )
         for row in mismatches
@@ -57,22 +58,6 @@ def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> 
         for row, case, votes in zip(mismatches, cases, opinions, strict=True)
     ]
     return tables.frame(tables.Verdicts, rows)
-
-
-def prediction_label(text: str, calls: str, parse_error: str | None) -> Label | None:
-    """Return a probed prediction in the form of a label, or None if it is no whole answer.
-
-    Args:
-        text: the model's output as it came, or already without its thinking.
-        calls: its calls as canonical JSON.
-        parse_error: what the parser said.
-    """
-    if parse_error is not None:
-        return None
-    if found := canonical.loads(calls):
-        return samples.call_label([ToolCall(call["name"], call["arguments"]) for call in found])
-    said = text.rsplit("</think>", 1)[-1].strip()
-    return samples.text_label(said) if said and "<think>" not in said else None
 
 
 def majority(opinions: Sequence[Opinion], prediction: Label | None) -> tuple[Verdict, float]:

@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 
 from looptool import canonical
-from looptool.errors import ConfigError, LooptoolError
+from looptool.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import Snapshot, open_revision, open_workspace
-from looptool.lineage.views import read_json
+from looptool.lineage.views import read_labels
 
 CLASSES = ("added", "removed", "relabelled", "moved", "unchanged")
 _REFERENCE = re.compile(r"(?:(?P<rev>.+):)?(?P<iteration>\d+)")
@@ -76,6 +76,8 @@ def open_data_set(reference: str, root: Path | str = ".") -> DataSet:
     if reference.endswith(".parquet"):
         from looptool import tables
 
+        if set(reference) & set("*?["):
+            raise ConfigError(f"{reference}: one file is compared; *, ? and [ are not allowed")
         path = Path(root, reference)
         tables.check_columns(path, tables.Samples)
         return DataSet(reference, path, None)
@@ -104,11 +106,19 @@ def compare(before: DataSet, after: DataSet, examples: int = 0) -> Diff:
 
     Args:
         examples: how many rows of each class but `unchanged` to return.
+
+    Raises:
+        TableError: if a sample_id is missing or stands in a version twice.
     """
     connection = duckdb.connect()
     for name, data in (("a", before), ("b", after)):
         source = str(data.path).replace("'", "''")
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{source}')")
+        rows, ids = connection.execute(
+            f"SELECT count(*), count(DISTINCT sample_id) FROM {name}"
+        ).fetchall()[0]
+        if rows != ids:
+            raise TableError(f"{data.path}: {rows} rows have {ids} different sample_ids")
     connection.execute(
         """
         CREATE TEMP TABLE changes AS
@@ -116,9 +126,9 @@ def compare(before: DataSet, after: DataSet, examples: int = 0) -> Diff:
             CASE
                 WHEN a.sample_id IS NULL THEN 'added'
                 WHEN b.sample_id IS NULL THEN 'removed'
-                WHEN a.label_id <> b.label_id THEN 'relabelled'
-                WHEN a.origin <> b.origin THEN 'moved'
-                WHEN a.alternatives <> b.alternatives THEN 'relabelled'
+                WHEN a.label_id IS DISTINCT FROM b.label_id THEN 'relabelled'
+                WHEN a.origin IS DISTINCT FROM b.origin THEN 'moved'
+                WHEN a.alternatives IS DISTINCT FROM b.alternatives THEN 'relabelled'
                 ELSE 'unchanged'
             END AS change,
             coalesce(b.sample_id, a.sample_id) AS sample_id,
@@ -167,6 +177,4 @@ def _examples(connection: duckdb.DuckDBPyConnection, count: int) -> list[dict[st
 
 
 def _label_error(snapshot: Snapshot, iteration: int) -> float | None:
-    if "metrics/labels.json" not in snapshot.files:
-        return None
-    return read_json(snapshot, "metrics/labels.json").get(str(iteration), {}).get("label_error")
+    return read_labels(snapshot).get(str(iteration), {}).get("label_error")

@@ -16,6 +16,7 @@ from looptool import canonical
 from looptool.errors import ConfigError, LooptoolError
 from looptool.lineage.revisions import Snapshot
 from looptool.lineage.views import connect, read_json
+from looptool.samples import prediction_label
 
 SHORTEST = 6
 _HEX = re.compile(r"[0-9a-f]{1,32}")
@@ -53,7 +54,8 @@ class Step:
 
     Attributes:
         dataset_id: of D_j; None if the sample was not in it.
-        model: what D_j trained, `models/<j>`, and DVC's hash of it; None where it was not trained.
+        model: what D_j trained, `models/<j>`, and DVC's hash of it; None where the one that is
+            there, if any, was trained on another D_j.
         sample: category, origin, label_id, label_source, … as D_j has them, or None.
         probe: prediction, matched, ppl, failure_type; None where nobody probed.
         verdict: verdict, judge, votes, consensus, rationale; None where nobody judged.
@@ -146,8 +148,8 @@ def resolve(connection: duckdb.DuckDBPyConnection, identity: str) -> str:
             "`looptool sql` lists them"
         )
     fitting = _samples_from(connection, identity)
-    if not fitting:
-        fitting = _samples_of_label(connection, identity)
+    if len(fitting) != 1 or len(identity) < 32:  # a prefix may begin a label's id as well
+        fitting = sorted({*fitting, *_samples_of_label(connection, identity)})
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -173,6 +175,7 @@ def _samples_from(connection: duckdb.DuckDBPyConnection, prefix: str) -> list[st
 def _samples_of_label(connection: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
     rows = connection.execute(
         "SELECT sample_id FROM samples WHERE label_id >= $1 AND label_id < $2 UNION "
+        "SELECT sample_id FROM heldout WHERE label_id >= $1 AND label_id < $2 UNION "
         "SELECT sample_id FROM lineage WHERE new_label_id >= $1 AND new_label_id < $2 UNION "
         "SELECT sample_id FROM lineage WHERE old_label_id >= $1 AND old_label_id < $2 ORDER BY 1",
         [prefix, prefix + "g"],
@@ -182,9 +185,14 @@ def _samples_of_label(connection: duckdb.DuckDBPyConnection, prefix: str) -> lis
 
 def _nearest(connection: duckdb.DuckDBPyConnection, identity: str) -> str:
     near: list[str] = []
-    for side, order in ((">", "ASC"), ("<", "DESC")):
-        sql = f"SELECT * FROM ({_EVERY_ID.format(f'sample_id {side} $1')}) ORDER BY 1 {order}"
-        near += [row[0] for row in connection.execute(f"{sql} LIMIT 1", [identity]).fetchall()]
+    for side, order in ((">", "min"), ("<", "max")):
+        asked = [
+            f"SELECT {order}(sample_id) FROM {view} WHERE sample_id {side} $1"
+            for view in ("samples", "warmup", "heldout", "rejected")
+        ]
+        found = connection.execute(" UNION ALL ".join(asked), [identity]).fetchall()
+        ids = [row[0] for row in found if row[0] is not None]
+        near += [min(ids) if order == "min" else max(ids)] if ids else []
     return f"; the nearest are {' and '.join(near)}" if near else "; there are no samples yet"
 
 
@@ -280,21 +288,21 @@ def _steps(
 def _labels(
     rows: Sequence[dict[str, Any]], tables: Mapping[str, list[dict[str, Any]]]
 ) -> Iterator[LabelVersion]:
-    """Yield each label once: as D_j has it, or as the prediction that a verdict made a label."""
+    """Yield each label once: as D_j has it, as a refused row has it, or as the prediction that a
+    verdict made a label."""
     known: set[str] = set()
     for row in rows:
-        if "label_id" in row and row["label_id"] not in known:
-            known.add(row["label_id"])
-            yield LabelVersion(
-                row["label_id"], canonical.loads(row["label"]), row["label_iteration"],
-                row["label_source"],
-            )  # fmt: skip
+        identity = row.get("label_id") or canonical.digest(row["label"])
+        if identity not in known:
+            known.add(identity)
+            source = row.get("label_source") or f"what {row.get('stage')} refused"
+            since = row.get("label_iteration", row["iteration"])
+            yield LabelVersion(identity, canonical.loads(row["label"]), since, source)
     probes = {row["iteration"]: row for row in tables["probes"]}
     for row in tables["verdicts"]:
-        if row["verdict"] == "LABEL_WRONG" and row["new_label_id"] not in known:
-            probe = probes[row["iteration"]]
-            calls = canonical.loads(probe["calls"])
-            label = {"calls": calls} if calls else {"text": probe["prediction"]}
+        probe = probes.get(row["iteration"])
+        if row["verdict"] == "LABEL_WRONG" and row["new_label_id"] not in known and probe:
+            label = prediction_label(probe["prediction"], probe["calls"], probe["parse_error"])
             source = f"judge:{row['judge']}"
             yield LabelVersion(row["new_label_id"], label, row["iteration"], source)
 
@@ -305,8 +313,10 @@ def recorded_dataset_id(snapshot: Snapshot, iteration: int) -> str | None:
     return read_json(snapshot, name)["dataset_id"] if name in snapshot.files else None
 
 
-def _model(snapshot: Snapshot, iteration: int) -> dict[str, str | None]:
+def _model(snapshot: Snapshot, iteration: int) -> dict[str, str | None] | None:
     name = f"models/{iteration}"
+    if snapshot.hashes and iteration not in snapshot.trained:
+        return None
     return {"name": name, "md5": snapshot.hashes.get(name)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,12 +21,14 @@ class Snapshot:
         commit: its git commit; None for the workspace.
         files: where each file under data/ and metrics/ lies on disk, by its path in the project.
         hashes: DVC's md5 of each output that was committed to the cache, folders among them.
+        trained: the iterations whose model was trained on the D_j that is there, 0 for warm-up.
     """
 
     name: str
     commit: str | None
     files: Mapping[str, Path]
     hashes: Mapping[str, str] = field(default_factory=dict)
+    trained: Collection[int] = ()
 
     @property
     def where(self) -> str:
@@ -82,7 +84,9 @@ def open_workspace(root: Path | str = ".") -> Snapshot:
         for path in sorted((root / folder).rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     }
-    return Snapshot("", None, files, _lock_hashes(root / "dvc.lock"))
+    stages = _locked_stages(root / "dvc.lock")
+    hashes = {path: md5 for stage in stages.values() for path, md5 in stage["outs"].items()}
+    return Snapshot("", None, files, hashes, _trained(stages, hashes))
 
 
 def open_revision(name: str, root: Path | str = ".") -> Snapshot:
@@ -93,18 +97,31 @@ def open_revision(name: str, root: Path | str = ".") -> Snapshot:
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
-    from dvc.scm import RevError
+    from dvc.repo.brancher import switch
+    from dvc.scm import RevError, resolve_rev
 
     try:
-        with Repo(str(root), rev=name) as repo:
-            commit = str(repo.get_rev())
-            outs = [out for out in repo.index.outs if out.hash_info]
-            files = {
-                out.fs_path.lstrip("/"): Path(out.cache_path)
-                for out in outs
-                if not out.hash_info.isdir
-            }
-            hashes = {out.fs_path.lstrip("/"): str(out.hash_info.value) for out in outs}
+        with Repo(str(root)) as repo:
+            commit = str(resolve_rev(repo.scm, name))
+            with switch(repo, commit):
+                files: dict[str, Path] = {}
+                hashes: dict[str, str] = {}
+                stages: dict[str, dict[str, dict[str, str]]] = {}
+                for stage in repo.index.stages:
+                    known = {
+                        kind: {
+                            repo.fs.relpath(one.fs_path, repo.root_dir): str(one.hash_info.value)
+                            for one in ones
+                            if one.hash_info
+                        }
+                        for kind, ones in (("deps", stage.deps), ("outs", stage.outs))
+                    }
+                    stages[stage.addressing] = known
+                    hashes |= known["outs"]
+                    for out in stage.outs:
+                        if out.hash_info and not out.hash_info.isdir:
+                            path = repo.fs.relpath(out.fs_path, repo.root_dir)
+                            files[path] = Path(out.cache_path)
     except RevError:
         raise LooptoolError(_unknown(name, root)) from None
     except DvcException as error:
@@ -114,21 +131,40 @@ def open_revision(name: str, root: Path | str = ".") -> Snapshot:
             f"{name}: nothing had run in that revision, or its dvc.lock was not committed "
             "(`git add dvc.lock` after `dvc repro`)"
         )
-    return Snapshot(name, commit, files, hashes)
+    return Snapshot(name, commit, files, hashes, _trained(stages, hashes))
 
 
-def _lock_hashes(lock: Path) -> dict[str, str]:
+def _locked_stages(lock: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """Return DVC's md5 of each stage's deps and outs, by path."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     if not lock.exists():
         return {}
-    stages = (YAML(typ="safe", pure=False).load(lock.read_text("utf-8")) or {}).get("stages") or {}
+    try:
+        stages = (YAML(typ="safe").load(lock.read_text("utf-8")) or {}).get("stages") or {}
+    except (YAMLError, AttributeError):
+        raise LooptoolError(f"{lock}: is no lock file; delete it and run `dvc repro`") from None
     return {
-        out["path"]: out["md5"]
-        for stage in stages.values()
-        for out in stage.get("outs") or ()
-        if "md5" in out
+        name: {
+            kind: {one["path"]: one["md5"] for one in stage.get(kind) or () if "md5" in one}
+            for kind in ("deps", "outs")
+        }
+        for name, stage in stages.items()
     }
+
+
+def _trained(
+    stages: Mapping[str, Mapping[str, Mapping[str, str]]], hashes: Mapping[str, str]
+) -> set[int]:
+    """Return the iterations whose train stage last read the D_j that is there."""
+    found = {0} if "models/0" in hashes else set()
+    for name, stage in stages.items():
+        if match := re.fullmatch(r"train@(\d+)", name):
+            data = f"data/iterations/{match[1]}/train.parquet"
+            if data in hashes and stage["deps"].get(data) == hashes[data]:
+                found.add(int(match[1]))
+    return found
 
 
 def _unknown(name: str, root: Path | str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from looptool.errors import ConfigError, LooptoolError
+from looptool.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import Snapshot
 
 if TYPE_CHECKING:  # polars and pandera take most of a second to load, which a question seldom needs
@@ -36,60 +39,97 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def connect(snapshot: Snapshot) -> duckdb.DuckDBPyConnection:
+def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnection:
     """Open views `samples`, `carried`, `probes`, `verdicts`, `lineage`, `rejected`, `evals`,
     `truth` and `metrics`, each with the column `iteration`, and `warmup` and `heldout`.
 
     `samples` is D_j for j ≥ 1. `lineage` has one more column, `number`: an event's row in its
     stage's file. `metrics` has a row for each number in metrics/iterations/*/*.json but those of
-    single steps: iteration, stage, name (with dots), value. The connection can read these files
-    and no other, and write none.
+    single steps: iteration, stage, name (with dots), value.
+
+    Args:
+        guarded: for queries that are not ours: they can read these files and no other, and change
+            none, for the files are opened by `ReadOnly`. Must be closed by `close`.
+
+    Raises:
+        TableError: if one of the files is no Parquet.
     """
     connection = duckdb.connect()
+    spill = Path(tempfile.gettempdir(), f"looptool-{os.getpid()}")  # what does not fit in memory
+    connection.execute(f"SET memory_limit = '3GiB'; SET temp_directory = {_quoted(spill)}")
+    if guarded:
+        from looptool.lineage.guard import ReadOnly
+
+        connection.register_filesystem(ReadOnly())
     allowed = []
     for view, (table, names) in VIEWS.items():
         files = [(j, path) for name in names for j, path in snapshot.tables(name).items()]
         if view in ("warmup", "heldout"):
             files = [(0, snapshot.path(name)) for name in names if name in snapshot.files]
-        allowed += [str(path.resolve()) for _, path in files]
-        connection.execute(f"CREATE VIEW {view} AS {_union(view, table, files)}")
-    connection.execute(
-        "CREATE TABLE metrics (iteration BIGINT, stage VARCHAR, name VARCHAR, value DOUBLE)"
-    )
-    if rows := list(_metrics(snapshot)):
-        places = ", ".join(["(?, ?, ?, ?)"] * len(rows))  # one statement: each costs a millisecond
-        values = [value for row in rows for value in row]
-        connection.execute(f"INSERT INTO metrics VALUES {places}", values)
-    connection.execute("SET allowed_paths = $1", [allowed])
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+        sources = [(j, f"readonly://{path.resolve()}" if guarded else str(path.resolve()))
+                   for j, path in files]  # fmt: skip
+        allowed += [source for _, source in sources]
+        try:
+            connection.execute(f"CREATE VIEW {view} AS {_union(view, table, sources)}")
+        except duckdb.Error as error:
+            raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
+    connection.execute(f"CREATE VIEW metrics AS {_metrics(snapshot)}")
+    if guarded:
+        connection.execute("SET allowed_paths = $1", [allowed])
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
     return connection
 
 
-def query(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
-    """Run one statement that only reads.
+def close(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close a guarded connection."""
+    connection.unregister_filesystem("readonly")
+    connection.close()
+
+
+def query(
+    connection: duckdb.DuckDBPyConnection, sql: str, limit: int | None = None
+) -> pl.DataFrame:
+    """Run one statement that only reads, and return its rows, or the first `limit` of them.
 
     Raises:
-        ConfigError: if it is none, or DuckDB does not understand it.
+        ConfigError: if it is none, DuckDB does not understand it, or its result has a type that
+            polars does not know.
+        KeyboardInterrupt: if the user stops it; the connection can be used again.
     """
+    import polars as pl
+
+    def run() -> pl.DataFrame:
+        relation = connection.sql(statements[0])
+        return (relation if limit is None else relation.limit(limit)).pl()
+
     try:
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise ConfigError(
-                "sql: one statement that reads is allowed: SELECT, FROM, DESCRIBE or SUMMARIZE"
+                "sql: one statement that reads is allowed, and it begins with SELECT, FROM, WITH, "
+                "DESCRIBE, SUMMARIZE or SHOW"
             )
-        return connection.sql(statements[0]).pl()
+        with ThreadPoolExecutor(1) as pool:  # DuckDB itself does not listen to Ctrl-C
+            answer = pool.submit(run)
+            try:
+                return answer.result()
+            except KeyboardInterrupt:
+                connection.interrupt()
+                raise
     except duckdb.Error as error:
         raise ConfigError(f"sql: {_plain(error)}") from None
+    except pl.exceptions.PolarsError as error:
+        raise ConfigError(f"sql: the answer cannot be shown, cast it: {error}") from None
 
 
-def _union(view: str, table: str, files: Sequence[tuple[int, Path]]) -> str:
-    if not files:
+def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
+    if not sources:
         return _empty(view, table)
     numbered = view == "lineage"
     parts = []
-    for iteration, path in files:
-        source = "'" + str(path.resolve()).replace("'", "''") + "'"
+    for iteration, path in sources:
+        source = _quoted(path)
         if numbered:  # it has the iteration already
             columns = "* EXCLUDE (file_row_number), file_row_number AS number"
             parts.append(f"SELECT {columns} FROM read_parquet({source}, file_row_number = true)")
@@ -113,21 +153,39 @@ def _empty(view: str, table: str) -> str:
     return f"SELECT {typed} WHERE false"
 
 
-def _metrics(snapshot: Snapshot) -> Iterator[tuple[int, str, str, float]]:
+def _metrics(snapshot: Snapshot) -> str:
+    rows = [
+        f"({iteration}, {_quoted(stage)}, {_quoted(name)}, '{value!r}'::DOUBLE)"
+        for iteration, stage, name, value in _measured(snapshot)
+    ]
+    values = ", ".join(rows) or "(NULL::BIGINT, NULL::VARCHAR, NULL::VARCHAR, NULL::DOUBLE)"
+    where = "" if rows else " WHERE false"
+    return f"SELECT * FROM (VALUES {values}) m (iteration, stage, name, value){where}"
+
+
+def _measured(snapshot: Snapshot) -> Iterator[tuple[int, str, str, float]]:
     for name in sorted(snapshot.files):
         parts = name.split("/")
-        if parts[0] != "metrics" or not name.endswith(".json"):
-            continue
-        if parts[1:2] == ["iterations"] and len(parts) == 4:
-            content = read_json(snapshot, name)
-            if isinstance(content, dict):
-                stage = parts[3].removesuffix(".json")
-                for key, value in _numbers(content):
-                    yield int(parts[2]), stage, key, value
+        if parts[:2] == ["metrics", "iterations"] and len(parts) == 4 and name.endswith(".json"):
+            for key, value in _numbers(read_json(snapshot, name)):
+                yield int(parts[2]), parts[3].removesuffix(".json"), key, value
         elif name == "metrics/labels.json":
-            for iteration, content in read_json(snapshot, name).items():
+            for iteration, content in read_labels(snapshot).items():
                 for key, value in _numbers(content):
                     yield int(iteration), "labels", key, value
+
+
+def read_labels(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Return metrics/labels.json, what `summarize` measured of each D_j; empty if there is none.
+
+    Raises:
+        LooptoolError: if it is no JSON object of objects.
+    """
+    name = "metrics/labels.json"
+    found = read_json(snapshot, name) if name in snapshot.files else {}
+    if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
+        raise LooptoolError(f"{name}: is no JSON object of objects; `dvc repro summarize` makes it")
+    return found
 
 
 def read_json(snapshot: Snapshot, name: str) -> Any:
@@ -142,12 +200,29 @@ def read_json(snapshot: Snapshot, name: str) -> Any:
         raise LooptoolError(f"{name}: is no JSON: {error}") from None
 
 
-def _numbers(content: dict[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
-    for key, value in content.items():
+def _numbers(content: Any, before: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the finite numbers of a JSON object by dotted name; none where it is a list."""
+    for key, value in content.items() if isinstance(content, dict) else ():
         if isinstance(value, dict):
             yield from _numbers(value, f"{before}{key}.")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{before}{key}", float(value)
+
+
+def _quoted(text: object) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _spoilt(files: Sequence[tuple[int, Path]]) -> str:
+    """Return the first of the files that is no Parquet."""
+    import polars as pl
+
+    for _, path in files:
+        try:
+            pl.read_parquet_schema(path)
+        except (pl.exceptions.PolarsError, OSError):
+            return str(path)
+    return ", ".join(str(path) for _, path in files)
 
 
 def _plain(error: duckdb.Error) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from typing import Literal
 
 import duckdb
 import polars as pl
@@ -13,38 +14,47 @@ from rich.table import Table
 
 from looptool.errors import ConfigError, LooptoolError
 from looptool.lineage.views import query
+from looptool.reporting.terminal import short, shown
 
 SHOWN = 50  # rows of a table on the terminal; the other formats hold all
 
 
-def write(answer: pl.DataFrame, output: str, console: Console) -> None:
-    """Print an answer in one of the formats table, csv, json, parquet.
+def write(connection: duckdb.DuckDBPyConnection, sql: str, output: str, console: Console) -> None:
+    """Print the answer to a query in one of the formats table, csv, json, parquet.
 
     Raises:
-        ConfigError: if Parquet would go to a terminal.
+        ConfigError: if the query is none, its answer has no form in that format, or Parquet would
+            go to a terminal.
     """
     if output == "table":
-        console.print(table(answer))
-    elif output == "csv":
-        sys.stdout.write(answer.write_csv())
-    elif output == "json":
-        sys.stdout.write(answer.write_json() + "\n")
-    else:
-        if sys.stdout.isatty():
-            raise ConfigError("--format parquet: is no text; send it to a file: `> answer.parquet`")
-        buffer = io.BytesIO()
-        answer.write_parquet(buffer)
-        sys.stdout.buffer.write(buffer.getvalue())
+        console.print(table(query(connection, sql, SHOWN + 1), console.width))
+        return
+    if output == "parquet" and sys.stdout.isatty():
+        raise ConfigError("--format parquet: is no text; send it to a file: `> answer.parquet`")
+    answer = query(connection, sql)
+    try:
+        if output == "csv":
+            sys.stdout.write(answer.write_csv())
+        elif output == "json":
+            sys.stdout.write(answer.write_json() + "\n")
+        else:
+            buffer = io.BytesIO()
+            answer.write_parquet(buffer)
+            sys.stdout.buffer.write(buffer.getvalue())
+    except pl.exceptions.PolarsError as error:
+        raise ConfigError(f"--format {output}: {error}; cast it in the query") from None
 
 
-def table(answer: pl.DataFrame) -> Table:
-    """Return an answer as a table of its first rows, which says so if there are more."""
-    more = f"the first {SHOWN} of {len(answer):,} rows; --format csv prints all"
+def table(answer: pl.DataFrame, width: int) -> Table:
+    """Return the first rows of an answer as a table, which says so if there are more."""
+    more = f"the first {SHOWN} rows; --format csv prints all"
     found = Table(caption=more if len(answer) > SHOWN else None)
+    room = max(16, 2 * width // max(1, answer.width))  # cells fold, but not over a whole page
     for name, kind in answer.schema.items():
-        found.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if kind.is_numeric() else "left"
+        found.add_column(shown(name), justify=justify, overflow="fold")
     for row in answer.head(SHOWN).iter_rows():
-        found.add_row(*("" if value is None else str(value) for value in row))
+        found.add_row(*(shown("" if v is None else short(str(v), room)) for v in row))
     return found
 
 
@@ -57,19 +67,17 @@ def prompt(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     while True:
         try:
             lines.append(input("... " if lines else "sql> "))
+            text = "\n".join(lines).strip()
+            if not text.endswith(";"):
+                lines = lines if text else []
+                continue
+            lines = []
+            console.print(table(query(connection, text, SHOWN + 1), console.width))
+        except LooptoolError as error:
+            console.print(shown(error, "red"))
+        except KeyboardInterrupt:
+            lines = []
+            console.print()
         except EOFError:
             console.print()
             return
-        except KeyboardInterrupt:
-            console.print()
-            lines = []
-            continue
-        text = "\n".join(lines).strip()
-        if not text or not text.endswith(";"):
-            lines = lines if text else []
-            continue
-        lines = []
-        try:
-            console.print(table(query(connection, text)))
-        except LooptoolError as error:
-            console.print(str(error), style="red", markup=False)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from looptool.lineage.diff import CLASSES, Diff
+from looptool.reporting.terminal import shown
 
 _WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"{}\[\],:]+|\s+|.')
 
@@ -20,20 +21,21 @@ def show(diff: Diff, console: Console) -> None:
     """Print counts by category and by origin, the label error, and the examples."""
     told = diff.to_json()
     for key in ("category", "origin"):
-        console.print(_counts(told, key, f"{diff.before.name} → {diff.after.name}, by {key}"))
+        title = f"{diff.before.name} → {diff.after.name}, by {key}"
+        console.print(_counts(told, key, shown(title)))
     error = [_percent(side.label_error) for side in (diff.before, diff.after)]
     console.print(f"wrong labels: {error[0]} → {error[1]}")
     for row in diff.rows:
         console.print(_example(row))
 
 
-def _counts(told: dict[str, Any], key: str, title: str) -> Table:
+def _counts(told: dict[str, Any], key: str, title: Text) -> Table:
     table = Table(title=title)
     table.add_column(key)
     for name in CLASSES:
         table.add_column(name, justify="right")
     for value in sorted({value for name in CLASSES for value in told[name]["by"][key]}):
-        table.add_row(value, *(str(told[name]["by"][key].get(value, 0)) for name in CLASSES))
+        table.add_row(shown(value), *(str(told[name]["by"][key].get(value, 0)) for name in CLASSES))
     table.add_section()
     table.add_row("total", *(str(told[name]["total"]) for name in CLASSES))
     return table
@@ -41,14 +43,16 @@ def _counts(told: dict[str, Any], key: str, title: str) -> Table:
 
 def _example(row: dict[str, Any]) -> Text:
     origins = dict.fromkeys(filter(None, (row["origin_before"], row["origin_after"])))
-    text = Text(f"\n{row['change']} ", style="bold")
-    text.append(f"{row['sample_id']}  {row['category']}, {' → '.join(origins)}\n", style="not bold")
+    text = Text.assemble(
+        "\n", (row["change"], "bold"), f" {row['sample_id']}  ",
+        shown(f"{row['category']}, {' → '.join(origins)}"),
+    )  # fmt: skip
     if row["user"]:
-        text.append(f"  user: {' '.join(row['user'].split())}\n", style="not bold")
-    text.append("  label: ", style="not bold")
+        text.append_text(shown(f"\n  user: {' '.join(row['user'].split())}"))
+    text.append("\n  label: ")
     text.append_text(inline(row["label_before"], row["label_after"]))
     if row["alternatives_before"] != row["alternatives_after"] and row["change"] == "relabelled":
-        text.append("\n  also accepted: ", style="not bold")
+        text.append("\n  also accepted: ")
         text.append_text(inline(row["alternatives_before"], row["alternatives_after"]))
     return text
 
@@ -59,7 +63,7 @@ def inline(before: Any, after: Any) -> Text:
     The marks stay without colours.
     """
     old, new = ([] if value is None else _WORDS.findall(_json(value)) for value in (before, after))
-    text = Text(style="not bold")
+    text = Text()
     if before is None or after is None:
         text.append("".join(old or new), style="red" if after is None else "green")
         return text

@@ -76,15 +76,17 @@ def collect(snapshot: Snapshot, others: Sequence[Snapshot], root: Path) -> dict[
             chart("flow", title, charts.flow(rows))
     for name, rows in _curves(snapshot).items():
         chart("training", name.replace("_", " "), charts.training(rows, name))
-    chosen, total = _browsed(connection)
+    disagreements = _disagreements(connection)
+    chosen, total = _browsed(connection, [row["sample_id"] for row in disagreements])
     return {
         "run": _run(snapshot, root),
-        "stages": _stages(root),
+        "stages": list(runs.timings(root).values()),
         "charts": specs,
         "labels": _label_table(connection),
         "verdicts": _verdicts(connection),
-        "disagreements": _disagreements(connection),
+        "disagreements": disagreements,
         "samples": [_card(life) for life in lives(connection, snapshot, chosen)],
+        "browsed": set(chosen),
         "total": total,
     }
 
@@ -104,7 +106,7 @@ def _render(content: Mapping[str, Any]) -> str:
     return environment.get_template("report.html.jinja").render(
         **content,
         bundle=Markup(bundle.replace("</script", "<\\/script")),
-        specs=Markup(specs.replace("</", "<\\/")),
+        specs=Markup(specs.replace("<", "\\u003c")),
     )
 
 
@@ -226,20 +228,21 @@ def _curves(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
 
 
 def _disagreements(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Return the labels that judges overruled and on which most hung: iterations trained on them,
-    and expansions made since; among equals those whose prediction was surest."""
+    """Return the labels that judges overruled and on which most hung: iterations that trained on
+    them, and expansions of them that entered the data; among equals those surest predicted."""
     return _rows(
         connection,
         """
         WITH overruled AS (
-            SELECT * FROM verdicts WHERE verdict IN ('LABEL_WRONG', 'BOTH_WRONG', 'BOTH_CORRECT')
+            SELECT * FROM verdicts WHERE verdict IN ('LABEL_WRONG', 'BOTH_WRONG')
         ), trained AS (
             SELECT o.iteration, o.sample_id, count(*) AS trained FROM overruled o
             JOIN samples s ON s.sample_id = o.sample_id AND s.iteration <= o.iteration
                 AND s.label_id = o.old_label_id GROUP BY ALL
         ), grown AS (
-            SELECT parent_id, count(*) AS expansions FROM lineage WHERE event = 'expanded'
-            AND parent_id IN (SELECT sample_id FROM overruled) GROUP BY ALL
+            SELECT o.iteration, o.sample_id, count(DISTINCT s.sample_id) AS expansions
+            FROM overruled o JOIN samples s ON s.parent_id = o.sample_id
+                AND s.born_iteration < o.iteration GROUP BY ALL
         )
         SELECT o.iteration, o.sample_id, o.verdict, o.judge, o.rationale, o.consensus,
             trained.trained, coalesce(grown.expansions, 0) AS expansions, probes.ppl,
@@ -248,15 +251,16 @@ def _disagreements(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]
         JOIN trained USING (iteration, sample_id)
         JOIN probes USING (iteration, sample_id)
         JOIN samples USING (iteration, sample_id)
-        LEFT JOIN grown ON grown.parent_id = o.sample_id
-        ORDER BY trained + coalesce(grown.expansions, 0) DESC, probes.ppl, o.sample_id LIMIT $1
+        LEFT JOIN grown USING (iteration, sample_id)
+        ORDER BY trained + expansions DESC, probes.ppl, o.sample_id LIMIT $1
         """,
         DISAGREEMENTS,
     )
 
 
-def _browsed(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], int]:
-    """Choose the samples to browse: judged ones that changed first, then expansions, then by id."""
+def _browsed(connection: duckdb.DuckDBPyConnection, first: Sequence[str]) -> tuple[list[str], int]:
+    """Choose the samples to browse: `first`, then by turns those whose label was judged wrong,
+    expansions, and others, each by id; and their parents while there is room."""
     total = connection.execute("SELECT count(DISTINCT sample_id) FROM samples").fetchall()[0][0]
     rows = connection.execute(
         """
@@ -264,18 +268,23 @@ def _browsed(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], int]:
             SELECT DISTINCT sample_id FROM lineage
             WHERE event IN ('corrected', 'widened', 'dropped')
         ), ranked AS (
-            SELECT sample_id, max(origin = 'expanded') AS expanded FROM samples GROUP BY sample_id
+            SELECT sample_id, max(origin = 'expanded') AS expanded,
+                any_value(parent_id) AS parent_id
+            FROM samples GROUP BY sample_id
         )
-        SELECT sample_id FROM (
-            SELECT ranked.sample_id, CASE WHEN changed.sample_id IS NOT NULL THEN 0
+        SELECT sample_id, parent_id FROM (
+            SELECT ranked.*, CASE WHEN changed.sample_id IS NOT NULL THEN 0
                 WHEN expanded THEN 1 ELSE 2 END AS kind,
                 row_number() OVER (PARTITION BY kind ORDER BY ranked.sample_id) AS place
             FROM ranked LEFT JOIN changed USING (sample_id)
-        ) ORDER BY place > $1 / 3, kind, place LIMIT $1
+        ) ORDER BY place, kind LIMIT $1
         """,
         [BROWSED],
     ).fetchall()
-    return [row[0] for row in rows], total
+    chosen = dict.fromkeys(first)
+    for sample_id, parent_id in rows:
+        chosen |= dict.fromkeys([sample_id] if parent_id is None else [sample_id, parent_id])
+    return list(chosen)[:BROWSED], total
 
 
 def _card(life: Life) -> dict[str, Any]:
@@ -316,16 +325,6 @@ def _commit(root: Path) -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     done = subprocess.run(command, cwd=root, text=True, capture_output=True)
     return done.stdout.strip() or "unknown"
-
-
-def _stages(root: Path) -> list[dict[str, Any]]:
-    """Return minutes and peak memory of each stage's newest run."""
-    newest: dict[tuple[str, int | None], dict[str, Any]] = {}
-    path = root / runs.TIMINGS
-    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-        row = json.loads(line)
-        newest[row["stage"], row["iteration"]] = row
-    return list(newest.values())
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from looptool import runs
 from looptool.errors import ConfigError, LooptoolError
 
 STAGES = ("warmup", "generate", "train", "eval", "probe", "verify", "expand")
+TOLD = 3  # changes of a stage that are told; --json has all
 _LABEL = re.compile(r"(\w+)(?:@(\d+))?")
 
 
@@ -50,7 +50,7 @@ def read_status(root: Path | str = ".") -> list[Stage]:
 
     if not Path(root, "dvc.yaml").exists():
         raise ConfigError(f"{Path(root, 'dvc.yaml')}: does not exist; run from the project's root")
-    running, timed = set(runs.running()), _seconds(Path(root))
+    running, timed = set(runs.running()), runs.timings(root)
     try:
         with Repo(str(root)) as repo:
             changed = {} if running else repo.status()
@@ -75,7 +75,8 @@ def read_status(root: Path | str = ".") -> list[Stage]:
             state = "stale"
         if state != "done":
             open_stages.add(label)
-        result.append(Stage(label, state, why, timed.get(label)))
+        seconds = timed[label]["seconds"] if label in timed else None
+        result.append(Stage(label, state, why, seconds))
     return result
 
 
@@ -113,7 +114,7 @@ def next_steps(stages: list[Stage]) -> Iterator[str]:
     """Yield lines on what `dvc repro` would run next, and why."""
     active = [stage.label for stage in stages if stage.state == "running"]
     if active:
-        yield f"running: {', '.join(active)}"
+        yield f"running: {', '.join(active)}; what changed since is not looked at meanwhile"
         return
     todo = [stage for stage in stages if stage.state != "done"]
     if not todo:
@@ -122,7 +123,9 @@ def next_steps(stages: list[Stage]) -> Iterator[str]:
     first = [stage for stage in todo if stage.state in ("stale", "new")]
     yield f"`dvc repro` would run next: {first[0].label if first else todo[0].label}"
     for stage in first:
-        yield f"  {stage.label}: {'; '.join(stage.why) or 'never run'}"
+        more = len(stage.why) - TOLD
+        why = [*stage.why[:TOLD], *([f"and {more} more"] if more > 0 else [])]
+        yield f"  {stage.label}: {'; '.join(why) or 'never run'}"
     waiting = [stage.label for stage in todo if stage.state == "waiting"]
     if waiting:
         yield f"  then, where the outputs before them change: {', '.join(waiting)}"
@@ -148,16 +151,6 @@ def _reasons(entries: list[Any]) -> Iterator[str]:
                     yield f"{path}: {', '.join(f'{name} {how}' for name, how in change.items())}"
                 else:
                     yield f"{path} {'is ' if kind == 'changed outs' else ''}{change}"
-
-
-def _seconds(root: Path) -> dict[str, float]:
-    path = root / runs.TIMINGS
-    newest: dict[str, float] = {}
-    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-        row = json.loads(line)
-        label = row["stage"] + ("" if row["iteration"] is None else f"@{row['iteration']}")
-        newest[label] = row["seconds"]
-    return newest
 
 
 def _cell(stage: Stage | None) -> str:

@@ -44,12 +44,7 @@ def summarize_run() -> dict[str, Any]:
 
 def minutes() -> float:
     """Return the minutes of all stages, each by its newest run."""
-    newest: dict[tuple[str, int | None], float] = {}
-    if runs.TIMINGS.exists():
-        for line in runs.TIMINGS.read_text("utf-8").splitlines():
-            row = json.loads(line)
-            newest[row["stage"], row["iteration"]] = row["seconds"]
-    return round(sum(newest.values()) / 60, 2)
+    return round(sum(row["seconds"] for row in runs.timings().values()) / 60, 2)
 
 
 def show(summary: dict[str, Any], console: Console | None = None) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from looptool.lineage.history import Event, History, LabelVersion, Life, Step
+from looptool.reporting.terminal import short, shown
 
 WIDTH = 400  # characters of a label, prediction or message that are shown
 
@@ -27,7 +28,7 @@ def tree(history: History) -> Tree:
         at = branch
     assert root is not None and at is not None
     if history.children:
-        children = at.add(Text(f"expanded into {len(history.children)}", style="bold"))
+        children = at.add(shown(f"expanded into {len(history.children)}", style="bold"))
         for child in history.children:
             capped = ", no room for it" if child["capped"] else ""
             children.add(f"{child['sample_id']} in iteration {child['iteration']}{capped}")
@@ -40,7 +41,7 @@ def mermaid(history: History) -> str:
     before = None
     for life in history.lives:
         node = f"s{life.sample_id[:8]}"
-        lines.append(f'  {node}["{life.sample_id[:8]}<br>{_kind(life)}"]')
+        lines.append(f'  {node}["{life.sample_id[:8]}<br>{_escaped(_kind(life))}"]')
         if before:
             lines.append(f"  {before} -- expanded --> {node}")
         before = node
@@ -60,18 +61,22 @@ def mermaid(history: History) -> str:
 def _life(life: Life, last: bool) -> Tree:
     branch = Tree(Text.assemble((life.sample_id, "bold"), f"  {_kind(life)}"))
     asked = branch.add("conversation")
-    asked.add(Text(f"tools: {', '.join(tool['name'] for tool in life.tools)}"))
+    asked.add(shown(f"tools: {', '.join(tool['name'] for tool in life.tools)}"))
     for message in life.messages if last else life.messages[-1:]:
-        asked.add(Text(f"{message['role']}: {_short(_said(message))}"))
+        asked.add(shown(f"{message['role']}: {short(_said(message), WIDTH)}"))
+    for version in life.labels if life.kind == "rejected" else ():
+        branch.add(_label("label", version, version.source, version.iteration))
     for row in life.rejected:
         branch.add(
-            Text(f"refused in iteration {row['iteration']} by {row['check']}: {row['reason']}")
+            shown(f"refused in iteration {row['iteration']} by {row['check']}: {row['reason']}")
         )
     branch.children += [_step(step, life) for step in life.steps]
     for answer in life.answers:
         mark = "right" if answer["valid"] else f"wrong, {answer['error_type']}"
-        text = f"models/{answer['iteration']} answered ({mark}): {_short(answer['prediction'])}"
-        branch.add(Text(text, style="green" if answer["valid"] else "red"))
+        text = (
+            f"models/{answer['iteration']} answered ({mark}): {short(answer['prediction'], WIDTH)}"
+        )
+        branch.add(shown(text, style="green" if answer["valid"] else "red"))
     return branch
 
 
@@ -79,7 +84,7 @@ def _step(step: Step, life: Life) -> Tree:
     title = f"iteration {step.iteration}"
     if step.sample and step.iteration:
         title += f", in D_{step.iteration}"
-    branch = Tree(Text(title, style="bold"))
+    branch = Tree(shown(title, style="bold"))
     labels = {version.label_id: version for version in life.labels}
     if step.dataset_id:
         branch.add(f"data set {step.dataset_id}")
@@ -87,30 +92,37 @@ def _step(step: Step, life: Life) -> Tree:
     for event in (event for event in happened if event.stage != "expand"):
         branch.add(_event(event))
     if step.sample:
-        branch.add(_label("label", labels.get(step.sample["label_id"]), step.sample))
+        own = labels.get(step.sample["label_id"])
+        by = (step.sample["label_source"], step.sample["label_iteration"])
+        branch.add(_label("label", own, *by, f", origin {step.sample['origin']}"))
         for alternative in step.sample["alternatives"]:
-            branch.add(Text(f"also accepted: {_short(_json(alternative))}"))
+            branch.add(shown(f"also accepted: {short(_json(alternative), WIDTH)}"))
     if step.model:
-        branch.add(Text(f"trained {step.model['name']}{_md5(step.model['md5'])}"))
+        branch.add(shown(f"trained {step.model['name']}{_md5(step.model['md5'])}"))
+    elif step.sample:
+        branch.add(f"models/{step.iteration} is not trained on it yet")
     if step.probe:
         probe = step.probe
         mark = "right" if probe["matched"] else f"wrong, {probe['failure_type']}"
         ppl = f"perplexity {probe['ppl']:.3f}" + (", high" if probe["high_ppl"] else "")
-        text = f"models/{step.iteration} answered ({mark}; {ppl}): {_short(probe['prediction'])}"
-        branch.add(Text(text, style="green" if probe["matched"] else "red"))
+        text = (
+            f"models/{step.iteration} answered ({mark}; {ppl}): {short(probe['prediction'], WIDTH)}"
+        )
+        branch.add(shown(text, style="green" if probe["matched"] else "red"))
     if step.verdict:
         verdict = step.verdict
         branch.add(
-            Text(
+            shown(
                 f"{verdict['verdict']} says {verdict['judge']} (consensus "
                 f"{verdict['consensus']:.2f}, votes {_json(_votes(verdict))}): "
                 f"{verdict['rationale']}"
             )
         )
     for event in (event for event in happened if event.stage == "expand"):
-        shown = branch.add(_event(event))
+        below = branch.add(_event(event))
         if event.event == "corrected":
-            shown.add(_label("new label", labels.get(event.new_label_id or ""), None))
+            new = labels.get(event.new_label_id or "")
+            below.add(_label("new label", new, f"judge:{event.judge}", step.iteration))
     return branch
 
 
@@ -124,15 +136,18 @@ def _event(event: Event) -> Text:
             told += f", {name} {value}"
     if event.old_label_id and event.new_label_id:
         told += f", label {event.old_label_id[:12]} → {event.new_label_id[:12]}"
-    return Text(told)
+    return shown(told)
 
 
-def _label(what: str, version: LabelVersion | None, sample: Any) -> Text:
+def _label(
+    what: str, version: LabelVersion | None, source: str, iteration: int, more: str = ""
+) -> Text:
     if version is None:
-        return Text(f"{what} unknown", style="red")
-    by = f"by {version.source} in iteration {version.iteration}"
-    origin = f", origin {sample['origin']}" if sample else ""
-    return Text(f"{what} {version.label_id[:12]} {by}{origin}: {_short(_json(version.label))}")
+        return shown(f"{what} unknown", style="red")
+    told = short(_json(version.label), WIDTH)
+    return shown(
+        f"{what} {version.label_id[:12]} by {source} in iteration {iteration}{more}: {told}"
+    )
 
 
 def _brief(step: Step) -> Iterator[str]:
@@ -175,10 +190,6 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
-
-
 def _escaped(text: str) -> str:
-    return text.replace('"', "#quot;").replace("<", "#lt;")
+    """Return text with Mermaid's entities for what it would read as its own syntax."""
+    return "".join(f"#{ord(c)};" if c in "\"'<>&#`\\" else c for c in text)

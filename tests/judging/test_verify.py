@@ -7,8 +7,8 @@ import pytest
 from looptool import canonical, samples, tables
 from looptool.calls import parse, render
 from looptool.judging import Case, Opinion, Verdict
-from looptool.judging.verify import prediction_label, verify
-from looptool.samples import Label, label_calls
+from looptool.judging.verify import verify
+from looptool.samples import Label, label_calls, prediction_label
 
 TOOL = {"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}
 

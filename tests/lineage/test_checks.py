@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from looptool import canonical
+from looptool.errors import LooptoolError
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.revisions import open_workspace
 
@@ -18,7 +19,7 @@ Edit = Callable[[pl.DataFrame], pl.DataFrame]
 OTHER = canonical.dumps({"text": "No."})
 
 
-def only_first(**values: str) -> Edit:
+def only_first(**values: str | None) -> Edit:
     """Change columns of the first row."""
 
     def edit(data: pl.DataFrame) -> pl.DataFrame:
@@ -48,13 +49,69 @@ EDITS: dict[str, tuple[str, Edit, str]] = {
         "changed without an event",
     ),
     "a conversation": ("1/train.parquet", only_first(messages="[]"), "not the hash of its tools"),
-    "an origin": ("3/train.parquet", only_first(origin="high_ppl"), ""),
+    "an origin": (
+        "3/train.parquet",
+        lambda d: d.with_columns(origin=pl.lit("high_ppl")),
+        "differs from what was carried over in its origin",
+    ),
+    "an origin everywhere": (
+        "2/carried.parquet",
+        lambda d: d.with_columns(origin=pl.lit("high_ppl")),
+        "has the origin high_ppl, but was",
+    ),
+    "a label to none": ("2/train.parquet", only_first(label=None), "a column has no value"),
+    "alternatives to no JSON": ("1/train.parquet", only_first(alternatives="[{"), "no list of"),
     "a birth": ("1/lineage/generate.parquet", lambda d: d[1:], "no event born or kept"),
     "an arrival": ("2/lineage/generate.parquet", without(event="kept"), "no event born or kept"),
     "a birth twice": ("1/lineage/generate.parquet", lambda d: pl.concat([d, d[:1]]), "2 times"),
     "an outcome": ("1/lineage/expand.parquet", without(event="mastered"), "has 0 outcomes"),
     "a correction": ("1/lineage/expand.parquet", without(event="corrected"), "has 0 outcomes"),
-    "an expansion": ("1/lineage/expand.parquet", without(event="expanded"), ""),
+    "an expansion": (
+        "1/lineage/expand.parquet",
+        without(event="expanded"),
+        "neither of D_1 nor expanded",
+    ),
+    "an expansion twice": (
+        "1/lineage/expand.parquet",
+        lambda d: pl.concat([d, d.filter(event="expanded")[:1]]),
+        "expanded 2 times",
+    ),
+    "an event's judge": (
+        "1/lineage/expand.parquet",
+        lambda d: d.with_columns(judge=pl.lit("a friend")),
+        "but its event says a friend",
+    ),
+    "an event's model": (
+        "1/lineage/expand.parquet",
+        lambda d: d.with_columns(model=pl.when(pl.int_range(pl.len()) > 0).then("model")),
+        "by another model",
+    ),
+    "an event's data set": (
+        "1/lineage/expand.parquet",
+        lambda d: d.with_columns(inputs=pl.lit("0" * 32)),
+        "was made from the data set 0",
+    ),
+    "an event's iteration": (
+        "1/lineage/expand.parquet",
+        lambda d: d.with_columns(iteration=pl.lit(7, pl.Int64)),
+        "in the log of expand@1",
+    ),
+    "a birth's random seed": (
+        "1/lineage/generate.parquet",
+        lambda d: d.with_columns(seed=pl.when(pl.int_range(pl.len()) > 0).then("seed")),
+        "of another random seed",
+    ),
+    "a verdict on a failure": (
+        "1/verdicts.parquet",
+        without(verdict="PRED_WRONG"),
+        "failed, but its verdict is missing",
+    ),
+    "a prediction": (
+        "1/probe.parquet",
+        lambda d: d.with_columns(calls=pl.lit("[]"), prediction=pl.lit("no")),
+        "not what probe.parquet says",
+    ),
+    "all of the probe": ("1/probe.parquet", lambda d: d.clear(), "was not probed"),
     "a verdict": ("1/verdicts.parquet", without(verdict="LABEL_WRONG"), "verdict is missing"),
     "a changed verdict": (
         "1/verdicts.parquet",
@@ -98,6 +155,22 @@ def test_a_table_changed_behind_the_logs_back_is_told(own: Path, name: str) -> N
 
 def test_an_untouched_history_adds_up(history: Path) -> None:
     assert list(verify_lineage(open_workspace(history))) == []
+
+
+@pytest.mark.parametrize("name", ["train", "carried", "lineage/expand", "lineage/generate"])
+def test_an_unreadable_table_is_told_and_blames_no_other(own: Path, name: str) -> None:
+    (own / f"data/iterations/1/{name}.parquet").write_bytes(b"no parquet")
+    found = list(verify_lineage(open_workspace(own)))
+    assert [problem.file for problem in found] == [f"data/iterations/1/{name}.parquet"]
+    (own / f"data/iterations/1/{name}.parquet").unlink()
+    if name != "train":  # without its D_1 an iteration is none
+        assert "is missing" in next(iter(verify_lineage(open_workspace(own)))).what
+
+
+def test_a_project_without_data_does_not_add_up(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    with pytest.raises(LooptoolError, match="has no data set yet"):
+        list(verify_lineage(open_workspace(tmp_path)))
 
 
 def test_a_missing_table_and_one_that_is_no_parquet_are_told(own: Path) -> None:

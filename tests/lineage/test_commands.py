@@ -57,7 +57,8 @@ def test_sql_prints_each_format_and_tables_say_what_they_leave_out() -> None:
     assert len(json.loads(ask("sql", query, "--format", "json"))) == 600
     result = CliRunner().invoke(cli.app, ["sql", query, "--format", "parquet"])
     assert len(pl.read_parquet(io.BytesIO(result.stdout_bytes))) == 600
-    assert "the first 50 of 600 rows" in ask("sql", query)
+    assert "the first 50 rows" in ask("sql", query)
+    assert "[/] [red]hi[/red] :x:" in ask("sql", "select '[/] [red]hi[/red] :x:' as \"[/b]\"")
 
 
 def test_the_prompt_answers_until_the_input_ends() -> None:
@@ -70,7 +71,7 @@ def test_the_prompt_answers_until_the_input_ends() -> None:
 def test_verify_lineage_says_that_all_adds_up_or_what_does_not(
     own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "iterations [1, 2, 3] add up" in ask("verify-lineage")
+    assert "iterations 1, 2, 3 add up" in ask("verify-lineage")
     monkeypatch.chdir(own)
     (own / "data/iterations/1/carried.parquet").unlink()
     assert "do not add up in the workspace" in fail(capsys, monkeypatch, "verify-lineage")

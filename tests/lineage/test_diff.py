@@ -107,6 +107,22 @@ def test_an_example_shows_the_label_before_and_after_without_colours(history: Pa
     assert '[-"' in told and '{+"' in told and "wrong labels: " in told and "relabelled" in told
 
 
+def test_what_would_be_markup_or_a_control_code_is_shown_as_it_is(tmp_path: Path) -> None:
+    odd = [{**row(1), "category": "[/i] [red]"}, {**row(2), "category": "\x1b[2J"}]
+    diff = compare(data_set(tmp_path / "a.parquet", odd), data_set(tmp_path / "b.parquet", []), 2)
+    console = Console(width=200, record=True, file=io.StringIO())
+    differences.show(diff, console)
+    told = console.export_text()
+    assert "[/i] [red]" in told and "\x1b" not in told and "\ufffd[2J" in told
+
+
+def test_a_sample_id_that_stands_twice_is_told(tmp_path: Path) -> None:
+    twice = tmp_path / "twice.parquet"
+    pl.concat([tables.frame(tables.Samples, [row(1)])] * 2).write_parquet(twice)
+    with pytest.raises(TableError, match="2 rows have 1 different sample_ids"):
+        compare(DataSet("a", twice, None), DataSet("b", twice, None))
+
+
 def test_a_data_set_is_the_same_as_itself(history: Path) -> None:
     told = compare(open_data_set("2", history), open_data_set("2", history)).to_json()
     assert told["unchanged"]["total"] == 200

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from ruamel.yaml import YAML
 
 from looptool.errors import ConfigError, LooptoolError
 from looptool.lineage.checks import verify_lineage
@@ -39,6 +40,21 @@ def test_a_corrected_sample_tells_both_labels_and_who_replaced_the_first(history
     later = next(s for s in life.steps if s.iteration == step.iteration + 1)
     assert later.sample and later.sample["label_id"] == new.label_id
     assert later.model == {"name": f"models/{later.iteration}", "md5": None}
+
+
+def test_a_model_that_was_trained_on_other_data_is_not_told_as_trained(own: Path) -> None:
+    def locked(read: str) -> dict:
+        data = "data/iterations/1/train.parquet"
+        return {
+            "generate@1": {"outs": [{"path": data, "md5": "a"}]},
+            "train@1": {"deps": [{"path": data, "md5": read}],
+                        "outs": [{"path": "models/1", "md5": "m"}]},
+        }  # fmt: skip
+
+    identity = first(own, "select min(sample_id) from samples where iteration = 1")
+    for read, model in (("a", {"name": "models/1", "md5": "m"}), ("b", None)):
+        YAML().dump({"stages": locked(read)}, own / "dvc.lock")
+        assert trace(open_workspace(own), identity).lives[-1].steps[0].model == model
 
 
 def test_an_expansion_is_told_from_the_seed_that_it_goes_back_to(history: Path) -> None:
@@ -88,6 +104,8 @@ def test_an_expansion_without_room_is_told_as_refused(history: Path) -> None:
     life = trace(open_workspace(history), identity).lives[-1]
     assert life.kind == "rejected" and life.rejected[0]["check"] == "cap"
     assert [event.event for event in life.steps[0].events] == ["expanded", "capped"]
+    (label,) = life.labels
+    assert label.label_id == life.steps[0].events[0].new_label_id
 
 
 def test_the_tree_the_chart_and_the_json_tell_the_same_history(history: Path) -> None:

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
-from looptool.errors import ConfigError
+from looptool.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import open_workspace
-from looptool.lineage.views import VIEWS, connect, query
+from looptool.lineage.views import VIEWS, close, connect, query
+
+
+@pytest.fixture
+def guarded(history: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = connect(open_workspace(history), guarded=True)
+    yield connection
+    close(connection)
 
 
 def test_a_view_holds_a_table_of_all_iterations(history: Path) -> None:
@@ -42,17 +51,23 @@ def test_views_of_tables_that_are_not_there_yet_are_empty(tmp_path: Path) -> Non
         "install httpfs",
         "select 1; copy (select 1) to '{0}'",
         "insert into metrics values (1, 'a', 'b', 2)",
+        "with x as (copy (select 1 a) to '{0}') from x",
+        "with x as (copy (select 1 a) to '{1}' (format parquet, use_tmp_file false)) from x",
+        "with x as (copy (select 1 a) to 'readonly://{1}' (format parquet, use_tmp_file false)) "
+        "from x",
+        "with x as (delete from metrics returning *) from x",
         "",
     ],
 )
 def test_a_statement_that_could_change_something_is_refused(
-    history: Path, tmp_path: Path, statement: str
+    history: Path, tmp_path: Path, statement: str, guarded: duckdb.DuckDBPyConnection
 ) -> None:
     table = history / "data/iterations/1/train.parquet"
     before = table.read_bytes()
-    connection = connect(open_workspace(history))
+    rows = query(guarded, "select count(*) from metrics").item()
     with pytest.raises(ConfigError, match="sql: "):
-        query(connection, statement.format(tmp_path / "out", table))
+        query(guarded, statement.format(tmp_path / "out", table))
+    assert query(guarded, "select count(*) from metrics").item() == rows > 0
     assert list(tmp_path.iterdir()) == [] and table.read_bytes() == before
 
 
@@ -60,9 +75,26 @@ def test_a_statement_that_could_change_something_is_refused(
     "statement",
     ["select * from read_text('/etc/hostname')", "from '/etc/hostname'", "from glob('/etc/*')"],
 )
-def test_no_other_file_can_be_read(history: Path, statement: str) -> None:
+def test_no_other_file_can_be_read(statement: str, guarded: duckdb.DuckDBPyConnection) -> None:
+    assert query(guarded, "select count(*) from samples").item() == 600
     with pytest.raises(ConfigError, match="sql: "):
-        query(connect(open_workspace(history)), statement)
+        query(guarded, statement)
+
+
+def test_an_answer_that_has_no_form_here_is_told(guarded: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(ConfigError, match="sql: "):
+        query(guarded, "select interval 1 day")
+    assert len(query(guarded, "from samples", limit=3)) == 3
+
+
+def test_a_table_that_is_no_parquet_is_told(own: Path) -> None:
+    (own / "data/iterations/2/probe.parquet").write_bytes(b"no parquet")
+    with pytest.raises(TableError, match=r"iterations/2/probe\.parquet: cannot be read"):
+        connect(open_workspace(own))
+    (own / "data/iterations/2/probe.parquet").unlink()
+    (own / "metrics/labels.json").write_text("[1]")
+    with pytest.raises(LooptoolError, match=r"labels\.json: is no JSON object of objects"):
+        connect(open_workspace(own))
 
 
 def test_a_mistake_is_told_on_one_line_with_what_was_meant(history: Path) -> None:

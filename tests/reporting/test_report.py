@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from looptool import canonical
 from looptool.errors import LooptoolError
 from looptool.lineage.revisions import open_workspace
 from looptool.reporting.report import BROWSED, collect, write_report
@@ -49,7 +52,35 @@ def test_disagreements_are_those_on_which_most_hung(project: Path) -> None:
     rows = collect(open_workspace(project), [], project)["disagreements"]
     hung = [row["trained"] + row["expansions"] for row in rows]
     assert hung == sorted(hung, reverse=True) and hung[0] > 1
-    assert {row["verdict"] for row in rows} <= {"LABEL_WRONG", "BOTH_WRONG", "BOTH_CORRECT"}
+    assert {row["verdict"] for row in rows} <= {"LABEL_WRONG", "BOTH_WRONG"}
+    first = rows[0]
+    data = {j: pl.read_parquet(project / f"data/iterations/{j}/train.parquet") for j in (1, 2, 3)}
+    own = data[first["iteration"]].filter(sample_id=first["sample_id"])
+    trained = sum(
+        len(data[j].filter(sample_id=first["sample_id"], label_id=own["label_id"][0]))
+        for j in range(1, first["iteration"] + 1)
+    )
+    grown = pl.concat(data.values()).filter(
+        pl.col("parent_id") == first["sample_id"], pl.col("born_iteration") < first["iteration"]
+    )
+    assert (first["trained"], first["expansions"]) == (trained, grown["sample_id"].n_unique())
+
+
+def test_every_link_in_the_page_leads_somewhere(project: Path) -> None:
+    page = write_report(root=project).read_text("utf-8")
+    named = set(re.findall(r'id="([^"]+)"', page))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= named
+
+
+def test_text_of_samples_is_no_part_of_the_page(tmp_path: Path) -> None:
+    project = make_project(tmp_path, 12, 2)
+    path = project / "data/iterations/2/train.parquet"
+    evil = canonical.dumps([{"role": "user", "content": "</script><script>alert(1)</script>"}])
+    pl.read_parquet(path).with_columns(
+        messages=pl.lit(evil), category=pl.lit("<!--<script>")
+    ).write_parquet(path)
+    page = write_report(root=project).read_text("utf-8")
+    assert "<script>alert" not in page and "<!--<script>" not in page
 
 
 def test_a_project_without_data_is_told_what_to_do(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_stage_that_runs_is_told(project: Path) -> None:
     try:
         assert process.stdout and process.stdout.readline() == b"on\n"
         assert states()["generate@1"] == "running"
-        assert list(next_steps(read_status())) == ["running: generate@1"]
+        assert next(next_steps(read_status())).startswith("running: generate@1;")
     finally:
         process.kill()
         process.wait()

@@ -1,0 +1,26 @@
+"""Text out of data, made safe for a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+_CONTROL = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
+
+
+def make_console() -> Console:
+    """Return a console that is wide where its output goes to a file or another program."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def shown(text: object, style: str = "") -> Text:
+    """Return text as it is, neither read as markup nor as the terminal's control codes."""
+    return Text(str(text).translate(_CONTROL), style=style)
+
+
+def short(text: str, width: int) -> str:
+    """Return text on one line, cut to `width` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
