@@ -292,9 +292,7 @@ def measure(count: int, iterations: int, folder: Path) -> dict[str, float]:
     if not (root / "done").exists():  # in a process of its own: this one must stay small
         arguments = ["--make", str(count), "--iterations", str(iterations), "--folder", str(folder)]
         subprocess.run([sys.executable, "-m", "benchmarks.history", *arguments], check=True)
-    last = root / f"data/iterations/{iterations}/train.parquet"
-    ids = pl.read_parquet(last, columns=["sample_id", "origin"])
-    identity = ids.filter(origin="expanded")["sample_id"][0]
+    identity = _deepest(root, iterations)
     commands = {
         "trace": ["trace", identity],
         "diff": ["diff", str(iterations - 1), str(iterations), "--json"],
@@ -313,6 +311,8 @@ def measure(count: int, iterations: int, folder: Path) -> dict[str, float]:
             f"{their_memory:.2f} GiB; ratio {theirs / ours:.1f}",
             flush=True,
         )
+    unknown, _ = _timed([sys.executable, "-m", "looptool", "trace", "f" * 32], root, status=1)
+    print(f"  an unknown id is told in {unknown:.2f} s")
     size = (root / "reports/report.html").stat().st_size / 1e6
     print(f"  report.html {size:.1f} MB")
     return seconds
@@ -339,13 +339,29 @@ def _json_lines(root: Path) -> None:
             data.write_ndjson(root / "lines" / name)
 
 
-def _timed(command: list[str], root: Path) -> tuple[float, float]:
+def _deepest(root: Path, iterations: int) -> str:
+    """Return the sample_id with the longest line of parents; trace asks anew for each."""
+    import duckdb
+
+    depth = "SELECT sample_id, 0 AS depth FROM read_parquet('{}/1/train.parquet')"
+    for iteration in range(2, iterations + 1):
+        depth = (
+            f"WITH before AS ({depth}) SELECT s.sample_id, max(coalesce(b.depth + 1, 0)) AS depth "
+            f"FROM read_parquet('{{}}/{iteration}/train.parquet') s LEFT JOIN before b "
+            "ON b.sample_id = s.parent_id GROUP BY s.sample_id"
+        )
+    sql = f"SELECT sample_id FROM ({depth}) ORDER BY depth DESC, sample_id LIMIT 1"
+    return str(duckdb.sql(sql.replace("{}", f"{root}/data/iterations")).fetchall()[0][0])
+
+
+def _timed(command: list[str], root: Path, status: int = 0) -> tuple[float, float]:
     """Return the seconds and the peak memory in GiB of a process."""
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    process = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL if status else None)  # fmt: skip
+    _, ended, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(ended) != status:
         raise SystemExit(f"failed: {' '.join(command)}")
     return time.perf_counter() - start, usage.ru_maxrss / 2**20
 

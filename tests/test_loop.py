@@ -19,6 +19,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from looptool import canonical, tables
+from looptool.lineage.checks import verify_lineage
+from looptool.lineage.diff import compare, open_data_set
+from looptool.lineage.history import trace
+from looptool.lineage.revisions import open_revision, open_workspace
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,6 +142,17 @@ def test_every_table_is_there_and_keeps_its_rules(loop: tuple[Path, str]) -> Non
         assert len(table(folder, f"iterations/{j}/eval.parquet", tables.Eval)) == 4 + 5 * 2
     quality = json.loads((folder / "metrics/labels.json").read_text("utf-8"))
     assert 0 < quality["1"]["label_error"] < 0.4
+
+
+@pytest.mark.slow
+def test_every_row_of_a_real_run_goes_back_to_a_seed(loop: tuple[Path, str]) -> None:
+    snapshot = open_workspace(loop[0])
+    assert snapshot.hashes and list(verify_lineage(snapshot)) == []
+    data = table(loop[0], "iterations/2/train.parquet", tables.Samples)
+    for identity in data.filter(pl.col("parent_id").is_not_null())["sample_id"]:
+        found = trace(snapshot, identity)
+        assert found.lives[0].parent_id is None and len(found.lives) == 2
+        assert found.lives[0].steps[0].model and found.lives[0].steps[0].model["md5"]
 
 
 @pytest.mark.slow
@@ -264,6 +279,7 @@ def test_scripted_answers_make_every_verdict_origin_and_event(tmp_path: Path) ->
         events[event] for event in ("failed", "corrected", "widened", "hard", "expanded")
     ) - len(carried)
 
+    assert list(verify_lineage(open_workspace(folder))) == []
     second = table(folder, "iterations/2/train.parquet", tables.Samples)
     assert len(second) == 120
     assert set(carried["sample_id"]) <= set(second["sample_id"])
@@ -306,6 +322,13 @@ def test_results_runs_each_arm_once_and_compares_them(loop: tuple[Path, str]) ->
     assert page.startswith("before") and page.endswith("after\n") and "| static | 1 | 2 |" in page
     assert (folder / "params.yaml").read_text("utf-8") == params  # runs never touch the workspace
     assert "results-" not in results(folder)  # all is done
+
+    static = open_revision("results-static-s1", folder)  # an experiment that was never here
+    assert list(verify_lineage(static)) == []
+    told = compare(*(open_data_set(f"results-static-s1:{j}", folder) for j in (1, 2))).to_json()
+    assert told["unchanged"]["total"] == 48
+    between = [open_data_set(f"results-{arm}-s1:2", folder) for arm in ("static", "loop")]
+    assert compare(*between).to_json()["added"]["total"] > 0
 
 
 def results(folder: Path) -> str:
