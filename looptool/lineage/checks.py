@@ -18,7 +18,7 @@ import duckdb
 from looptool import canonical, tables
 from looptool.errors import LooptoolError, TableError
 from looptool.lineage.revisions import Snapshot
-from looptool.lineage.views import read_json
+from looptool.lineage.views import empty, read_json
 from looptool.samples import dataset_id, prediction_label, sample_id_of_json
 from looptool.samples import label_id as label_id_of
 
@@ -63,8 +63,7 @@ def verify_lineage(snapshot: Snapshot) -> Iterator[Problem]:
             yield from _view(connection, snapshot, "d", "Samples", name)
         ):
             yield from _ids(connection, name, "d")
-    connection.execute("CREATE TABLE before AS SELECT * EXCLUDE (tools, messages) FROM "
-                       f"({_nothing('Samples')})")  # fmt: skip
+    connection.execute(f"CREATE TABLE before AS {empty('Samples')}")
     whole = True  # whether the iteration before could be read
     for iteration in snapshot.iterations:
         opened = yield from _open(connection, snapshot, iteration)
@@ -146,7 +145,7 @@ def _open(
             read = yield from _view(connection, snapshot, view, table, name)
             whole = whole and read
         else:
-            connection.execute(f"CREATE OR REPLACE VIEW {view} AS {_nothing(table)}")
+            connection.execute(f"CREATE OR REPLACE VIEW {view} AS {empty(table, row='BIGINT')}")
     if whole:
         connection.execute(
             "CREATE OR REPLACE VIEW expanded AS SELECT * FROM log WHERE event = 'expanded'; "
@@ -175,15 +174,6 @@ def _view(
         f"file_row_number AS row FROM read_parquet('{source}', file_row_number = true)"
     )
     return True
-
-
-def _nothing(table: str) -> str:
-    columns = tables.polars_schema(getattr(tables, table))
-    typed = ", ".join(f'NULL::{_SQL_TYPES[str(kind)]} AS "{c}"' for c, kind in columns.items())
-    return f"SELECT {typed}, 0 AS row WHERE false"
-
-
-_SQL_TYPES = {"String": "VARCHAR", "Int64": "BIGINT", "Float64": "DOUBLE", "Boolean": "BOOLEAN"}
 
 
 def _ids(connection: duckdb.DuckDBPyConnection, file: str, view: str) -> Iterator[Problem]:

@@ -130,9 +130,9 @@ def query(
 
 
 def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
-    if not sources:
-        return _empty(view, table)
     numbered = view == "lineage"
+    if not sources:
+        return empty(table, iteration="BIGINT", **({"number": "BIGINT"} if numbered else {}))
     parts = []
     for iteration, path in sources:
         source = _quoted(path)
@@ -144,17 +144,13 @@ def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
     return " UNION ALL BY NAME ".join(parts)
 
 
-def _empty(view: str, table: str) -> str:
+def empty(table: str, **more: str) -> str:
+    """Return a query without rows that has the columns of a model in `tables`, and `more`."""
     from looptool import tables
 
     names = {"String": "VARCHAR", "Int64": "BIGINT", "Float64": "DOUBLE", "Boolean": "BOOLEAN"}
-    columns = {
-        name: names[str(kind)]
-        for name, kind in tables.polars_schema(getattr(tables, table)).items()
-    }
-    columns = {"iteration": "BIGINT", **columns}
-    if view == "lineage":
-        columns["number"] = "BIGINT"
+    schema = tables.polars_schema(getattr(tables, table))
+    columns = {name: names[str(kind)] for name, kind in schema.items()} | more
     typed = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
     return f"SELECT {typed} WHERE false"
 
@@ -207,7 +203,7 @@ def read_json(snapshot: Snapshot, name: str) -> Any:
 
 
 def _numbers(content: Any, before: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the finite numbers of a JSON object by dotted name; none where it is a list."""
+    """Yield the numbers of a JSON object by dotted name; none where it is a list."""
     for key, value in content.items() if isinstance(content, dict) else ():
         if isinstance(value, dict):
             yield from _numbers(value, f"{before}{key}.")
