@@ -309,7 +309,7 @@ def _run(snapshot: Snapshot, root: Path) -> dict[str, Any]:
             "dataset_id": recorded_dataset_id(snapshot, iteration),
             "model": snapshot.hashes.get(f"models/{iteration}"),
         }
-        for iteration in snapshot.iterations
+        for iteration in (0, *snapshot.iterations)
     ]
     return {
         "commit": _commit(root),
