@@ -81,6 +81,27 @@ def test_no_other_file_can_be_read(statement: str, guarded: duckdb.DuckDBPyConne
         query(guarded, statement)
 
 
+def test_a_guarded_file_is_read_by_several_threads_at_once(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    data = pl.select(number=pl.int_range(600_000)).select(
+        sample_id=pl.col("number").cast(pl.String),
+        label=(pl.col("number") * 7919).cast(pl.String),
+        label_id=(pl.col("number") * 104_729 % 999_983).cast(pl.String),
+        noise=pl.lit(None, pl.String),
+    )
+    for iteration in (1, 2):
+        path = tmp_path / f"data/iterations/{iteration}/truth.parquet"
+        path.parent.mkdir(parents=True)
+        data.write_parquet(path, row_group_size=20_000)
+    connection = connect(open_workspace(tmp_path), guarded=True)
+    asked = "select sum(label::bigint), sum(label_id::bigint), sum(sample_id::bigint) from truth"
+    expected = tuple(2 * int(data[name].cast(pl.Int64).sum())
+                     for name in ("label", "label_id", "sample_id"))  # fmt: skip
+    for _ in range(5):
+        assert tuple(map(int, query(connection, asked).row(0))) == expected
+    close(connection)
+
+
 def test_an_answer_that_has_no_form_here_is_told(guarded: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(ConfigError, match="sql: "):
         query(guarded, "select interval 1 day")
