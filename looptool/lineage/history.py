@@ -15,7 +15,7 @@ import duckdb
 from looptool import canonical
 from looptool.errors import ConfigError, LooptoolError
 from looptool.lineage.revisions import Snapshot
-from looptool.lineage.views import connect, read_json
+from looptool.lineage.views import connect, read_json, rows
 from looptool.samples import prediction_label
 
 SHORTEST = 6
@@ -124,7 +124,7 @@ def trace(snapshot: Snapshot, identity: str) -> History:
         if parent in {life.sample_id for life in line}:
             raise LooptoolError(f"{parent}: is its own ancestor; see `looptool verify-lineage`")
         line = lives(connection, snapshot, [parent]) + line
-    children = _rows(
+    children = rows(
         connection,
         "SELECT sample_id, iteration, bool_or(event = 'capped') AS capped FROM lineage "
         "WHERE parent_id = $1 AND event IN ('expanded', 'capped') GROUP BY sample_id, iteration "
@@ -329,13 +329,10 @@ def _by_sample(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of a question by sample_id, those of a sample by iteration."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in _rows(connection, sql, list(ids)):
+    for row in sorted(rows(connection, sql, list(ids)), key=_iteration):
         found.setdefault(row["sample_id"], []).append(row)
     return found
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:
-    result = connection.execute(sql, list(values))
-    names = [column[0] for column in result.description or ()]
-    rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-    return sorted(rows, key=lambda row: row.get("iteration", 0))
+def _iteration(row: dict[str, Any]) -> int:
+    return int(row["iteration"])

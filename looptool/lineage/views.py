@@ -93,6 +93,13 @@ def close(connection: duckdb.DuckDBPyConnection) -> None:
     connection.close()
 
 
+def rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:
+    """Return the rows of a question of our own, each by its columns' names."""
+    result = connection.execute(sql, list(values))
+    names = [column[0] for column in result.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
 def query(
     connection: duckdb.DuckDBPyConnection, sql: str, limit: int | None = None
 ) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import duckdb
 
 from looptool import runs
 from looptool.errors import LooptoolError
+from looptool.lineage import views
 from looptool.lineage.history import History, Life, lives, recorded_dataset_id
 from looptool.lineage.revisions import Snapshot, open_revision, open_workspace
 from looptool.lineage.views import connect, read_json
@@ -132,7 +133,7 @@ def _accuracies(snapshots: Sequence[Snapshot]) -> dict[str, list[dict[str, Any]]
 
 
 def _capabilities(connection: duckdb.DuckDBPyConnection) -> dict[int, list[dict[str, Any]]]:
-    rows = _rows(
+    rows = views.rows(
         connection,
         "SELECT iteration, category, CASE WHEN valid THEN 'right' ELSE coalesce(error_type, "
         "'wrong') END AS outcome, count(*) AS count, "
@@ -144,7 +145,7 @@ def _capabilities(connection: duckdb.DuckDBPyConnection) -> dict[int, list[dict[
 
 
 def _composition(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    return _rows(
+    return views.rows(
         connection,
         "SELECT iteration, origin, count(*) AS count FROM samples GROUP BY ALL ORDER BY ALL",
     )
@@ -152,7 +153,7 @@ def _composition(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 def _label_shares(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     names = {"label_error": "in D", "label_error_carried": "of what is carried over"}
-    rows = _rows(
+    rows = views.rows(
         connection,
         "SELECT iteration, name AS what, value AS share FROM metrics WHERE stage = 'labels' "
         "AND name IN ('label_error', 'label_error_carried') ORDER BY ALL",
@@ -163,7 +164,7 @@ def _label_shares(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]
 def _label_table(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     names = ("label_error", "label_error_carried", "corrected", "replaced_wrongly", "dropped",
              "missed", "memorised", "precision", "recall")  # fmt: skip
-    rows = _rows(
+    rows = views.rows(
         connection,
         "SELECT iteration, name, value FROM metrics WHERE stage = 'labels' ORDER BY iteration",
     )
@@ -175,7 +176,7 @@ def _label_table(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 
 def _verdicts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    return _rows(
+    return views.rows(
         connection,
         "SELECT iteration, judge, verdict, count(*) AS count, avg(consensus) AS consensus "
         "FROM verdicts GROUP BY ALL ORDER BY iteration, judge, count(*) DESC",
@@ -184,7 +185,7 @@ def _verdicts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 def _flows(connection: duckdb.DuckDBPyConnection, iteration: int) -> list[dict[str, Any]]:
     """Return how many rows went from each origin in D_j to each in D_{j+1}, out and in besides."""
-    rows = _rows(
+    rows = views.rows(
         connection,
         """
         WITH before AS (SELECT sample_id, origin FROM samples WHERE iteration = $1),
@@ -230,7 +231,7 @@ def _curves(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
 def _disagreements(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return the labels that judges overruled and on which most hung: iterations that trained on
     them, and expansions of them that entered the data; among equals those surest predicted."""
-    return _rows(
+    return views.rows(
         connection,
         """
         WITH overruled AS (
@@ -325,12 +326,6 @@ def _commit(root: Path) -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     done = subprocess.run(command, cwd=root, text=True, capture_output=True)
     return done.stdout.strip() or "unknown"
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:
-    result = connection.execute(sql, list(values))
-    names = [column[0] for column in result.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def _grouped(rows: Sequence[dict[str, Any]], key: str) -> dict[int, list[dict[str, Any]]]:
