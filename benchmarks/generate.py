@@ -19,12 +19,13 @@ import time
 def measure(count: int) -> dict[str, float]:
     """Make `count` samples in this process (and its workers); return seconds and peak memory."""
     from looptool.synthesis import DEFAULT_SHARES
+    from looptool.synthesis.grammar import GrammarAuthor
     from looptool.synthesis.seeds import PROCESSES, make_seeds
 
     start = time.perf_counter()
     seeds = make_seeds(
         count,
-        author="grammar",
+        author=GrammarAuthor(),
         seed="benchmark",
         split="train",
         shares=DEFAULT_SHARES,

@@ -185,7 +185,7 @@ def _handoff(
 
 
 def _verdict(rng: random.Random, row: dict[str, str], said: str) -> dict[str, Any]:
-    verdict = rng.choices(tables.VERDICTS, [80, 9, 3, 8])[0]
+    verdict = rng.choices(tables.VERDICTS, [78, 9, 3, 8, 2])[0]
     return {
         "sample_id": row["sample_id"],
         "verdict": verdict,

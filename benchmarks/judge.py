@@ -26,7 +26,8 @@ from typing import Any, Literal
 
 from looptool.benchmarks import bfcl
 from looptool.calls import ToolCall
-from looptool.judging import JUDGES, Case, Opinion, Verdict
+from looptool.judging import Case, Opinion, Verdict
+from looptool.judging.rules import RulesJudge
 from looptool.samples import Label, call_label, text_label
 from looptool.synthesis import Draft
 from looptool.synthesis import noise as noise_kinds
@@ -86,10 +87,10 @@ def _first(values: list[Any]) -> Any:
 
 def grammar_drafts(count: int, split: Literal["train", "heldout"]) -> list[Draft]:
     """Return drafts of the grammar author, all categories alike."""
-    from looptool.synthesis import AUTHORS
+    from looptool.synthesis.grammar import GrammarAuthor
     from looptool.tables import CATEGORIES
 
-    author = AUTHORS["grammar"]()
+    author = GrammarAuthor()
     shares = dict.fromkeys(CATEGORIES, 1 / len(CATEGORIES))
     return author.write(count, seed="judge", split=split, shares=shares)
 
@@ -140,7 +141,7 @@ def botch(label: Label, rng: random.Random) -> Label | None:
 def measure(name: str, drafts: list[Draft], each: int, show: str, count: int) -> None:
     """Print the tables of one source."""
     rows = list(noised(drafts, each))
-    judge = JUDGES["rules"]()
+    judge = RulesJudge()
     started = time.perf_counter()
     a = judge.compare([Case(d.tools, d.messages, bad, d.label) for d, bad, _ in rows])
     b = judge.compare([Case(d.tools, d.messages, d.label, bad) for d, bad, _ in rows])

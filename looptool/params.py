@@ -30,11 +30,13 @@ Category = Literal[
     "irrelevant",
 ]
 BfclCategory = Literal["simple", "multiple", "parallel", "parallel_multiple", "irrelevance"]
-CarriedOrigin = Literal["corrected", "error_seed", "alternative", "high_ppl", "expanded"]
-AuthorName = Literal["grammar"]
-EngineName = Literal["transformers", "replay"]
-JudgeName = Literal["rules"]
-ExpanderName = Literal["grammar"]
+CarriedOrigin = Literal[
+    "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded"
+]  # fmt: skip
+AuthorName = Literal["grammar", "llm"]
+EngineName = Literal["transformers", "vllm", "openai", "replay"]
+JudgeName = Literal["rules", "llm"]
+ExpanderName = Literal["grammar", "llm"]
 Schedule = Literal["constant", "linear"]
 
 Count = Annotated[int, Field(ge=1)]
@@ -42,6 +44,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
+Name = Annotated[str, Field(min_length=1)]
+Url = Annotated[str, Field(pattern="^https?://[^/ ]+")]
 Overrides = dict[str, Any]
 
 
@@ -55,6 +59,21 @@ class Model(Section):
     base: Annotated[str, Field(min_length=1)]
     dtype: Literal["bfloat16", "float32"]
     threads: Count | None
+
+
+class Vllm(Section):
+    max_model_len: Count | None
+    gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=1.0)]
+    tensor_parallel_size: Count
+
+
+class Server(Section):
+    base_urls: Annotated[tuple[Url, ...], Field(strict=False, min_length=1)]
+    key: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] | None
+    concurrency: Count
+    timeout: Positive
+    retries: Annotated[int, Field(ge=0)]
+    structured_output: bool
 
 
 class ModelItem(Section):
@@ -111,8 +130,28 @@ class Warmup(Seeds):
     schedule: Schedule
 
 
+class Role(Section):
+    """How a large model plays a role."""
+
+    engine: EngineName
+    server: str
+    batch_size: Count
+    temperature: NotNegative
+    max_new_tokens: Count
+
+
+class Author(Role):
+    name: AuthorName
+    model: Name
+    fill_up: bool
+
+
+class JudgeRole(Role):
+    models: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+
+
 class Generate(Seeds):
-    author: AuthorName
+    author: Author
     min_fresh: Share
 
 
@@ -149,6 +188,7 @@ class Train(Section):
 
 class Probe(Section):
     engine: EngineName
+    server: str
     batch_size: Count
     max_new_tokens: Count
     high_ppl_quantile: Share
@@ -158,6 +198,7 @@ class Probe(Section):
 class Verify(Section):
     enabled: bool
     judges: Annotated[tuple[JudgeName, ...], Field(strict=False, min_length=1)]
+    judge: JudgeRole
 
 
 class Carry(Section):
@@ -165,9 +206,10 @@ class Carry(Section):
     caps: dict[CarriedOrigin, Share]
 
 
-class Expand(Section):
+class Expand(Role):
     mode: Literal["generate", "repeat", "off"]
     expander: ExpanderName
+    model: Name
     per_seed: Count
     max_similarity: Share
     carry: Carry
@@ -176,6 +218,7 @@ class Expand(Section):
 
 class Eval(Section):
     engine: EngineName
+    server: str
     limit: Count | None
     heldout_limit: Count | None
     batch_size: Count
@@ -189,6 +232,8 @@ class Params(Section):
     seed: Seed
     match: MatchMode
     model: Model
+    vllm: Vllm
+    servers: dict[str, Server]
     loop: Loop
     heldout: Heldout
     warmup: Warmup
@@ -198,6 +243,38 @@ class Params(Section):
     verify: Verify
     expand: Expand
     eval: Eval
+
+    def asking(self) -> list[tuple[str, Probe | Eval | Role]]:
+        """Return the sections that name an engine which this run uses."""
+        found: list[tuple[str, Probe | Eval | Role]] = [("probe", self.probe), ("eval", self.eval)]
+        if self.generate.author.name == "llm":
+            found.append(("generate.author", self.generate.author))
+        if "llm" in self.verify.judges:
+            found.append(("verify.judge", self.verify.judge))
+        if self.expand.expander == "llm" and self.expand.mode == "generate":
+            found.append(("expand", self.expand))
+        return found
+
+    @model_validator(mode="after")
+    def _known_servers(self) -> Params:
+        for name, section in self.asking():
+            if section.engine == "openai" and section.server not in self.servers:
+                raise ValueError(
+                    f"{name}.server: {section.server!r} is none of servers"
+                    f"{_nearest(section.server, list(self.servers))}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _no_noise_on_noise(self) -> Params:
+        if self.generate.author.name == "llm":
+            for name, section in (("generate", self.generate), ("warmup", self.warmup)):
+                if section.label_noise:
+                    raise ValueError(
+                        f"{name}.label_noise: must be 0 where generate.author.name is llm: its "
+                        "labels are not known to be right, so nothing could be measured"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _room_for_fresh(self) -> Params:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import polars as pl
@@ -31,8 +32,13 @@ class Completion(Protocol):
         ...
 
     @property
-    def logprob(self) -> float:
-        """The sum of the log probabilities of these tokens."""
+    def logprob(self) -> float | None:
+        """The sum of the log probabilities of these tokens, None where nobody can tell."""
+        ...
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no answer, or None."""
         ...
 
 
@@ -48,7 +54,8 @@ def probe(
         samples: a tables.Samples frame.
         predictions: one for each row, in the order of the rows.
         high_ppl_share: which share of the matched rows, those of highest perplexity, is marked
-            `high_ppl`: 0.25 marks a quarter, rounded down; ties are broken by sample_id.
+            `high_ppl`: 0.25 marks a quarter, rounded down; ties are broken by sample_id. Rows
+            without a perplexity are never marked.
         mode: of ToolMatch.
 
     Returns:
@@ -68,6 +75,7 @@ def probe(
     marked = int(len(result.filter("matched")) * high_ppl_share + 1e-9)
     high = (
         result.filter("matched")
+        .drop_nulls("ppl")
         .sort("ppl", "sample_id", descending=[True, False])
         .head(marked)["sample_id"]
     )
@@ -100,12 +108,14 @@ def _shares(rows: pl.DataFrame, column: str) -> dict[str, float]:
     return dict(rows.group_by(column).agg(pl.col("matched").mean()).sort(column).iter_rows())
 
 
-def perplexity(logprob: float, tokens: int) -> float:
+def perplexity(logprob: float | None, tokens: int) -> float | None:
     """Return exp(-mean log p) of an answer, at least 1 and finite; 1 if it has no token.
 
     Raises:
         ValueError: if `logprob` is NaN.
     """
+    if logprob is None:
+        return None
     if math.isnan(logprob):
         raise ValueError("the log probability of a completion is NaN")
     return math.exp(min(max(0.0, -logprob / tokens), 700.0)) if tokens else 1.0
@@ -114,6 +124,8 @@ def perplexity(logprob: float, tokens: int) -> float:
 def _judge(row: Mapping[str, Any], prediction: Completion, mode: MatchMode) -> dict[str, Any]:
     text = prediction.text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
     parsed = parse(text)
+    if prediction.error is not None:
+        parsed = replace(parsed, error=f"no answer: {prediction.error}")
     tools, label = canonical.loads(row["tools"]), canonical.loads(row["label"])
     matched = is_correct(parsed, label, canonical.loads(row["alternatives"]), tools, mode)
     return {

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -31,6 +32,15 @@ from looptool.fingerprints import code_files, hash_path
 from looptool.params import FILE, Params, load
 
 TIMINGS = Path("metrics/timings.jsonl")
+VLLM_PYTHON = Path(".venv-vllm/bin/python")  # `looptool setup --with vllm` makes it
+# The parts of params that say which engines a stage uses.
+_ASKING = {
+    "eval": ("eval",),
+    "probe": ("probe",),
+    "verify": ("verify.judge",),
+    "expand": ("expand", "verify.judge"),
+    **dict.fromkeys(("heldout", "warmup", "generate"), ("generate.author", "verify.judge")),
+}
 _PR_SET_PDEATHSIG = 1
 _FULL = 2**20  # bytes that are left on a disk that a failed write filled
 _QUIET = {
@@ -194,6 +204,7 @@ def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
         if "DVC_STAGE" in os.environ:
             _die_with_parent()
         params = load(FILE, iteration)
+        _enter_vllm(name, params)
         threads = params.model.threads or _cores()
         os.environ["OMP_NUM_THREADS"] = str(threads)
         run = Run(name, iteration, params, threads)
@@ -214,6 +225,20 @@ def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
             file=sys.stderr,
         )
         raise SystemExit(1) from None
+
+
+def _enter_vllm(name: str, params: Params) -> None:
+    """Start this stage anew in vLLM's own environment, where it wants vLLM and this one has none.
+
+    vLLM's builds for CPUs pin other versions of transformers than training needs.
+    """
+    wanted = any(
+        section.engine == "vllm" and part in _ASKING.get(name, ())
+        for part, section in params.asking()
+    )
+    if wanted and VLLM_PYTHON.exists() and importlib.util.find_spec("vllm") is None:
+        python = str(VLLM_PYTHON.absolute())
+        os.execv(python, [python, *sys.orig_argv[1:]])
 
 
 def timings(root: Path | str = ".") -> dict[str, dict[str, Any]]:

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 Label = dict[str, Any]
 
-Origin = Literal["corrected", "error_seed", "alternative", "high_ppl", "expanded", "seed"]
+Origin = Literal[
+    "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded", "seed"
+]  # fmt: skip
 # Where two sources bring the same sample, the earlier of these wins.
 ORIGINS: tuple[Origin, ...] = (
     "corrected",
     "error_seed",
     "alternative",
+    "undecided",
     "high_ppl",
     "expanded",
     "seed",

@@ -28,7 +28,7 @@ CATEGORIES = (
     "clarify",
     "irrelevant",
 )
-VERDICTS = ("PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG")
+VERDICTS = ("PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO_CONSENSUS")
 FAILURE_TYPES = (
     "unparsable",
     "unexpected_call",
@@ -49,6 +49,7 @@ EVENTS = (
     "corrected",  # judged LABEL_WRONG: the prediction became the label
     "widened",  # judged BOTH_CORRECT: the prediction became an alternative
     "dropped",  # judged BOTH_WRONG: leaves the data
+    "undecided",  # judges did not agree: stays as it is, and nothing is made of it
     "hard",  # matched at high perplexity: stays
     "expanded",  # a new sample made from an error seed
 )
@@ -109,7 +110,7 @@ class Probe(Table):
     calls: str = pa.Field(str_startswith="[")
     parse_error: str = pa.Field(nullable=True)
     matched: bool
-    ppl: float = pa.Field(ge=1.0)
+    ppl: float = pa.Field(ge=1.0, lt=float("inf"), nullable=True)  # null: nobody can tell
     high_ppl: bool
     tokens: int = pa.Field(ge=0)
     failure_type: str = pa.Field(isin=FAILURE_TYPES, nullable=True)
@@ -163,6 +164,25 @@ class Lineage(Table):
     @classmethod
     def key(cls) -> tuple[str, ...]:
         return ("sample_id", "event", "new_label_id")
+
+
+class Requests(Table):
+    """What a stage asked of large models in roles, and what they answered, in order."""
+
+    number: int = pa.Field(ge=0, unique=True)
+    sample_id: str = pa.Field(str_matches=_ID)  # what was asked about
+    thread: str = pa.Field(str_matches=_ID)  # the sample or dialogue that it was asked for
+    prompt: str  # the prompt file, `<part>/<name>`
+    version: str  # its own number and its content's hash
+    model: str
+    messages: str = pa.Field(str_startswith="[")
+    answer: str
+    tokens: int = pa.Field(ge=0)
+    error: str = pa.Field(nullable=True)
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("number",)
 
 
 class Eval(Table):

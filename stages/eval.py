@@ -28,12 +28,15 @@ def main() -> None:
         ]
 
         run.prepare_torch()
-        engine = engines.load(params.eval.engine, model, params.eval.batch_size, params.model.dtype)
-        scratch = run.scratch([model, "data/heldout.parquet"], ["model", "eval"])
+        engine = engines.load(
+            params.eval.engine, model, params,
+            batch_size=params.eval.batch_size, server=params.eval.server,
+        )  # fmt: skip
+        scratch = run.scratch([model, "data/heldout.parquet"], ["model", "vllm", "eval"])
         with run.bar("answers", len(prompts)) as reach:
-            completions = engines.generate_resumable(
-                engine, prompts, engines.Sampling(params.eval.max_new_tokens), scratch, reach
-            )
+            sampling = engines.Sampling(params.eval.max_new_tokens)
+            completions = engines.answer(engine, prompts, sampling, scratch, reach)
+        engines.check_all_answered(completions, "rows")
         texts = [completion.text for completion in completions]
         answers = dict(zip((row.id for row in rows), texts[: len(rows)], strict=True))
         own = heldout_benchmark.score(samples, texts[len(rows) :], params.match)

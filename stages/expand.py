@@ -6,11 +6,12 @@ import polars as pl
 
 from looptool import runs, tables
 from looptool.benchmarks import contamination
-from looptool.expansion import EXPANDERS
-from looptool.expansion.accept import accept
+from looptool.engines.roles import Cast
+from looptool.expansion import make_expander
+from looptool.expansion.accept import accept, failed
 from looptool.expansion.carry import compose, error_seeds
 from looptool.fingerprints import hash_path
-from looptool.judging import JUDGES
+from looptool.judging import make_judges
 from looptool.samples import dataset_id
 
 
@@ -27,14 +28,17 @@ def main() -> None:
         if params.loop.mode != "loop":
             samples = samples.clear()
 
+        inputs = [folder / f"{name}.parquet" for name in ("train", "probe", "verdicts")]
+        sections = ["expand", "verify", "vllm"]
+        cast = Cast(params, lambda: run.scratch(inputs, sections), run.seed_number, run.bar)
         candidates = []
-        name = "repeat" if params.expand.mode == "repeat" else params.expand.expander
+        expander = make_expander(params.expand, cast)
         if params.expand.mode != "off":
             seeds = error_seeds(samples, probe, verdicts)
-            candidates = EXPANDERS[name]().expand(seeds, params.expand.per_seed, run.seed)
+            candidates = expander.expand(seeds, params.expand.per_seed, run.seed)
         accepted, rejected = accept(
             candidates,
-            [JUDGES[judge]() for judge in params.verify.judges],
+            make_judges(params.verify, cast),
             set(seen["sample_id"]),
             samples,
             index,
@@ -50,7 +54,7 @@ def main() -> None:
             caps=dict[str, float](carried=params.expand.carry.share, **params.expand.carry.caps),
             keep_high_ppl=params.probe.keep_high_ppl,
             seed=run.seed,
-            expander=name,
+            expander=expander.name,
             seed_number=run.seed_number,
             model=hash_path(f"models/{iteration}"),
             inputs=dataset_id(samples),
@@ -58,18 +62,25 @@ def main() -> None:
 
         tables.write(carry.carried, tables.Samples, folder / "carried.parquet")
         tables.write(carry.lineage, tables.Lineage, folder / "lineage/expand.parquet")
-        tables.write(pl.concat([rejected, carry.rejected]), tables.Rejected,
-                     folder / "rejected/expand.parquet")  # fmt: skip
+        refused = pl.concat([failed(expander), rejected, carry.rejected])
+        tables.write(refused, tables.Rejected, folder / "rejected/expand.parquet")
+        tables.write(cast.frame(), tables.Requests, folder / "requests/expand.parquet")
         runs.write_json(
             f"metrics/iterations/{iteration}/expand.json",
             {
                 **carry.metrics,
                 "candidates": len(candidates),
                 "accepted": len(accepted),
+                "failed": len(expander.failures),
                 "rejected": tables.counts(rejected, "check"),
             },
         )
-        run.note(candidates=len(candidates), accepted=len(accepted), carried=len(carry.carried))
+        run.note(
+            candidates=len(candidates),
+            accepted=len(accepted),
+            carried=len(carry.carried),
+            **cast.figures(),
+        )
 
 
 if __name__ == "__main__":

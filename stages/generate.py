@@ -10,9 +10,12 @@ import polars as pl
 
 from looptool import runs, tables
 from looptool.benchmarks import contamination
+from looptool.engines.roles import Cast
+from looptool.judging import make_judges
 from looptool.lineage import events
 from looptool.samples import dataset_id
-from looptool.synthesis.seeds import make_seeds
+from looptool.synthesis import make_authors
+from looptool.synthesis.seeds import make_seeds, refuser
 
 
 def main() -> None:
@@ -31,16 +34,26 @@ def main() -> None:
             raise run.error("generate.samples", rule)
         static = params.loop.mode == "static"
         known = seen.filter(pl.col("iteration") == 0) if static else seen
+        inputs: list[Path | str] = [
+            before / "carried.parquet",
+            before / "seen.parquet",
+            "data/heldout.parquet",
+        ]
+        sections = ["generate", "verify", "vllm", "loop"]
+        cast = Cast(params, lambda: run.scratch(inputs, sections), run.seed_number, run.bar)
+        author, fill_up = make_authors(params.generate.author, cast)
+        judges = [] if author.exact else make_judges(params.verify, cast)
         seeds = make_seeds(
             params.generate.samples - len(carried),
-            author=params.generate.author,
+            author=author,
+            fill_up=fill_up,
             seed=run.seed_of(1) if static else run.seed,
             split="train",
             shares=params.generate.shares,
             label_noise=params.generate.label_noise,
             iteration=1 if static else iteration,
             seen=set(known["sample_id"]) | set(carried["sample_id"]),
-            refuse=contamination.refuser(index),
+            refuse=refuser(index, judges),
         )
         data = pl.concat([carried, seeds.samples])
         if data.is_empty():
@@ -50,6 +63,7 @@ def main() -> None:
         tables.write(seeds.truth, tables.Truth, folder / "truth.parquet")
         tables.write(events.seen(data, iteration, seen), tables.Seen, folder / "seen.parquet")
         tables.write(seeds.rejected, tables.Rejected, folder / "rejected/generate.parquet")
+        tables.write(cast.frame(), tables.Requests, folder / "requests/generate.parquet")
         tables.write(
             events.births(seeds.samples, iteration, "generate", run.seed_number, carried),
             tables.Lineage,
@@ -62,10 +76,13 @@ def main() -> None:
                 "samples": len(data),
                 "rejected": len(seeds.rejected),
                 "origins": tables.counts(data, "origin"),
+                "sources": tables.counts(seeds.samples, "label_source"),
                 "categories": tables.counts(data, "category"),
             },
         )
-        run.note(samples=len(data), carried=len(carried), fresh=len(seeds.samples))
+        run.note(
+            samples=len(data), carried=len(carried), fresh=len(seeds.samples), **cast.figures()
+        )
 
 
 if __name__ == "__main__":

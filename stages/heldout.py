@@ -4,24 +4,38 @@ The same author as `generate`, without planted noise, on leaf actions, tools and
 appear nowhere in training. The stages that make training data refuse what overlaps it.
 """
 
+from pathlib import Path
+
 from looptool import runs, tables
-from looptool.synthesis.seeds import make_seeds
+from looptool.engines.roles import Cast
+from looptool.judging import make_judges
+from looptool.synthesis import make_authors
+from looptool.synthesis.seeds import make_seeds, refuser
 
 
 def main() -> None:
     with runs.stage("heldout") as run:
         params = run.params
+        sections = ["heldout", "generate", "verify", "vllm"]
+        cast = Cast(params, lambda: run.scratch([], sections), run.seed_number, run.bar)
+        author, fill_up = make_authors(params.generate.author, cast)
+        judges = [] if author.exact else make_judges(params.verify, cast)
         seeds = make_seeds(
             params.heldout.samples,
-            author=params.generate.author,
+            author=author,
+            fill_up=fill_up,
             seed=run.seed,
             split="heldout",
             shares=params.generate.shares,
             label_noise=0.0,
             iteration=0,
+            refuse=refuser(None, judges),
         )
+        folder = Path("data/iterations/0")
         tables.write(seeds.samples, tables.Samples, "data/heldout.parquet")
-        run.note(samples=len(seeds.samples), rejected=len(seeds.rejected))
+        tables.write(seeds.rejected, tables.Rejected, folder / "rejected/heldout.parquet")
+        tables.write(cast.frame(), tables.Requests, folder / "requests/heldout.parquet")
+        run.note(samples=len(seeds.samples), rejected=len(seeds.rejected), **cast.figures())
 
 
 if __name__ == "__main__":

@@ -19,17 +19,22 @@ def main() -> None:
         if len(samples):
             run.prepare_torch()
             engine = engines.load(
-                params.probe.engine, model, params.probe.batch_size, params.model.dtype
-            )
-            scratch = run.scratch([model, folder / "train.parquet"], ["model", "probe"])
+                params.probe.engine, model, params,
+                batch_size=params.probe.batch_size, server=params.probe.server,
+            )  # fmt: skip
+            scratch = run.scratch([model, folder / "train.parquet"], ["model", "vllm", "probe"])
             prompts = [
                 engines.Prompt(canonical.loads(messages), canonical.loads(tools))
                 for messages, tools in samples.select("messages", "tools").rows()
             ]
             with run.bar("samples", len(prompts)) as reach:
-                completions = engines.generate_resumable(
-                    engine, prompts, engines.Sampling(params.probe.max_new_tokens), scratch, reach
-                )
+                sampling = engines.Sampling(params.probe.max_new_tokens, logprobs=True)
+                completions = engines.answer(engine, prompts, sampling, scratch, reach)
+            engines.check_all_answered(completions, "samples")
+            unsure = [each for each in completions if each.logprob is None and each.error is None]
+            if unsure and params.probe.keep_high_ppl:
+                rule = "it gives no log probabilities, which probe.keep_high_ppl: true needs"
+                raise run.error("probe.engine", rule)
         table = probe(samples, completions, params.probe.high_ppl_quantile, params.match)
         tables.write(table, tables.Probe, folder / "probe.parquet")
         runs.write_json(f"metrics/iterations/{iteration}/probe.json", probe_metrics(samples, table))

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from looptool import runs, tables
-from looptool.judging import JUDGES
+from looptool.engines.roles import Cast
+from looptool.judging import make_judges
 from looptool.judging.verify import verify
 
 
@@ -15,14 +16,19 @@ def main() -> None:
         probe = tables.read(folder / "probe.parquet", tables.Probe)
         if not run.params.verify.enabled:
             probe = probe.clear()
-        verdicts = verify(samples, probe, [JUDGES[name]() for name in run.params.verify.judges])
+        inputs = [folder / "train.parquet", folder / "probe.parquet"]
+        cast = Cast(
+            run.params, lambda: run.scratch(inputs, ["verify", "vllm"]), run.seed_number, run.bar
+        )
+        verdicts = verify(samples, probe, make_judges(run.params.verify, cast))
         tables.write(verdicts, tables.Verdicts, folder / "verdicts.parquet")
+        tables.write(cast.frame(), tables.Requests, folder / "requests/verify.parquet")
         found = tables.counts(verdicts, "verdict")
         runs.write_json(
             f"metrics/iterations/{iteration}/verify.json",
             {name: found.get(name, 0) for name in tables.VERDICTS},
         )
-        run.note(judged=len(verdicts), **found)
+        run.note(judged=len(verdicts), **found, **cast.figures())
 
 
 if __name__ == "__main__":

@@ -10,8 +10,11 @@ from pathlib import Path
 from looptool import canonical, installing, runs, tables
 from looptool.benchmarks import contamination
 from looptool.engines import Prompt
+from looptool.engines.roles import Cast
+from looptool.judging import make_judges
 from looptool.lineage import events
-from looptool.synthesis.seeds import make_seeds
+from looptool.synthesis import make_authors
+from looptool.synthesis.seeds import make_seeds, refuser
 
 
 def main() -> None:
@@ -21,15 +24,23 @@ def main() -> None:
         base = Path(params.model.base)
         folder = Path("data/iterations/0")
         index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
+        scratch = run.scratch(
+            [base, "data/heldout.parquet", "looptool/synthesis/data"],
+            ["model", "warmup", "generate", "verify", "vllm"],
+        )
+        cast = Cast(params, lambda: scratch, run.seed_number, run.bar)
+        author, fill_up = make_authors(params.generate.author, cast)
+        judges = [] if author.exact else make_judges(params.verify, cast)
         seeds = make_seeds(
             params.warmup.samples,
-            author=params.generate.author,
+            author=author,
+            fill_up=fill_up,
             seed=run.seed,
             split="train",
             shares=params.warmup.shares,
             label_noise=params.warmup.label_noise,
             iteration=0,
-            refuse=contamination.refuser(index),
+            refuse=refuser(index, judges),
         )
 
         from looptool.training.checkpoints import copy_base
@@ -38,10 +49,6 @@ def main() -> None:
         history = []
         if params.warmup.steps:
             run.prepare_torch()
-            scratch = run.scratch(
-                [base, "data/heldout.parquet", "looptool/synthesis/data"],
-                ["model", "warmup"],
-            )
             examples = [
                 (Prompt(canonical.loads(row["messages"]), canonical.loads(row["tools"])),
                  canonical.loads(row["label"]))
@@ -67,13 +74,14 @@ def main() -> None:
         tables.write(seeds.samples, tables.Samples, "data/warmup.parquet")
         tables.write(seeds.truth, tables.Truth, folder / "truth.parquet")
         tables.write(seeds.rejected, tables.Rejected, folder / "rejected/warmup.parquet")
+        tables.write(cast.frame(), tables.Requests, folder / "requests/warmup.parquet")
         tables.write(events.births(seeds.samples, 0, "warmup", run.seed_number), tables.Lineage,
                      folder / "lineage/warmup.parquet")  # fmt: skip
         tables.write(events.seen(seeds.samples, 0), tables.Seen, folder / "seen.parquet")
         tables.write(tables.frame(tables.Samples, []), tables.Samples, folder / "carried.parquet")
         runs.write_json("metrics/iterations/0/warmup.json", {"samples": len(seeds.samples)})
         runs.write_json("metrics/iterations/0/steps.json", history)
-        run.note(samples=len(seeds.samples), steps=params.warmup.steps)
+        run.note(samples=len(seeds.samples), steps=params.warmup.steps, **cast.figures())
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ LAYERS = [
     {"training"},
     {"reporting"},
     {"installing"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 ]

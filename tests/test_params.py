@@ -56,7 +56,11 @@ def test_names_agree_with_the_tables():
         ("  save_steps: 5", "  save_steps: true", "train.save_steps: must be an integer"),
         ("  save_steps: 5", "  save_steps: 0", "train.save_steps: must be greater than or equal"),
         ("beta: 0.0", "beta: .nan", "train.beta: must be a finite number"),
-        ("author: grammar", "author: gramar", "generate.author: 'gramar' is unknown; did you mean"),
+        (
+            "name: grammar ",
+            "name: gramar ",
+            "generate.author.name: 'gramar' is unknown; did you mean",
+        ),
         ("judges: [rules]", "judges: [rules, oracle]", "verify.judges.1: 'oracle' is unknown"),
         ("judges: [rules]", "judges: rules", "verify.judges: must be a list"),
         ("    irrelevant: 0.1\n", "    irelevant: 0.1\n", "did you mean irrelevant"),

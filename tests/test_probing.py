@@ -26,7 +26,8 @@ TOOL = {
 class Said:
     text: str
     tokens: int = 10
-    logprob: float = 0.0
+    logprob: float | None = 0.0
+    error: str | None = None
 
 
 def call(city: str) -> str:
@@ -147,3 +148,19 @@ def test_an_empty_probe_has_metrics_too():
     data = rows([])
     metrics = probe_metrics(data, probe(data, [], 0.5))
     assert (metrics["samples"], metrics["matched"], metrics["failures"]) == (0, None, {})
+
+
+def test_a_prompt_that_got_no_answer_is_unparsable_with_its_reason():
+    data = rows([label("Oslo")])
+    found = probe(data, [Said("", 0, None, "the prompt has 9000 tokens")], 0.5)
+    row = tables.check(found, tables.Probe).row(0, named=True)
+    assert row["parse_error"] == "no answer: the prompt has 9000 tokens"
+    assert (row["matched"], row["failure_type"], row["ppl"]) == (False, "unparsable", None)
+
+
+def test_rows_without_a_perplexity_are_never_marked_high():
+    data = rows([label("Oslo")] * 4)
+    right = [Said(call("Oslo"), 10, logprob) for logprob in (None, -9.0, None, -1.0)]
+    found = probe(data, right, 0.5)
+    assert found["matched"].all()
+    assert found.filter("high_ppl")["ppl"].to_list() == sorted(found["ppl"].drop_nulls())[::-1]

@@ -101,7 +101,7 @@ def test_a_missing_column_is_named():
         tables.check(seen([1]).drop("iteration"), tables.Seen)
 
 
-@pytest.mark.parametrize("ppl", [float("nan"), 0.5, None])
+@pytest.mark.parametrize("ppl", [float("nan"), float("inf"), 0.5])
 def test_a_perplexity_that_is_no_number_from_one_up_is_refused(ppl):
     row = {"sample_id": "0" * 32, "prediction": "", "calls": "[]", "parse_error": None}
     rest = {"matched": True, "ppl": ppl, "high_ppl": False, "tokens": 1, "failure_type": None}

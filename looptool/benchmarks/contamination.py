@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 from ruamel.yaml import YAML
@@ -78,18 +78,6 @@ def training_index(heldout: pl.DataFrame) -> Index:
     """
     requests = [user_text(canonical.loads(messages)) for messages in heldout["messages"]]
     return Index.build({"bfcl": bfcl.questions(), "heldout": requests})
-
-
-class Dialogue(Protocol):
-    """Anything with messages."""
-
-    @property
-    def messages(self) -> Sequence[Message]: ...
-
-
-def refuser(index: Index) -> Callable[[Sequence[Dialogue]], list[str | None]]:
-    """Return the check of whole dialogues against `index`: a reason each, or None."""
-    return lambda drafts: index.refuse([user_text(draft.messages) for draft in drafts])
 
 
 def user_text(messages: Sequence[Message]) -> str:

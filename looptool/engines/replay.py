@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from looptool.engines import Completion, Prompt, Sampling
+from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.errors import ConfigError
 from looptool.samples import sample_id
 
@@ -22,10 +22,11 @@ class ReplayEngine:
     """
 
     answers: dict[str, Completion]
-    batch_size: int
+    identity: str = "replay"
+    independent: bool = False  # the file may change under the same name
 
     @classmethod
-    def load(cls, file: Path, batch_size: int) -> ReplayEngine:
+    def load(cls, file: Path) -> ReplayEngine:
         """Read the answers.
 
         Raises:
@@ -43,14 +44,15 @@ class ReplayEngine:
             raise ConfigError(f"{file}: does not exist; engine: replay answers from it") from None
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{file}: line {number}: {error!r}") from None
-        return cls(answers, batch_size)
+        return cls(answers)
 
-    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
-        return [0] * len(prompts)
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None
+    ) -> list[Completion]:
         nothing = Completion("", 0, 0.0, "stop")
-        return [
+        completions = [
             self.answers.get(sample_id(prompt.tools, prompt.messages), nothing)
             for prompt in prompts
         ]
+        arrived(list(enumerate(completions)))
+        return completions

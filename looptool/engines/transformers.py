@@ -9,12 +9,14 @@ worth.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from looptool.engines import Completion, Prompt, Sampling
+from looptool import canonical
+from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.errors import ConfigError
 
 READ_ROWS = 16  # prompts read at a time: more gain no speed on two cores, and cost padding
@@ -60,11 +62,13 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
 
 @dataclass
 class TransformersEngine:
-    """See `Engine`."""
+    """See `Engine`. It takes `batch_size` prompts of like length at a time."""
 
     model: Any
     tokenizer: Any
     batch_size: int
+    identity: str = "transformers"
+    independent: bool = False
 
     @classmethod
     def load(
@@ -82,26 +86,58 @@ class TransformersEngine:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(model.to(device).eval(), tokenizer, batch_size)
 
-    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
-        texts = [render(self.tokenizer, prompt) for prompt in prompts]
-        return [len(ids) for ids in self._encode(texts)] if texts else []
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None
+    ) -> list[Completion]:
+        """See `Engine.generate`.
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
-        if not prompts:
-            return []
+        Batches are fixed by (length in tokens, place) before work starts: of a run that was
+        killed after some of them, the others are made up the same way again.
+        """
         texts = [render(self.tokenizer, prompt) for prompt in prompts]
-        return [
-            Completion(
-                self.tokenizer.decode(tokens.ids, skip_special_tokens=True),
-                len(tokens.ids),
-                sum(tokens.logprobs),
-                "stop" if tokens.stopped else "length",
+        ids = self._encode(texts) if texts else []
+        room = getattr(self.model.config, "max_position_embeddings", sys.maxsize)
+        completions = {
+            place: refusal(len(prompt), room)
+            for place, prompt in enumerate(ids)
+            if len(prompt) >= room
+        }
+        arrived(list(completions.items()))
+        order = sorted(
+            set(range(len(ids))) - set(completions), key=lambda row: (len(ids[row]), row)
+        )
+        for start in range(0, len(order), self.batch_size):
+            batch = order[start : start + self.batch_size]
+            draws = canonical.digest(str(sampling.seed), *(texts[place] for place in batch))
+            made = decode(
+                self.model,
+                self.tokenizer,
+                [ids[place] for place in batch],
+                replace(sampling, seed=int(draws[:8], 16)),
             )
-            for tokens in decode(self.model, self.tokenizer, self._encode(texts), sampling)
-        ]
+            group = [
+                (place, self._completion(tokens)) for place, tokens in zip(batch, made, strict=True)
+            ]
+            arrived(group)
+            completions.update(group)
+        return [completions[place] for place in range(len(ids))]
+
+    def _completion(self, tokens: Tokens) -> Completion:
+        return Completion(
+            self.tokenizer.decode(tokens.ids, skip_special_tokens=True),
+            len(tokens.ids),
+            sum(tokens.logprobs),
+            "stop" if tokens.stopped else "length",
+        )
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return self.tokenizer(list(texts), add_special_tokens=False).input_ids
+
+
+def refusal(tokens: int, room: int) -> Completion:
+    """Return what stands for the answer to a prompt that leaves the model no room for one."""
+    error = f"the prompt has {tokens} tokens, and the model takes {room} with its answer"
+    return Completion("", 0, None, "refused", error)
 
 
 def stop_ids(model: Any, tokenizer: Any) -> set[int]:
@@ -165,7 +201,7 @@ def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
 
-    from looptool.engines.cache import RoomyLayer
+    from looptool.engines.kv_cache import RoomyLayer
 
     cache = DynamicCache(config=model.config)
     # Only full attention's keys and values can be put together afterwards.

@@ -1,7 +1,7 @@
 """From what the model got wrong to the next iteration's data (EDDE, DESIGN §1 `expand`).
 
     seeds = carry.error_seeds(samples, probe, verdicts)
-    candidates = EXPANDERS["grammar"]().expand(seeds, k, seed="7")
+    candidates = make_expander(params.expand, cast).expand(seeds, k, seed="7")
     accepted, rejected = accept.accept(candidates, judges, seen, samples, index, max_similarity)
     carried = carry.compose(samples, probe, verdicts, accepted, …)
 
@@ -11,10 +11,12 @@ history: an expansion of a wrong label is wrong, and the truth never leaks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from looptool.engines.roles import Cast
+from looptool.params import Expand
 from looptool.samples import Label, Message
 from looptool.tools import Tool
 
@@ -57,6 +59,14 @@ class Candidate:
     how: str
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error seed that an expander could make nothing of, and why."""
+
+    seed: ErrorSeed
+    reason: str
+
+
 def fitting_category(category: str, label: Label, tools: Sequence[Tool]) -> str:
     """Return `category` if it asks for the kind of answer that `label` is, else the plainest that
     does: a corrected label may call where no call was due, or the other way round."""
@@ -78,6 +88,11 @@ class Expander(Protocol):
         """The name that label_source records as `expander:<name>`."""
         ...
 
+    @property
+    def failures(self) -> Sequence[Failure]:
+        """What the last `expand` tried in vain, where that is worth a record."""
+        ...
+
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
         """Return at most `k` candidates for each seed, in the order of the seeds.
 
@@ -86,16 +101,31 @@ class Expander(Protocol):
         ...
 
 
-def _grammar() -> Expander:
+def make_expander(settings: Expand, cast: Cast) -> Expander:
+    """Return the expander that params name; any, where nothing is to be expanded."""
+    return EXPANDERS["repeat" if settings.mode == "repeat" else settings.expander](settings, cast)
+
+
+def _grammar(settings: Expand, cast: Cast) -> Expander:
     from looptool.expansion.grammar import GrammarExpander
 
     return GrammarExpander()
 
 
-def _repeat() -> Expander:
+def _repeat(settings: Expand, cast: Cast) -> Expander:
     from looptool.expansion.repeat import RepeatExpander
 
     return RepeatExpander()
 
 
-EXPANDERS: dict[str, Callable[[], Expander]] = {"grammar": _grammar, "repeat": _repeat}
+def _llm(settings: Expand, cast: Cast) -> Expander:
+    from looptool.expansion.llm import LLMExpander
+
+    return LLMExpander(cast.play(settings, settings.model))
+
+
+EXPANDERS: Mapping[str, Callable[[Expand, Cast], Expander]] = {
+    "grammar": _grammar,
+    "llm": _llm,
+    "repeat": _repeat,
+}

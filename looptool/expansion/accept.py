@@ -11,7 +11,7 @@ from datasketch import MinHash, MinHashLSH
 
 from looptool import canonical, tables
 from looptool.benchmarks.contamination import Index, user_text
-from looptool.expansion import Candidate
+from looptool.expansion import Candidate, Expander
 from looptool.judging import Judge
 from looptool.samples import check_label, label_calls, sample_id
 from looptool.tools import check_call, check_tool
@@ -66,6 +66,24 @@ def accept(
         ]
         left = [row for row, reason in zip(left, reasons, strict=True) if reason is None]
     return left, tables.frame(tables.Rejected, rejected)
+
+
+def failed(expander: Expander) -> pl.DataFrame:
+    """Return what an expander tried in vain as tables.Rejected, each by its error seed."""
+    rows = [
+        {
+            "sample_id": failure.seed.sample_id,
+            "check": f"expander:{expander.name}",
+            "reason": failure.reason,
+            "stage": "expand",
+            "parent_id": failure.seed.sample_id,
+            "tools": canonical.dumps(failure.seed.tools),
+            "messages": canonical.dumps(failure.seed.messages),
+            "label": canonical.dumps(failure.seed.label),
+        }
+        for failure in expander.failures
+    ]
+    return tables.frame(tables.Rejected, rows)
 
 
 def near_duplicates(

@@ -20,11 +20,13 @@ EVENT_OF_VERDICT = {
     "LABEL_WRONG": "corrected",
     "BOTH_CORRECT": "widened",
     "BOTH_WRONG": "dropped",
+    "NO_CONSENSUS": "undecided",
 }
 ORIGIN_OF_EVENT = {
     "failed": "error_seed",
     "corrected": "corrected",
     "widened": "alternative",
+    "undecided": "undecided",
     "hard": "high_ppl",
     "expanded": "expanded",
 }

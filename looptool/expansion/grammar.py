@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from looptool.expansion import Candidate, ErrorSeed, fitting_category
+from looptool.expansion import Candidate, ErrorSeed, Failure, fitting_category
 from looptool.expansion.rewriting import (
     incomplete_request,
     other_request,
@@ -33,6 +33,7 @@ class GrammarExpander:
     """Keeps what was hard in an error seed and changes the rest."""
 
     name = "grammar"
+    failures: Sequence[Failure] = ()
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
         """Return up to `k` candidates for each seed; see `Expander`."""

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from looptool.expansion import Candidate, ErrorSeed, fitting_category
+from looptool.expansion import Candidate, ErrorSeed, Failure, fitting_category
 from looptool.samples import sample_id
 from looptool.tools import Tool
 
@@ -22,6 +22,7 @@ class RepeatExpander:
     """Repeats each error seed up to k times."""
 
     name = "repeat"
+    failures: Sequence[Failure] = ()
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
         """Return up to `k` repetitions of each seed: fewer where no more can be told apart."""

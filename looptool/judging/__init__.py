@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from looptool.engines.roles import Cast
+from looptool.params import JudgeRole, Verify
 from looptool.samples import Label, Message
 from looptool.tools import Tool
 
-Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG"]
+Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO_CONSENSUS"]
+"""NO_CONSENSUS is the lack of a verdict: judges do not agree, or one does not with itself."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,22 @@ class Judge(Protocol):
         ...
 
 
-def _rules() -> Judge:
+def make_judges(settings: Verify, cast: Cast) -> list[Judge]:
+    """Return the judges that params name: one for `rules`, one a model for `llm`."""
+    return [judge for name in settings.judges for judge in JUDGES[name](settings.judge, cast)]
+
+
+def _rules(settings: JudgeRole, cast: Cast) -> list[Judge]:
     from looptool.judging.rules import RulesJudge
 
-    return RulesJudge()
+    return [RulesJudge()]
 
 
-JUDGES: Mapping[str, Callable[[], Judge]] = {"rules": _rules}
-"""Judges by the name that params give them; each value makes one."""
+def _llm(settings: JudgeRole, cast: Cast) -> list[Judge]:
+    from looptool.judging.llm import LLMJudge
+
+    return [LLMJudge(cast.play(settings, model)) for model in settings.models]
+
+
+JUDGES: Mapping[str, Callable[[JudgeRole, Cast], list[Judge]]] = {"rules": _rules, "llm": _llm}
+"""What makes judges, by the name that params give them."""

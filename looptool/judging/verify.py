@@ -11,9 +11,6 @@ from looptool import canonical, samples, tables
 from looptool.judging import Case, Judge, Opinion, Verdict
 from looptool.samples import Label
 
-# A tie goes to the verdict that changes less: the label stays, then it is widened, then dropped.
-_CAUTIOUS_FIRST: tuple[Verdict, ...] = ("PRED_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "LABEL_WRONG")
-
 
 def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:
     """Judge every sample whose prediction does not match.
@@ -61,15 +58,14 @@ def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> 
 
 
 def majority(opinions: Sequence[Opinion], prediction: Label | None) -> tuple[Verdict, float]:
-    """Return the verdict of most opinions and the share that holds it.
+    """Return the verdict that more than half of the judges share, and their share.
 
-    Without a strict majority the most cautious of the leading verdicts counts, and an answer that
-    cannot be parsed is never taken for a label.
+    Where no verdict has that, it is NO_CONSENSUS with the share of the largest camp. An answer
+    that cannot be parsed is never taken for a label.
     """
     votes = Counter(_possible(opinion.verdict, prediction) for opinion in opinions)
-    most = max(votes.values())
-    verdict = next(verdict for verdict in _CAUTIOUS_FIRST if votes[verdict] == most)
-    return verdict, most / len(opinions)
+    verdict, most = votes.most_common(1)[0]
+    return (verdict if 2 * most > len(opinions) else "NO_CONSENSUS"), most / len(opinions)
 
 
 def _possible(verdict: Verdict, prediction: Label | None) -> Verdict:

@@ -133,6 +133,7 @@ OUTCOMES = [
         WHERE (event = 'corrected' AND verdict IS DISTINCT FROM 'LABEL_WRONG')
             OR (event = 'widened' AND verdict IS DISTINCT FROM 'BOTH_CORRECT')
             OR (event = 'dropped' AND verdict IS DISTINCT FROM 'BOTH_WRONG')
+            OR (event = 'undecided' AND verdict IS DISTINCT FROM 'NO_CONSENSUS')
             OR (event = 'failed' AND coalesce(verdict, 'PRED_WRONG') <> 'PRED_WRONG')
             OR (event = 'failed' AND verdict IS NULL AND (SELECT count(*) > 0 FROM verdicts))
     """),
@@ -175,7 +176,7 @@ OUTCOMES = [
         FROM carried JOIN log USING (sample_id) WHERE origin <> CASE event
             WHEN 'failed' THEN 'error_seed' WHEN 'corrected' THEN 'corrected'
             WHEN 'widened' THEN 'alternative' WHEN 'hard' THEN 'high_ppl'
-            WHEN 'expanded' THEN 'expanded' ELSE origin END
+            WHEN 'undecided' THEN 'undecided' WHEN 'expanded' THEN 'expanded' ELSE origin END
     """),
     ("carried", """
         SELECT c.row, sample_id, 'differs from D_{j} in its parent or the iteration of its birth'
@@ -203,10 +204,14 @@ OUTCOMES = [
         SELECT expanded.row, sample_id, 'expanded, but neither carried over nor refused'
         FROM expanded ANTI JOIN carried USING (sample_id) ANTI JOIN rejected USING (sample_id)
     """),
+    ("rejected/expand", """
+        SELECT rejected.row, sample_id, 'was accepted, but the log has no such expansion'
+        FROM rejected ANTI JOIN expanded USING (sample_id) WHERE "check" = 'cap'
+    """),
     ("lineage/expand", """
         SELECT log.row, sample_id, event || ', but neither carried over nor capped'
         FROM log ANTI JOIN carried USING (sample_id)
         ANTI JOIN (SELECT sample_id FROM log WHERE event = 'capped') c USING (sample_id)
-        WHERE event IN ('failed', 'corrected', 'widened', 'hard', 'expanded')
+        WHERE event IN ('failed', 'corrected', 'widened', 'undecided', 'hard', 'expanded')
     """),
 ]  # fmt: skip

@@ -30,7 +30,22 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "rejected": (
         "Rejected",
-        ("rejected/warmup.parquet", "rejected/generate.parquet", "rejected/expand.parquet"),
+        (
+            "rejected/heldout.parquet",
+            "rejected/warmup.parquet",
+            "rejected/generate.parquet",
+            "rejected/expand.parquet",
+        ),
+    ),
+    "requests": (
+        "Requests",
+        (
+            "requests/heldout.parquet",
+            "requests/warmup.parquet",
+            "requests/generate.parquet",
+            "requests/verify.parquet",
+            "requests/expand.parquet",
+        ),
     ),
     "evals": ("Eval", ("eval.parquet",)),
     "truth": ("Truth", ("truth.parquet",)),

@@ -13,10 +13,10 @@ _STEPS = 24  # points of a ribbon's curve
 _GAP = 0.045  # between two nodes of a side, as a share of all rows: room for their names
 # One colour for an origin, and for an end, in all charts.
 _COLOURS = alt.Scale(
-    domain=["seed", "error_seed", "corrected", "alternative", "high_ppl", "expanded", "mastered",
-            "dropped", "no room", "left out"],
-    range=["#4c78a8", "#e45756", "#f58518", "#b279a2", "#eeca3b", "#54a24b", "#72b7b2", "#9d755d",
-           "#bab0ac", "#79706e"],
+    domain=["seed", "error_seed", "corrected", "alternative", "undecided", "high_ppl", "expanded",
+            "mastered", "dropped", "no room", "left out"],
+    range=["#4c78a8", "#e45756", "#f58518", "#b279a2", "#d6a5c9", "#eeca3b", "#54a24b", "#72b7b2",
+           "#9d755d", "#bab0ac", "#79706e"],
 )  # fmt: skip
 
 

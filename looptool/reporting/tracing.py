@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.text import Text
@@ -104,7 +104,7 @@ def _step(step: Step, life: Life) -> Tree:
     if step.probe:
         probe = step.probe
         mark = "right" if probe["matched"] else f"wrong, {probe['failure_type']}"
-        ppl = f"perplexity {probe['ppl']:.3f}" + (", high" if probe["high_ppl"] else "")
+        ppl = _perplexity(probe) + (", high" if probe["high_ppl"] else "")
         text = (
             f"models/{step.iteration} answered ({mark}; {ppl}): {short(probe['prediction'], WIDTH)}"
         )
@@ -150,11 +150,15 @@ def _label(
     )
 
 
+def _perplexity(probe: Mapping[str, Any]) -> str:
+    return "perplexity unknown" if probe["ppl"] is None else f"perplexity {probe['ppl']:.3f}"
+
+
 def _brief(step: Step) -> Iterator[str]:
     yield f"iteration {step.iteration}" + (f": {step.sample['origin']}" if step.sample else "")
     if step.probe:
         right = "right" if step.probe["matched"] else step.probe["failure_type"]
-        yield f"answered: {right}, perplexity {step.probe['ppl']:.2f}"
+        yield f"answered: {right}, {_perplexity(step.probe)}"
     if step.verdict:
         yield f"{step.verdict['verdict']} by {step.verdict['judge']}"
     for event in step.events:

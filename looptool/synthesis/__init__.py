@@ -37,6 +37,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from looptool import params
+from looptool.engines.roles import Cast
 from looptool.samples import Label, Message
 from looptool.tools import Tool
 
@@ -56,12 +58,17 @@ DEFAULT_SHARES: Mapping[str, float] = {
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A sample before it is admitted; its label is the author's, without planted noise."""
+    """A sample before it is admitted; its label is the author's, without planted noise.
+
+    Attributes:
+        refused: (check, reason) where the author itself gave it up; its label is then empty.
+    """
 
     tools: list[Tool]
     messages: list[Message]
     label: Label
     category: str
+    refused: tuple[str, str] | None = None
 
 
 class Author(Protocol):
@@ -70,6 +77,7 @@ class Author(Protocol):
     Attributes:
         name: stands in the data as the source of the labels.
         portable: whether it may be pickled to other processes that share the work.
+        exact: whether its labels are right by construction, and it can write any number.
     """
 
     @property
@@ -78,10 +86,15 @@ class Author(Protocol):
     @property
     def portable(self) -> bool: ...
 
+    @property
+    def exact(self) -> bool: ...
+
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
     ) -> list[Draft]:
-        """Return `count` drafts, a function of the arguments alone.
+        """Return `count` drafts, or fewer if it is not exact, and beside them any that it gave up.
+
+        A function of the arguments alone.
 
         Args:
             shares: weight of each category of `tables.CATEGORIES`; one left out is not written.
@@ -89,10 +102,22 @@ class Author(Protocol):
         ...
 
 
-def _grammar() -> Author:
+def make_authors(settings: params.Author, cast: Cast) -> tuple[Author, Author | None]:
+    """Return the author that params name, and who writes what that one could not."""
+    author = AUTHORS[settings.name](settings, cast)
+    return author, None if author.exact or not settings.fill_up else _grammar(settings, cast)
+
+
+def _grammar(settings: params.Author, cast: Cast) -> Author:
     from looptool.synthesis.grammar import GrammarAuthor
 
     return GrammarAuthor()
 
 
-AUTHORS: dict[str, Callable[[], Author]] = {"grammar": _grammar}
+def _llm(settings: params.Author, cast: Cast) -> Author:
+    from looptool.synthesis.llm import LLMAuthor
+
+    return LLMAuthor(cast.play(settings, settings.model))
+
+
+AUTHORS: Mapping[str, Callable[[params.Author, Cast], Author]] = {"grammar": _grammar, "llm": _llm}

@@ -29,6 +29,7 @@ class GrammarAuthor:
 
     name: str = "grammar"
     portable: bool = True
+    exact: bool = True
 
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,16 +16,19 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from looptool import canonical, tables
+from looptool.benchmarks.contamination import Index, user_text
 from looptool.calls import match
 from looptool.errors import LooptoolError
+from looptool.judging import Judge
 from looptool.samples import Label, check_label, label_calls, sample_id_of_json
-from looptool.synthesis import AUTHORS, Author, Draft, Split, noise
+from looptool.synthesis import Author, Draft, Split, noise
 from looptool.tools import check_call, check_tool
 
 CHUNK = 1000
 PARALLEL_FROM = 5000
 PROCESSES = 2
 _ROUNDS = 12
+_ROUNDS_INEXACT = 2  # a large model that wrote too little twice will not write more
 _CALLS = {"single": (1, 1), "multiple": (1, 1), "multi_step": (1, 1), "parallel": (2, 99),
           "parallel_multiple": (2, 99), "multi_turn": (1, 99), "clarify": (0, 0),
           "irrelevant": (0, 0)}  # fmt: skip
@@ -43,15 +46,20 @@ class Seeds:
 
 
 class Row(NamedTuple):
-    """One draft in canonical JSON; `check` and `reason` are set where a rule refuses it."""
+    """One draft in canonical JSON; `check` and `reason` are set where a rule refuses it.
+
+    `source` is the author's name; `known` says whether `truth` is known to be right.
+    """
 
     sample_id: str
     tools: str
     messages: str
     label: str
     truth: str
+    known: bool
     noise: str | None
     category: str
+    source: str
     check: str | None
     reason: str | None
 
@@ -69,7 +77,8 @@ class _Task:
 def make_seeds(
     count: int,
     *,
-    author: Author | str,
+    author: Author,
+    fill_up: Author | None = None,
     seed: str,
     split: Split,
     shares: Mapping[Any, float],
@@ -81,27 +90,25 @@ def make_seeds(
     """Return `count` admitted samples; a function of the arguments alone.
 
     Args:
-        author: an author, or its name in `AUTHORS`.
+        fill_up: an author who writes what `author` could not.
         seen: sample_ids that must not be made again.
         refuse: admission by judges, against held-out data and so on: a reason or None for each
             draft. It sees the true labels, before noise is planted.
 
     Raises:
-        LooptoolError: if the author's samples run out before `count` are admitted.
+        LooptoolError: if the authors' samples run out before `count` are admitted.
     """
-    if isinstance(author, str):
-        author = AUTHORS[author]()
     taken = set(seen)
     admitted: list[Row] = []
     rejected: list[tuple[Row, str, str]] = []
     index = 0
-    for _ in range(_ROUNDS):
+    for writer in _turns(author, fill_up):
         missing = count - len(admitted)
         if missing <= 0:
             break
         sizes = [CHUNK] * (missing // CHUNK) + ([missing % CHUNK] if missing % CHUNK else [])
         tasks = [
-            _Task(author, size, f"{seed}:{index + number}", split, shares, label_noise)
+            _Task(writer, size, f"{seed}:{index + number}", split, shares, label_noise)
             for number, size in enumerate(sizes)
         ]
         index += len(tasks)
@@ -114,9 +121,34 @@ def make_seeds(
     if len(admitted) < count:
         raise LooptoolError(
             f"{author.name} could make only {len(admitted)} of {count} samples that are new and "
-            "pass the checks; ask for fewer, or loosen what refuses them"
+            "pass the checks; ask for fewer, loosen what refuses them, or set "
+            "generate.author.fill_up"
         )
-    return _frames(admitted, rejected, author.name, iteration)
+    return _frames(admitted, rejected, iteration)
+
+
+def _turns(author: Author, fill_up: Author | None) -> Iterator[Author]:
+    """Yield who writes, round by round, until enough is admitted."""
+    for writer in (author, fill_up):
+        if writer is not None:
+            yield from [writer] * (_ROUNDS if writer.exact else _ROUNDS_INEXACT)
+
+
+def refuser(index: Index | None, judges: Sequence[Judge] = ()) -> Refuse:
+    """Return what refuses drafts that overlap `index`, and those that a judge does not admit."""
+
+    def refuse(drafts: list[Draft]) -> list[str | None]:
+        reasons: list[str | None] = [None] * len(drafts)
+        if index is not None:
+            reasons = index.refuse([user_text(draft.messages) for draft in drafts])
+        for judge in judges:
+            left = [place for place, reason in enumerate(reasons) if reason is None]
+            samples = [(drafts[p].tools, drafts[p].messages, drafts[p].label) for p in left]
+            for place, reason in zip(left, judge.admit(samples), strict=True):
+                reasons[place] = f"{judge.name}: {reason}" if reason is not None else None
+        return reasons
+
+    return refuse
 
 
 def fault(draft: Draft) -> tuple[str, str] | None:
@@ -168,7 +200,7 @@ def _chunk(task: _Task) -> list[Row]:
     for draft in drafts:
         tools, messages = canonical.dumps(draft.tools), canonical.dumps(draft.messages)
         truth = canonical.dumps(draft.label)
-        refused = fault(draft)
+        refused = draft.refused or fault(draft)
         label, kind = truth, None
         if refused is None and task.label_noise > 0:
             # What does not fit here is owed to a later sample: the rate stays as asked for.
@@ -186,8 +218,10 @@ def _chunk(task: _Task) -> list[Row]:
                 messages,
                 label,
                 truth,
+                task.author.exact,
                 kind,
                 draft.category,
+                task.author.name,
                 *(refused or (None, None)),
             )
         )
@@ -235,13 +269,12 @@ def _draft(row: Row) -> Draft:
     )
 
 
-def _frames(
-    admitted: list[Row], rejected: list[tuple[Row, str, str]], source: str, iteration: int
-) -> Seeds:
+def _frames(admitted: list[Row], rejected: list[tuple[Row, str, str]], iteration: int) -> Seeds:
     ids = [row.sample_id for row in admitted]
     size = len(admitted)
     labels = [row.label for row in admitted]
-    truths = [row.truth for row in admitted]
+    known = [row for row in admitted if row.known]
+    truths = [row.truth for row in known]
     samples: dict[str, Any] = {
         "sample_id": ids,
         "tools": [row.tools for row in admitted],
@@ -254,13 +287,13 @@ def _frames(
         "parent_id": [None] * size,
         "born_iteration": [iteration] * size,
         "label_iteration": [iteration] * size,
-        "label_source": [source] * size,
+        "label_source": [row.source for row in admitted],
     }
     truth: dict[str, Any] = {
-        "sample_id": ids,
+        "sample_id": [row.sample_id for row in known],
         "label": truths,
         "label_id": [canonical.digest(text) for text in truths],
-        "noise": [row.noise for row in admitted],
+        "noise": [row.noise for row in known],
     }
     refused: dict[str, Any] = {
         "sample_id": [row.sample_id for row, _, _ in rejected],

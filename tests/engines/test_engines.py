@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from transformers import MistralConfig, MistralForCausalLM
 
 from looptool import engines
-from looptool.engines import Completion, Prompt, Sampling
+from looptool.engines import Prompt, Sampling
 from looptool.engines.replay import ReplayEngine
 from looptool.engines.transformers import TransformersEngine, _draw, decode, render
 from looptool.errors import ConfigError
@@ -38,7 +39,7 @@ def ids(engine: TransformersEngine, prompts: Sequence[Prompt]) -> list[list[int]
 def read_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Prompts are read in parts of so many, and the cache has to grow on the way."""
     monkeypatch.setattr("looptool.engines.transformers.READ_ROWS", request.param)
-    monkeypatch.setattr("looptool.engines.cache.ROOM", 3)
+    monkeypatch.setattr("looptool.engines.kv_cache.ROOM", 3)
     return request.param
 
 
@@ -130,37 +131,35 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(
 
 def test_no_prompts_give_no_completions(engine: TransformersEngine) -> None:
     assert engine.generate([], Sampling(4)) == []
-    assert engine.count_tokens([]) == []
 
 
-class Counting:
-    """An engine that says its prompt, notes what it was asked, and may be killed."""
+def test_batches_are_made_up_by_length_and_a_killed_run_makes_the_missing_ones(
+    engine: TransformersEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
 
-    def __init__(self, batch_size: int, dies_after: int | None = None) -> None:
-        self.batch_size = batch_size
-        self.dies_after = dies_after
-        self.asked: list[list[str]] = []
+    def count(model: object, tokenizer: object, ids: list[list[int]], *rest: object) -> object:
+        asked.append([len(prompt) for prompt in ids])
+        return decode(model, tokenizer, ids, *rest)
 
-    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
-        return [len(prompt.messages[0]["content"]) for prompt in prompts]
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
-        if self.dies_after is not None and len(self.asked) == self.dies_after:
-            raise KeyboardInterrupt
-        texts = [prompt.messages[0]["content"] for prompt in prompts]
-        self.asked.append(texts)
-        return [Completion(text, len(text), -1.0, "stop") for text in texts]
-
-
-def test_a_killed_generation_goes_on_with_the_first_missing_batch(tmp_path: Path) -> None:
+    monkeypatch.setattr("looptool.engines.transformers.decode", count)
     texts = ["ccc", "a", "bb", "dddd", "e"]
     prompts = [Prompt([{"role": "user", "content": text}]) for text in texts]
+    whole = engines.answer(engine, prompts, Sampling(6, 1.0), tmp_path / "whole")
+    lengths = asked.copy()
+    assert [len(batch) for batch in lengths] == [2, 2, 1]
+    assert [*chain(*lengths)] == sorted(chain(*lengths))
+
+    def stop_after_one_batch(done: int) -> None:
+        if done >= 2:
+            raise KeyboardInterrupt
+
+    asked.clear()
     with pytest.raises(KeyboardInterrupt):
-        engines.generate_resumable(Counting(2, dies_after=1), prompts, Sampling(1), tmp_path)
-    second = Counting(2)
-    done = engines.generate_resumable(second, prompts, Sampling(1), tmp_path)
-    assert [completion.text for completion in done] == texts
-    assert second.asked == [["bb", "ccc"], ["dddd"]]  # batches are by length; the first was there
+        engines.answer(engine, prompts, Sampling(6, 1.0), tmp_path / "cut", stop_after_one_batch)
+    assert asked == lengths[:1]
+    assert engines.answer(engine, prompts, Sampling(6, 1.0), tmp_path / "cut") == whole
+    assert asked == lengths
 
 
 def test_the_template_renders_tools_calls_and_responses(engine: TransformersEngine) -> None:
@@ -208,11 +207,11 @@ def test_replay_answers_by_sample_and_names_a_bad_line(tmp_path: Path) -> None:
     file = tmp_path / "replay.jsonl"
     row = {"sample_id": sample_id([], PROMPTS[0].messages), "text": "x", "tokens": 1, "logprob": 0}
     file.write_text(json.dumps(row) + "\n", "utf-8")
-    engine = ReplayEngine.load(file, 4)
+    engine = ReplayEngine.load(file)
     assert [c.text for c in engine.generate(PROMPTS[:2], Sampling(1))] == ["x", ""]
     file.write_text(json.dumps(row) + "\n{}\n", "utf-8")
     with pytest.raises(ConfigError, match="line 2"):
-        ReplayEngine.load(file, 4)
+        ReplayEngine.load(file)
 
 
 def test_a_folder_without_tokenizer_or_template_is_named(

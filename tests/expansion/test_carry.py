@@ -22,7 +22,7 @@ TOOL = {
 OSLO = {"calls": [{"name": "get_time", "arguments": {"city": "Oslo"}}]}
 ROME = {"calls": [{"name": "get_time", "arguments": {"city": "Rome"}}]}
 SAID = "<tool_call>" + canonical.dumps(ROME["calls"][0]) + "</tool_call>"
-FATES = ("mastered", "hard", "PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG")
+FATES = ("mastered", "hard", *tables.VERDICTS)
 MISMATCHES = FATES[2:]
 
 
@@ -121,17 +121,18 @@ def test_each_fate_leads_to_its_origin_and_event():
         ids["PRED_WRONG"]: "error_seed",
         ids["LABEL_WRONG"]: "corrected",
         ids["BOTH_CORRECT"]: "alternative",
+        ids["NO_CONSENSUS"]: "undecided",
     }
     events = dict(result.lineage.select("sample_id", "event").iter_rows())
     assert events == dict(
         zip(
             data[0]["sample_id"],
-            ["mastered", "hard", "failed", "corrected", "widened", "dropped"],
+            ["mastered", "hard", "failed", "corrected", "widened", "dropped", "undecided"],
             strict=True,
         )
     )
     assert result.metrics["events"]["dropped"] == 1
-    assert result.metrics["size"] == 4
+    assert result.metrics["size"] == 5
 
 
 def test_a_corrected_row_takes_the_prediction_as_its_label_and_keeps_its_id():
@@ -166,8 +167,8 @@ def test_without_verdicts_every_mismatch_is_an_error_seed():
     data = data_of(FATES)
     data = (data[0], data[1], data[2].clear())
     result = composed(data)
-    assert result.metrics["carried"]["error_seed"] == 4
-    assert [seed.label for seed in error_seeds(*data)] == [OSLO] * 4
+    assert result.metrics["carried"]["error_seed"] == 5
+    assert [seed.label for seed in error_seeds(*data)] == [OSLO] * 5
 
 
 def test_high_ppl_rows_count_as_mastered_where_they_are_not_kept():
@@ -203,6 +204,7 @@ def test_caps_bind_by_origin_and_overall_and_capped_rows_are_logged():
         "corrected": 0,
         "error_seed": 6,
         "alternative": 0,
+        "undecided": 0,
         "high_ppl": 2,
         "expanded": 1,
     }

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from looptool import samples
-from looptool.expansion import EXPANDERS, ErrorSeed
+from looptool.expansion import ErrorSeed
+from looptool.expansion.repeat import RepeatExpander
 
 
 def tool(name):
@@ -36,7 +37,7 @@ def without_order_and_stops(tools):
 
 def test_a_repetition_keeps_words_values_and_label_and_has_an_id_of_its_own():
     seed = seed_of([tool("a"), tool("b")])
-    made = EXPANDERS["repeat"]().expand([seed], 3, "7")
+    made = RepeatExpander().expand([seed], 3, "7")
     assert len(made) == 3
     assert len({samples.sample_id(each.tools, each.messages) for each in made}) == 3
     for each in made:
@@ -48,11 +49,9 @@ def test_a_repetition_keeps_words_values_and_label_and_has_an_id_of_its_own():
 
 def test_no_more_repetitions_than_can_be_told_apart():
     bare = {"name": "a", "description": "", "parameters": {"type": "object", "properties": {}}}
-    assert EXPANDERS["repeat"]().expand([seed_of([bare])], 3, "7") == []
+    assert RepeatExpander().expand([seed_of([bare])], 3, "7") == []
 
 
 def test_repetition_is_deterministic():
     seed = seed_of([tool("a"), tool("b")])
-    assert EXPANDERS["repeat"]().expand([seed], 2, "7") == EXPANDERS["repeat"]().expand(
-        [seed], 2, "7"
-    )
+    assert RepeatExpander().expand([seed], 2, "7") == RepeatExpander().expand([seed], 2, "7")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from looptool.judging import JUDGES, Case, Opinion
+from looptool.judging import Case, Opinion
+from looptool.judging.rules import RulesJudge
 from looptool.samples import Label, Message
 from looptool.tools import Tool
 from tests.judging.table import (
@@ -28,7 +29,7 @@ from tests.judging.table import (
     tool,
 )
 
-JUDGE = JUDGES["rules"]()
+JUDGE = RulesJudge()
 
 
 def opinion(

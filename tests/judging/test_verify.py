@@ -134,14 +134,19 @@ def test_the_majority_decides_and_dissent_is_told() -> None:
 @pytest.mark.parametrize(
     ("votes", "expected"),
     [
-        (["LABEL_WRONG", "PRED_WRONG"], "PRED_WRONG"),
-        (["LABEL_WRONG", "BOTH_WRONG"], "BOTH_WRONG"),
-        (["LABEL_WRONG", "BOTH_CORRECT"], "BOTH_CORRECT"),
+        (["LABEL_WRONG", "PRED_WRONG"], "NO_CONSENSUS"),
+        (["LABEL_WRONG", "PRED_WRONG", "BOTH_WRONG"], "NO_CONSENSUS"),
+        (["LABEL_WRONG", "NO_CONSENSUS", "LABEL_WRONG", "BOTH_WRONG"], "NO_CONSENSUS"),
+        (["LABEL_WRONG", "NO_CONSENSUS", "LABEL_WRONG"], "LABEL_WRONG"),
     ],
 )
-def test_a_tie_changes_as_little_as_possible(votes: list[Verdict], expected: Verdict) -> None:
+def test_without_more_than_half_there_is_no_consensus(
+    votes: list[Verdict], expected: Verdict
+) -> None:
     judges = [Fixed(str(index), vote) for index, vote in enumerate(votes)]
-    assert verdicts([rendered("g")], judges)["verdict"][0] == expected
+    found = verdicts([rendered("g")], judges)
+    assert found["verdict"][0] == expected
+    assert (found["new_label_id"][0] is None) == (expected == "NO_CONSENSUS")
 
 
 def test_nothing_to_judge_gives_an_empty_table() -> None:

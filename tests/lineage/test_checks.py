@@ -41,6 +41,20 @@ def without(**values: str) -> Edit:
     return edit
 
 
+def without_expansion(capped: bool) -> Edit:
+    """Drop the event of the first expansion that found room, or of the first that found none."""
+
+    def edit(data: pl.DataFrame) -> pl.DataFrame:
+        no_room = data.filter(event="capped")["sample_id"].implode()
+        grown = data.filter(
+            pl.col("event") == "expanded", pl.col("sample_id").is_in(no_room) == capped
+        )
+        lost = grown["sample_id"][0]
+        return data.filter(~((pl.col("event") == "expanded") & (pl.col("sample_id") == lost)))
+
+    return edit
+
+
 EDITS: dict[str, tuple[str, Edit, str]] = {
     "a label by hand": ("2/train.parquet", only_first(label=OTHER), "is not the hash of its label"),
     "a label with its id": (
@@ -68,8 +82,13 @@ EDITS: dict[str, tuple[str, Edit, str]] = {
     "a correction": ("1/lineage/expand.parquet", without(event="corrected"), "has 0 outcomes"),
     "an expansion": (
         "1/lineage/expand.parquet",
-        without(event="expanded"),
+        without_expansion(capped=False),
         "neither of D_1 nor expanded",
+    ),
+    "an expansion without room": (
+        "1/lineage/expand.parquet",
+        without_expansion(capped=True),
+        "was accepted, but the log has no such expansion",
     ),
     "an expansion twice": (
         "1/lineage/expand.parquet",

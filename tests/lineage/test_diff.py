@@ -89,7 +89,7 @@ def test_two_iterations_differ_by_what_the_loop_did(history: Path) -> None:
     assert told["relabelled"]["by"]["origin"] == {"corrected": origins["corrected"]}
     assert told["added"]["by"]["origin"]["expanded"] == origins["expanded"]
     assert told["moved"]["total"] == sum(
-        origins[name] for name in ("error_seed", "alternative", "high_ppl")
+        origins[name] for name in ("error_seed", "alternative", "undecided", "high_ppl")
     )
     assert told["unchanged"]["total"] == 0  # a carried row has left its origin `seed`
     assert 0 < told["before"]["label_error"] < 1 and 0 < told["after"]["label_error"] < 1

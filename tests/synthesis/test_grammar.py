@@ -9,14 +9,14 @@ import pytest
 
 from looptool.calls import match
 from looptool.samples import label_calls
-from looptool.synthesis import AUTHORS, DEFAULT_SHARES, trees
-from looptool.synthesis.grammar import spread
+from looptool.synthesis import DEFAULT_SHARES, trees
+from looptool.synthesis.grammar import GrammarAuthor, spread
 from looptool.synthesis.seeds import fault
 from looptool.synthesis.toolbox import action_of, name_index
 from looptool.synthesis.wording import today_of
 from looptool.tables import CATEGORIES
 
-AUTHOR = AUTHORS["grammar"]()
+AUTHOR = GrammarAuthor()
 EVEN = dict.fromkeys(CATEGORIES, 1.0)
 TRAIN = AUTHOR.write(1600, seed="t", split="train", shares=EVEN)
 HELDOUT = AUTHOR.write(1000, seed="t", split="heldout", shares=EVEN)

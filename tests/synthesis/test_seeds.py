@@ -16,7 +16,7 @@ GOOD = GrammarAuthor().write(1, seed="g", split="train", shares={"single": 1.0})
 
 def make(count, **changes):
     arguments = {
-        "author": "grammar",
+        "author": GrammarAuthor(),
         "seed": "s",
         "split": "train",
         "shares": DEFAULT_SHARES,
@@ -34,6 +34,7 @@ class Fixed:
     drafts: list[Draft]
     name: str = "fixed"
     portable: bool = False
+    exact: bool = True
 
     def write(self, count, *, seed, split, shares):
         return [

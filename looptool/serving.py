@@ -1,0 +1,45 @@
+"""`looptool serve`: vLLM's own server on a model folder, with the project's template and calls."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from looptool import runs
+from looptool.engines import served_name
+from looptool.errors import ConfigError
+from looptool.installing import base_problem
+
+
+def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
+    """Become vLLM's server; does not return.
+
+    The chat template is the one in the model's tokenizer, and calls in Hermes form become tool
+    calls of the API. The model goes by the hash of its folder, which `engine: openai` asks for.
+
+    Args:
+        model: a folder, or the number of an iteration.
+        options: handed on to vLLM.
+
+    Raises:
+        ConfigError: if there is no such model, or no vLLM.
+    """
+    folder = Path("models", model) if model.isdecimal() else Path(model)
+    if problem := base_problem(folder):
+        raise ConfigError(f"{folder}: {problem}")
+    python = sys.executable
+    if importlib.util.find_spec("vllm") is None:
+        if not runs.VLLM_PYTHON.exists():
+            raise ConfigError("vLLM is not installed; `looptool setup --with vllm` installs it")
+        python = str(runs.VLLM_PYTHON.absolute())
+    name = served_name(folder)
+    command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+    command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    if not Path("/dev/nvidiactl").exists():
+        command.append("--enforce-eager")
+    print(f"{folder} as {name} at http://127.0.0.1:{port}/v1", file=sys.stderr, flush=True)
+    os.execve(python, [*command, *options], {**os.environ, "VLLM_NO_USAGE_STATS": "1"})
