@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # and every test's process would then compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-browser lint results bench clean help
+.PHONY: setup run test test-browser test-vllm lint results bench clean help
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,11 @@ test-browser: setup ## the report in Chromium, by Debian's package where it is m
 		$(SUDO) apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
 	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[browser]'
 	$(BIN)/python -m pytest -q -m browser
+
+test-vllm: setup ## engines and a loop on the real vLLM, in an environment of its own
+	$(BIN)/looptool setup --with vllm
+	$(VENV)-vllm/bin/python -m pytest -q -m vllm tests/vllm/test_engines.py
+	$(BIN)/python -m pytest -q -m vllm tests/vllm/test_loop.py
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

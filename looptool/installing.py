@@ -53,7 +53,7 @@ def install_vllm() -> None:
     Raises:
         LooptoolError: if pip fails.
     """
-    python = runs.VLLM_PYTHON
+    python = runs.vllm_python()
     if not python.exists():
         venv.create(python.parents[1], with_pip=True)
     pip = [str(python), "-m", "pip", "--quiet"]

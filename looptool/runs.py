@@ -32,7 +32,6 @@ from looptool.fingerprints import code_files, hash_path
 from looptool.params import FILE, Params, load
 
 TIMINGS = Path("metrics/timings.jsonl")
-VLLM_PYTHON = Path(".venv-vllm/bin/python")  # `looptool setup --with vllm` makes it
 # The parts of params that say which engines a stage uses.
 _ASKING = {
     "eval": ("eval",),
@@ -236,9 +235,16 @@ def _enter_vllm(name: str, params: Params) -> None:
         section.engine == "vllm" and part in _ASKING.get(name, ())
         for part, section in params.asking()
     )
-    if wanted and VLLM_PYTHON.exists() and importlib.util.find_spec("vllm") is None:
-        python = str(VLLM_PYTHON.absolute())
-        os.execv(python, [python, *sys.orig_argv[1:]])
+    python = vllm_python()
+    if wanted and python.exists() and importlib.util.find_spec("vllm") is None:
+        os.execv(python, [str(python), *sys.orig_argv[1:]])
+
+
+def vllm_python() -> Path:
+    """Return the Python of vLLM's own environment, which lies beside the one that runs:
+    `.venv-vllm` beside `.venv`. `looptool setup --with vllm` makes it."""
+    own = Path(sys.prefix)
+    return own.with_name(f"{own.name}-vllm") / "bin" / "python"
 
 
 def timings(root: Path | str = ".") -> dict[str, dict[str, Any]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from looptool import runs
+from looptool import params, runs
 from looptool.engines import served_name
+from looptool.engines.vllm import COMPACT
 from looptool.errors import ConfigError
 from looptool.installing import base_problem
 
@@ -22,23 +24,28 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
 
     Args:
         model: a folder, or the number of an iteration.
-        options: handed on to vLLM.
+        options: handed on to vLLM, after those that follow from `vllm` in params.
 
     Raises:
-        ConfigError: if there is no such model, or no vLLM.
+        ConfigError: if there is no such model, no vLLM, or params.yaml breaks a rule.
     """
     folder = Path("models", model) if model.isdecimal() else Path(model)
     if problem := base_problem(folder):
         raise ConfigError(f"{folder}: {problem}")
     python = sys.executable
     if importlib.util.find_spec("vllm") is None:
-        if not runs.VLLM_PYTHON.exists():
+        python = str(runs.vllm_python())
+        if not Path(python).exists():
             raise ConfigError("vLLM is not installed; `looptool setup --with vllm` installs it")
-        python = str(runs.VLLM_PYTHON.absolute())
-    name = served_name(folder)
+    name, settings = served_name(folder), params.load().vllm
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    command += ["--structured-outputs-config", json.dumps(COMPACT)]
+    command += ["--gpu-memory-utilization", str(settings.gpu_memory_utilization)]
+    command += ["--tensor-parallel-size", str(settings.tensor_parallel_size)]
+    if settings.max_model_len:
+        command += ["--max-model-len", str(settings.max_model_len)]
     if not Path("/dev/nvidiactl").exists():
         command.append("--enforce-eager")
     print(f"{folder} as {name} at http://127.0.0.1:{port}/v1", file=sys.stderr, flush=True)

@@ -14,6 +14,8 @@ from looptool.engines.transformers import load_tokenizer, refusal, render
 from looptool.errors import ConfigError
 from looptool.params import Vllm
 
+# Where a schema allows white space, small models write it without end.
+COMPACT = {"backend": "xgrammar", "disable_any_whitespace": True}
 _QUIET = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
@@ -58,6 +60,7 @@ class VllmEngine:
                 enforce_eager=not torch.cuda.is_available(),
                 enable_prefix_caching=True,
                 disable_log_stats=True,
+                structured_outputs_config=COMPACT,
                 seed=0,
             )
         except (ValueError, RuntimeError, OSError) as error:
