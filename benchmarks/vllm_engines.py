@@ -1,0 +1,152 @@
+"""Probing through vLLM: our engines against the bare library and against the usual loop.
+
+    python -m benchmarks.vllm_engines [--model models/base] [--prompts 128] [--new-tokens 64]
+
+All on the same prompts with log-probs, which perplexity needs, one after the other in one run;
+tokens written per second:
+
+- `raw`: `LLM.generate` on rendered prompts, the baseline;
+- `vllm`: our engine, which hands out answers as they come;
+- `loop`: batches of 64 in a loop at temperature 0.001, as the paper's published probe does;
+- `openai`: our engine, 64 requests at once, against `looptool serve`.
+
+Wants vLLM's environment (`looptool setup --with vllm`) and goes on in it by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from looptool import runs
+from looptool.engines import Prompt, Sampling
+from looptool.params import Server, Vllm
+
+ROOM = 2048
+PORT = 8765
+BATCH = 64
+
+
+def main() -> None:
+    if importlib.util.find_spec("vllm") is None:
+        python = runs.vllm_python()
+        if not python.exists():
+            print("vLLM is not installed; `looptool setup --with vllm` installs it")
+            return
+        os.execv(python, [str(python), *sys.orig_argv[1:]])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, default=Path("models/base"))
+    parser.add_argument("--prompts", type=int, default=128)
+    parser.add_argument("--new-tokens", type=int, default=64)
+    options = parser.parse_args()
+    runs.quiet()
+    prompts = make_prompts(options.prompts)
+    rates = in_process(options.model, prompts, options.new_tokens)
+    rates["openai"] = served(options.model, prompts, options.new_tokens)
+    for name, rate in rates.items():
+        print(f"{name:>7} {rate:7.1f} tokens/s, {rate / rates['raw']:.2f} of raw")
+    print(f"vllm / loop {rates['vllm'] / rates['loop']:.2f}")
+
+
+def make_prompts(count: int) -> list[Prompt]:
+    """Return prompts as probing has them: tools and conversations of the grammar author."""
+    from looptool.synthesis import DEFAULT_SHARES
+    from looptool.synthesis.grammar import GrammarAuthor
+
+    drafts = GrammarAuthor().write(4 * count, seed="bench", split="train", shares=DEFAULT_SHARES)
+    # the shortest: a CPU would spend nearly all of its time on reading the others
+    drafts.sort(key=lambda draft: len(str((draft.messages, draft.tools))))
+    return [Prompt(draft.messages, draft.tools) for draft in drafts[:count]]
+
+
+def in_process(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[str, float]:
+    from vllm import SamplingParams
+
+    from looptool.engines.transformers import render
+    from looptool.engines.vllm import VllmEngine
+
+    settings = Vllm(max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1)
+    engine = VllmEngine.load(model, "bfloat16", settings)
+    texts = [render(engine.tokenizer, prompt) for prompt in prompts]
+
+    def raw() -> int:
+        params = SamplingParams(max_tokens=new_tokens, temperature=0.0, logprobs=0)
+        return tokens_of(engine.llm.generate(texts, params, use_tqdm=False))
+
+    def loop() -> int:
+        params = SamplingParams(max_tokens=new_tokens, temperature=0.001, logprobs=0)
+        parts = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+        return sum(tokens_of(engine.llm.generate(p, params, use_tqdm=False)) for p in parts)
+
+    def ours() -> int:
+        found = engine.generate(prompts, Sampling(new_tokens, logprobs=True))
+        return sum(each.tokens for each in found)
+
+    def timed(run: Callable[[], int]) -> float:
+        engine.llm.reset_prefix_cache()
+        start = time.perf_counter()
+        return run() / (time.perf_counter() - start)
+
+    raw()  # warms up
+    # each twice and turned round, so that none has the better place
+    order = {"raw": raw, "vllm": ours, "loop": loop}
+    first = {name: timed(run) for name, run in order.items()}
+    print("one round done", file=sys.stderr, flush=True)
+    second = {name: timed(run) for name, run in reversed(order.items())}
+    engine.llm.llm_engine.engine_core.shutdown()
+    return {name: (first[name] + second[name]) / 2 for name in order}
+
+
+def served(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> float:
+    from looptool.engines.openai import OpenAIEngine
+
+    command = [sys.executable, "-m", "looptool", "serve", str(model), "--port", str(PORT), "--"]
+    command += ["--max-model-len", str(ROOM), "--gpu-memory-utilization", "0.3"]
+    process = subprocess.Popen([*command, "--uvicorn-log-level", "error"])
+    try:
+        while not is_up():
+            if process.poll() is not None:
+                raise SystemExit("the server did not start")
+            time.sleep(1)
+        server = Server(
+            base_urls=(f"http://127.0.0.1:{PORT}/v1",), key=None, concurrency=64, timeout=600.0,
+            retries=0, structured_output=True,
+        )  # fmt: skip
+        engine = OpenAIEngine.load(model, "local", server)
+        engine.generate(prompts[:BATCH], Sampling(8))  # warms up
+        rates = []
+        for seed in (1, 2):
+            # greedy all the same; another system line keeps the prefix cache out of it
+            fresh = [Prompt([{"role": "system", "content": f"{seed}"}, *p.messages], p.tools)
+                     if p.messages[0]["role"] != "system" else p for p in prompts]  # fmt: skip
+            start = time.perf_counter()
+            found = engine.generate(fresh, Sampling(new_tokens, logprobs=True))
+            rates.append(sum(each.tokens for each in found) / (time.perf_counter() - start))
+        return sum(rates) / len(rates)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def tokens_of(outputs: Sequence[Any]) -> int:
+    return sum(len(output.outputs[0].token_ids) for output in outputs)
+
+
+def is_up() -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
