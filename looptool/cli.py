@@ -94,11 +94,12 @@ def unroll(
 @app.command()
 def check() -> None:
     """Say what is missing or wrong before a run is started."""
-    from looptool import installing, params
+    from looptool import engines, installing, params
 
     loaded = params.load()
     installing.check_base(loaded)
     installing.check_benchmark()
+    engines.check(loaded)
     if not Path("dvc.yaml").is_file():
         raise ConfigError("dvc.yaml: does not exist; run from the project's root")
     if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):

@@ -235,9 +235,17 @@ def _enter_vllm(name: str, params: Params) -> None:
         section.engine == "vllm" and part in _ASKING.get(name, ())
         for part, section in params.asking()
     )
-    python = vllm_python()
-    if wanted and python.exists() and importlib.util.find_spec("vllm") is None:
-        os.execv(python, [str(python), *sys.orig_argv[1:]])
+    python = python_with_vllm()
+    if wanted and python not in (None, sys.executable):
+        os.execv(str(python), [str(python), *sys.orig_argv[1:]])
+
+
+def python_with_vllm() -> str | None:
+    """Return the Python that has vLLM: this one, or that of vLLM's own environment; None if
+    neither has."""
+    if importlib.util.find_spec("vllm") is not None:
+        return sys.executable
+    return str(vllm_python()) if vllm_python().exists() else None
 
 
 def vllm_python() -> Path:

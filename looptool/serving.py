@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -32,11 +31,9 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     folder = Path("models", model) if model.isdecimal() else Path(model)
     if problem := base_problem(folder):
         raise ConfigError(f"{folder}: {problem}")
-    python = sys.executable
-    if importlib.util.find_spec("vllm") is None:
-        python = str(runs.vllm_python())
-        if not Path(python).exists():
-            raise ConfigError("vLLM is not installed; `looptool setup --with vllm` installs it")
+    python = runs.python_with_vllm()
+    if python is None:
+        raise ConfigError("vLLM is not installed; `looptool setup --with vllm` installs it")
     name, settings = served_name(folder), params.load().vllm
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]

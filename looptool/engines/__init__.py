@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from looptool import canonical, runs
 from looptool.errors import ConfigError
 from looptool.fingerprints import hash_path
-from looptool.params import EngineName, Params
+from looptool.params import FILE, EngineName, Params
 from looptool.samples import Message
 from looptool.tools import Tool
 
@@ -125,6 +125,31 @@ def load(
     from looptool.engines.transformers import TransformersEngine
 
     return TransformersEngine.load(model, batch_size, params.model.dtype)
+
+
+def check(params: Params) -> None:
+    """Make sure that what this run asks of engines is there, without loading a model.
+
+    Raises:
+        ConfigError: naming the field, and what to do.
+    """
+    for name, section in params.asking():
+        models = getattr(section, "models", None) or filter(None, [getattr(section, "model", None)])
+        if section.engine == "openai":
+            from looptool.engines.openai import OpenAIEngine
+
+            OpenAIEngine.check(section.server, params.servers[section.server], list(models))
+            continue
+        if section.engine == "vllm" and runs.python_with_vllm() is None:
+            raise ConfigError(
+                f"{FILE}: {name}.engine: vLLM is not installed; `looptool setup --with vllm` does"
+            )
+        for model in models:
+            if not Path(model).is_dir():
+                raise ConfigError(
+                    f"{FILE}: {name}.model: {model}: there is no such folder; download it first: "
+                    f"`hf download {model} --local-dir models/{Path(model).name}`"
+                )
 
 
 def answer(

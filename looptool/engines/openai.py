@@ -61,10 +61,27 @@ class OpenAIEngine:
         Raises:
             ConfigError: with what to do, if it is not or has not.
         """
-        engine = cls(served_name(model), name, server)
+        cls.check(name, server, [model])
+        return cls(served_name(model), name, server)
+
+    @classmethod
+    def check(cls, name: str, server: Server, models: Sequence[Path | str]) -> None:
+        """Make sure that a server is up and has these models; none of them: that it is up.
+
+        Raises:
+            ConfigError: with what to do.
+        """
         for url in server.base_urls:
-            engine._check(url, model)
-        return engine
+            found = cls("", name, server)._models(url)
+            for model in models if found is not None else ():
+                if served_name(model) not in (found or ()):
+                    hint = ""
+                    if Path(model).is_dir():
+                        hint = f"; `looptool serve {model}` starts one that does"
+                    raise ConfigError(
+                        f"{FILE}: servers.{name}: {url} has no model {served_name(model)!r}{hint} "
+                        f"(it has: {', '.join((found or [])[:5])})"
+                    )
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None
@@ -205,24 +222,19 @@ class OpenAIEngine:
             )
         return key
 
-    def _check(self, url: str, model: Path | str) -> None:
+    def _models(self, url: str) -> list[str] | None:
+        """Return the models that a server has, or None if it does not tell."""
         import openai
 
         try:
             with openai.OpenAI(
                 base_url=url, api_key=self._key() or _NO_KEY, timeout=_CHECK, max_retries=0
             ) as client:
-                found = [item.id for item in client.models.list()]
+                return [item.id for item in client.models.list()] or None
         except openai.NotFoundError:
-            return  # a server need not tell
+            return None
         except openai.OpenAIError as error:
             raise self._error(url, error) from None
-        if found and self.model not in found:
-            hint = f"`looptool serve {model}` starts one that does" if Path(model).exists() else ""
-            raise ConfigError(
-                f"{FILE}: servers.{self.name}: {url} has no model {self.model!r}"
-                f"{'; ' + hint if hint else ''} (it has: {', '.join(found[:5])})"
-            )
 
     def _error(self, url: Any, error: Exception) -> ConfigError:
         """Return the error to raise where nothing that is asked of this server will succeed."""

@@ -256,19 +256,25 @@ class Cast:
 
 
 def json_of(text: str) -> Any:
-    """Return the JSON object in a model's answer, its thinking and a code fence left out.
+    """Return the last JSON object in a model's answer, whatever stands around it.
 
     Raises:
         ValueError: if there is none, or it holds what canonical JSON cannot.
     """
-    text = text.rsplit("</think>", 1)[-1]
-    start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start:
+    if text.lstrip().startswith("<think>") and "</think>" not in text:
+        raise ValueError("its thinking has no end")
+    decoder, data = json.JSONDecoder(), None
+    start = text.find("{")
+    while start >= 0:
+        try:
+            data, end = decoder.raw_decode(text, start)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        except ValueError:
+            end = start + 1
+        start = text.find("{", end)
+    if data is None:
         raise ValueError("there is no JSON object in it")
-    try:
-        data = json.loads(text[start : end + 1])
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     canonical.dumps(data)
     return data
 
