@@ -1,4 +1,5 @@
 import logging
+import os
 
 from hypothesis import settings
 
@@ -6,3 +7,5 @@ from hypothesis import settings
 settings.register_profile("looptool", deadline=None, derandomize=True)
 settings.load_profile("looptool")
 logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request of a test server
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers that share the cores must not fight for them
+    os.environ["OMP_NUM_THREADS"] = "1"
