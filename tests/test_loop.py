@@ -30,6 +30,7 @@ from tests.tiny import make_tiny_model
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["looptool", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", ".dvc/config"]
 SMALL: dict[str, Any] = {
+    "model.threads": 1,  # more gain nothing on a model this small, and tests run side by side
     "heldout.samples": 12,
     "warmup.samples": 8,
     "warmup.steps": 2,

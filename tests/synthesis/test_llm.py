@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from looptool.calls import match
-from looptool.samples import Message, label_calls
+from looptool.samples import Message
 from looptool.synthesis import seeds
 from looptool.synthesis.llm import LLMAuthor
 from looptool.synthesis.llm_tools import tool_of
@@ -197,4 +196,3 @@ def test_a_dialogue_whose_tools_answer_with_too_little_is_refused(tmp_path: Path
 
 def test_kinds_are_the_categories() -> None:
     assert set(KINDS) == set(CATEGORIES)
-    assert match(label_calls({"calls": [BOOK]}), label_calls({"calls": [BOOK]}), [TOOL])
