@@ -17,7 +17,8 @@ from looptool import canonical, samples, tables
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.revisions import open_workspace
 from tests import scripted
-from tests.test_loop import dvc, environment, project, ran, table, write_script
+from tests.test_loop import dvc, environment, project, ran, table
+from tests.test_replay_loop import write_script
 
 ROLE = {"engine": "openai", "server": "local", "temperature": 0.0, "max_new_tokens": 500}
 
