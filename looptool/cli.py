@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 prompts_app = typer.Typer(help="Show what models in roles were asked.", no_args_is_help=True)
 app.add_typer(prompts_app, name="prompts")
+config_app = typer.Typer(help="Whole-run presets of configs/.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
 cache_app = typer.Typer(help="Show or prune the request cache of vllm and openai engines.")
 app.add_typer(cache_app, name="cache")
 
@@ -252,6 +254,26 @@ def report(
 
     target = write_report([*(compare or ()), *(more or ())])
     typer.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
+
+
+@config_app.command()
+def use(
+    name: Annotated[str, typer.Argument(help="A file in configs/, without its ending.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+) -> None:
+    """Show what a preset changes in params.yaml, and write it after a yes.
+
+    Example: looptool config use qwen3-8b
+    """
+    from looptool import presets
+    from looptool.reporting.terminal import show_difference
+
+    def agree(before: str, after: str) -> bool:
+        show_difference(before, after, "params.yaml", _console())
+        return before != after and (yes or typer.confirm("Write it to params.yaml?"))
+
+    if not presets.use(name, agree):
+        typer.echo("params.yaml stays as it is")
 
 
 @prompts_app.command()

@@ -1,9 +1,9 @@
-"""`looptool unroll N`: the loop block of params.yaml for N iterations (DESIGN §5)."""
+"""Changes of params.yaml that keep its comments: `looptool unroll N` (DESIGN §5) and presets."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,11 @@ def unroll(count: int, path: Path | str = params.FILE) -> None:
     Raises:
         ConfigError: if the file cannot be read, or would not be valid afterwards.
     """
-    path = Path(path)
-    params.read(path)
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    yaml.representer.add_representer(type(None), _represent_null)
-    document = yaml.load(path.read_text("utf-8"))
-    params.loop_block(path, document)
+    edit(path, lambda document: set_iterations(document, count))
+
+
+def set_iterations(document: Any, count: int) -> None:
+    """Change the loop block of a loaded params.yaml to `count` iterations."""
     for name, entries in _unrolled(count).items():
         block = document["loop"][name]
         for key in [key for key in block if str(key) not in entries]:
@@ -40,6 +37,32 @@ def unroll(count: int, path: Path | str = params.FILE) -> None:
                 block[key][field] = entry[field]
         if block:
             block.fa.set_block_style()
+
+
+def edit(
+    path: Path | str,
+    change: Callable[[Any], None],
+    agree: Callable[[str, str], bool] = lambda before, after: True,
+) -> bool:
+    """Change params.yaml, comments kept, whole or not at all; return whether it was written.
+
+    Args:
+        change: changes the loaded document.
+        agree: is shown the text before and after, and says whether to write it.
+
+    Raises:
+        ConfigError: if the file cannot be read, or would not be valid afterwards.
+    """
+    path = Path(path)
+    params.read(path)
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.representer.add_representer(type(None), _represent_null)
+    before = path.read_text("utf-8")
+    document = yaml.load(before)
+    params.loop_block(path, document)
+    change(document)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "w", encoding="utf-8") as file:
@@ -48,7 +71,10 @@ def unroll(count: int, path: Path | str = params.FILE) -> None:
             params.load(partial)
         except ConfigError as error:
             raise ConfigError(str(error).replace(str(partial), str(path))) from None
-        os.replace(partial, path)
+        agreed = agree(before, partial.read_text("utf-8"))
+        if agreed:
+            os.replace(partial, path)
+        return agreed
     finally:
         partial.unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"training"},
     {"reporting"},
     {"installing"},
-    {"serving"},
+    {"serving", "presets"},
     {"cli"},
     {"__main__"},
 ]

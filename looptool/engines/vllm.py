@@ -83,8 +83,11 @@ class VllmEngine:
         for place, prompt in enumerate(ids):
             if len(prompt) >= self.room:
                 completions[place] = refusal(len(prompt), self.room)
-            else:
+                continue
+            try:
                 engine.add_request(str(place), {"prompt_token_ids": prompt}, params)
+            except ValueError as error:  # a schema that it cannot enforce, say
+                completions[place] = Completion("", 0, None, "refused", str(error))
         arrived(list(completions.items()))
         try:
             # `LLM.generate` does the same, but hands out nothing before all is done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 
 from rich.console import Console
@@ -18,6 +19,16 @@ def make_console() -> Console:
 def shown(text: object, style: str = "") -> Text:
     """Return text as it is, neither read as markup nor as the terminal's control codes."""
     return Text(str(text).translate(_CONTROL), style=style)
+
+
+def show_difference(before: str, after: str, name: str, console: Console) -> None:
+    """Print a unified diff of two texts."""
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), name, f"{name}, changed", lineterm="", n=1
+    )
+    for line in lines:
+        console.print(shown(line, styles.get(line[:1], "")), soft_wrap=True)
 
 
 def short(text: str, width: int) -> str:

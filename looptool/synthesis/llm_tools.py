@@ -26,7 +26,8 @@ _PER_DOMAIN = 8  # tools wanted of a domain
 _LETTERS = "abcdefghilmnoprstuvw"
 
 _LINE = {"type": "string", "minLength": 1, "maxLength": 400}
-_NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 64}
+# by the pattern alone: xgrammar takes no maxLength beside one
+_NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,63}$"}
 _TYPES = ("string", "integer", "number", "boolean", "array")
 GROWTH: Mapping[str, Any] = {
     "type": "object",
@@ -49,7 +50,7 @@ GROWTH: Mapping[str, Any] = {
 DOCUMENT: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        "name": {**_NAME, "pattern": "^[A-Za-z_][A-Za-z0-9_.]*$"},
+        "name": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.]{0,63}$"},
         "description": _LINE,
         "parameters": {
             "type": "array",

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
+from jsonschema import Draft202012Validator
 
 from looptool import tables
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.dialogues import assistant_message, messages_of
 from looptool.engines.roles import Question, Role, fenced, json_of, load_template
+from looptool.expansion import llm as expansion
+from looptool.judging import llm as judging
 from looptool.samples import Message
+from looptool.synthesis import llm as synthesis
+from looptool.synthesis import llm_tools
 from tests.strategies import JSON
 
 SCHEMA = {
@@ -162,6 +167,26 @@ def test_every_prompt_file_has_a_version_and_both_its_parts(name: str) -> None:
     template = load_template(*name.split("/"))
     assert template.name == name
     assert set(template.parts.blocks) == {"system", "user"}
+
+
+def parts_of(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        yield schema
+        schema = list(schema.values())
+    for part in schema if isinstance(schema, list) else ():
+        yield from parts_of(part)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [judging.COMPARISON, judging.ADMISSION, expansion.SCHEMA, synthesis.PLAN, synthesis.MESSAGE,
+     synthesis.ACTION, synthesis.RESULTS, llm_tools.GROWTH, llm_tools.DOCUMENT],
+)  # fmt: skip
+def test_schemas_ask_for_nothing_that_a_servers_grammar_cannot_enforce(schema: Any) -> None:
+    Draft202012Validator.check_schema(schema)
+    for part in parts_of(schema):
+        assert not {"uniqueItems", "contains", "patternProperties", "propertyNames"} & set(part)
+        assert "pattern" not in part or not {"minLength", "maxLength"} & set(part)
 
 
 CALL = {"name": "f", "arguments": {"x": 1}}
