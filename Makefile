@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # and every test's process would then compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-browser test-vllm lint results bench clean help
+.PHONY: setup run test test-browser test-vllm gpu-pins lint results bench clean help
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ test-vllm: setup ## engines and a loop on the real vLLM, in an environment of it
 	$(BIN)/looptool setup --with vllm
 	$(VENV)-vllm/bin/python -m pytest -q -m vllm tests/vllm/test_engines.py
 	$(BIN)/python -m pytest -q -m vllm tests/vllm/test_loop.py
+
+gpu-pins: setup ## whether constraints-gpu.txt resolves, without installing
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed -c constraints-gpu.txt -e '.[vllm]'
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

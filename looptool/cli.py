@@ -112,6 +112,22 @@ def check() -> None:
 
 
 @app.command()
+def plan(as_json: Json = False) -> None:
+    """Say what a run would take: requests, tokens, disk, memory, hours, and what is missing here.
+
+    Loads no model. Example: looptool config use qwen3-8b && looptool plan
+    """
+    from looptool import params, planning
+    from looptool.reporting import planned
+
+    found = planning.plan(params.load())
+    if as_json:
+        _print_json(dataclasses.asdict(found))
+    else:
+        planned.show(found, _console())
+
+
+@app.command()
 def summary() -> None:
     """Write metrics/summary.json and print it with standard errors."""
     from looptool.reporting.summary import summarize_run

