@@ -174,6 +174,8 @@ class Train(Section):
     updates_per_rollout: Count
     minibatches: Count
     save_steps: Count
+    vllm: Literal["off", "colocate", "server"]
+    vllm_url: Url
     seed: Seed
 
     @model_validator(mode="after")

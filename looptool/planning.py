@@ -12,12 +12,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from looptool import engines
+from looptool import engines, runs
 from looptool.errors import LooptoolError
 from looptool.params import Params
 
@@ -173,7 +172,7 @@ def _seconds(work: Work, weights: int, speeds: tuple[float, float, float]) -> fl
 
 def _device() -> tuple[str, tuple[float, float, float]]:
     """Return this machine's GPU or "CPU", and the operations a second that it reaches."""
-    names = _gpus()
+    names = runs.gpus()
     for key, peak in GPUS.items():
         if names and key in names[0]:
             read, write, train = (share * peak for share in SHARES)
@@ -181,14 +180,6 @@ def _device() -> tuple[str, tuple[float, float, float]]:
     if names:
         return names[0], (4e13, 5e12, 3e13)
     return "CPU", TWO_CORES
-
-
-def _gpus() -> list[str]:
-    if not shutil.which("nvidia-smi"):
-        return []
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip().splitlines() if not done.returncode else []
 
 
 def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[str]:
@@ -207,5 +198,5 @@ def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[st
     free = shutil.disk_usage(Path.cwd()).free
     if disk and disk > free:
         yield f"disk: {disk / 1e9:.0f} GB are needed, {free / 1e9:.0f} GB are free"
-    if train and train > 20e9 and not _gpus():
+    if train and train > 20e9 and not runs.gpus():
         yield f"training takes about {train / 1e9:.0f} GB of GPU memory, and there is no GPU here"

@@ -18,6 +18,7 @@ import platform
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -322,6 +323,15 @@ def scratch_root() -> Path:
     """Return where unfinished work is kept: $LOOPTOOL_SCRATCH or ~/.cache/looptool."""
     root = os.environ.get("LOOPTOOL_SCRATCH") or Path.home() / ".cache" / "looptool"
     return Path(root).absolute()
+
+
+def gpus() -> list[str]:
+    """Return the names of this machine's NVIDIA GPUs."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip().splitlines() if not done.returncode else []
 
 
 def peak_rss() -> int:

@@ -11,6 +11,8 @@ def main() -> None:
     with runs.stage("train", iteration) as run:
         base, data = Path(f"models/{iteration - 1}"), f"data/iterations/{iteration}/train.parquet"
         samples = tables.read(data, tables.Samples)
+        if run.params.train.vllm != "off" and not runs.gpus():
+            raise run.error("train.vllm", "needs a GPU, and there is none here; set it to off")
         run.prepare_torch()
         from looptool.training.grpo import Example, train_grpo, training_metrics
 
@@ -28,6 +30,7 @@ def main() -> None:
                 examples,
                 Path(f"models/{iteration}"),
                 run.params.train,
+                vllm=run.params.vllm,
                 match=run.params.match,
                 seed=run.seed_number,
                 scratch=run.scratch([base, data], ["model", "match", "train"]),

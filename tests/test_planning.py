@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from looptool import params, planning, presets
+from looptool import params, planning, presets, runs
 from looptool.benchmarks import bfcl
 from tests.tiny import make_tiny_model
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(planning, "_gpus", list)
+    monkeypatch.setattr(runs, "gpus", list)
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text("utf-8"), "utf-8")
     Path("configs").symlink_to(ROOT / "configs")
 

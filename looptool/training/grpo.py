@@ -30,8 +30,8 @@ from trl import GRPOConfig, GRPOTrainer
 
 from looptool.calls import MatchMode, parse
 from looptool.engines import Prompt, Sampling
-from looptool.engines.transformers import Tokens, decode, render
-from looptool.params import Train
+from looptool.engines.transformers import Tokens, decode, render, stop_ids
+from looptool.params import Train, Vllm
 from looptool.samples import Label, is_correct
 from looptool.training.checkpoints import label_ids, last_checkpoint, load_model, save_model
 from looptool.training.optimizer import MasterAdamW
@@ -73,6 +73,7 @@ def train_grpo(
     target: Path,
     params: Train,
     *,
+    vllm: Vllm,
     match: MatchMode,
     seed: int,
     scratch: Path,
@@ -97,7 +98,7 @@ def train_grpo(
         by_prompt,
         params,
         match,
-        arguments(params, seed, scratch / "grpo"),
+        arguments(params, vllm, seed, scratch / "grpo"),
         StepCallback(on_step),
     )
     trainer.remove_callback(PrinterCallback)
@@ -146,7 +147,7 @@ def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, float | N
     }
 
 
-def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
+def arguments(params: Train, vllm: Vllm, seed: int, folder: Path) -> GRPOConfig:
     """Translate our parameters into TRL's.
 
     One rollout batch holds `prompts_per_step × oversample × minibatches` groups. TRL wants its
@@ -177,6 +178,14 @@ def arguments(params: Train, seed: int, folder: Path) -> GRPOConfig:
         save_total_limit=1,
         seed=seed,
         data_seed=seed,
+        use_vllm=params.vllm != "off",
+        vllm_mode="server" if params.vllm == "server" else "colocate",
+        vllm_server_base_url=params.vllm_url if params.vllm == "server" else None,
+        vllm_gpu_memory_utilization=vllm.gpu_memory_utilization,
+        vllm_max_model_length=vllm.max_model_len,
+        vllm_tensor_parallel_size=vllm.tensor_parallel_size,
+        # it corrects for vLLM's other arithmetic by log-probs, which an anchored label has not
+        vllm_importance_sampling_correction=params.anchor == "none",
         **common_arguments(params.schedule),
     )
     return on_one_device(config)
@@ -335,25 +344,12 @@ def split_groups(
 
 
 def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
-    """TRL's rollout hook: `num_generations` completions for each prompt, in one batch.
-
-    Sampled from the very weights that are trained; the draws depend on the seed and the step, so
-    a resumed run makes the same ones.
-    """
+    """TRL's rollout hook: `num_generations` completions for each prompt, in one batch."""
     params, tokenizer = trainer.params, trainer.processing_class
     size = trainer.num_generations
     unique = prompts[::size]
-    sampling = Sampling(
-        params.max_new_tokens,
-        params.temperature,
-        params.top_p,
-        seed=trainer.args.seed + trainer.state.global_step,
-    )
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    model.eval()
     ids = tokenizer(unique, add_special_tokens=False).input_ids
-    rollouts = decode(model, tokenizer, ids, sampling, copies=size)
-    model.train()
+    rollouts = (_by_vllm if trainer.use_vllm else _by_decode)(trainer, ids)
     anchored = 0
     if params.anchor == "label":
         for group, prompt in enumerate(unique):
@@ -369,3 +365,33 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
         "completion_ids": [rollout.ids for rollout in rollouts],
         "logprobs": [rollout.logprobs for rollout in rollouts],
     }
+
+
+def _by_decode(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
+    """Sample from the very weights that are trained; the draws depend on the seed and the step, so
+    a resumed run makes the same ones."""
+    params = trainer.params
+    sampling = Sampling(
+        params.max_new_tokens,
+        params.temperature,
+        params.top_p,
+        seed=trainer.args.seed + trainer.state.global_step,
+    )
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    model.eval()
+    size = trainer.num_generations
+    rollouts = decode(model, trainer.processing_class, prompts, sampling, copies=size)
+    model.train()
+    return rollouts
+
+
+def _by_vllm(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
+    """Sample by vLLM, whose weights TRL has just set to those that are trained."""
+    size = trainer.num_generations
+    repeated = [prompt for prompt in prompts for _ in range(size)]
+    _, completions, logprobs, _ = trainer.vllm_generation.generate(repeated, None, size)
+    ends = stop_ids(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class)
+    return [
+        Tokens(list(ids), [step[0] for step in steps], bool(ids) and ids[-1] in ends)
+        for ids, steps in zip(completions, logprobs, strict=True)
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,8 @@ from looptool.samples import call_label, text_label
 from looptool.training.checkpoints import label_ids, load_model
 from looptool.training.grpo import (
     Example,
+    _by_vllm,
+    arguments,
     prompt_order,
     split_groups,
     train_grpo,
@@ -44,8 +48,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny") / "base")
 
 
+SHIPPED = params.load(Path(__file__).parents[2] / "params.yaml")
+VLLM = SHIPPED.vllm
+
+
 def settings(**changes: object) -> params.Train:
-    train = params.load(Path(__file__).parents[2] / "params.yaml").train
+    train = SHIPPED.train
     small = {
         "steps": 4,
         "prompts_per_step": 2,
@@ -100,6 +108,7 @@ def test_grpo_changes_the_model_and_logs_every_step(base: Path, tmp_path: Path) 
         EXAMPLES,
         tmp_path / "model",
         settings(),
+        vllm=VLLM,
         match="schema",
         seed=7,
         scratch=tmp_path / "s",
@@ -119,6 +128,7 @@ def test_grpo_without_any_signal_leaves_the_model_alone(base: Path, tmp_path: Pa
         calls_only,
         tmp_path / "model",
         settings(anchor="none", steps=2),
+        vllm=VLLM,
         match="schema",
         seed=7,
         scratch=tmp_path / "s",
@@ -135,6 +145,7 @@ def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
         EXAMPLES,
         tmp_path / "whole",
         settings(),
+        vllm=VLLM,
         match="schema",
         seed=7,
         scratch=tmp_path / "a",
@@ -147,7 +158,7 @@ def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
         if step == 3:
             raise Killed
 
-    arguments = {"match": "schema", "seed": 7, "scratch": tmp_path / "b"}
+    arguments = {"vllm": VLLM, "match": "schema", "seed": 7, "scratch": tmp_path / "b"}
     with pytest.raises(Killed):
         train_grpo(base, EXAMPLES, tmp_path / "cut", settings(), on_step=kill, **arguments)
     started: list[int] = []
@@ -166,6 +177,7 @@ def test_wrong_completions_may_count_for_less_than_right_ones(base: Path, tmp_pa
             EXAMPLES,
             tmp_path / f"model-{weight}",
             settings(steps=1, negative_weight=weight),
+            vllm=VLLM,
             match="schema",
             seed=7,
             scratch=tmp_path / f"s-{weight}",
@@ -183,6 +195,7 @@ def test_minibatches_make_the_ratio_leave_one(base: Path, tmp_path: Path) -> Non
         EXAMPLES,
         tmp_path / "model",
         settings(minibatches=2, learning_rate=0.05, schedule="constant"),
+        vllm=VLLM,
         match="schema",
         seed=7,
         scratch=tmp_path / "s",
@@ -269,3 +282,46 @@ def test_master_weights_gather_updates_that_bf16_would_lose() -> None:
     copy = MasterAdamW([other], lr=1e-4)
     copy.load_state_dict(optimizer.state_dict())
     assert torch.equal(copy.masters[0], optimizer.masters[0]) and torch.equal(other, weight)
+
+
+@pytest.mark.parametrize(
+    ("mode", "anchor"), [("colocate", "none"), ("server", "label"), ("off", "label")]
+)
+def test_rollouts_by_vllm_are_configured_as_trl_wants_them(
+    tmp_path: Path, mode: str, anchor: str
+) -> None:
+    """As far as a machine without a GPU can tell: what TRL is told."""
+    chosen = settings(vllm=mode, anchor=anchor)
+    vllm = VLLM.model_copy(update={"max_model_len": 5120, "tensor_parallel_size": 2})
+    told = arguments(chosen, vllm, 1, tmp_path)
+    assert told.use_vllm == (mode != "off")
+    if mode != "off":
+        assert told.vllm_mode == mode
+        assert (told.vllm_max_model_length, told.vllm_tensor_parallel_size) == (5120, 2)
+    assert told.vllm_server_base_url == ("http://127.0.0.1:8000" if mode == "server" else None)
+    assert told.vllm_importance_sampling_correction == (anchor == "none")
+
+
+def test_what_vllm_sampled_is_taken_as_it_is(base: Path) -> None:
+    model, tokenizer = load_model(base)
+    end = tokenizer.eos_token_id
+    asked: list[Any] = []
+
+    def generate(prompts: Any, images: Any, count: int) -> Any:
+        asked.append((prompts, images, count))
+        completions = [[5, 6, end], [7, 8], [9, end], [end]]
+        logprobs = [[[-0.5] for _ in ids] for ids in completions]
+        return prompts, completions, logprobs, None
+
+    trainer = SimpleNamespace(
+        num_generations=2,
+        processing_class=tokenizer,
+        model=model,
+        accelerator=SimpleNamespace(unwrap_model=lambda model: model),
+        vllm_generation=SimpleNamespace(generate=generate),
+    )
+    rollouts = _by_vllm(trainer, [[1, 2], [3]])
+    assert asked == [([[1, 2], [1, 2], [3], [3]], None, 2)]
+    assert [rollout.ids for rollout in rollouts] == [[5, 6, end], [7, 8], [9, end], [end]]
+    assert [rollout.stopped for rollout in rollouts] == [True, False, True, True]
+    assert rollouts[0].logprobs == [-0.5, -0.5, -0.5]
