@@ -96,12 +96,13 @@ def unroll(
 @app.command()
 def check() -> None:
     """Say what is missing or wrong before a run is started."""
-    from looptool import engines, installing, params
+    from looptool import installing, params
+    from looptool.engines import answering
 
     loaded = params.load()
     installing.check_base(loaded)
     installing.check_benchmark()
-    engines.check(loaded)
+    answering.check(loaded)
     if not Path("dvc.yaml").is_file():
         raise ConfigError("dvc.yaml: does not exist; run from the project's root")
     if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
@@ -220,8 +221,8 @@ def sql(
 ) -> None:
     """Ask all iterations' tables by SQL (DuckDB); it can change no file.
 
-    Views: samples, carried, probes, verdicts, lineage, rejected, evals, metrics, truth, warmup,
-    heldout, each with the column iteration.
+    Views: samples, carried, probes, verdicts, lineage, rejected, requests, evals, metrics, truth,
+    warmup, heldout, each with the column iteration.
 
     Example: looptool sql "select iteration, verdict, count(*) from verdicts group by all"
     """
@@ -314,7 +315,7 @@ def cache(context: typer.Context, as_json: Json = False) -> None:
 
     Example: looptool cache prune --unused-days 30
     """
-    from looptool.engines import shared_cache
+    from looptool.engines.answering import shared_cache
     from looptool.engines.request_cache import RequestCache
     from looptool.reporting.requests import show_cache
 
@@ -341,7 +342,7 @@ def prune(
 
     Example: looptool cache prune --unused-days 0 --engine Qwen3-32B
     """
-    from looptool.engines import shared_cache
+    from looptool.engines.answering import shared_cache
     from looptool.engines.request_cache import RequestCache
 
     with RequestCache(shared_cache()) as opened:

@@ -35,6 +35,12 @@ def hash_path(path: Path | str) -> str:
     return hasher.hexdigest()
 
 
+def served_name(model: Path | str) -> str:
+    """Return the name by which a server knows a model: a folder's has the hash of its content, so
+    that two trainings are never taken for each other; any other name stays."""
+    return f"looptool-{hash_path(model)[:12]}" if Path(model).is_dir() else str(model)
+
+
 def code_files(module: str, root: Path | None = None) -> list[Path]:
     """Return the project's files that `module` imports, directly or not, and its own, sorted.
 

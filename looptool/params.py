@@ -65,6 +65,7 @@ class Vllm(Section):
     max_model_len: Count | None
     gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=1.0)]
     tensor_parallel_size: Count
+    rollout_url: Url
 
 
 class Server(Section):
@@ -133,7 +134,7 @@ class Warmup(Seeds):
 class Role(Section):
     """How a large model plays a role."""
 
-    engine: EngineName
+    engine: Literal["transformers", "vllm", "openai"]
     server: str
     batch_size: Count
     temperature: NotNegative
@@ -175,7 +176,6 @@ class Train(Section):
     minibatches: Count
     save_steps: Count
     vllm: Literal["off", "colocate", "server"]
-    vllm_url: Url
     seed: Seed
 
     @model_validator(mode="after")

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from looptool import engines, runs
+from looptool import runs
+from looptool.engines import answering
 from looptool.errors import LooptoolError
 from looptool.params import Params
 
@@ -188,7 +189,7 @@ def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[st
     checks: tuple[Callable[[], None], ...] = (
         lambda: installing.check_base(params),
         installing.check_benchmark,
-        lambda: engines.check(params),
+        lambda: answering.check(params),
     )
     for check in checks:
         try:

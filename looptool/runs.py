@@ -91,7 +91,7 @@ class Run:
     @property
     def seed_number(self) -> int:
         """`seed` as a number below 2**31, for libraries that want one."""
-        return int(canonical.digest(self.seed)[:8], 16) >> 1
+        return number_of(self.seed)
 
     def prepare_torch(self) -> None:
         """Set torch's threads and every library's random seed. Imports torch."""
@@ -187,6 +187,11 @@ class Run:
         self.say(f"{noted}{seconds:.1f} s, peak {peak / 2**30:.1f} GiB")
 
 
+def number_of(seed: str) -> int:
+    """Return a seed's text as a number below 2**31."""
+    return int(canonical.digest(seed)[:8], 16) >> 1
+
+
 @contextlib.contextmanager
 def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
     """Run a stage's body; ends the process with one screen and status 1 on a known error.
@@ -232,13 +237,19 @@ def _enter_vllm(name: str, params: Params) -> None:
 
     vLLM's builds for CPUs pin other versions of transformers than training needs.
     """
-    wanted = any(
-        section.engine == "vllm" and part in _ASKING.get(name, ())
-        for part, section in params.asking()
-    )
+    parts = _ASKING.get(name, ())
+    if "generate.author" in parts and params.generate.author.name != "llm":
+        return  # nobody is asked to judge what a grammar wrote
+    wanted = any(section.engine == "vllm" and part in parts for part, section in params.asking())
     python = python_with_vllm()
-    if wanted and python not in (None, sys.executable):
-        os.execv(str(python), [str(python), *sys.orig_argv[1:]])
+    if not wanted or python in (None, sys.executable):
+        return
+    if name == "warmup" and params.warmup.steps:
+        raise ConfigError(
+            f"{FILE}: warmup.steps: must be 0 where roles run in vLLM's own environment, which "
+            "cannot train; or have them played behind a server, engine: openai"
+        )
+    os.execv(str(python), [str(python), *sys.orig_argv[1:]])
 
 
 def python_with_vllm() -> str | None:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from looptool import params, runs
-from looptool.engines import served_name
 from looptool.engines.vllm import COMPACT
 from looptool.errors import ConfigError
+from looptool.fingerprints import served_name
 from looptool.installing import base_problem
 
 
@@ -34,11 +34,14 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     python = runs.python_with_vllm()
     if python is None:
         raise ConfigError("vLLM is not installed; `looptool setup --with vllm` installs it")
-    name, settings = served_name(folder), params.load().vllm
+    name, loaded = served_name(folder), params.load()
+    settings = loaded.vllm
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     command += ["--structured-outputs-config", json.dumps(COMPACT)]
+    # sampling is what a request says, never what the folder's generation_config.json adds
+    command += ["--generation-config", "vllm", "--dtype", loaded.model.dtype]
     command += ["--gpu-memory-utilization", str(settings.gpu_memory_utilization)]
     command += ["--tensor-parallel-size", str(settings.tensor_parallel_size)]
     if settings.max_model_len:

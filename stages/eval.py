@@ -8,9 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from looptool import canonical, engines, installing, runs, tables
+from looptool import canonical, installing, runs, tables
 from looptool.benchmarks import bfcl, scores
 from looptool.benchmarks import heldout as heldout_benchmark
+from looptool.engines import Prompt, Sampling, answering
 
 
 def main() -> None:
@@ -21,22 +22,22 @@ def main() -> None:
         samples = tables.read("data/heldout.parquet", tables.Samples)
         samples = samples.slice(0, params.eval.heldout_limit)
         rows = bfcl.rows(params.eval.categories, params.eval.limit)
-        prompts = [engines.Prompt(row.messages, row.tools) for row in rows]
+        prompts = [Prompt(row.messages, row.tools) for row in rows]
         prompts += [
-            engines.Prompt(canonical.loads(messages), canonical.loads(tools))
+            Prompt(canonical.loads(messages), canonical.loads(tools))
             for messages, tools in samples.select("messages", "tools").rows()
         ]
 
         run.prepare_torch()
-        engine = engines.load(
+        engine = answering.load(
             params.eval.engine, model, params,
             batch_size=params.eval.batch_size, server=params.eval.server,
         )  # fmt: skip
         scratch = run.scratch([model, "data/heldout.parquet"], ["model", "vllm", "eval"])
         with run.bar("answers", len(prompts)) as reach:
-            sampling = engines.Sampling(params.eval.max_new_tokens)
-            completions = engines.answer(engine, prompts, sampling, scratch, reach)
-        engines.check_all_answered(completions, "rows")
+            sampling = Sampling(params.eval.max_new_tokens)
+            completions = answering.answer(engine, prompts, sampling, scratch, reach)
+        answering.check_all_answered(completions, "rows")
         texts = [completion.text for completion in completions]
         answers = dict(zip((row.id for row in rows), texts[: len(rows)], strict=True))
         own = heldout_benchmark.score(samples, texts[len(rows) :], params.match)

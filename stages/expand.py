@@ -29,7 +29,7 @@ def main() -> None:
             samples = samples.clear()
 
         inputs = [folder / f"{name}.parquet" for name in ("train", "probe", "verdicts")]
-        sections = ["expand", "verify", "vllm"]
+        sections = ["model", "expand", "verify", "vllm"]
         cast = Cast(params, lambda: run.scratch(inputs, sections), run.seed_number, run.bar)
         candidates = []
         expander = make_expander(params.expand, cast)

@@ -13,6 +13,7 @@ from looptool.benchmarks import contamination
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.lineage import events
+from looptool.params import load
 from looptool.samples import dataset_id
 from looptool.synthesis import make_authors
 from looptool.synthesis.seeds import make_seeds, refuser
@@ -39,15 +40,17 @@ def main() -> None:
             before / "seen.parquet",
             "data/heldout.parquet",
         ]
-        sections = ["generate", "verify", "vllm", "loop"]
-        cast = Cast(params, lambda: run.scratch(inputs, sections), run.seed_number, run.bar)
+        sections = ["model", "generate", "verify", "vllm", "loop"]
+        seed = run.seed_of(1) if static else run.seed
+        cast = Cast(params, lambda: run.scratch(inputs, sections), runs.number_of(seed), run.bar)
         author, fill_up = make_authors(params.generate.author, cast)
-        judges = [] if author.exact else make_judges(params.verify, cast)
+        # by the params of no handoff: those of iteration j are for the judging of D_j
+        judges = [] if author.exact else make_judges(load().verify, cast)
         seeds = make_seeds(
             params.generate.samples - len(carried),
             author=author,
             fill_up=fill_up,
-            seed=run.seed_of(1) if static else run.seed,
+            seed=seed,
             split="train",
             shares=params.generate.shares,
             label_noise=params.generate.label_noise,

@@ -16,7 +16,7 @@ from looptool.synthesis.seeds import make_seeds, refuser
 def main() -> None:
     with runs.stage("heldout") as run:
         params = run.params
-        sections = ["heldout", "generate", "verify", "vllm"]
+        sections = ["model", "heldout", "generate", "verify", "vllm"]
         cast = Cast(params, lambda: run.scratch([], sections), run.seed_number, run.bar)
         author, fill_up = make_authors(params.generate.author, cast)
         judges = [] if author.exact else make_judges(params.verify, cast)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from looptool import canonical, engines, runs, tables
+from looptool import canonical, runs, tables
+from looptool.engines import Prompt, Sampling, answering
 from looptool.probing import probe, probe_metrics
 
 
@@ -18,19 +19,19 @@ def main() -> None:
         completions = []
         if len(samples):
             run.prepare_torch()
-            engine = engines.load(
+            engine = answering.load(
                 params.probe.engine, model, params,
                 batch_size=params.probe.batch_size, server=params.probe.server,
             )  # fmt: skip
             scratch = run.scratch([model, folder / "train.parquet"], ["model", "vllm", "probe"])
             prompts = [
-                engines.Prompt(canonical.loads(messages), canonical.loads(tools))
+                Prompt(canonical.loads(messages), canonical.loads(tools))
                 for messages, tools in samples.select("messages", "tools").rows()
             ]
             with run.bar("samples", len(prompts)) as reach:
-                sampling = engines.Sampling(params.probe.max_new_tokens, logprobs=True)
-                completions = engines.answer(engine, prompts, sampling, scratch, reach)
-            engines.check_all_answered(completions, "samples")
+                sampling = Sampling(params.probe.max_new_tokens, logprobs=True)
+                completions = answering.answer(engine, prompts, sampling, scratch, reach)
+            answering.check_all_answered(completions, "samples")
             unsure = [each for each in completions if each.logprob is None and each.error is None]
             if unsure and params.probe.keep_high_ppl:
                 rule = "it gives no log probabilities, which probe.keep_high_ppl: true needs"

@@ -33,7 +33,7 @@ def main() -> None:
                 vllm=run.params.vllm,
                 match=run.params.match,
                 seed=run.seed_number,
-                scratch=run.scratch([base, data], ["model", "match", "train"]),
+                scratch=run.scratch([base, data], ["model", "match", "vllm", "train"]),
                 on_step=reach,
             )
         runs.write_json(f"metrics/iterations/{iteration}/steps.json", history)

@@ -17,9 +17,8 @@ def main() -> None:
         if not run.params.verify.enabled:
             probe = probe.clear()
         inputs = [folder / "train.parquet", folder / "probe.parquet"]
-        cast = Cast(
-            run.params, lambda: run.scratch(inputs, ["verify", "vllm"]), run.seed_number, run.bar
-        )
+        sections = ["model", "verify", "vllm"]
+        cast = Cast(run.params, lambda: run.scratch(inputs, sections), run.seed_number, run.bar)
         verdicts = verify(samples, probe, make_judges(run.params.verify, cast))
         tables.write(verdicts, tables.Verdicts, folder / "verdicts.parquet")
         tables.write(cast.frame(), tables.Requests, folder / "requests/verify.parquet")

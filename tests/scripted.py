@@ -115,7 +115,7 @@ def _grow(data: Any, lines: dict[str, str], again: bool) -> Any:
 
 def _document(data: Any, lines: dict[str, str], again: bool) -> Any:
     required, optional = int(lines["Required parameters"]), int(lines["Optional parameters"])
-    action = lines["The function"]
+    action = data["function"]["function"]
     return {
         "name": action.replace(" ", "_"),
         "description": f"{_word(action, 'd')} {_word(action, 'e')} {_word(action, 'f')}",

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from looptool.calls import ToolCall, render
-from looptool.engines import Arrived, Completion, Prompt, Sampling, served_name
+from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.errors import ConfigError, LooptoolError
+from looptool.fingerprints import served_name
 from looptool.params import FILE, Server
 from looptool.samples import Message
 
@@ -52,7 +53,8 @@ class OpenAIEngine:
 
     @property
     def identity(self) -> str:
-        return f"openai {self.model}"
+        free = "" if self.server.structured_output else " without schemas"
+        return f"openai {self.model}{free}"
 
     @classmethod
     def load(cls, model: Path | str, name: str, server: Server) -> OpenAIEngine:
@@ -105,12 +107,16 @@ class OpenAIEngine:
         completions: dict[int, Completion] = {}
         waiting = iter(enumerate(prompts))
 
+        answered = False  # until then refusals count too: perhaps nothing suits this server
+
         async def work(client: Any, troubles: list[str]) -> None:
+            nonlocal answered
             for place, prompt in waiting:
                 completion = await self._ask(client, prompt, sampling)
                 if completion.finish_reason in ("stop", "length"):
                     troubles.clear()
-                else:
+                    answered = True
+                elif completion.finish_reason == "failed" or not answered:
                     troubles.append(completion.error or "")
                 completions[place] = completion
                 try:
@@ -120,8 +126,8 @@ class OpenAIEngine:
                 if len(troubles) >= GIVE_UP:
                     raise LooptoolError(
                         f"servers.{self.name}: {client.base_url} gave no answer to the last "
-                        f"{len(troubles)} requests: {troubles[-1]}\nWhat was answered is kept: "
-                        "`dvc repro` goes on from there."
+                        f"{len(troubles)} requests: {troubles[-1]}\nWhat was answered before is "
+                        "kept: `dvc repro` goes on from there."
                     )
 
         async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
@@ -141,9 +147,7 @@ class OpenAIEngine:
             try:
                 patient = client.with_options(max_retries=left)
                 response = await patient.chat.completions.with_raw_response.create(**body)
-            except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-                raise self._error(client.base_url, error) from None
-            except openai.NotFoundError as error:
+            except (openai.AuthenticationError, openai.NotFoundError) as error:
                 raise self._error(client.base_url, error) from None
             except (openai.APIConnectionError, openai.RateLimitError) as error:
                 return self._nothing("failed", _told(error))
@@ -152,7 +156,7 @@ class OpenAIEngine:
                 return self._nothing("failed" if failed else "refused", _told(error))
             try:
                 return self._completion(json.loads(response.text), sampling)
-            except (ValueError, LookupError, TypeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
                 left -= response.retries_taken + 1
                 if left < 0:
                     return self._nothing("failed", f"an answer that is none: {error!r}")
@@ -186,7 +190,10 @@ class OpenAIEngine:
         self.traffic["tokens"] += tokens
         if choice["finish_reason"] == "content_filter":
             return self._nothing("refused", "the server's content filter")
+        if choice["finish_reason"] in ("error", "abort"):
+            raise ValueError(f"it ended by {choice['finish_reason']}")
         text = "\n".join(part for part in (message.get("content"), _called(message)) if part)
+        text = text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
         return Completion(
             text,
             tokens,
@@ -219,6 +226,11 @@ class OpenAIEngine:
             raise ConfigError(
                 f"{FILE}: servers.{self.name}.key: the environment variable {self.server.key} is "
                 f"not set: `export {self.server.key}=…`, or write null where no key is needed"
+            )
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise ConfigError(
+                f"{FILE}: servers.{self.name}.key: what {self.server.key} holds is no key: it has "
+                "a space, a line's end or another character that no key has"
             )
         return key
 
@@ -282,16 +294,19 @@ def _called(message: Mapping[str, Any]) -> str:
     for item in message.get("tool_calls") or ():
         name, text = item["function"]["name"], item["function"]["arguments"]
         try:
-            arguments = json.loads(text)
-        except ValueError:
-            arguments = None
-        if isinstance(arguments, dict):
-            parts.append(render([ToolCall(name, arguments)]))
-        else:
+            parts.append(render([ToolCall(name, _object(text))]))
+        except ValueError:  # kept as it came: reading it is the parser's matter
             parts.append(
                 f'<tool_call>\n{{"name": {json.dumps(name)}, "arguments": {text}}}\n</tool_call>'
             )
     return "\n".join(parts)
+
+
+def _object(text: str) -> dict[str, Any]:
+    data = json.loads(text)
+    if not isinstance(data, dict):
+        raise ValueError("arguments must be an object")
+    return data
 
 
 def _told(error: Exception) -> str:

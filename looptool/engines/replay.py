@@ -9,6 +9,7 @@ from pathlib import Path
 
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.errors import ConfigError
+from looptool.fingerprints import hash_path
 from looptool.samples import sample_id
 
 FILE = Path("data/replay.jsonl")
@@ -22,8 +23,8 @@ class ReplayEngine:
     """
 
     answers: dict[str, Completion]
-    identity: str = "replay"
-    independent: bool = False  # the file may change under the same name
+    identity: str
+    independent: bool = False
 
     @classmethod
     def load(cls, file: Path) -> ReplayEngine:
@@ -44,7 +45,7 @@ class ReplayEngine:
             raise ConfigError(f"{file}: does not exist; engine: replay answers from it") from None
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{file}: line {number}: {error!r}") from None
-        return cls(answers)
+        return cls(answers, f"replay {hash_path(file)}")
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None

@@ -1,7 +1,8 @@
 """The request cache: every answer under the hash of all that it depends on.
 
 One SQLite file in WAL mode, so that several stages and experiments write and read at once, and what
-was written outlives a kill. It holds prompts' hashes and answers, never prompts, addresses or keys.
+was written outlives a kill. It holds hashes of prompts and the answers to them, never prompts,
+addresses or keys.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,17 +53,12 @@ class RequestCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
+        with self._errors_told():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
             self._db.execute("pragma journal_mode=wal")
             self._db.execute("pragma synchronous=normal")
             self._db.executescript(_TABLES)
-        except (OSError, sqlite3.Error) as error:
-            raise LooptoolError(
-                f"{path}: cannot be used as request cache: {error}; delete it, or set "
-                "LOOPTOOL_SCRATCH to a folder that can be written"
-            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +70,23 @@ class RequestCache:
         trace: TracebackType | None,
     ) -> None:
         self._db.close()
+
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise LooptoolError(
+                f"{self._path}: cannot be used as request cache: {error}; wait for runs that write "
+                "to it, delete it, or set LOOPTOOL_SCRATCH to a folder on a local disk"
+            ) from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction."""
+        with self._errors_told(), self._db:
+            self._db.execute("begin immediate")
+            yield
 
     def look_up(self, keys: Sequence[str]) -> Iterator[tuple[str, Completion]]:
         """Yield (key, answer) of those keys that have one."""
@@ -89,27 +103,21 @@ class RequestCache:
                 yield key.hex(), Completion(*json.loads(answer))
 
     def store(self, identity: str, answers: Iterable[tuple[str, Completion]]) -> None:
-        """Keep a group of answers of the engine `identity`, all or none of them.
-
-        What failed by a machine's fault is not kept: it is to be asked again.
-        """
+        """Keep a group of answers of the engine `identity`, all or none of them."""
         today = int(time.time()) // _DAY
-        with self._db:
-            self._db.execute("begin immediate")
+        with self._writing():
             engine = self._engine(identity)
             self._db.executemany(
                 "insert or replace into answers values (?, ?, ?, ?)",
                 [
                     (bytes.fromhex(key), engine, today, json.dumps(astuple(each)))
                     for key, each in answers
-                    if each.finish_reason != "failed"
                 ],
             )
 
     def count(self, identity: str, hits: int, misses: int) -> None:
         """Note how many look-ups of an engine's answers found something, and how many did not."""
-        with self._db:
-            self._db.execute("begin immediate")
+        with self._writing():
             self._db.execute(
                 "update engines set hits = hits + ?, misses = misses + ? where id = ?",
                 (hits, misses, self._engine(identity)),
@@ -130,15 +138,15 @@ class RequestCache:
             engine: a part of the identity of the engines to delete from; None is all of them.
         """
         until = int(time.time()) // _DAY - unused_days
-        with self._db:
-            self._db.execute("begin immediate")
+        with self._writing():
             deleted = self._db.execute(
                 "delete from answers where used <= ? and engine in "
                 "(select id from engines where instr(identity, ?))",
                 (until, engine or ""),
             ).rowcount
             self._db.execute("delete from engines where id not in (select engine from answers)")
-        self._db.execute("vacuum")
+        with self._errors_told():
+            self._db.execute("vacuum")
         return deleted
 
     def _engine(self, identity: str) -> int:

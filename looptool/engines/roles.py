@@ -19,7 +19,8 @@ import polars as pl
 from jsonschema import Draft202012Validator
 
 from looptool import canonical, tables
-from looptool.engines import Completion, Engine, Prompt, Sampling, answer, load
+from looptool.engines import Completion, Engine, Prompt, Sampling
+from looptool.engines.answering import answer, check_all_answered, load
 from looptool.params import Params
 from looptool.params import Role as RoleSettings
 from looptool.samples import Message
@@ -131,8 +132,9 @@ class Role:
                 {"role": "assistant", "content": completions[place].text or "…"},
                 {
                     "role": "user",
-                    "content": f"That cannot be used: {replies[place].error}. Answer again, with "
-                    "the JSON object alone.",
+                    "content": "That cannot be used, for this reason:\n"
+                    f"{fenced(replies[place].error, 'reason')}\n"
+                    "Answer again, with the JSON object alone.",
                 },
             ]
             for place in again
@@ -162,7 +164,9 @@ class Role:
         )
         asked = [Prompt(messages) for messages in prompts]
         with self.bar(template.name, len(asked)) as reach:
-            return answer(self.engine(), asked, sampling, self.scratch(), reach)
+            found = answer(self.engine(), asked, sampling, self.scratch(), reach)
+        check_all_answered(found, "requests")
+        return found
 
     def _note(
         self,
@@ -230,7 +234,7 @@ class Cast:
         """Return `model` in a role. It is loaded when it is first asked, once for all its roles."""
 
         def engine() -> Engine:
-            key = (settings.engine, settings.server, model)
+            key = (settings.engine, settings.server, model, str(settings.batch_size))
             if key not in self._engines:
                 self._engines[key] = load(
                     settings.engine, model, self.params,

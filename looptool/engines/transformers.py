@@ -18,6 +18,7 @@ from typing import Any
 from looptool import canonical
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.errors import ConfigError
+from looptool.fingerprints import served_name
 
 READ_ROWS = 16  # prompts read at a time: more gain no speed on two cores, and cost padding
 
@@ -84,7 +85,8 @@ class TransformersEngine:
         except (OSError, ValueError) as error:
             raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(model.to(device).eval(), tokenizer, batch_size)
+        identity = f"transformers {served_name(folder)} {dtype} {batch_size}"
+        return cls(model.to(device).eval(), tokenizer, batch_size, identity)
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None

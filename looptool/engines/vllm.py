@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from looptool.engines import Arrived, Completion, Prompt, Sampling, served_name
+from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.transformers import load_tokenizer, refusal, render
 from looptool.errors import ConfigError
+from looptool.fingerprints import served_name
 from looptool.params import Vllm
 
 # Where a schema allows white space, small models write it without end.
 COMPACT = {"backend": "xgrammar", "disable_any_whitespace": True}
-_QUIET = {
+_SETTINGS = {
+    # In this process: what is batched with what no longer hangs on when requests reach another
+    # one, and a killed stage leaves nothing behind that holds the GPU.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_DO_NOT_TRACK": "1",
@@ -40,7 +44,7 @@ class VllmEngine:
         Raises:
             ConfigError: if vLLM is not installed, or refuses the model or the settings.
         """
-        for variable, value in _QUIET.items():
+        for variable, value in _SETTINGS.items():
             os.environ.setdefault(variable, value)
         try:
             import torch

@@ -29,6 +29,8 @@ class ErrorSeed:
         failure_type: one of tables.FAILURE_TYPES: how the prediction differed from the label
             that the model was probed against.
         prediction: what the model wrote.
+        wrong: the answer that was judged wrong: the prediction, or of a corrected sample its
+            former label as JSON.
         rationale: the judge's analysis of the error; empty where nothing was judged.
     """
 
@@ -39,6 +41,7 @@ class ErrorSeed:
     category: str
     failure_type: str
     prediction: str
+    wrong: str
     rationale: str
 
 

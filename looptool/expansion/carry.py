@@ -73,6 +73,7 @@ def error_seeds(
             row["category"],
             row["failure_type"],
             row["prediction"],
+            row["former"] if row["event"] == "corrected" else row["prediction"],
             row["rationale"] or "",
         )
         for row in chosen.iter_rows(named=True)
@@ -208,7 +209,7 @@ def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
         changes, schema=dict.fromkeys(["sample_id", *columns], pl.String), orient="row"
     )
     return rows.with_columns(
-        before=pl.col("label_id"), event_label_id=pl.lit(None, pl.String)
+        before=pl.col("label_id"), former=pl.col("label"), event_label_id=pl.lit(None, pl.String)
     ).update(update, on="sample_id", how="left")
 
 

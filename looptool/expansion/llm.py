@@ -43,7 +43,7 @@ class LLMExpander:
                 {
                     "tools": each.tools,
                     "messages": each.messages,
-                    "wrong": each.prediction,
+                    "wrong": each.wrong,
                     "right": each.label,
                     "analysis": each.rationale or f"failure type: {each.failure_type}",
                     "scenario": scenario(f"{seed}/{each.sample_id}/{number}"),

@@ -11,6 +11,7 @@ import json
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -251,16 +252,7 @@ def _is_sound(
 
 
 def _with(seed: ErrorSeed, messages: Sequence[Message], label: Label) -> ErrorSeed:
-    return ErrorSeed(
-        seed.sample_id,
-        seed.tools,
-        list(messages),
-        label,
-        seed.category,
-        seed.failure_type,
-        seed.prediction,
-        seed.rationale,
-    )
+    return replace(seed, messages=list(messages), label=label)
 
 
 def bounds_kept(before: ToolCall, after: ToolCall) -> bool:

@@ -31,6 +31,9 @@ COMPARISON = _object(analysis=_TEXT, A=_MARK, B=_MARK, right_approach=_TEXT)
 ADMISSION = _object(analysis=_TEXT, verdict=_MARK)
 
 
+_SIDES = "(A is the label, B the prediction.)"
+
+
 class Finding(NamedTuple):
     """What a model said of one pair of answers, in the order A, B."""
 
@@ -118,13 +121,15 @@ def _agreed(case: Case, forward: Reply[Finding], backward: Reply[Finding]) -> Op
     if there is None or back is None:
         return Opinion("NO_CONSENSUS", f"No usable answer: {forward.error or backward.error}", 0.0)
     if (there.first, there.second) != (back.second, back.first):
-        rationale = f"The orders disagree. {there.analysis} / {back.analysis}"
+        rationale = f"The orders disagree. {_SIDES} {there.analysis} / turned: {back.analysis}"
         return Opinion("NO_CONSENSUS", rationale, 0.5)
     assert case.prediction is not None
     label = there.first and _fits(case.label, case.tools)
     prediction = there.second and _fits(case.prediction, case.tools)
     return Opinion(
-        _verdict(label, prediction), f"{there.analysis} Right: {there.right_approach}", 1.0
+        _verdict(label, prediction),
+        f"{_SIDES} {there.analysis} Right: {there.right_approach}",
+        1.0,
     )
 
 

@@ -129,7 +129,12 @@ class LLMAuthor:
             "plan",
             PLAN,
             dialogues,
-            lambda each: {"tools": each.tools, "kind": KINDS[each.kind]},
+            lambda each: {
+                "tools": each.tools,
+                "kind": KINDS[each.kind],
+                "persona": each.persona,
+                "number": each.identity[:6],
+            },
             lambda each, data: script_of(data, each.kind, each.tools),
             lambda each, script: each.script.extend(script),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -95,8 +96,11 @@ def said(message: str, hidden: Mapping[str, Any]) -> str:
         ValueError: if it is empty or says a hidden value.
     """
     for name, value in hidden.items():
-        if isinstance(value, str | int | float) and str(value).casefold() in message.casefold():
-            raise ValueError(f"message: gives {name} away, which was to be withheld")
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, str | int | float) and not isinstance(part, bool):
+                words = re.escape(str(part).strip())
+                if words and re.search(rf"(?<!\w){words}(?!\w)", message, re.IGNORECASE):
+                    raise ValueError(f"message: gives {name} away, which was to be withheld")
     if not message.strip():
         raise ValueError("message: says nothing")
     return message.strip()
@@ -115,7 +119,9 @@ def _is_of_kind(
         "multiple": one_round and len(calls) == 1,
         "parallel": one_round and len(calls) > 1 and not several,
         "parallel_multiple": one_round and several,
-        "multi_step": len(turns) == 1 and len(rounds) > 1,
+        "multi_step": len(turns) == 1
+        and len(rounds) > 1
+        and all(len(calls) == 1 for calls in rounds[1:]),
         "multi_turn": len(turns) > 1 and all(len(turn["rounds"]) == 1 for turn in turns),
         "clarify": one_round and len(calls) == 1,
         "irrelevant": len(turns) == 1 and not rounds,

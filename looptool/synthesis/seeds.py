@@ -28,7 +28,6 @@ CHUNK = 1000
 PARALLEL_FROM = 5000
 PROCESSES = 2
 _ROUNDS = 12
-_ROUNDS_INEXACT = 2  # a large model that wrote too little twice will not write more
 _CALLS = {"single": (1, 1), "multiple": (1, 1), "multi_step": (1, 1), "parallel": (2, 99),
           "parallel_multiple": (2, 99), "multi_turn": (1, 99), "clarify": (0, 0),
           "irrelevant": (0, 0)}  # fmt: skip
@@ -102,10 +101,13 @@ def make_seeds(
     admitted: list[Row] = []
     rejected: list[tuple[Row, str, str]] = []
     index = 0
-    for writer in _turns(author, fill_up):
-        missing = count - len(admitted)
+    tired: set[str] = set()  # authors of whose last round nothing was admitted
+    for writer in [author] * _ROUNDS + ([fill_up] * _ROUNDS if fill_up else []):
+        missing, before = count - len(admitted), len(admitted)
         if missing <= 0:
             break
+        if writer.name in tired:
+            continue
         sizes = [CHUNK] * (missing // CHUNK) + ([missing % CHUNK] if missing % CHUNK else [])
         tasks = [
             _Task(writer, size, f"{seed}:{index + number}", split, shares, label_noise)
@@ -118,6 +120,8 @@ def make_seeds(
                     rejected.append((row, *reason))
                 elif len(admitted) < count:
                     admitted.append(row)
+        if len(admitted) == before and not writer.exact:
+            tired.add(writer.name)
     if len(admitted) < count:
         raise LooptoolError(
             f"{author.name} could make only {len(admitted)} of {count} samples that are new and "
@@ -125,13 +129,6 @@ def make_seeds(
             "generate.author.fill_up"
         )
     return _frames(admitted, rejected, iteration)
-
-
-def _turns(author: Author, fill_up: Author | None) -> Iterator[Author]:
-    """Yield who writes, round by round, until enough is admitted."""
-    for writer in (author, fill_up):
-        if writer is not None:
-            yield from [writer] * (_ROUNDS if writer.exact else _ROUNDS_INEXACT)
 
 
 def refuser(index: Index | None, judges: Sequence[Judge] = ()) -> Refuse:

@@ -180,7 +180,7 @@ def arguments(params: Train, vllm: Vllm, seed: int, folder: Path) -> GRPOConfig:
         data_seed=seed,
         use_vllm=params.vllm != "off",
         vllm_mode="server" if params.vllm == "server" else "colocate",
-        vllm_server_base_url=params.vllm_url if params.vllm == "server" else None,
+        vllm_server_base_url=vllm.rollout_url if params.vllm == "server" else None,
         vllm_gpu_memory_utilization=vllm.gpu_memory_utilization,
         vllm_max_model_length=vllm.max_model_len,
         vllm_tensor_parallel_size=vllm.tensor_parallel_size,
@@ -386,7 +386,10 @@ def _by_decode(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
 
 
 def _by_vllm(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
-    """Sample by vLLM, whose weights TRL has just set to those that are trained."""
+    """Sample by vLLM, whose weights TRL has just set to those that are trained.
+
+    TRL seeds vLLM once, so a resumed run draws otherwise than an undisturbed one.
+    """
     size = trainer.num_generations
     repeated = [prompt for prompt in prompts for _ in range(size)]
     _, completions, logprobs, _ = trainer.vllm_generation.generate(repeated, None, size)

@@ -11,8 +11,7 @@ import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
-from looptool import engines
-from looptool.engines import Prompt, Sampling
+from looptool.engines import Prompt, Sampling, answering
 from looptool.engines.replay import ReplayEngine
 from looptool.engines.transformers import TransformersEngine, _draw, decode, render
 from looptool.errors import ConfigError
@@ -129,6 +128,18 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(
     assert (shares > 0).tolist() == [share > 0 for share in expected]
 
 
+def test_engines_of_other_weights_dtype_or_batches_are_told_apart(tmp_path: Path) -> None:
+    one, two = (make_tiny_model(tmp_path / str(seed), seed) for seed in (1, 2))
+    loaded = [
+        TransformersEngine.load(folder, size, dtype)
+        for folder, size, dtype in (
+            (one, 2, "float32"), (two, 2, "float32"), (one, 4, "float32"), (one, 2, "bfloat16")
+        )
+    ]  # fmt: skip
+    assert len({engine.identity for engine in loaded}) == 4
+    assert TransformersEngine.load(one, 2, "float32").identity == loaded[0].identity
+
+
 def test_no_prompts_give_no_completions(engine: TransformersEngine) -> None:
     assert engine.generate([], Sampling(4)) == []
 
@@ -145,7 +156,7 @@ def test_batches_are_made_up_by_length_and_a_killed_run_makes_the_missing_ones(
     monkeypatch.setattr("looptool.engines.transformers.decode", count)
     texts = ["ccc", "a", "bb", "dddd", "e"]
     prompts = [Prompt([{"role": "user", "content": text}]) for text in texts]
-    whole = engines.answer(engine, prompts, Sampling(6, 1.0), tmp_path / "whole")
+    whole = answering.answer(engine, prompts, Sampling(6, 1.0), tmp_path / "whole")
     lengths = asked.copy()
     assert [len(batch) for batch in lengths] == [2, 2, 1]
     assert [*chain(*lengths)] == sorted(chain(*lengths))
@@ -156,9 +167,9 @@ def test_batches_are_made_up_by_length_and_a_killed_run_makes_the_missing_ones(
 
     asked.clear()
     with pytest.raises(KeyboardInterrupt):
-        engines.answer(engine, prompts, Sampling(6, 1.0), tmp_path / "cut", stop_after_one_batch)
+        answering.answer(engine, prompts, Sampling(6, 1.0), tmp_path / "cut", stop_after_one_batch)
     assert asked == lengths[:1]
-    assert engines.answer(engine, prompts, Sampling(6, 1.0), tmp_path / "cut") == whole
+    assert answering.answer(engine, prompts, Sampling(6, 1.0), tmp_path / "cut") == whole
     assert asked == lengths
 
 

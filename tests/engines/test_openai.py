@@ -15,11 +15,11 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from looptool import engines
 from looptool.calls import parse
-from looptool.engines import Completion, Prompt, Sampling
+from looptool.engines import Completion, Prompt, Sampling, answering
 from looptool.engines.openai import GIVE_UP, OpenAIEngine
 from looptool.errors import ConfigError, LooptoolError
+from looptool.fingerprints import served_name
 from looptool.params import Server
 
 CHAT, MODELS = "/v1/chat/completions", "/v1/models"
@@ -154,6 +154,8 @@ FAULTS: dict[str, Script] = {
     "503": lambda request: Response("no upstream", 503),
     "malformed": lambda request: Response('{"choices": [', content_type="application/json"),
     "no choices": lambda request: as_json({"choices": [], "usage": {}}),
+    "null": lambda request: as_json(said("", message=None)),
+    "ended": lambda request: as_json(said("half", finish_reason="error")),
     "html": lambda request: Response("<html>proxy</html>", content_type="text/html"),
     "cut off": lambda request: Response('{"choices": [{"mess', headers={"Content-Length": "5000"}),
     "hang": lambda request: (time.sleep(1.0), echo(request))[1],
@@ -236,13 +238,45 @@ def test_a_server_that_is_gone_ends_the_work_and_keeps_what_it_had_answered(
     asking = engine(server, dies, concurrency=1, retries=0)
     wanted = [str(number) for number in range(60)]
     with pytest.raises(LooptoolError, match=r"servers\.local: .*no answer to the last 16 requests"):
-        engines.answer(asking, prompts(*wanted), Sampling(5), tmp_path)
+        answering.answer(asking, prompts(*wanted), Sampling(5), tmp_path)
     assert asking.traffic["requests"] == 10 + GIVE_UP
     server.clear_all_handlers()
     server.expect_request(CHAT).respond_with_handler(echo)
     again = OpenAIEngine("m", "local", asking.server)
-    assert texts_of(engines.answer(again, prompts(*wanted), Sampling(5), tmp_path)) == wanted
+    assert texts_of(answering.answer(again, prompts(*wanted), Sampling(5), tmp_path)) == wanted
     assert again.traffic["requests"] == 50
+
+
+def test_a_server_that_takes_nothing_is_told_and_asked_again_once_it_is_mended(
+    server: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOPTOOL_SCRATCH", str(tmp_path))
+
+    def no_schemas(request: Request) -> Response:
+        if "response_format" in request.get_json():
+            return as_json({"error": {"message": "response_format is not supported"}}, 400)
+        return echo(request)
+
+    wanted = [str(number) for number in range(40)]
+    sampling = Sampling(5, schema={"type": "object"})
+    asking = engine(server, no_schemas, concurrency=1)
+    with pytest.raises(LooptoolError, match="response_format is not supported"):
+        answering.answer(asking, prompts(*wanted), sampling, tmp_path)
+    assert asking.traffic["requests"] == GIVE_UP
+    url = server.url_for("/v1")
+    free = OpenAIEngine.load("m", "local", settings(url, structured_output=False))
+    assert texts_of(answering.answer(free, prompts(*wanted), sampling, tmp_path)) == wanted
+
+
+def test_many_prompts_that_are_too_long_are_rows_and_no_end(server: HTTPServer) -> None:
+    def some(request: Request) -> Response:
+        if asked(request) != "short":
+            return as_json({"error": {"message": "too long"}}, 400)
+        return echo(request)
+
+    asking = engine(server, some, concurrency=1)
+    found = asking.generate(prompts("short", *["long"] * 30), Sampling(5))
+    assert [each.finish_reason for each in found] == ["stop"] + ["refused"] * 30
 
 
 def test_stopping_asks_nothing_more(server: HTTPServer) -> None:
@@ -314,7 +348,7 @@ def test_a_server_without_structured_output_is_not_asked_for_it(server: HTTPServ
 def test_calls_that_the_server_parsed_are_text_again(server: HTTPServer) -> None:
     def call(request: Request) -> Response:
         good = {"name": "f", "arguments": '{"city": "Köln"}'}
-        bad = {"name": "g", "arguments": '{"city": '}
+        bad = {"name": "g", "arguments": '{"city": NaN}'}
         items = [{"id": "1", "type": "function", "function": part} for part in (good, bad)]
         message = {"role": "assistant", "content": "Let me see.", "tool_calls": items}
         return as_json(said("", message=message, finish_reason="tool_calls"))
@@ -356,9 +390,9 @@ def test_a_trained_folder_goes_by_its_content(server: HTTPServer, tmp_path: Path
     (tmp_path / "weights").write_text("1")
     with pytest.raises(ConfigError, match=r"has no model 'looptool-[0-9a-f]{12}'; `looptool serve"):
         OpenAIEngine.load(tmp_path, "local", settings(server.url_for("/v1")))
-    first = engines.served_name(tmp_path)
+    first = served_name(tmp_path)
     (tmp_path / "weights").write_text("2")
-    assert engines.served_name(tmp_path) != first
+    assert served_name(tmp_path) != first
 
 
 def test_a_missing_key_is_told_by_its_variable(
@@ -367,6 +401,22 @@ def test_a_missing_key_is_told_by_its_variable(
     monkeypatch.delenv("SOME_KEY", raising=False)
     with pytest.raises(ConfigError, match=r"servers\.local\.key: .*SOME_KEY is not set"):
         OpenAIEngine.load("m", "local", settings(server.url_for("/v1"), key="SOME_KEY"))
+
+
+@pytest.mark.parametrize("spoilt", ["sk-secret\r", "sk-secret\n", "sk secret", "sk-gehéim"])
+def test_a_key_that_is_none_is_told_and_not_shown(
+    server: HTTPServer, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    monkeypatch.setenv("SOME_KEY", spoilt)
+    with pytest.raises(ConfigError, match=r"what SOME_KEY holds is no key") as error:
+        OpenAIEngine.load("m", "local", settings(server.url_for("/v1"), key="SOME_KEY"))
+    assert "secret" not in str(error.value) and "geh" not in str(error.value)
+
+
+def test_a_lone_surrogate_in_an_answer_is_replaced(server: HTTPServer) -> None:
+    asking = engine(server, lambda request: as_json(said("half \ud83d")))
+    (found,) = asking.generate(prompts("a"), Sampling(5))
+    assert found.text == "half ?"
 
 
 def test_a_refused_key_is_told_and_keys_are_kept_nowhere(
@@ -381,7 +431,7 @@ def test_a_refused_key_is_told_and_keys_are_kept_nowhere(
         return echo(request)
 
     asking = engine(server, keyed, key="SOME_KEY")
-    assert texts_of(engines.answer(asking, prompts("a"), Sampling(5), tmp_path)) == ["a"]
+    assert texts_of(answering.answer(asking, prompts("a"), Sampling(5), tmp_path)) == ["a"]
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or b"sk-very-secret" not in file.read_bytes()
     assert "sk-very-secret" not in repr(asking)

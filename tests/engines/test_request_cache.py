@@ -5,14 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from looptool import engines
-from looptool.engines import Arrived, Completion, Prompt, Sampling
+from looptool.engines import Arrived, Completion, Prompt, Sampling, answering
 from looptool.engines.request_cache import RequestCache
 from looptool.errors import LooptoolError
 
@@ -54,7 +55,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(engine: Echo, *texts: str, sampling: Sampling = EIGHT) -> list[Completion]:
-    return engines.answer(engine, prompts_of(*texts), sampling, Path("unused"))
+    return answering.answer(engine, prompts_of(*texts), sampling, Path("unused"))
 
 
 def test_what_was_answered_is_not_asked_again() -> None:
@@ -85,14 +86,14 @@ def test_tools_are_part_of_the_question() -> None:
     (prompt,) = prompts_of("a")
     tool = {"name": "f", "description": "", "parameters": {"type": "object"}}
     for tools in ((), (tool,), ()):
-        engines.answer(engine, [replace(prompt, tools=tools)], Sampling(8), Path("unused"))
+        answering.answer(engine, [replace(prompt, tools=tools)], Sampling(8), Path("unused"))
     assert engine.asked == ["a", "a"]
 
 
 def test_the_same_question_twice_is_asked_once() -> None:
     engine = Echo()
     done: list[int] = []
-    found = engines.answer(
+    found = answering.answer(
         engine, prompts_of("a", "b", "a"), Sampling(8), Path("unused"), done.append
     )
     assert [each.text for each in found] == ["a", "b", "a"]
@@ -107,6 +108,40 @@ def test_what_a_machine_failed_at_is_asked_again() -> None:
     assert second.asked == ["b"]
 
 
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        Completion("", 0, None, "refused", "too long for this server"),
+        Completion("b", 1, None, "stop"),  # log-probs were asked for
+    ],
+)
+def test_what_a_setting_may_cure_is_asked_again(lacking: Completion) -> None:
+    class Partial(Echo):
+        def generate(self, prompts: object, sampling: object, arrived: Arrived) -> object:  # type: ignore[override]
+            arrived([(0, lacking)])
+            return [lacking]
+
+    wanted = Sampling(8, logprobs=True)
+    assert ask(Partial(), "b", sampling=wanted) == [lacking]
+    second = Echo()
+    assert ask(second, "b", sampling=wanted)[0].text == "b"
+    assert second.asked == ["b"]
+
+
+def test_a_cache_that_another_run_holds_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("looptool.engines.request_cache._WAIT", 0.1)
+    ask(Echo(), "a")
+    with (
+        closing(sqlite3.connect(answering.shared_cache(), isolation_level=None)) as other,
+        RequestCache(answering.shared_cache()) as cache,
+    ):
+        other.execute("begin immediate")
+        with pytest.raises(LooptoolError, match=r"answers\.db: .*locked; wait for runs"):
+            cache.prune(0)
+
+
 def test_a_killed_process_leaves_all_its_answers(tmp_path: Path) -> None:
     def die_at_half(done: int) -> None:
         if done == 50:
@@ -114,7 +149,7 @@ def test_a_killed_process_leaves_all_its_answers(tmp_path: Path) -> None:
 
     texts = [str(number) for number in range(100)]
     process = multiprocessing.get_context("fork").Process(
-        target=lambda: engines.answer(
+        target=lambda: answering.answer(
             Echo(), prompts_of(*texts), Sampling(8), Path("unused"), die_at_half
         )
     )
@@ -152,7 +187,7 @@ def test_usage_counts_and_pruning_deletes(tmp_path: Path) -> None:
     ask(Echo("one"), "a", "b")
     ask(Echo("one"), "a")
     ask(Echo("two"), "a")
-    with RequestCache(engines.shared_cache()) as cache:
+    with RequestCache(answering.shared_cache()) as cache:
         one, two = cache.usage()
         assert (one.identity, one.answers, one.hits, one.misses) == ("one", 2, 1, 2)
         assert (two.answers, two.hits, two.misses) == (1, 0, 1)

@@ -184,6 +184,8 @@ def test_error_seeds_are_the_failed_and_the_corrected_with_their_new_label():
     assert seeds[ids["PRED_WRONG"]].label == OSLO
     assert seeds[ids["LABEL_WRONG"]].label == ROME
     assert seeds[ids["PRED_WRONG"]].rationale == "the user says otherwise"
+    assert seeds[ids["PRED_WRONG"]].wrong == SAID
+    assert canonical.loads(seeds[ids["LABEL_WRONG"]].wrong) == OSLO
 
 
 def test_expansions_point_to_their_error_seed_and_name_the_expander():

@@ -39,6 +39,7 @@ def seed_of(tools, messages, label, category="single", failure="wrong_argument",
         category,
         failure,
         prediction,
+        prediction,
         "",
     )
 

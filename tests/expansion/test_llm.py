@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ TOOL = {
 LABEL = {"calls": [{"name": "f", "arguments": {"x": 1}}]}
 SEED = ErrorSeed(
     "a" * 32, [TOOL], [{"role": "user", "content": "f of 1"}], LABEL, "single",
-    "wrong_argument", "<tool_call>f of 2", "It took 2 for 1.",
+    "wrong_argument", "<tool_call>f of 2", "f of 2", "It took 2 for 1.",
 )  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def test_it_is_told_seed_wrong_and_right_answer_and_analysis(tmp_path: Path) -> 
         name: json.loads(text) for _, name, text in _FENCE.findall(engine.asked[0][1]["content"])
     }
     assert told == {
-        "tools": [TOOL], "conversation": SEED.messages, "wrong-answer": SEED.prediction,
+        "tools": [TOOL], "conversation": SEED.messages, "wrong-answer": "f of 2",
         "right-answer": LABEL, "analysis": "It took 2 for 1.",
     }  # fmt: skip
 
@@ -83,9 +84,7 @@ def test_an_answer_becomes_a_candidate_of_the_category_that_it_is(
 
 def test_the_seeds_date_stays_where_it_has_one(tmp_path: Path) -> None:
     system = {"role": "system", "content": "Today is 2026-03-01."}
-    dated = ErrorSeed(
-        SEED.sample_id, [TOOL], [system, *SEED.messages], LABEL, "single", "wrong_argument", "", ""
-    )
+    dated = replace(SEED, messages=[system, *SEED.messages])
     _, (candidate,), _ = expand([turn("user", "f of 9")], LABEL, tmp_path, seed=dated)
     assert candidate.messages[0] == system
 

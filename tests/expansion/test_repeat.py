@@ -27,6 +27,7 @@ def seed_of(tools):
         "wrong_argument",
         "",
         "",
+        "",
     )
 
 

@@ -17,6 +17,7 @@ from werkzeug import Request, Response
 from looptool.engines import Sampling
 from looptool.engines.openai import OpenAIEngine
 from looptool.engines.roles import Role
+from looptool.errors import LooptoolError
 from looptool.judging import Case
 from looptool.judging.llm import LLMJudge
 from looptool.params import Server
@@ -94,8 +95,6 @@ def test_both_orders_are_asked_and_nothing_else_differs_between_them(tmp_path: P
     first, second = map(seen, asked)
     assert (first["answer A"], first["answer B"]) == (ONE, TWO)
     assert (second["answer A"], second["answer B"]) == (TWO, ONE)
-    swapped = asked[0][1]["content"].replace("answer A", "?").replace("answer B", "answer A")
-    assert sorted(swapped.replace("?", "answer B").split()) != []
     assert asked[0][0] == asked[1][0]
     for word in ("label", "prediction", "model", "reference"):
         assert word not in asked[0][0]["content"].casefold()
@@ -106,7 +105,9 @@ def test_a_judge_that_looks_at_places_gives_no_verdict(tmp_path: Path) -> None:
     role, _ = role_of(lambda messages: verdict(True, False, "A is fine"), tmp_path)
     (opinion,) = LLMJudge(role).compare([case(ONE, TWO)])
     assert opinion.verdict == "NO_CONSENSUS"
-    assert opinion.rationale == "The orders disagree. A is fine / A is fine"
+    assert opinion.rationale == (
+        "The orders disagree. (A is the label, B the prediction.) A is fine / turned: A is fine"
+    )
 
 
 def test_a_judge_that_cannot_be_read_gives_no_verdict(tmp_path: Path) -> None:
@@ -157,7 +158,6 @@ def test_text_of_a_sample_stays_material(tmp_path: Path, text: str) -> None:
     judge, asked = judge_by(lambda answer: answer == ONE, tmp_path)
     (opinion,) = judge.compare([case(ONE, {"text": text}, said=text)])
     assert opinion.verdict == "PRED_WRONG"
-    plain, _ = judge_by(lambda answer: answer == ONE, tmp_path / "plain")
     for messages in asked:
         data = seen(messages)
         assert set(data) == {"tools", "conversation", "answer A", "answer B"}
@@ -167,7 +167,6 @@ def test_text_of_a_sample_stays_material(tmp_path: Path, text: str) -> None:
         assert not outside.strip()
         assert [message["role"] for message in messages] == ["system", "user"]
         assert "<|im_end|>" not in messages[1]["content"]
-    assert plain.role.requests == []
 
 
 def test_new_samples_are_admitted_or_refused_with_the_reason(tmp_path: Path) -> None:
@@ -185,11 +184,13 @@ def test_requests_on_a_bad_line_are_all_accounted_for(
     count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five in a hundred requests meet each kind of fault at first, and one in two hundred always
-    does: what is not answered has no verdict, and nothing is asked more often than its retries."""
+    does, until the server is mended: the judge then says so, what was answered is not asked again,
+    and nothing is asked more often than its retries."""
     monkeypatch.setenv("LOOPTOOL_SCRATCH", str(tmp_path))
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
     monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.02)
     tries: Counter[str] = Counter()
+    mended = threading.Event()
     lock = threading.Lock()
 
     def dead(data: Any) -> bool:
@@ -205,7 +206,7 @@ def test_requests_on_a_bad_line_are_all_accounted_for(
             tries[key] += 1
             first = tries[key] == 1
         fault = share("fault", key) // 5
-        if dead(data) or (first and fault < len(FAULTS)):
+        if (dead(data) and not mended.is_set()) or (first and fault < len(FAULTS)):
             kind = FAULTS[fault % len(FAULTS)]
             if kind == "429":
                 return Response("{}", 429, {"Retry-After": "0.01"})
@@ -231,18 +232,17 @@ def test_requests_on_a_bad_line_are_all_accounted_for(
             case(*((ONE, TWO) if number % 2 else (TWO, ONE)), said=f"number {number}")
             for number in range(count // 2)
         ]
-        opinions = LLMJudge(role).compare(cases)
-    lost = 0
+        with pytest.raises(LooptoolError, match=rf"of {count // 2} requests got no answer"):
+            LLMJudge(role).compare(cases)
+        lost, before = engine.traffic["failed"], dict(tries)
+        assert count // 1000 <= lost < count // 50
+        mended.set()
+        judge = LLMJudge(role)
+        opinions = judge.compare(cases)
     for each, opinion in zip(cases, opinions, strict=True):
-        pair = [each.label, each.prediction]
-        if any(dead({"conversation": each.messages, "answer A": a}) for a in pair):
-            lost += 1
-            assert opinion.verdict == "NO_CONSENSUS" and "no answer" in opinion.rationale
-        else:
-            assert opinion.verdict == ("PRED_WRONG" if each.label == ONE else "LABEL_WRONG")
-    assert count // 500 < lost < count // 50
-    assert len(role.requests) == count
-    assert sum(row["error"] is not None for row in role.requests) == engine.traffic["failed"]
-    assert len(tries) == count and max(tries.values()) == 3
+        assert opinion.verdict == ("PRED_WRONG" if each.label == ONE else "LABEL_WRONG")
+    assert len(tries) == len(role.requests) == count
+    asked_again = [key for key, times in tries.items() if times > before.get(key, times)]
+    assert len(asked_again) == lost and max(before.values()) == 3
     # some broke off before they reached the server
-    assert sum(tries.values()) <= engine.traffic["requests"] <= 3 * count
+    assert sum(tries.values()) <= engine.traffic["requests"] <= 3 * count + lost

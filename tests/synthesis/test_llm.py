@@ -95,6 +95,11 @@ def test_a_plan_of_another_kind_is_refused(kind: str, other: str) -> None:
         script_of(GOOD[other], kind, [TOOL, OTHER])
 
 
+def test_a_later_round_of_several_calls_is_no_multi_step_plan() -> None:
+    with pytest.raises(ValueError, match="turns: not as the kind asks for"):
+        script_of(plan([[F], [BOOK, MORE]]), "multi_step", [TOOL, OTHER])
+
+
 def test_a_plan_whose_calls_break_a_schema_is_refused() -> None:
     wrong = {"name": "book_room", "arguments": {"city": "Oslo", "nights": "two"}}
     with pytest.raises(ValueError, match="book_room: nights: 'two' is not of type 'integer'"):
@@ -115,6 +120,9 @@ def test_a_message_may_not_give_away_what_is_withheld() -> None:
     assert said(" A room in Oslo. ", {"nights": 2}) == "A room in Oslo."
     with pytest.raises(ValueError, match="gives nights away"):
         said("A room in Oslo for 2 nights", {"nights": 2})
+    with pytest.raises(ValueError, match="gives tags away"):
+        said("A room with a Balcony", {"tags": ["sauna", "balcony"]})
+    assert said("12 people, is it true?", {"nights": 2, "sure": True, "note": ""})
     with pytest.raises(ValueError, match="says nothing"):
         said("  ", {})
 

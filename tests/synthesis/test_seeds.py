@@ -45,6 +45,27 @@ class Fixed:
         ]
 
 
+class Sparing(GrammarAuthor):
+    """A grammar that writes seven of ten, and is not known to be right."""
+
+    def write(self, count, **arguments):
+        return super().write(count, **arguments)[: max(1, 7 * count // 10)]
+
+
+def test_an_author_that_writes_too_little_is_asked_until_there_is_enough():
+    made = make(200, author=Sparing(exact=False))
+    assert len(made.samples) == 200
+    assert made.truth.is_empty()  # nobody knows whether its labels are right
+
+
+def test_who_fills_up_writes_the_rest_and_is_named():
+    fixed = Fixed([replace(GOOD, refused=("agent:plan", "no plan"))], exact=False)
+    made = make(5, author=fixed, fill_up=GrammarAuthor())
+    assert set(made.samples["label_source"]) == {"grammar"} and len(made.truth) == 5
+    assert set(made.rejected["check"]) == {"agent:plan"}
+    assert len(made.rejected) == 5  # one round without a sample was enough
+
+
 def test_all_that_was_asked_for_is_made_with_ids_and_truth():
     made = make(300)
     tables.check(made.samples, tables.Samples)
