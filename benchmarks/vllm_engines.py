@@ -73,7 +73,10 @@ def in_process(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[
     from looptool.engines.transformers import render
     from looptool.engines.vllm import VllmEngine
 
-    settings = Vllm(max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1)
+    settings = Vllm(
+            max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1,
+            rollout_url="http://127.0.0.1:1",
+        )  # fmt: skip
     engine = VllmEngine.load(model, "bfloat16", settings)
     texts = [render(engine.tokenizer, prompt) for prompt in prompts]
 

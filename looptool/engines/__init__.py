@@ -69,8 +69,8 @@ class Engine(Protocol):
 
     Attributes:
         identity: all that an answer depends on beside prompt and sampling: model, settings.
-        independent: whether an answer is the same whatever other prompts are asked with it, so
-            that it may be reused wherever the same is asked.
+        independent: whether an answer is as good whatever other prompts are asked with it, so that
+            it may be reused wherever the same is asked.
     """
 
     @property

@@ -166,12 +166,14 @@ def common_arguments(schedule: Schedule) -> dict[str, Any]:
     the sizes trained here fit in memory, so they are kept instead of computed again.
     """
     import torch
+    from transformers import TrainingArguments
 
+    renamed = "activation_checkpointing" in TrainingArguments.__dataclass_fields__  # in 5.2x
     return {
         "lr_scheduler_type": schedule,
         "use_cpu": not torch.cuda.is_available(),
         "bf16": False,
-        "activation_checkpointing": False,
+        "activation_checkpointing" if renamed else "gradient_checkpointing": False,
         "logging_steps": 1,
         "report_to": "none",
         "disable_tqdm": True,

@@ -35,7 +35,10 @@ class TestVllm(Contract):
 
     @pytest.fixture(scope="class")
     def engine(self, model: Path) -> Iterator[VllmEngine]:
-        settings = Vllm(max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1)
+        settings = Vllm(
+            max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1,
+            rollout_url="http://127.0.0.1:1",
+        )  # fmt: skip
         loaded = VllmEngine.load(model, "bfloat16", settings)
         yield loaded
         loaded.llm.llm_engine.engine_core.shutdown()
