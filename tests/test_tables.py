@@ -139,7 +139,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = str(tmp_path / "t.parquet")
     # -B: Python would keep the bytecode of what is imported under the limit, cut off
     told = subprocess.run(
-        [sys.executable, "-B", "-c", code, path], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-B", "-c", code, path],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     assert f"{path}: could not be written" in told.stdout
     assert (tmp_path / "t.parquet").read_bytes() == before

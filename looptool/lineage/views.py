@@ -54,6 +54,16 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+# What `empty` gives for it: revisions from before there were requests are asked as quickly.
+NO_REQUESTS = (
+    'SELECT NULL::BIGINT AS "number", '
+    + ", ".join(f'NULL::VARCHAR AS "{name}"' for name in
+                ("sample_id", "thread", "prompt", "version", "model", "messages", "answer"))
+    + ', NULL::BIGINT AS "tokens", NULL::VARCHAR AS "error", NULL::BIGINT AS "iteration" '
+    "WHERE false"
+)  # fmt: skip
+
+
 def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnection:
     """Open views `samples`, `carried`, `probes`, `verdicts`, `lineage`, `rejected`, `evals`,
     `truth` and `metrics`, each with the column `iteration`, and `warmup` and `heldout`.
@@ -153,6 +163,8 @@ def query(
 
 def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
     numbered = view == "lineage"
+    if not sources and view == "requests":
+        return NO_REQUESTS
     if not sources:
         return empty(table, iteration="BIGINT", **({"number": "BIGINT"} if numbered else {}))
     parts = []

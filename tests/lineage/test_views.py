@@ -9,7 +9,7 @@ import pytest
 
 from looptool.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import open_workspace
-from looptool.lineage.views import VIEWS, close, connect, query
+from looptool.lineage.views import NO_REQUESTS, VIEWS, close, connect, empty, query
 
 
 @pytest.fixture
@@ -124,3 +124,7 @@ def test_a_mistake_is_told_on_one_line_with_what_was_meant(history: Path) -> Non
         query(connection, "select categry from samples")
     assert "\n" not in str(caught.value) and "category" in str(caught.value)
     assert isinstance(query(connection, "summarize samples"), pl.DataFrame)
+
+
+def test_the_view_of_no_requests_has_their_columns() -> None:
+    assert empty("Requests", iteration="BIGINT") == NO_REQUESTS
