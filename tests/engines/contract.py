@@ -6,15 +6,23 @@ Not collected by itself: `test_contract.py` runs it on the engines of the defaul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from looptool.engines import Completion, Engine, Prompt, Sampling
 from looptool.engines.transformers import TransformersEngine
+from looptool.params import Server
 
 TOOL = {
     "name": "get_weather",
@@ -49,6 +57,46 @@ GREEDY = Sampling(24, logprobs=True)
 def reference(model: Path) -> list[Completion]:
     """What transformers answers to PROMPTS in float32, a prompt at a time."""
     return TransformersEngine.load(model, 1, "float32").generate(PROMPTS, GREEDY)
+
+
+@contextmanager
+def serving(command: Sequence[str], patience: float, **options: Any) -> Iterator[Server]:
+    """Run a server on a free port, `{port}` in its command, until it is healthy; end it after.
+
+    Args:
+        patience: seconds that it may take to come up.
+        options: of `Server`.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [part.replace("{port}", str(port)) for part in command],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    try:
+        deadline = time.monotonic() + patience
+        while not _is_up(port):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+        yield Server(
+            base_urls=(f"http://127.0.0.1:{port}/v1",),
+            key=None,
+            timeout=120.0,
+            retries=1,
+            **options,
+        )
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _is_up(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
 
 
 class Contract:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +10,7 @@ import pytest
 
 from looptool.engines.openai import OpenAIEngine
 from looptool.engines.transformers import TransformersEngine
-from looptool.params import Server
-from tests.engines.contract import Contract
+from tests.engines.contract import Contract, serving
 from tests.tiny import make_tiny_model
 
 
@@ -43,32 +37,9 @@ class TestOpenAI(Contract):
 
     @pytest.fixture(scope="class")
     def engine(self, model: Path) -> Iterator[OpenAIEngine]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         command = [
             sys.executable, "-m", "transformers.cli.transformers", "serve", str(model),
-            "--port", str(port), "--host", "127.0.0.1", "--dtype", "float32", "--device", "cpu",
+            "--port", "{port}", "--host", "127.0.0.1", "--dtype", "float32", "--device", "cpu",
         ]  # fmt: skip
-        process = subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-        server = Server(
-            base_urls=(f"http://127.0.0.1:{port}/v1",), key=None, concurrency=4, timeout=60.0,
-            retries=1, structured_output=False,
-        )  # fmt: skip
-        try:
-            deadline = time.monotonic() + 90
-            while not _is_up(port):
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.2)
+        with serving(command, 90, concurrency=4, structured_output=False) as server:
             yield OpenAIEngine(str(model), "local", server)
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _is_up(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False

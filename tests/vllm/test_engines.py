@@ -5,11 +5,7 @@ Runs in vLLM's environment; `make test-vllm`.
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +13,8 @@ import pytest
 
 from looptool.engines.openai import OpenAIEngine
 from looptool.engines.vllm import VllmEngine
-from looptool.params import Server, Vllm
-from tests.engines.contract import Contract
+from looptool.params import Vllm
+from tests.engines.contract import Contract, serving
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -49,30 +45,7 @@ class TestServed(Contract):
 
     @pytest.fixture(scope="class")
     def engine(self, model: Path) -> Iterator[OpenAIEngine]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "looptool", "serve", str(model), "--port", str(port)]
+        command = [sys.executable, "-m", "looptool", "serve", str(model), "--port", "{port}"]
         command += ["--", "--max-model-len", str(ROOM), "--gpu-memory-utilization", "0.3"]
-        process = subprocess.Popen(command, cwd=ROOT)
-        server = Server(
-            base_urls=(f"http://127.0.0.1:{port}/v1",), key=None, concurrency=16, timeout=120.0,
-            retries=1, structured_output=True,
-        )  # fmt: skip
-        try:
-            deadline = time.monotonic() + 240
-            while not _is_up(port):
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(1)
+        with serving(command, 240, concurrency=16, structured_output=True) as server:
             yield OpenAIEngine.load(model, "local", server)
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def _is_up(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
