@@ -98,11 +98,13 @@ def check() -> None:
     """Say what is missing or wrong before a run is started."""
     from looptool import installing, params
     from looptool.engines import answering
+    from looptool.training import processes
 
     loaded = params.load()
     installing.check_base(loaded)
     installing.check_benchmark()
     answering.check(loaded)
+    processes.check(loaded.train)
     if not Path("dvc.yaml").is_file():
         raise ConfigError("dvc.yaml: does not exist; run from the project's root")
     if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):

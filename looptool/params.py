@@ -176,6 +176,8 @@ class Train(Section):
     minibatches: Count
     save_steps: Count
     vllm: Literal["off", "colocate", "server"]
+    lora_rank: Count | None
+    accelerate_config: Name | None
     seed: Seed
 
     @model_validator(mode="after")

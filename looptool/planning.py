@@ -42,6 +42,7 @@ GPUS = {
     "3090": 71e12,
 }
 SHARES = (0.4, 0.05, 0.3)  # of a GPU's peak
+BYTES_FROZEN = 3  # a weight under adapters: itself in bf16; those of rank 32 are 2 % of a 1.7B's
 BYTES_TRAINED = 16  # a weight: itself and its gradient in bf16, master copy and Adam's two in fp32
 
 
@@ -86,7 +87,8 @@ def plan(params: Params) -> Plan:
         hours = sum(_seconds(each, weights_of(each.model) or weights, speeds) for each in work)
         hours /= 3600
     disk = weights * (2 * (params.loop.last + 1) + 14) if weights else None  # models, a checkpoint
-    train = weights * BYTES_TRAINED if weights else None
+    each = BYTES_FROZEN if params.train.lora_rank else BYTES_TRAINED
+    train = weights * each if weights else None
     return Plan(work, weights, disk, train, device, hours, list(_missing(params, disk, train)))
 
 
@@ -185,11 +187,13 @@ def _device() -> tuple[str, tuple[float, float, float]]:
 
 def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[str]:
     from looptool import installing
+    from looptool.training import processes
 
     checks: tuple[Callable[[], None], ...] = (
         lambda: installing.check_base(params),
         installing.check_benchmark,
         lambda: answering.check(params),
+        lambda: processes.check(params.train),
     )
     for check in checks:
         try:

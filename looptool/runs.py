@@ -205,12 +205,12 @@ def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
     label = _label(name, iteration)
     start = time.monotonic()
     quiet()
-    try:
+    with telling_errors(label):
         if "DVC_STAGE" in os.environ:
-            _die_with_parent()
+            die_with_parent()
         params = load(FILE, iteration)
         _enter_vllm(name, params)
-        threads = params.model.threads or _cores()
+        threads = params.model.threads or cores()
         os.environ["OMP_NUM_THREADS"] = str(threads)
         run = Run(name, iteration, params, threads)
         workspace = canonical.digest(str(Path.cwd().resolve()))[:12]
@@ -218,6 +218,17 @@ def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
             run._open.enter_context(_locked(f"{workspace}-{label}", f"{label} in this workspace"))
             yield run
             run._succeeded(time.monotonic() - start)
+
+
+@contextlib.contextmanager
+def telling_errors(label: str) -> Iterator[None]:
+    """End the process with a message on one screen and status 1 on a known error.
+
+    Raises:
+        SystemExit: with status 1 on a LooptoolError or a full disk, after the message is printed.
+    """
+    try:
+        yield
     except LooptoolError as error:
         print(f"{label}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
@@ -356,13 +367,14 @@ def _label(name: str, iteration: int | None) -> str:
     return name if iteration is None else f"{name}@{iteration}"
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many CPU cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have Linux end this process when its parent ends: a killed dvc leaves no orphan behind."""
     if sys.platform != "linux":
         return

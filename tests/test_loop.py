@@ -239,6 +239,32 @@ def test_a_second_run_is_refused_and_a_killed_one_ends_as_an_undisturbed_one(
             assert (folder / name).read_bytes() == (loop[0] / name).read_bytes()
 
 
+@pytest.mark.slow
+def test_training_goes_on_in_the_processes_of_an_accelerate_config(
+    loop: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "two"
+    shutil.copytree(loop[0], folder, symlinks=True)
+    config = folder / "two.yaml"
+    config.write_text("distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n")
+    set_params(folder, **{"train.accelerate_config": "two.yaml"})
+    output = dvc(folder, "repro", "train@1")
+    assert ran(output) == ["train@1"] and "Traceback" not in output
+    one, two = (
+        json.loads((each / "metrics/iterations/1/steps.json").read_text())
+        for each in (loop[0], folder)
+    )
+    assert [row["step"] for row in two] == [row["step"] for row in one] == [1, 2]
+    weights = [each / "models/1/model.safetensors" for each in (loop[0], folder)]
+    assert weights[0].stat().st_size == weights[1].stat().st_size
+    assert weights[0].read_bytes() != weights[1].read_bytes()
+
+    config.write_text(config.read_text().replace("2", "4"))
+    output = dvc(folder, "repro", "-f", "-s", "train@1", fails=True)
+    assert "two.yaml: num_processes: 4 does not divide the 2 prompts of a step" in output
+    assert "Traceback" not in output
+
+
 def answers_in(scratch: Path) -> int:
     """How many answers a stage's scratch folder holds already."""
     try:

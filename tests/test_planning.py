@@ -77,6 +77,16 @@ def test_the_papers_run_on_a_bare_machine_says_all_that_is_missing() -> None:
     assert plan.train_bytes == 8e9 * 16
 
 
+def test_adapters_take_less_memory_than_all_weights() -> None:
+    presets.use("one-gpu", lambda before, after: True)
+    plan = planning.plan(params.load("params.yaml"))
+    assert plan.weights == 1.7e9 and plan.train_bytes == 3 * 1.7e9
+    whole = planning.plan(params.load("params.yaml").model_copy(
+        update={"train": params.load("params.yaml").train.model_copy(update={"lora_rank": None})}
+    ))  # fmt: skip
+    assert whole.train_bytes == 16 * 1.7e9
+
+
 def test_modes_without_a_loop_probe_nothing() -> None:
     text = Path("params.yaml").read_text("utf-8").replace("mode: loop #", "mode: static #")
     Path("params.yaml").write_text(text, "utf-8")

@@ -289,7 +289,7 @@ def edit(path, old, new):
     ],
 )
 def test_the_folder_follows_inputs_sections_and_threads(change, same, monkeypatch):
-    monkeypatch.setattr(runs, "_cores", lambda: 2)
+    monkeypatch.setattr(runs, "cores", lambda: 2)
     left = stopped_run()
     change()
     with pytest.raises(KeyboardInterrupt), runs.stage("probe", 1) as run:

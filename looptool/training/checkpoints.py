@@ -32,8 +32,27 @@ def load_model(folder: Path | str) -> tuple[Any, Any]:
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
+def add_lora(model: Any, rank: int, seed: int) -> Any:
+    """Return the model with low-rank adapters on all its linear layers, which alone are trained.
+
+    Their scale is 2 (`lora_alpha` twice the rank), and they are fp32.
+    """
+    import peft
+    import torch
+
+    torch.manual_seed(seed)
+    return peft.get_peft_model(
+        model, peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+    )
+
+
 def save_model(model: Any, tokenizer: Any, target: Path) -> None:
-    """Write weights (safetensors), config and tokenizer to `target`, whole or not at all."""
+    """Write weights (safetensors), config and tokenizer to `target`, whole or not at all.
+
+    Adapters are merged into the weights, so that every models/j can be read like any other.
+    """
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.config.name_or_path = ""  # it would hold the path that the model was loaded from

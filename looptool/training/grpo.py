@@ -18,7 +18,7 @@ the clip range ε never acts. It acts when `minibatches` or `updates_per_rollout
 
 from __future__ import annotations
 
-import random
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,18 +28,27 @@ import torch
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from looptool import canonical, tables
 from looptool.calls import MatchMode, parse
 from looptool.engines import Prompt, Sampling
 from looptool.engines.transformers import Tokens, decode, render, stop_ids
 from looptool.params import Train, Vllm
+from looptool.runs import Run
 from looptool.samples import Label, is_correct
-from looptool.training.checkpoints import label_ids, last_checkpoint, load_model, save_model
+from looptool.training.checkpoints import (
+    add_lora,
+    label_ids,
+    last_checkpoint,
+    load_model,
+    save_model,
+)
+from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.progress import StepCallback
 from looptool.training.scoring import score_completions
 from looptool.training.warmup import common_arguments, on_one_device
 
-GROUPS_PER_PASS = 2  # more gain no speed on two cores
+STEPS_APART = 1_000_003  # of the seeds of one process and the next
 
 # What is kept of TRL's log, under our names. Times are left out: outputs must not differ by them.
 LOGGED = {
@@ -67,6 +76,36 @@ class Example:
     alternatives: Sequence[Label] = ()
 
 
+def train_on(
+    run: Run,
+    base: Path,
+    data: Path,
+    target: Path,
+    scratch: Path,
+    on_step: Callable[[int], Any] = lambda step: None,
+) -> list[dict[str, float]]:
+    """Train on the table `data` as a run's params say; see `train_grpo`."""
+    examples = [
+        Example(
+            Prompt(canonical.loads(row["messages"]), canonical.loads(row["tools"])),
+            canonical.loads(row["label"]),
+            canonical.loads(row["alternatives"]),
+        )
+        for row in tables.read(data, tables.Samples).iter_rows(named=True)
+    ]
+    return train_grpo(
+        base,
+        examples,
+        target,
+        run.params.train,
+        vllm=run.params.vllm,
+        match=run.params.match,
+        seed=run.seed_number,
+        scratch=scratch,
+        on_step=on_step,
+    )
+
+
 def train_grpo(
     base: Path | str,
     examples: Sequence[Example],
@@ -81,7 +120,8 @@ def train_grpo(
 ) -> list[dict[str, float]]:
     """Train `base` on `examples` by GRPO and write the model to `target`.
 
-    A killed run goes on from the last checkpoint in `scratch` and ends as it would have.
+    A killed run goes on from the last checkpoint in `scratch` and ends as it would have. Each of
+    several processes calls it alike (see `processes`).
 
     Returns:
         one row a step, with the columns of `LOGGED`.
@@ -89,8 +129,11 @@ def train_grpo(
     from datasets import Dataset
 
     model, tokenizer = load_model(base)
+    if params.lora_rank:
+        model = add_lora(model, params.lora_rank, seed)
     by_prompt = {render(tokenizer, example.prompt): example for example in examples}
-    order = prompt_order(list(by_prompt), params, seed)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    order = prompt_order(list(by_prompt), params, seed, processes)
     trainer = LoopTrainer(
         model,
         tokenizer,
@@ -98,31 +141,19 @@ def train_grpo(
         by_prompt,
         params,
         match,
-        arguments(params, vllm, seed, scratch / "grpo"),
+        arguments(params, vllm, seed, scratch / "grpo", processes),
         StepCallback(on_step),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "grpo"))
-    save_model(trainer.model, tokenizer, target)
+    if trainer.accelerator.is_main_process:
+        save_model(trainer.model, tokenizer, target)
+    trainer.accelerator.wait_for_everyone()
     return [
         {ours: row[theirs] for theirs, ours in LOGGED.items() if row.get(theirs) is not None}
         for row in trainer.state.log_history
         if "loss" in row
     ]
-
-
-def prompt_order(prompts: Sequence[str], params: Train, seed: int) -> list[str]:
-    """Return the prompts in the order of their rollouts, each as often as any other, give or take
-    one.
-
-    Laid out here because TRL's sampler starts its shuffling anew when a run is resumed.
-    """
-    groups = round(params.prompts_per_step * params.oversample) * params.minibatches
-    rollouts = -(-params.steps // (params.minibatches * params.updates_per_rollout))
-    random_state, order = random.Random(seed), list[str]()
-    while len(order) < groups * rollouts:
-        order += random_state.sample(list(prompts), len(prompts))
-    return order
 
 
 def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, float | None]:
@@ -147,14 +178,15 @@ def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, float | N
     }
 
 
-def arguments(params: Train, vllm: Vllm, seed: int, folder: Path) -> GRPOConfig:
+def arguments(params: Train, vllm: Vllm, seed: int, folder: Path, processes: int = 1) -> GRPOConfig:
     """Translate our parameters into TRL's.
 
     One rollout batch holds `prompts_per_step × oversample × minibatches` groups. TRL wants its
     size as (rows of one backward pass) × (passes), so it is told of a pass for each group;
-    `split_groups` fills the first ones and leaves the others empty.
+    `split_groups` fills the first ones and leaves the others empty. The sizes are those of one
+    of the processes.
     """
-    prompts = round(params.prompts_per_step * params.oversample)
+    prompts = round(params.prompts_per_step * params.oversample) // processes
     period = params.minibatches * params.updates_per_rollout  # a rollout is not in a checkpoint
     config = GRPOConfig(
         output_dir=str(folder),
@@ -284,63 +316,33 @@ class LoopTrainer(GRPOTrainer):
             params, advantages = self.params, batch["advantages"]
             weights = torch.where(advantages < 0, params.negative_weight, 1.0)
             batch["advantages"] = advantages * weights
-            advantages = advantages.view(-1, self.num_generations)
+            advantages = self._of_all(advantages.view(-1, self.num_generations))
             groups = with_signal(advantages)[: params.prompts_per_step * params.minibatches]
             self._metrics["train"]["groups_kept"].append(len(groups) / params.minibatches)
             if params.oversample == 1:
                 groups = torch.arange(len(advantages))
+            tokens = batch["completion_mask"].sum(1).view(-1, self.num_generations).sum(1)
             self._buffered_inputs = split_groups(
                 batch,
                 groups,
+                self._of_all(tokens).cpu(),
                 self.num_generations,
                 params.minibatches,
                 self.args.gradient_accumulation_steps,
+                (self.accelerator.process_index, self.accelerator.num_processes),
             )
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _of_all(self, own: torch.Tensor) -> torch.Tensor:
+        """Return what every process has a group, in the order of the rollout's prompts."""
+        parts = self.accelerator.gather(own).unflatten(0, (-1, len(own)))
+        return parts.transpose(0, 1).flatten(0, 1)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         if len(inputs["advantages"]):
             return super()._compute_loss(model, inputs)
-        return min(model.parameters(), key=torch.numel).sum() * 0.0  # a pass that got no group
-
-
-def with_signal(advantages: torch.Tensor) -> torch.Tensor:
-    """Return which groups have rewards that differ; the others have no policy gradient.
-
-    Args:
-        advantages: of shape (groups, completions).
-    """
-    return torch.nonzero(advantages.abs().sum(1) > 0)[:, 0].cpu()
-
-
-def split_groups(
-    batch: dict[str, Any], groups: torch.Tensor, size: int, minibatches: int, passes: int
-) -> list[dict[str, Any]]:
-    """Deal groups out to minibatches alike, and within one to its passes; some may get none.
-
-    A pass holds groups of like length, the longest first, so that little of it is padding.
-    Whatever has a row a completion is cut alike. The loss of a minibatch is a mean over the
-    tokens of what it got: TRL divides by the tokens of all minibatches over their number.
-    """
-    rows, mask = len(batch["advantages"]), batch["completion_mask"]
-    lengths = batch["prompt_mask"].sum(1)[::size] + mask.sum(1).view(-1, size).sum(1)
-    dealt = []
-    for minibatch in groups.tensor_split(minibatches):
-        minibatch = minibatch[lengths.cpu()[minibatch].argsort(descending=True, stable=True)]
-        places = (minibatch[:, None] * size + torch.arange(size)).to(mask.device)
-        total = mask[places.flatten()].sum() * minibatches
-        chunks = [places[p * GROUPS_PER_PASS : (p + 1) * GROUPS_PER_PASS] for p in range(passes)]
-        dealt += [
-            {
-                key: value[chunk.flatten()]
-                if isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == rows
-                else value
-                for key, value in batch.items()
-            }
-            | {"num_items_in_batch": total}
-            for chunk in chunks
-        ]
-    return dealt
+        trained = (weight for weight in model.parameters() if weight.requires_grad)
+        return min(trained, key=torch.numel).sum() * 0.0  # a pass that got no group
 
 
 def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
@@ -359,7 +361,8 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
                 reference = label_ids(trainer.examples[prompt].label, tokenizer)
                 rollouts[own.stop - 1] = Tokens(reference, [0.0] * len(reference), True)
                 anchored += 1
-    trainer._metrics["train"]["anchored"].append(anchored)
+    everywhere = trainer.accelerator.gather(torch.tensor([anchored], device=trainer.args.device))
+    trainer._metrics["train"]["anchored"].append(int(everywhere.sum()))
     return {
         "prompt_ids": [row for row in ids for _ in range(size)],
         "completion_ids": [rollout.ids for rollout in rollouts],
@@ -368,14 +371,16 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
 
 
 def _by_decode(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
-    """Sample from the very weights that are trained; the draws depend on the seed and the step, so
-    a resumed run makes the same ones."""
+    """Sample from the very weights that are trained; the draws depend on the seed, the step and the
+    process, so a resumed run makes the same ones."""
     params = trainer.params
     sampling = Sampling(
         params.max_new_tokens,
         params.temperature,
         params.top_p,
-        seed=trainer.args.seed + trainer.state.global_step,
+        seed=trainer.args.seed
+        + trainer.state.global_step
+        + STEPS_APART * trainer.accelerator.process_index,
     )
     model = trainer.accelerator.unwrap_model(trainer.model)
     model.eval()

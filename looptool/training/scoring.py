@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from trl.trainer.utils import entropy_from_logits, selective_log_softmax
 
 ROW_TOKENS = 8192  # longer rows are split: their mask grows with the square of their length
@@ -69,12 +70,15 @@ def score_completions(
     row, column = torch.nonzero(segments > 0, as_tuple=True)
     before = sources[row, column] + width - torch.tensor([len(r[0]) for r in rows]).to(row)[row]
     logits = logits[row, before - (width - keep)].float() / temperature
+    if not len(row):  # only empty completions
+        return logits.sum(1), logits.sum(1).detach() if entropy else None
     entropies = entropy_from_logits(logits.detach()) if entropy else None
     return selective_log_softmax(logits, ids[row, column]), entropies
 
 
 def shares_prompts(model: Any) -> bool:
     """Whether `model` takes a mask of our own: attention over everything, by PyTorch's kernel."""
+    model = extract_model_from_parallel(model)
     config = model.config.get_text_config()
     layers = getattr(config, "layer_types", None) or ["full_attention"]
     return (

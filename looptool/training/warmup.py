@@ -178,6 +178,7 @@ def common_arguments(schedule: Schedule) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
+        "ddp_find_unused_parameters": False,
         "save_strategy": "steps",
         "logging_strategy": "steps",
     }

@@ -15,16 +15,8 @@ from looptool.engines import Prompt
 from looptool.engines.transformers import render
 from looptool.samples import call_label, text_label
 from looptool.training.checkpoints import label_ids, load_model
-from looptool.training.grpo import (
-    Example,
-    _by_vllm,
-    arguments,
-    prompt_order,
-    split_groups,
-    train_grpo,
-    training_metrics,
-    with_signal,
-)
+from looptool.training.groups import prompt_order, split_groups, with_signal
+from looptool.training.grpo import Example, _by_vllm, arguments, train_grpo, training_metrics
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.warmup import train_sft
 from tests.tiny import make_tiny_model
@@ -121,6 +113,23 @@ def test_grpo_changes_the_model_and_logs_every_step(base: Path, tmp_path: Path) 
     assert not same(base, tmp_path / "model")
 
 
+def test_low_rank_adapters_end_in_a_model_as_any_other(base: Path, tmp_path: Path) -> None:
+    train_grpo(
+        base,
+        EXAMPLES,
+        tmp_path / "model",
+        settings(lora_rank=2),
+        vllm=VLLM,
+        match="schema",
+        seed=7,
+        scratch=tmp_path / "s",
+    )
+    before, after = weights(base), weights(tmp_path / "model")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all("proj" in name for name in changed)
+
+
 def test_grpo_without_any_signal_leaves_the_model_alone(base: Path, tmp_path: Path) -> None:
     calls_only = [example for example in EXAMPLES if "calls" in example.label]
     history = train_grpo(
@@ -137,14 +146,16 @@ def test_grpo_without_any_signal_leaves_the_model_alone(base: Path, tmp_path: Pa
     assert same(base, tmp_path / "model")
 
 
+@pytest.mark.parametrize("lora_rank", [None, 2])
 def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
-    base: Path, tmp_path: Path
+    base: Path, tmp_path: Path, lora_rank: int | None
 ) -> None:
+    given = settings(lora_rank=lora_rank)
     whole = train_grpo(
         base,
         EXAMPLES,
         tmp_path / "whole",
-        settings(),
+        given,
         vllm=VLLM,
         match="schema",
         seed=7,
@@ -160,10 +171,10 @@ def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
 
     arguments = {"vllm": VLLM, "match": "schema", "seed": 7, "scratch": tmp_path / "b"}
     with pytest.raises(Killed):
-        train_grpo(base, EXAMPLES, tmp_path / "cut", settings(), on_step=kill, **arguments)
+        train_grpo(base, EXAMPLES, tmp_path / "cut", given, on_step=kill, **arguments)
     started: list[int] = []
     resumed = train_grpo(
-        base, EXAMPLES, tmp_path / "cut", settings(), on_step=started.append, **arguments
+        base, EXAMPLES, tmp_path / "cut", given, on_step=started.append, **arguments
     )
     assert started[0] == 2
     assert resumed == whole
@@ -242,13 +253,16 @@ def test_groups_go_whole_to_passes_the_longest_first_and_the_loss_counts_the_tok
         "num_items_in_batch": torch.tensor(15),
         "nothing": None,
     }
-    passes = split_groups(batch, torch.tensor([0, 2, 4]), size=2, minibatches=1, passes=5)
+    tokens = torch.tensor([3] * 5)
+    passes = split_groups(batch, torch.tensor([0, 2, 4]), tokens, size=2, minibatches=1, passes=5)
     assert [part["advantages"].tolist() for part in passes] == [[8, 9, 0, 1], [4, 5], [], [], []]
     assert {int(part["num_items_in_batch"]) for part in passes} == {9}
-    halves = split_groups(batch, torch.tensor([0, 1, 2]), size=2, minibatches=2, passes=2)
+    halves = split_groups(batch, torch.tensor([0, 1, 2]), tokens, size=2, minibatches=2, passes=2)
     assert [part["advantages"].tolist() for part in halves] == [[0, 1, 2, 3], [], [4, 5], []]
     assert [int(part["num_items_in_batch"]) for part in halves] == [12, 12, 6, 6]
-    none = split_groups(batch, torch.tensor([], dtype=torch.long), 2, minibatches=1, passes=2)
+    none = split_groups(
+        batch, torch.tensor([], dtype=torch.long), tokens, 2, minibatches=1, passes=2
+    )
     assert [part["advantages"].tolist() for part in none] == [[], []]
 
 
