@@ -48,11 +48,13 @@ class ScriptedModel:
 
     Attributes:
         asked: answered requests by what they ask for.
+        times: how often each request, word for word, was answered.
         faults: every so many-th request is answered by a fault the first time that it comes.
     """
 
     def __init__(self, server: HTTPServer, faults: int = 0) -> None:
         self.asked: Counter[str] = Counter()
+        self.times: Counter[str] = Counter()
         self.faulty: Counter[str] = Counter()
         self.faults = faults
         self._seen: set[str] = set()
@@ -77,6 +79,7 @@ class ScriptedModel:
         name, text = answer(body["messages"])
         with self._lock:
             self.asked[name] += 1
+            self.times[key] += 1
         choice = {
             "index": 0,
             "finish_reason": "stop",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from looptool import canonical, samples, tables
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.revisions import open_workspace
 from tests import scripted
-from tests.test_loop import dvc, environment, project, ran, table
+from tests.test_loop import dvc, environment, project, ran, set_params, table
 from tests.test_replay_loop import write_script
 
 ROLE = {"engine": "openai", "server": "local", "temperature": 0.0, "max_new_tokens": 500}
@@ -159,6 +160,34 @@ def test_running_it_again_asks_nothing(llm: Any) -> None:
     before = sum(model.asked.values())
     dvc(folder, "repro", "-f", "-s", "verify@1")
     assert sum(model.asked.values()) == before
+
+
+@pytest.mark.slow
+def test_a_stage_killed_at_half_asks_for_the_other_half_only(llm: Any, tmp_path: Path) -> None:
+    whole = len(requests_of(llm[0], "1/requests/generate"))
+    with HTTPServer(threaded=True) as server:
+        model = scripted.ScriptedModel(server)
+        folder = project(tmp_path / "killed", **settings(server))
+        set_params(folder, **{"servers.local.concurrency": 2})
+        dvc(folder, "repro", "warmup", "heldout")
+        before = model.times.total()
+        command = [sys.executable, "-m", "dvc", "repro", "generate@1"]
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE
+        )
+        deadline = time.monotonic() + 120
+        while model.times.total() - before < whole / 2:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.001)
+        process.kill()  # and its stage ends with it
+        process.communicate()
+        assert not (folder / "data/iterations/1/train.parquet").exists()
+        dvc(folder, "repro", "generate@1")
+        again = model.times.total() - len(model.times)
+        assert again <= 2 and again < 0.02 * whole  # no more than were under way
+    for name in ("train", "requests/generate"):
+        one, other = (each / f"data/iterations/1/{name}.parquet" for each in (llm[0], folder))
+        assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.slow
