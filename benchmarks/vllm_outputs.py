@@ -1,0 +1,105 @@
+"""What differs between vLLM and transformers on the same greedy prompts, and why.
+
+    python -m benchmarks.vllm_outputs [--model models/2] [--prompts 64] [--new-tokens 48]
+
+Answers each prompt by vLLM, by transformers in batches, and by transformers one at a time, all in
+bf16. Where two answers part, the model is asked in fp32 what it holds of the two tokens: a small
+gap between their logits means that rounding decided, a large one that an engine is wrong.
+
+Wants vLLM's environment (`looptool setup --with vllm`) and goes on in it by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.vllm_engines import ROOM, make_prompts
+from looptool import runs
+from looptool.engines import Prompt, Sampling
+from looptool.params import Vllm
+
+
+def main() -> None:
+    if importlib.util.find_spec("vllm") is None:
+        python = runs.vllm_python()
+        if not python.exists():
+            print("vLLM is not installed; `looptool setup --with vllm` installs it")
+            return
+        os.execv(python, [str(python), *sys.orig_argv[1:]])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, default=Path("models/2"))
+    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--new-tokens", type=int, default=48)
+    options = parser.parse_args()
+    runs.quiet()
+    prompts = make_prompts(options.prompts)
+    texts = answers(options.model, prompts, Sampling(options.new_tokens))
+    for one, other in (
+        ("vllm", "transformers"),
+        ("vllm", "transformers, singly"),
+        ("transformers", "transformers, singly"),
+    ):
+        gaps = gaps_between(options.model, prompts, texts[one], texts[other])
+        told = f"{one} / {other}: {len(gaps)} of {len(prompts)} answers differ"
+        if gaps:
+            told += (
+                f"; the two tokens are {statistics.median(gaps):.3f} apart in fp32 (median), "
+                f"{max(gaps):.3f} at most"
+            )
+        print(told)
+
+
+def answers(model: Path, prompts: Sequence[Prompt], sampling: Sampling) -> dict[str, list[str]]:
+    from looptool.engines.transformers import TransformersEngine
+    from looptool.engines.vllm import VllmEngine
+
+    settings = Vllm(
+            max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1,
+            rollout_url="http://127.0.0.1:1",
+        )  # fmt: skip
+    served = VllmEngine.load(model, "bfloat16", settings)
+    texts = {"vllm": [each.text for each in served.generate(prompts, sampling)]}
+    served.llm.llm_engine.engine_core.shutdown()
+    for name, size in (("transformers", 32), ("transformers, singly", 1)):
+        engine = TransformersEngine.load(model, size, "bfloat16")
+        texts[name] = [each.text for each in engine.generate(prompts, sampling)]
+    return texts
+
+
+def gaps_between(
+    model: Path, prompts: Sequence[Prompt], ones: Sequence[str], others: Sequence[str]
+) -> list[float]:
+    """Return, of each pair of answers that differ, how far apart the fp32 model's logits are of
+    the first tokens that do."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from looptool.engines.transformers import load_tokenizer, render
+
+    tokenizer = load_tokenizer(model)
+    exact: Any = AutoModelForCausalLM.from_pretrained(str(model), dtype=torch.float32)
+    gaps = []
+    for prompt, one, other in zip(prompts, ones, others, strict=True):
+        if one == other:
+            continue
+        before = tokenizer(render(tokenizer, prompt), add_special_tokens=False).input_ids
+        first, second = (
+            [*tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+            for text in (one, other)
+        )
+        same = next(n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+        with torch.no_grad():
+            logits = exact(torch.tensor([before + first[:same]])).logits[0, -1]
+        gaps.append(abs(float(logits[first[same]] - logits[second[same]])))
+    return gaps
+
+
+if __name__ == "__main__":
+    main()
