@@ -16,7 +16,7 @@ from looptool.lineage import events
 from looptool.params import load
 from looptool.samples import dataset_id
 from looptool.synthesis import make_authors
-from looptool.synthesis.seeds import make_seeds, refuser
+from looptool.synthesis.seeds import make_seeds, refuser, tools_of
 
 
 def main() -> None:
@@ -27,7 +27,8 @@ def main() -> None:
         folder = Path(f"data/iterations/{iteration}")
         carried = tables.read(before / "carried.parquet", tables.Samples)
         seen = tables.read(before / "seen.parquet", tables.Seen)
-        index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
+        heldout = tables.read("data/heldout.parquet", tables.Samples)
+        index = contamination.training_index(heldout)
 
         room = int(params.generate.samples * (1 - params.generate.min_fresh) + 1e-9)
         if len(carried) > room:
@@ -43,7 +44,7 @@ def main() -> None:
         sections = ["model", "generate", "verify", "vllm", "loop"]
         seed = run.seed_of(1) if static else run.seed
         cast = Cast(params, lambda: run.scratch(inputs, sections), runs.number_of(seed), run.bar)
-        author, fill_up = make_authors(params.generate.author, cast)
+        author, fill_up = make_authors(params.generate.author, cast, tools_of(heldout))
         # by the params of no handoff: those of iteration j are for the judging of D_j
         judges = [] if author.exact else make_judges(load().verify, cast)
         seeds = make_seeds(

@@ -14,7 +14,7 @@ from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.lineage import events
 from looptool.synthesis import make_authors
-from looptool.synthesis.seeds import make_seeds, refuser
+from looptool.synthesis.seeds import make_seeds, refuser, tools_of
 
 
 def main() -> None:
@@ -23,13 +23,14 @@ def main() -> None:
         installing.check_base(params)
         base = Path(params.model.base)
         folder = Path("data/iterations/0")
-        index = contamination.training_index(tables.read("data/heldout.parquet", tables.Samples))
+        heldout = tables.read("data/heldout.parquet", tables.Samples)
+        index = contamination.training_index(heldout)
         scratch = run.scratch(
             [base, "data/heldout.parquet", "looptool/synthesis/data"],
             ["model", "warmup", "generate", "verify", "vllm"],
         )
         cast = Cast(params, lambda: scratch, run.seed_number, run.bar)
-        author, fill_up = make_authors(params.generate.author, cast)
+        author, fill_up = make_authors(params.generate.author, cast, tools_of(heldout))
         judges = [] if author.exact else make_judges(params.verify, cast)
         seeds = make_seeds(
             params.warmup.samples,

@@ -33,7 +33,7 @@ leaf or tool that is marked held-out, `split="heldout"` uses only held-out leave
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -94,7 +94,7 @@ class Author(Protocol):
     ) -> list[Draft]:
         """Return `count` drafts, or fewer if it is not exact, and beside them any that it gave up.
 
-        A function of the arguments alone.
+        A function of the arguments, and of what it wrote before if it is not exact.
 
         Args:
             shares: weight of each category of `tables.CATEGORIES`; one left out is not written.
@@ -102,22 +102,32 @@ class Author(Protocol):
         ...
 
 
-def make_authors(settings: params.Author, cast: Cast) -> tuple[Author, Author | None]:
-    """Return the author that params name, and who writes what that one could not."""
-    author = AUTHORS[settings.name](settings, cast)
-    return author, None if author.exact or not settings.fill_up else _grammar(settings, cast)
+def make_authors(
+    settings: params.Author, cast: Cast, heldout: Sequence[Tool] = ()
+) -> tuple[Author, Author | None]:
+    """Return the author that params name, and who writes what that one could not.
+
+    Args:
+        heldout: tools that training must not know.
+    """
+    author = AUTHORS[settings.name](settings, cast, heldout)
+    fill_up = None if author.exact or not settings.fill_up else _grammar(settings, cast, heldout)
+    return author, fill_up
 
 
-def _grammar(settings: params.Author, cast: Cast) -> Author:
+def _grammar(settings: params.Author, cast: Cast, heldout: Sequence[Tool]) -> Author:
     from looptool.synthesis.grammar import GrammarAuthor
 
-    return GrammarAuthor()
+    return GrammarAuthor()  # its held-out leaves are marked in its trees
 
 
-def _llm(settings: params.Author, cast: Cast) -> Author:
+def _llm(settings: params.Author, cast: Cast, heldout: Sequence[Tool]) -> Author:
     from looptool.synthesis.llm import LLMAuthor
 
-    return LLMAuthor(cast.play(settings, settings.model))
+    return LLMAuthor(cast.play(settings, settings.model), heldout)
 
 
-AUTHORS: Mapping[str, Callable[[params.Author, Cast], Author]] = {"grammar": _grammar, "llm": _llm}
+AUTHORS: Mapping[str, Callable[[params.Author, Cast, Sequence[Tool]], Author]] = {
+    "grammar": _grammar,
+    "llm": _llm,
+}

@@ -89,24 +89,40 @@ class Dialogue:
 
 
 class LLMAuthor:
-    """An author played by a large model."""
+    """An author played by a large model.
+
+    Args:
+        heldout: tools that training must not know; none that it writes is like one of them.
+    """
 
     portable = False
     exact = False
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, heldout: Sequence[Tool] = ()) -> None:
         self.role = role
+        self.heldout = heldout
+        self.tools: list[Tool] = []
         self.name = f"llm:{role.model}"
 
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
     ) -> list[Draft]:
-        """Return up to `count` drafts, and what broke the rules as refused ones; see `Author`."""
+        """Return up to `count` drafts, and what broke the rules as refused ones; see `Author`.
+
+        Tools that it wrote before may appear again; new ones are like none of them.
+        """
         rng = random.Random(f"llm/{seed}/{split}")
-        tools, refused = write_tools(self.role, max(4, round(count * TOOLS_EACH)), rng, split)
-        if not tools:
+        tools, refused = write_tools(
+            self.role,
+            max(4, round(count * TOOLS_EACH)),
+            rng,
+            split,
+            [*self.heldout, *self.tools],
+        )
+        self.tools += tools
+        if not self.tools:
             return refused
-        dialogues = [_cast(tools, shares, f"{seed}/{number}", rng) for number in range(count)]
+        dialogues = [_cast(self.tools, shares, f"{seed}/{number}", rng) for number in range(count)]
         self._plan(dialogues)
         while going := [each for each in dialogues if each.script and each.failure is None]:
             for speaker, play in (

@@ -8,7 +8,7 @@ left out, of leaves and of documents.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rapidfuzz import fuzz, process
@@ -78,11 +78,14 @@ DOCUMENT: Mapping[str, Any] = {
 
 
 def write_tools(
-    role: Role, count: int, rng: random.Random, split: Split
+    role: Role, count: int, rng: random.Random, split: Split, known: Sequence[Tool] = ()
 ) -> tuple[list[Tool], list[Draft]]:
     """Return up to `count` tools, and those refused for their likeness as refused drafts.
 
     Answers that were no documents stand in the record of requests.
+
+    Args:
+        known: tools that no new one may be like, or share its name with.
     """
     picked = _grow(role, count, rng, split)
     documents = role.ask(
@@ -97,19 +100,21 @@ def write_tools(
         ],
         DOCUMENT,
     )
-    tools: dict[str, Tool] = {}
-    names: set[str] = set()
-    refused = []
+    taken = {tool["name"]: _text(tool) for tool in known}
+    tools, refused = [], []
     for reply in documents:
         if (tool := reply.value) is None:
             continue
-        text = f"{tool['name']}: {tool['description']}"
-        if tool["name"] in names or _is_like(text, tools):
-            refused.append(Draft([tool], [], {}, "single", ("tool", "like another new tool")))
+        if tool["name"] in taken or _is_like(_text(tool), taken.values()):
+            refused.append(Draft([tool], [], {}, "single", ("tool", "like another tool")))
         else:
-            tools[text] = tool
-            names.add(tool["name"])
-    return list(tools.values()), refused
+            tools.append(tool)
+            taken[tool["name"]] = _text(tool)
+    return tools, refused
+
+
+def _text(tool: Tool) -> str:
+    return f"{tool['name']}: {tool['description']}"
 
 
 def tool_of(data: Any) -> Tool:
@@ -180,6 +185,6 @@ def _constraints(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def _is_like(text: str, known: Mapping[str, Any]) -> bool:
+def _is_like(text: str, known: Collection[str]) -> bool:
     found = process.extractOne(text, list(known), scorer=fuzz.token_sort_ratio, score_cutoff=ALIKE)
     return found is not None

@@ -22,7 +22,7 @@ from looptool.errors import LooptoolError
 from looptool.judging import Judge
 from looptool.samples import Label, check_label, label_calls, sample_id_of_json
 from looptool.synthesis import Author, Draft, Split, noise
-from looptool.tools import check_call, check_tool
+from looptool.tools import Tool, check_call, check_tool
 
 CHUNK = 1000
 PARALLEL_FROM = 5000
@@ -129,6 +129,16 @@ def make_seeds(
             "generate.author.fill_up"
         )
     return _frames(admitted, rejected, iteration)
+
+
+def tools_of(data: pl.DataFrame) -> list[Tool]:
+    """Return the tools of all samples (`tables.Samples`), each once."""
+    found = {
+        canonical.dumps(tool): tool
+        for tools in data["tools"].unique(maintain_order=True)
+        for tool in canonical.loads(tools)
+    }
+    return list(found.values())
 
 
 def refuser(index: Index | None, judges: Sequence[Judge] = ()) -> Refuse:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from looptool import canonical
 from looptool.samples import Message
-from looptool.synthesis import seeds
+from looptool.synthesis import Draft, seeds
 from looptool.synthesis.llm import LLMAuthor
 from looptool.synthesis.llm_tools import tool_of
 from looptool.synthesis.scripts import KINDS, as_planned, said, script_of
@@ -18,6 +20,7 @@ from looptool.tables import CATEGORIES
 from tests import scripted
 from tests.engines.test_roles import role_of
 
+LIKE = ("tool", "like another tool")
 EVEN = dict.fromkeys(CATEGORIES, 1.0)
 
 
@@ -181,6 +184,28 @@ def test_tools_of_the_heldout_split_come_from_leaves_of_their_own(tmp_path: Path
         drafts = LLMAuthor(role).write(12, seed="s", split=split, shares={"single": 1.0})
         names[split] = {tool["name"] for draft in drafts for tool in draft.tools}
     assert names["train"] and names["heldout"] and not names["train"] & names["heldout"]
+
+
+def test_no_tool_is_like_one_of_the_heldout_split_or_one_written_before(tmp_path: Path) -> None:
+    role, _ = role_of(lambda messages: scripted.answer(list(messages))[1], tmp_path)
+
+    def write(author: LLMAuthor) -> list[Draft]:
+        return author.write(12, seed="s", split="train", shares={"single": 1.0})
+
+    first = LLMAuthor(role)
+    drafts = write(first)
+    used = seeds.tools_of(
+        pl.DataFrame({"tools": [canonical.dumps(d.tools) for d in drafts if d.refused != LIKE]})
+    )
+    other = LLMAuthor(role, heldout=used)
+    refused = {draft.tools[0]["name"] for draft in write(other) if draft.refused == LIKE}
+    names = {tool["name"] for tool in used}
+    assert names <= refused and not names & {tool["name"] for tool in other.tools}
+
+    written = list(first.tools)
+    later = write(first)
+    assert first.tools == written  # the model has nothing new to say
+    assert any(draft.refused is None for draft in later)  # but may speak of it again
 
 
 def test_a_model_that_writes_no_tool_makes_no_sample(tmp_path: Path) -> None:
