@@ -50,6 +50,7 @@ def check(params: Params) -> None:
     Raises:
         ConfigError: naming the field, and what to do.
     """
+    in_process: dict[str, set[str]] = {}
     for name, section in params.asking():
         field = "models" if hasattr(section, "models") else "model"
         models = getattr(section, field, ())
@@ -63,12 +64,22 @@ def check(params: Params) -> None:
             raise ConfigError(
                 f"{FILE}: {name}.engine: vLLM is not installed; `looptool setup --with vllm` does"
             )
+        in_process[name] = set(models) if section.engine == "vllm" else set()
         for model in models:
             if not Path(model).is_dir():
                 raise ConfigError(
                     f"{FILE}: {name}.{field}: {model}: there is no such folder; download it first: "
                     f"`hf download {model} --local-dir models/{Path(model).name}`"
                 )
+    share = params.vllm.gpu_memory_utilization
+    for asking in ("generate.author", "expand"):  # the judges admit what they write
+        beside = in_process.get(asking, set()) | in_process.get("verify.judge", set())
+        if len(beside) * share > 1:
+            raise ConfigError(
+                f"{FILE}: vllm.gpu_memory_utilization: {share} for each of {len(beside)} models in "
+                f"one stage ({', '.join(sorted(beside))}): at most {1 / len(beside):.2f}, or "
+                "engine: openai, with a server for each"
+            )
 
 
 def answer(

@@ -24,6 +24,7 @@ from looptool.fingerprints import served_name
 from looptool.params import FILE, Server
 from looptool.samples import Message
 
+CRASHES = 3  # so often a prompt must crash a server that answers others to be the one at fault
 GIVE_UP = 16  # requests in a row without an answer: the server is gone, or nothing suits it
 _CHECK = 10.0  # seconds in which a server must say which models it has
 _NO_KEY = "none"  # what the client library sends where the server wants no key
@@ -34,6 +35,15 @@ class _Stopped(Exception):
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+
+
+@dataclass
+class _Url:
+    """One of the server's URLs: its client, errors since its last answer, number of answers."""
+
+    client: Any
+    troubles: list[str] = field(default_factory=list)
+    answers: int = 0
 
 
 @dataclass
@@ -109,12 +119,14 @@ class OpenAIEngine:
 
         answered = False  # until then refusals count too: perhaps nothing suits this server
 
-        async def work(client: Any, troubles: list[str]) -> None:
+        async def work(url: _Url) -> None:
             nonlocal answered
+            troubles = url.troubles
             for place, prompt in waiting:
-                completion = await self._ask(client, prompt, sampling)
+                completion = await self._ask(url, prompt, sampling)
                 if completion.finish_reason in ("stop", "length"):
                     troubles.clear()
+                    url.answers += 1
                     answered = True
                 elif completion.finish_reason == "failed" or not answered:
                     troubles.append(completion.error or "")
@@ -125,34 +137,35 @@ class OpenAIEngine:
                     raise _Stopped(error) from None
                 if len(troubles) >= GIVE_UP:
                     raise LooptoolError(
-                        f"servers.{self.name}: {client.base_url} gave no answer to the last "
+                        f"servers.{self.name}: {url.client.base_url} gave no answer to the last "
                         f"{len(troubles)} requests: {troubles[-1]}\nWhat was answered before is "
                         "kept: `dvc repro` goes on from there."
                     )
 
         async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-            for url in self.server.base_urls:
-                client = await stack.enter_async_context(self._client(url))
-                troubles: list[str] = []
+            for base_url in self.server.base_urls:
+                url = _Url(await stack.enter_async_context(self._client(base_url)))
                 for _ in range(min(self.server.concurrency, len(prompts))):
-                    group.create_task(work(client, troubles))
+                    group.create_task(work(url))
         return [completions[place] for place in range(len(prompts))]
 
-    async def _ask(self, client: Any, prompt: Prompt, sampling: Sampling) -> Completion:
+    async def _ask(self, url: _Url, prompt: Prompt, sampling: Sampling) -> Completion:
         import openai
 
         body = self._body(prompt, sampling)
-        left = self.server.retries
+        left, answers = self.server.retries, url.answers
         while True:
             try:
-                patient = client.with_options(max_retries=left)
+                patient = url.client.with_options(max_retries=left)
                 response = await patient.chat.completions.with_raw_response.create(**body)
             except (openai.AuthenticationError, openai.NotFoundError) as error:
-                raise self._error(client.base_url, error) from None
+                raise self._error(url.client.base_url, error) from None
             except (openai.APIConnectionError, openai.RateLimitError) as error:
                 return self._nothing("failed", _told(error))
             except openai.APIStatusError as error:
                 failed = error.status_code >= 500 or error.status_code in (408, 409)
+                if error.status_code == 500 and left + 1 >= CRASHES and url.answers > answers:
+                    failed = False  # it answers others meanwhile: the prompt is what it cannot take
                 return self._nothing("failed" if failed else "refused", _told(error))
             try:
                 return self._completion(json.loads(response.text), sampling)

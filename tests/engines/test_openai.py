@@ -177,7 +177,7 @@ def test_a_passing_fault_is_asked_again(server: HTTPServer, fault: str) -> None:
     assert asking.traffic["requests"] == 5
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "500"])
 def test_a_lasting_fault_fails_that_prompt_after_its_retries(
     server: HTTPServer, fault: str
 ) -> None:
@@ -194,6 +194,30 @@ def test_a_lasting_fault_fails_that_prompt_after_its_retries(
     assert b.error
     assert tries == {"a": 1, "b": 3, "c": 1}
     assert asking.traffic["failed"] == 1
+
+
+def test_a_prompt_that_crashes_a_server_which_answers_others_is_refused(
+    server: HTTPServer,
+) -> None:
+    def crashes(request: Request) -> Response:
+        if asked(request) == "poison":
+            return as_json({"error": {"message": "oops"}}, 500)
+        time.sleep(0.02)
+        return echo(request)
+
+    asking = engine(server, crashes, concurrency=2, retries=2)
+    others = [str(number) for number in range(20)]
+    first, *rest = asking.generate(prompts("poison", *others), Sampling(5))
+    assert texts_of(rest) == others
+    assert first.finish_reason == "refused" and "oops" in (first.error or "")
+    assert asking.traffic["requests"] == 20 + 3
+
+
+def test_crashes_of_a_server_that_answers_nothing_are_its_own_fault(server: HTTPServer) -> None:
+    asking = engine(server, FAULTS["500"], retries=2)
+    assert [each.finish_reason for each in asking.generate(prompts("a", "b"), Sampling(5))] == [
+        "failed", "failed"
+    ]  # fmt: skip
 
 
 def test_retry_after_is_waited_for(server: HTTPServer) -> None:
