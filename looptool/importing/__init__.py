@@ -1,0 +1,35 @@
+"""A user's own tools: from API descriptions, MCP servers, function lists and Python modules.
+
+`tool_sets.import_tools` tells the kind of each source and reads it by `openapi`, `functions`, `mcp`
+or `python`; `schemas` turns what they hold into plain JSON Schemas; `lint` says what a model will
+stumble over. Every operation or function of a source ends as a tool or in `skipped`, with the
+reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from looptool.tools import Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What was skipped or is worth a warning, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(slots=True)
+class Found:
+    """What one source holds.
+
+    Attributes:
+        content: the source's bytes, of which the set's sha256 is made.
+    """
+
+    content: bytes
+    tools: list[Tool] = field(default_factory=list)
+    skipped: list[Note] = field(default_factory=list)
+    warnings: list[Note] = field(default_factory=list)

@@ -1,0 +1,162 @@
+"""Sets of tools in `data/tools/<name>.json`: imported, read again, exported.
+
+A set is `{"source", "sha256", "tools", "skipped", "warnings"}`; `tools` are tool documents, and the
+others hold `{"what", "why"}`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from looptool.errors import ConfigError
+from looptool.importing import Found, Note
+from looptool.importing.lint import lint
+from looptool.tools import Tool, check_tool
+
+FOLDER = Path("data/tools")
+
+_FILES = (".json", ".jsonl", ".yaml", ".yml")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSet:
+    """What an import found; see the module."""
+
+    source: list[str]
+    sha256: str
+    tools: list[Tool]
+    skipped: list[Note]
+    warnings: list[Note]
+
+    def to_json(self) -> dict[str, Any]:
+        source = self.source[0] if len(self.source) == 1 else self.source
+        return {**asdict(self), "source": source}
+
+
+def import_tools(sources: Sequence[str]) -> ToolSet:
+    """Return the tools of all sources as one set.
+
+    A source is a file (OpenAPI, a list of functions, a saved `tools/list`), a Python file or
+    module, a web address (an MCP server over HTTP) or `stdio:COMMAND` (one that is started).
+
+    Raises:
+        ConfigError: naming the source and the rule, if one cannot be read at all.
+    """
+    hasher = hashlib.sha256()
+    merged = Found(b"")
+    taken: dict[str, str] = {}
+    for source in sources:
+        found = _read(source)
+        hasher.update(found.content)
+        for tool in found.tools:
+            if tool["name"] in taken:
+                why = f"{taken[tool['name']]} has a tool of this name"
+                merged.skipped.append(Note(tool["name"], why))
+            else:
+                merged.tools.append(tool)
+        taken.update({tool["name"]: source for tool in found.tools if tool["name"] not in taken})
+        merged.skipped += found.skipped
+        merged.warnings += found.warnings
+    if not merged.tools and not merged.skipped:
+        raise ConfigError(f"{', '.join(sources)}: holds no tools")
+    return ToolSet(
+        list(sources),
+        hasher.hexdigest(),
+        merged.tools,
+        merged.skipped,
+        [*merged.warnings, *lint(merged.tools)],
+    )
+
+
+def _read(source: str) -> Found:
+    if source.startswith(("http://", "https://", "stdio:")):
+        from looptool.importing.mcp import read_server
+
+        return read_server(source)
+    path = Path(source)
+    named = _MODULE.fullmatch(source) and path.suffix not in _FILES and not path.exists()
+    if path.suffix == ".py" or named:
+        from looptool.importing.python import read_module
+
+        return read_module(source)
+    from looptool.importing.functions import listed, read_functions
+    from looptool.importing.openapi import read_openapi
+    from looptool.importing.reading import read_document
+
+    document, found = read_document(path)
+    if isinstance(document, Mapping) and {"openapi", "swagger"} & set(document):
+        read_openapi(document, source, found)
+    elif (items := listed(document)) is not None:
+        read_functions(items, found)
+    else:
+        raise ConfigError(
+            f"{source}: is neither OpenAPI (openapi: …) nor a list of functions "
+            "([{name, description, parameters}, …], or under tools or functions)"
+        )
+    return found
+
+
+def place_of(source: str) -> Path:
+    """Return where the set of a source goes when no file is named: data/tools/<name>.json."""
+    name = re.sub(r"^(https?://|stdio:)", "", source)
+    name = Path(name).stem if "://" not in source and not source.startswith("stdio:") else name
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "tools"
+    return FOLDER / f"{name[:64]}.json"
+
+
+def write(found: ToolSet, path: Path) -> None:
+    """Write a set, whole or not at all."""
+    from looptool.runs import write_json
+
+    try:
+        write_json(path, found.to_json())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def read(path: Path | str) -> list[Tool]:
+    """Return the tools of a set.
+
+    Raises:
+        ConfigError: naming the file, the tool and the rule.
+    """
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; `looptool tools import` makes it") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: no valid JSON: {error}") from None
+    tools = content.get("tools") if isinstance(content, dict) else None
+    if not isinstance(tools, list) or not tools:
+        raise ConfigError(f"{path}: tools: must be a list that is not empty")
+    names: set[str] = set()
+    for number, tool in enumerate(tools):
+        if problem := check_tool(tool):
+            raise ConfigError(f"{path}: tools.{number}: {problem}")
+        if tool["name"] in names:
+            raise ConfigError(f"{path}: tools.{number}.name: {tool['name']!r} stands there twice")
+        names.add(tool["name"])
+    return tools
+
+
+def export(tools: Sequence[Tool], form: str) -> Any:
+    """Return tools as OpenAI's API wants them (`openai`) or as MCP lists them (`mcp`)."""
+    if form == "openai":
+        return [{"type": "function", "function": tool} for tool in tools]
+    return {
+        "tools": [
+            {
+                "name": tool["name"],
+                "description": tool.get("description", ""),
+                "inputSchema": tool["parameters"],
+            }
+            for tool in tools
+        ]
+    }

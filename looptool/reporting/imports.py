@@ -1,0 +1,51 @@
+"""What an import found, on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from looptool import canonical
+from looptool.importing import Note
+from looptool.importing.tool_sets import ToolSet
+from looptool.reporting.terminal import short, shown
+
+_ROWS = 60  # of the table
+_NOTES = 20  # of each kind
+
+
+def show_tools(found: ToolSet, target: Path, console: Console) -> None:
+    """Print a table of the tools, what was skipped, what is worth a warning, and the sums."""
+    table = Table("tool", "parameters", "required", "characters", "description", box=None)
+    for tool in found.tools[:_ROWS]:
+        parameters = tool["parameters"]
+        table.add_row(
+            shown(tool["name"]),
+            str(len(parameters.get("properties", {}))),
+            str(len(parameters.get("required", ()))),
+            f"{len(canonical.dumps(tool)):,}",
+            shown(short(tool.get("description", ""), 60)),
+        )
+    console.print(table)
+    if len(found.tools) > _ROWS:
+        console.print(f"… and {len(found.tools) - _ROWS:,} more")
+    _show("skipped", found.skipped, "red", target, console)
+    _show("warnings", found.warnings, "yellow", target, console)
+    console.print(
+        f"{len(found.tools):,} tools, {len(found.skipped):,} skipped, "
+        f"{len(found.warnings):,} warnings",
+        shown(f"→ {target}"),
+    )
+
+
+def _show(title: str, notes: Sequence[Note], style: str, target: Path, console: Console) -> None:
+    if not notes:
+        return
+    console.print(shown(f"{title}:", style))
+    for note in notes[:_NOTES]:
+        console.print(shown(f"  {note.what}: {note.why}"), soft_wrap=True)
+    if len(notes) > _NOTES:
+        console.print(shown(f"  … and {len(notes) - _NOTES:,} more, in {target}"))
