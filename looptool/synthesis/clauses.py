@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from looptool.synthesis.described import core_of, named_core
 from looptool.synthesis.speech import Voice, surface
-from looptool.synthesis.toolbox import Action, words_of
-from looptool.synthesis.trees import Ask, frames, styles
+from looptool.synthesis.toolbox import Action
+from looptool.synthesis.trees import Ask, frames
 from looptool.synthesis.wording import attach, needs_an, phrase, with_article
 
 _MEASURED = ("measured", "priced")
@@ -38,8 +39,12 @@ def clause(action: Action, arguments: Mapping[str, Any], voice: Voice, mood: str
         text = fill(ask, action, arguments, voice)
         rest = [name for name in arguments if action.slots[name].key not in ask.keys]
         return attached(ask.mood, text, action, arguments, rest, voice)
-    core = voice.rng.choice(leaf.bare) if leaf else core_of(action)
-    names = list(arguments)
+    told: list[str] = []
+    if leaf:
+        core = voice.rng.choice(leaf.bare)
+    else:
+        core, told = named_core(action, arguments, voice)
+    names = [name for name in arguments if name not in told]
     if not leaf or voice.rng.random() < 0.5:
         voice.rng.shuffle(names)
     return attached("imperative", core, action, arguments, names, voice)
@@ -129,7 +134,7 @@ def dress(made: Clause, voice: Voice) -> str:
 def listed(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:
     leaf, rng = action.leaf, voice.rng
     voice.listen(action.slots, arguments)
-    core = rng.choice(leaf.bare) if leaf else core_of(action)
+    core = rng.choice(leaf.bare) if leaf else core_of(action, rng)
     names = [name for name in arguments if name not in voice.covered]
     measured = all(action.slots[name].kind.group in _MEASURED for name in names)
     if measured and names and rng.random() < 0.5:
@@ -155,7 +160,7 @@ def listed(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:
 
 def terse(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:
     voice.listen(action.slots, arguments)
-    words = [*action.leaf.noun] if action.leaf else words_of(action.tool["name"])
+    words = [*action.leaf.noun] if action.leaf else core_of(action).split()
     if action.leaf and action.leaf.verb not in ("calculate", "get"):
         words.insert(0, action.leaf.verb)
     said = [
@@ -171,20 +176,6 @@ def terse(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:
     if "." in frame:
         inline = capital(inline)
     return frame.format(name=name, Name=capital(name), inline=inline)
-
-
-def core_of(action: Action) -> str:
-    """An imperative for a tool that the trees do not know."""
-    described = (action.tool.get("description") or "").strip().split(". ")[0].rstrip(".")
-    words = words_of(action.tool["name"].rpartition(".")[2])
-    verbs = {verb for names in styles()["verbs"].values() for verb in names}
-    first, _, rest = described.partition(" ")
-    for verb in (first.lower(), first.lower().removesuffix("s")):
-        if verb in verbs and rest and len(described) < 90:
-            return f"{verb} {rest}"
-    if words and words[0] in verbs and len(words) > 1:
-        return f"{words[0]} the {' '.join(words[1:])}"
-    return f"run {' '.join(words) or action.tool['name']}"
 
 
 def frame_of(group: str, name: str, voice: Voice) -> str:

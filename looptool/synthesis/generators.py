@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 import string
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -193,6 +194,75 @@ def like(example: Any, rng: random.Random) -> Any:
     return rng.choice((invented(rng), invent_title(rng)))
 
 
+def _identifier(slot: Slot, rng: random.Random) -> int | str:
+    """An id as databases number them, or a text where the schema wants one."""
+    if slot.type == "string":
+        return from_schema(slot.schema, rng) if "format" in slot.schema else code(slot, rng)
+    low = max(1, math.ceil(slot.schema.get("minimum", 1)))
+    high = math.floor(slot.schema.get("maximum", 10**9))
+    return rng.randint(low, max(low, min(high, 10 ** rng.choice((2, 3, 4, 4, 5, 6)))))
+
+
+def _by_schema(slot: Slot, rng: random.Random) -> Any:
+    return from_schema(slot.schema, rng)
+
+
+def from_schema(schema: Any, rng: random.Random, depth: int = 0) -> Any:
+    """Return a value of a JSON Schema, as far as its plainest keywords go: the sample's admission
+    refuses one that breaks another."""
+    if not isinstance(schema, dict) or not schema:
+        return invented(rng)
+    for key in ("const", "enum", "examples"):
+        if key in schema:
+            return schema[key] if key == "const" else rng.choice(schema[key])
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            options = [each for each in schema[key] if each.get("type") != "null"]
+            return from_schema(rng.choice(options or schema[key]), rng, depth)
+    kinds = schema.get("type", "object" if "properties" in schema else "string")
+    kind = kinds if isinstance(kinds, str) else next((k for k in kinds if k != "null"), "null")
+    if kind == "object":
+        required = schema.get("required", ())
+        return {
+            name: from_schema(part, rng, depth + 1)
+            for name, part in schema.get("properties", {}).items()
+            if name in required or (depth < 2 and rng.random() < 0.5)
+        }
+    if kind == "array":
+        least = schema.get("minItems", 1)
+        size = rng.randint(least, max(least, min(3, schema.get("maxItems", 3))))
+        return [from_schema(schema.get("items", {}), rng, depth + 1) for _ in range(size)]
+    if kind in ("integer", "number"):
+        low = math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1))
+        high = math.floor(schema.get("maximum", schema.get("exclusiveMaximum", low + 101) - 1))
+        return rng.randint(low, max(low, high))
+    if kind in ("boolean", "null"):
+        return rng.random() < 0.5 if kind == "boolean" else None
+    made = _FORMATS.get(schema.get("format", ""))
+    return made(rng) if made else invented(rng)
+
+
+def _day(rng: random.Random) -> str:
+    return f"{rng.randint(2023, 2026)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
+
+
+def _clock(rng: random.Random) -> str:
+    return f"{rng.randint(6, 22):02d}:{rng.choice((0, 15, 30, 45)):02d}:00"
+
+
+_FORMATS: dict[str, Callable[[random.Random], str]] = {
+    "date": _day,
+    "date-time": lambda rng: f"{_day(rng)}T{_clock(rng)}Z",
+    "time": _clock,
+    "uuid": lambda rng: str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+    "email": lambda rng: f"{invented(rng).lower()}@{invented(rng).lower()}.org",
+    "uri": lambda rng: f"https://{invented(rng).lower()}.org/{invented(rng).lower()}",
+    "url": lambda rng: f"https://{invented(rng).lower()}.org/{invented(rng).lower()}",
+    "hostname": lambda rng: f"{invented(rng).lower()}.net",
+    "ipv4": lambda rng: ".".join(str(rng.randint(1, 254)) for _ in range(4)),
+}
+
+
 DRAW: dict[str, Callable[[Slot, random.Random], Any]] = {
     "number": _number,
     "large": _large,
@@ -228,4 +298,6 @@ DRAW: dict[str, Callable[[Slot, random.Random], Any]] = {
     "items": _items,
     "record": _record,
     "like": _like,
+    "identifier": _identifier,
+    "schema": _by_schema,
 }

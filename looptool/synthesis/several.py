@@ -11,13 +11,13 @@ from looptool.synthesis.clauses import (
     attached,
     capital,
     clause_with_ask,
-    core_of,
     dress,
     ended,
     fill,
     frame_of,
     plain_article,
 )
+from looptool.synthesis.described import core_of
 from looptool.synthesis.numerals import coordinate
 from looptool.synthesis.slots import Slot
 from looptool.synthesis.speech import Voice, surface
@@ -192,7 +192,7 @@ def remainder(
 def numbered(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> str:
     """Ask for each set of values of a list."""
     rng = voice.rng
-    core = rng.choice(action.leaf.bare) if action.leaf else core_of(action)
+    core = rng.choice(action.leaf.bare) if action.leaf else core_of(action, rng)
     lines = []
     for arguments in batch:
         voice.listen(action.slots, arguments)

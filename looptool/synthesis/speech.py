@@ -6,6 +6,7 @@ A `Voice` holds what must stay the same within one request.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -89,6 +90,10 @@ def surface(
 ) -> str:
     """Return `value` as a user says it; `bare` leaves unit and currency out."""
     voice = voice or Voice(rng, today=today)
+    if slot.kind.draw == "identifier":
+        return str(value)
+    if slot.kind.draw == "schema":
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):

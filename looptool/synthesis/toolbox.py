@@ -19,6 +19,7 @@ from looptool.synthesis.trees import (
     Kind,
     Leaf,
     Param,
+    described,
     kinds,
     leaves,
     pools,
@@ -173,6 +174,11 @@ def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
         return kinds()["choice"]
     if declared == "boolean" or isinstance(example, bool):
         return kinds()["flag"]
+    if words_of(name)[-1:] == ["id"] and declared in ("integer", "string", None):
+        said = described()["identifier"]
+        return _inferred("identifier", tuple(said["say"]), tuple(said["heldout"]))
+    if example is None and _is_structured(schema):
+        return _inferred("schema", kinds()["record"].say, kinds()["record"].heldout)
     for candidate in (name, "_".join(words_of(name)), *reversed(words_of(name))):
         kind = _kinds_by_name().get(candidate)
         if kind is None or kind.draw in ("choice", "record", "flag"):
@@ -196,6 +202,20 @@ def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
         base.name, base.group, "like", base.types, base.describe, base.say, base.heldout, base.deny,
         base.deny_heldout, (), (), "", options,
     )  # fmt: skip
+
+
+def _is_structured(schema: Mapping[str, Any]) -> bool:
+    """Whether a value must be made by the schema itself: objects, lists of what is not plain."""
+    items = schema.get("items")
+    listed = isinstance(items, Mapping) and (
+        "enum" in items or "format" in items or items.get("type") in ("object", "array")
+    )
+    return bool(schema.get("properties")) or listed or bool({"anyOf", "oneOf"} & set(schema))
+
+
+def _inferred(draw: str, say: tuple[str, ...], heldout: tuple[str, ...]) -> Kind:
+    types = ("integer", "string", "object", "array")
+    return Kind(draw, "described", draw, types, (), say, heldout, (), (), (), (), "", {})
 
 
 @lru_cache(maxsize=1)

@@ -194,6 +194,13 @@ def frames() -> dict[str, Any]:
     return found
 
 
+@lru_cache(maxsize=1)
+def described() -> dict[str, Any]:
+    """Return how people ask for tools that the trees do not know."""
+    found: dict[str, Any] = _read("described.yaml")
+    return found
+
+
 def compile_ask(text: str) -> Ask:
     """Compile a template: `{key}` a value, `{key#}` its bare number, `[…]` the repeatable part.
 
