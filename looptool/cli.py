@@ -108,6 +108,7 @@ def check() -> None:
     """Say what is missing or wrong before a run is started."""
     from looptool import installing, params
     from looptool.engines import answering
+    from looptool.tools import read_tools
     from looptool.training import processes
 
     loaded = params.load()
@@ -115,6 +116,8 @@ def check() -> None:
     installing.check_benchmark()
     answering.check(loaded)
     processes.check(loaded.train)
+    if loaded.generate.tools:
+        read_tools(loaded.generate.tools)
     if not Path("dvc.yaml").is_file():
         raise ConfigError("dvc.yaml: does not exist; run from the project's root")
     if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
@@ -346,8 +349,9 @@ def export_tools(
     Example: looptool tools export data/tools/petstore.json --format openai
     """
     from looptool.importing import tool_sets
+    from looptool.tools import read_tools
 
-    _print_json(tool_sets.export(tool_sets.read(file), form.value))
+    _print_json(tool_sets.export(read_tools(file), form.value))
 
 
 @prompts_app.command()

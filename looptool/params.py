@@ -153,6 +153,7 @@ class JudgeRole(Role):
 
 class Generate(Seeds):
     author: Author
+    tools: Name | None
     min_fresh: Share
 
 

@@ -6,9 +6,11 @@ Schema (draft 2020-12) of type object.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -18,6 +20,7 @@ from referencing.exceptions import Unresolvable
 
 from looptool import canonical
 from looptool.calls import ToolCall
+from looptool.errors import ConfigError
 
 Tool = dict[str, Any]
 
@@ -41,6 +44,31 @@ def check_tool(tool: Mapping[str, Any]) -> str | None:
         return _schema_error(canonical.dumps(parameters))
     except (ValueError, TypeError, RecursionError) as error:
         return f"parameters: is no JSON: {error}"
+
+
+def read_tools(path: Path | str) -> list[Tool]:
+    """Return the tools of a set that `looptool tools import` has written.
+
+    Raises:
+        ConfigError: naming the file, the tool and the rule.
+    """
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; `looptool tools import` makes it") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: no valid JSON: {error}") from None
+    tools = content.get("tools") if isinstance(content, dict) else None
+    if not isinstance(tools, list) or not tools:
+        raise ConfigError(f"{path}: tools: must be a list that is not empty")
+    names: set[str] = set()
+    for number, tool in enumerate(tools):
+        if problem := check_tool(tool):
+            raise ConfigError(f"{path}: tools.{number}: {problem}")
+        if tool["name"] in names:
+            raise ConfigError(f"{path}: tools.{number}.name: {tool['name']!r} stands there twice")
+        names.add(tool["name"])
+    return tools
 
 
 def check_call(call: ToolCall, tools: Sequence[Mapping[str, Any]]) -> str | None:

@@ -44,7 +44,7 @@ def main() -> None:
         sections = ["model", "generate", "verify", "vllm", "loop"]
         seed = run.seed_of(1) if static else run.seed
         cast = Cast(params, lambda: run.scratch(inputs, sections), runs.number_of(seed), run.bar)
-        author, fill_up = make_authors(params.generate.author, cast, tools_of(heldout))
+        author, fill_up = make_authors(params.generate, cast, tools_of(heldout))
         # by the params of no handoff: those of iteration j are for the judging of D_j
         judges = [] if author.exact else make_judges(load().verify, cast)
         seeds = make_seeds(

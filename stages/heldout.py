@@ -18,7 +18,7 @@ def main() -> None:
         params = run.params
         sections = ["model", "heldout", "generate", "verify", "vllm"]
         cast = Cast(params, lambda: run.scratch([], sections), run.seed_number, run.bar)
-        author, fill_up = make_authors(params.generate.author, cast)
+        author, fill_up = make_authors(params.generate, cast)
         judges = [] if author.exact else make_judges(params.verify, cast)
         seeds = make_seeds(
             params.heldout.samples,

@@ -30,7 +30,7 @@ def main() -> None:
             ["model", "warmup", "generate", "verify", "vllm"],
         )
         cast = Cast(params, lambda: scratch, run.seed_number, run.bar)
-        author, fill_up = make_authors(params.generate.author, cast, tools_of(heldout))
+        author, fill_up = make_authors(params.generate, cast, tools_of(heldout))
         judges = [] if author.exact else make_judges(params.verify, cast)
         seeds = make_seeds(
             params.warmup.samples,

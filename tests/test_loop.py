@@ -27,7 +27,16 @@ from looptool.lineage.revisions import open_revision, open_workspace
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ["looptool", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", ".dvc/config"]
+PARTS = [
+    "looptool",
+    "stages",
+    "data/tools",
+    "dvc.yaml",
+    "params.yaml",
+    ".dvcignore",
+    ".gitignore",
+    ".dvc/config",
+]
 SMALL: dict[str, Any] = {
     "model.threads": 1,  # more gain nothing on a model this small, and tests run side by side
     "heldout.samples": 12,
@@ -263,6 +272,36 @@ def test_training_goes_on_in_the_processes_of_an_accelerate_config(
     output = dvc(folder, "repro", "-f", "-s", "train@1", fails=True)
     assert "two.yaml: num_processes: 4 does not divide the 2 prompts of a step" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_the_loop_is_about_the_users_own_tools_where_params_name_them(tmp_path: Path) -> None:
+    folder = project(tmp_path / "own", **{"generate.tools": "data/tools/mine.json"})
+    output = dvc(folder, "repro", "heldout", fails=True)
+    assert "data/tools/mine.json: No such file or directory; `looptool tools import`" in output
+    own = [
+        {
+            "name": f"{verb}_show",
+            "description": f"{verb.capitalize()} a show",
+            "parameters": {
+                "type": "object",
+                "properties": {"show_id": {"type": "integer"}},
+                "required": ["show_id"],
+            },
+        }
+        for verb in ("follow", "delete", "rename", "share")
+    ]
+    (folder / "functions.json").write_text(json.dumps(own))
+    command = [sys.executable, "-m", "looptool", "tools", "import", "functions.json"]
+    command += ["--output", "data/tools/mine.json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert not done.returncode and "4 tools, 0 skipped" in done.stdout, done.stderr
+    assert ran(dvc(folder, "repro", "generate@1")) == ["heldout", "warmup", "generate@1"]
+    names = {tool["name"] for tool in own}
+    for name in ("heldout", "warmup", "iterations/1/train"):
+        data = table(folder, f"{name}.parquet", tables.Samples)
+        tools = [tool["name"] for text in data["tools"] for tool in json.loads(text)]
+        assert len(data) > 0 and set(tools) <= names
 
 
 def answers_in(scratch: Path) -> int:

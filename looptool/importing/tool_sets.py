@@ -1,4 +1,4 @@
-"""Sets of tools in `data/tools/<name>.json`: imported, read again, exported.
+"""Sets of tools in `data/tools/<name>.json`: imported, exported (`tools.read_tools` reads them).
 
 A set is `{"source", "sha256", "tools", "skipped", "warnings"}`; `tools` are tool documents, and the
 others hold `{"what", "why"}`.
@@ -7,7 +7,6 @@ others hold `{"what", "why"}`.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from typing import Any
 from looptool.errors import ConfigError
 from looptool.importing import Found, Note
 from looptool.importing.lint import lint
-from looptool.tools import Tool, check_tool
+from looptool.tools import Tool
 
 FOLDER = Path("data/tools")
 
@@ -119,31 +118,6 @@ def write(found: ToolSet, path: Path) -> None:
         write_json(path, found.to_json())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def read(path: Path | str) -> list[Tool]:
-    """Return the tools of a set.
-
-    Raises:
-        ConfigError: naming the file, the tool and the rule.
-    """
-    try:
-        content = json.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; `looptool tools import` makes it") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: no valid JSON: {error}") from None
-    tools = content.get("tools") if isinstance(content, dict) else None
-    if not isinstance(tools, list) or not tools:
-        raise ConfigError(f"{path}: tools: must be a list that is not empty")
-    names: set[str] = set()
-    for number, tool in enumerate(tools):
-        if problem := check_tool(tool):
-            raise ConfigError(f"{path}: tools.{number}: {problem}")
-        if tool["name"] in names:
-            raise ConfigError(f"{path}: tools.{number}.name: {tool['name']!r} stands there twice")
-        names.add(tool["name"])
-    return tools
 
 
 def export(tools: Sequence[Tool], form: str) -> Any:

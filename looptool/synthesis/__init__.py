@@ -37,10 +37,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from looptool import params
+from looptool import canonical, params
 from looptool.engines.roles import Cast
 from looptool.samples import Label, Message
-from looptool.tools import Tool
+from looptool.tools import Tool, read_tools
 
 Split = Literal["train", "heldout"]
 
@@ -103,31 +103,40 @@ class Author(Protocol):
 
 
 def make_authors(
-    settings: params.Author, cast: Cast, heldout: Sequence[Tool] = ()
+    settings: params.Generate, cast: Cast, heldout: Sequence[Tool] = ()
 ) -> tuple[Author, Author | None]:
     """Return the author that params name, and who writes what that one could not.
 
     Args:
         heldout: tools that training must not know.
+
+    Raises:
+        ConfigError: if `generate.tools` names no set of tools.
     """
-    author = AUTHORS[settings.name](settings, cast, heldout)
-    fill_up = None if author.exact or not settings.fill_up else _grammar(settings, cast, heldout)
-    return author, fill_up
+    author = AUTHORS[settings.author.name](settings, cast, heldout)
+    wanted = not author.exact and settings.author.fill_up
+    return author, _grammar(settings, cast, heldout) if wanted else None
 
 
-def _grammar(settings: params.Author, cast: Cast, heldout: Sequence[Tool]) -> Author:
+def _grammar(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) -> Author:
+    """What is held out is marked in the trees; of own tools the shelf keeps some back."""
     from looptool.synthesis.grammar import GrammarAuthor
+    from looptool.synthesis.shelves import Own, Trees
 
-    return GrammarAuthor()  # its held-out leaves are marked in its trees
+    if settings.tools is None:
+        return GrammarAuthor(shelf=Trees())
+    tools = read_tools(settings.tools)
+    return GrammarAuthor(shelf=Own(tuple(map(canonical.dumps, tools))))
 
 
-def _llm(settings: params.Author, cast: Cast, heldout: Sequence[Tool]) -> Author:
+def _llm(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) -> Author:
     from looptool.synthesis.llm import LLMAuthor
 
-    return LLMAuthor(cast.play(settings, settings.model), heldout)
+    own = read_tools(settings.tools) if settings.tools else ()
+    return LLMAuthor(cast.play(settings.author, settings.author.model), heldout, own)
 
 
-AUTHORS: Mapping[str, Callable[[params.Author, Cast, Sequence[Tool]], Author]] = {
+AUTHORS: Mapping[str, Callable[[params.Generate, Cast, Sequence[Tool]], Author]] = {
     "grammar": _grammar,
     "llm": _llm,
 }

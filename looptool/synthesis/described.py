@@ -16,6 +16,11 @@ from looptool.synthesis.trees import described
 
 _ARTICLE = r"(?:a|an|the|one|this|that|your|some)"
 _FILLER = r"(?:specific|particular|single|given|certain|specified|existing)"
+# What may follow a thing that stands alone; "an episode vote" is another thing.
+_AFTER = (
+    r"(?:is|are|was|has|as|by|from|to|in|into|on|at|with|for|of|under|and|or|that|which|who|based|"
+    r"up|off|out|again|via)"
+)
 _LONGEST = 100  # characters of a description's first sentence that a user may say
 _HELDOUT_SHARE = 0.6
 
@@ -37,7 +42,9 @@ def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tu
         if len(words) < 2 or words[-1] != "id" or isinstance(value, dict | list | bool):
             continue
         noun = " ".join(words[:-1])
-        found = re.search(rf"\b{_ARTICLE} (?:{_FILLER} )?{re.escape(noun)}\b", text, re.I)
+        found = re.search(
+            rf"\b{_ARTICLE} (?:{_FILLER} )?{re.escape(noun)}(?=$|[^\w ]| {_AFTER}\b)", text, re.I
+        )
         if found and voice.rng.random() < 0.8:
             said = voice.keep("named", described()["named"]["heldout" if shy else "say"])
             said = said.format(noun=noun, v=value)

@@ -6,7 +6,7 @@ import datetime as dt
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from looptool.samples import Message
@@ -14,46 +14,66 @@ from looptool.synthesis import Draft, Split, assistant, planner, user
 from looptool.synthesis.follow import chain_request, follow_up, resolve
 from looptool.synthesis.inventions import from_pool
 from looptool.synthesis.responder import respond
-from looptool.synthesis.toolbox import any_variant, distractors
+from looptool.synthesis.shelves import Shelf, Trees
 from looptool.synthesis.trees import frames, styles
 from looptool.synthesis.wording import system_date
 from looptool.tables import CATEGORIES
+from looptool.tools import Tool
 
-Scene = Callable[[random.Random, str], Draft | None]
+Scene = Callable[[random.Random, str, Shelf], Draft | None]
 _TRIES = 60
 
 
 @dataclass(frozen=True)
 class GrammarAuthor:
-    """An `Author` that writes from the two trees alone and makes no mistakes."""
+    """An `Author` that writes from the two trees, or about the user's own tools, and makes no
+    mistakes.
+
+    Attributes:
+        shelf: where its tools come from. What cannot be asked of them (calls of two tools where
+            there is one) is asked for as a single call instead.
+    """
 
     name: str = "grammar"
     portable: bool = True
     exact: bool = True
+    shelf: Shelf = field(default_factory=Trees)
 
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
     ) -> list[Draft]:
-        """Return `count` drafts whose requests differ, in random order of categories.
+        """Return `count` drafts whose requests differ, in random order of categories; fewer where
+        the user's tools do not allow as many.
 
         Raises:
             ValueError: if `shares` names no category, or an unknown one.
         """
         rng = random.Random(f"{self.name}:{seed}:{split}")
-        drafts, seen = [], set()
+        drafts: list[Draft] = []
+        seen: set[tuple[str, ...]] = set()
+        closed: set[str] = set()  # categories that these tools do not allow
         for category in spread(count, shares, rng):
-            for _ in range(_TRIES):
-                draft = SCENES[category](rng, split)
-                if draft is None:
-                    continue
-                key = (draft.messages[-1]["content"], *(tool["name"] for tool in draft.tools))
-                if key not in seen:
-                    seen.add(key)
+            for tried in dict.fromkeys((category, "single")):
+                draft = None if tried in closed else self._fresh(tried, seen, rng, split)
+                if draft is not None:
                     drafts.append(draft)
                     break
-            else:
-                raise RuntimeError(f"no new {category} sample in {_TRIES} tries")
+                closed.add(tried)
         return drafts
+
+    def _fresh(
+        self, category: str, seen: set[tuple[str, ...]], rng: random.Random, split: Split
+    ) -> Draft | None:
+        """Return a draft whose request is not in `seen`, and note it; None if none is found."""
+        for _ in range(_TRIES):
+            draft = SCENES[category](rng, split, self.shelf)
+            if draft is None:
+                continue
+            key = (draft.messages[-1]["content"], *(tool["name"] for tool in draft.tools))
+            if key not in seen:
+                seen.add(key)
+                return draft
+        return None
 
 
 def spread(count: int, shares: Mapping[str, float], rng: random.Random) -> list[str]:
@@ -85,41 +105,62 @@ def _answered(text: str) -> Message:
     return {"role": "assistant", "content": text}
 
 
-def _single(rng: random.Random, split: str) -> Draft | None:
-    return _one_call(rng, split, {0: 1}, "single")
+def _offered(
+    tools: Sequence[Tool],
+    weights: Mapping[int, float],
+    rng: random.Random,
+    split: str,
+    shelf: Shelf,
+) -> list[Tool]:
+    """Return the tools and some others, in random order."""
+    count = planner.weighted(weights, rng)
+    found = [*tools, *shelf.others(tools, count, rng, split)]
+    if len(found) > 1:
+        rng.shuffle(found)
+    return found
 
 
-def _multiple(rng: random.Random, split: str) -> Draft | None:
-    return _one_call(rng, split, styles()["distractors"], "multiple")
+def _single(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
+    return _one_call(rng, split, shelf, {0: 1}, "single")
+
+
+def _multiple(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
+    return _one_call(rng, split, shelf, styles()["distractors"], "multiple")
 
 
 def _one_call(
-    rng: random.Random, split: str, weights: Mapping[int, float], category: str
+    rng: random.Random,
+    split: str,
+    shelf: Shelf,
+    weights: Mapping[int, float],
+    category: str,
 ) -> Draft | None:
-    action = any_variant(planner.pick_leaf(rng, split), rng)
+    (action,) = shelf.pick(1, rng, split)
     today = planner.pick_day([action], rng)
     pair = planner.single_call(action, rng, today)
     text = user.write([pair], rng, split, today)
-    tools = planner.add_distractors([action.tool], weights, rng, split)
+    tools = _offered([action.tool], weights, rng, split, shelf)
+    if category == "multiple" and len(tools) < 2:
+        return None
     return Draft(tools, _messages(today, _said(text)), assistant.label_of([pair]), category)
 
 
-def _parallel(rng: random.Random, split: str) -> Draft | None:
-    action = any_variant(planner.pick_leaf(rng, split), rng)
+def _parallel(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
+    (action,) = shelf.pick(1, rng, split)
     today = planner.pick_day([action], rng)
     count = planner.weighted(styles()["parallel_calls"], rng)
     pairs = planner.several_calls(action, count, rng, today)
     if len(pairs) < 2:
         return None
     text = user.write(pairs, rng, split, today)
-    tools = planner.add_distractors([action.tool], styles()["parallel_distractors"], rng, split)
+    tools = _offered([action.tool], styles()["parallel_distractors"], rng, split, shelf)
     return Draft(tools, _messages(today, _said(text)), assistant.label_of(pairs), "parallel")
 
 
-def _parallel_multiple(rng: random.Random, split: str) -> Draft | None:
-    actions = planner.pick_actions(2 if rng.random() < 0.65 else 3, rng, split)
+def _parallel_multiple(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
+    actions = shelf.pick(2 if rng.random() < 0.65 else 3, rng, split)
     names = {action.tool["name"] for action in actions}
-    if len(names) < len(actions):
+    if len(names) < len(actions) or len(actions) < 2:
         return None
     today = planner.pick_day(actions, rng)
     pairs: list[planner.Pair] = []
@@ -129,14 +170,15 @@ def _parallel_multiple(rng: random.Random, split: str) -> Draft | None:
         else:
             pairs.append(planner.single_call(action, rng, today))
     text = user.write(pairs, rng, split, today)
-    tools = planner.add_distractors(
-        [action.tool for action in actions], styles()["parallel_distractors"], rng, split
-    )
+    offered = [action.tool for action in actions]
+    tools = _offered(offered, styles()["parallel_distractors"], rng, split, shelf)
     label = assistant.label_of(pairs)
     return Draft(tools, _messages(today, _said(text)), label, "parallel_multiple")
 
 
-def _multi_step(rng: random.Random, split: str) -> Draft | None:
+def _multi_step(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
+    if not shelf.chained:
+        return None
     chain, first, second = planner.pick_chain(rng, split)
     today = planner.pick_day([first, second], rng)
     ask = rng.choice(chain.asks)
@@ -154,7 +196,7 @@ def _multi_step(rng: random.Random, split: str) -> Draft | None:
     by_key = second.by_key()
     fixed = {field: calls[1][by_key[param].name] for field, param in chain.links}
     text = chain_request(ask, [(first, calls[0]), (second, calls[1])], linked, rng, split, today)
-    tools = planner.add_distractors([first.tool, second.tool], {0: 70, 1: 30}, rng, split)
+    tools = _offered([first.tool, second.tool], {0: 70, 1: 30}, rng, split, shelf)
     if rng.random() < 0.4:
         label = assistant.label_of([(first, calls[0])])
         return Draft(tools, _messages(today, _said(text)), label, "multi_step")
@@ -164,10 +206,10 @@ def _multi_step(rng: random.Random, split: str) -> Draft | None:
     return Draft(tools, _messages(today, _said(text), *turns), label, "multi_step")
 
 
-def _multi_turn(rng: random.Random, split: str) -> Draft | None:
-    action = any_variant(planner.pick_leaf(rng, split), rng)
+def _multi_turn(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
+    (action,) = shelf.pick(1, rng, split)
     today = planner.pick_day([action], rng)
-    tools = planner.add_distractors([action.tool], {0: 60, 1: 25, 2: 15}, rng, split)
+    tools = _offered([action.tool], {0: 60, 1: 25, 2: 15}, rng, split, shelf)
     if rng.random() < 0.25:
         return _resolved(action, tools, rng, split, today)
     first = planner.arguments_of(action, rng, today, mention=0.25)
@@ -210,8 +252,8 @@ def _missing(action: Any, arguments: Mapping[str, Any], rng: random.Random) -> s
     return rng.choice(names) if names else None
 
 
-def _clarify(rng: random.Random, split: str) -> Draft | None:
-    action = any_variant(planner.pick_leaf(rng, split), rng)
+def _clarify(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
+    (action,) = shelf.pick(1, rng, split)
     today = planner.pick_day([action], rng)
     arguments = planner.arguments_of(action, rng, today)
     missing = _missing(action, arguments, rng)
@@ -219,23 +261,24 @@ def _clarify(rng: random.Random, split: str) -> Draft | None:
         return None
     present = {name: value for name, value in arguments.items() if name != missing}
     text = user.write([(action, present)], rng, split, today)
-    tools = planner.add_distractors([action.tool], {0: 65, 1: 35}, rng, split)
+    tools = _offered([action.tool], {0: 65, 1: 35}, rng, split, shelf)
     label = assistant.clarify_label(action.slots[missing], rng)
     return Draft(tools, _messages(today, _said(text)), label, "clarify")
 
 
-def _irrelevant(rng: random.Random, split: str) -> Draft | None:
+def _irrelevant(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
     count = planner.weighted(styles()["irrelevant_tools"], rng)
     if rng.random() < 0.3:
-        leaf = planner.pick_leaf(rng, split)
-        tools = [any_variant(leaf, rng).tool]
-        tools += distractors(tools, count - 1, rng, split)
+        tools = [shelf.pick(1, rng, split)[0].tool]
+        tools += shelf.others(tools, count - 1, rng, split)
         return Draft(tools, [_said(_idle(rng, split))], assistant.decline_label(rng), "irrelevant")
-    action = any_variant(planner.pick_leaf(rng, split), rng)
+    action = shelf.foreign(rng, split)
     today = planner.pick_day([action], rng)
     pair = planner.single_call(action, rng, today)
     text = user.write([pair], rng, split, today)
-    tools = distractors([action.tool], count, rng, split)
+    tools = shelf.others([action.tool], count, rng, split)
+    if not tools:
+        return None
     messages = _messages(today, _said(text))
     return Draft(tools, messages, assistant.decline_label(rng), "irrelevant")
 

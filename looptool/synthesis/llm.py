@@ -24,6 +24,7 @@ from looptool.samples import Label, Message, sample_id
 from looptool.synthesis import Draft, Split
 from looptool.synthesis.llm_tools import write_tools
 from looptool.synthesis.scripts import KINDS, Turn, as_planned, said, script_of
+from looptool.synthesis.shelves import known_to
 from looptool.tools import Tool
 
 TOOLS_EACH = 0.5  # tools written for each dialogue
@@ -93,14 +94,16 @@ class LLMAuthor:
 
     Args:
         heldout: tools that training must not know; none that it writes is like one of them.
+        own: the user's tools: then it writes dialogues about these, and no tools.
     """
 
     portable = False
     exact = False
 
-    def __init__(self, role: Role, heldout: Sequence[Tool] = ()) -> None:
+    def __init__(self, role: Role, heldout: Sequence[Tool] = (), own: Sequence[Tool] = ()) -> None:
         self.role = role
         self.heldout = heldout
+        self.own = own
         self.tools: list[Tool] = []
         self.name = f"llm:{role.model}"
 
@@ -112,14 +115,14 @@ class LLMAuthor:
         Tools that it wrote before may appear again; new ones are like none of them.
         """
         rng = random.Random(f"llm/{seed}/{split}")
-        tools, refused = write_tools(
-            self.role,
-            max(4, round(count * TOOLS_EACH)),
-            rng,
-            split,
-            [*self.heldout, *self.tools],
-        )
-        self.tools += tools
+        refused: list[Draft] = []
+        if self.own:
+            self.tools = list(known_to(split, self.own))
+        else:
+            wanted = max(4, round(count * TOOLS_EACH))
+            known = [*self.heldout, *self.tools]
+            tools, refused = write_tools(self.role, wanted, rng, split, known)
+            self.tools += tools
         if not self.tools:
             return refused
         dialogues = [_cast(self.tools, shares, f"{seed}/{number}", rng) for number in range(count)]

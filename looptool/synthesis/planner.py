@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool import canonical
-from looptool.synthesis.toolbox import Action, any_variant, distractors
+from looptool.synthesis.toolbox import Action, any_variant
 from looptool.synthesis.trees import Chain, Leaf, chains, leaves, rivals, split_leaves, styles
 from looptool.synthesis.values import draw, draw_arguments
-from looptool.tools import Tool
 
 Pair = tuple[Action, dict[str, Any]]
 _RELATIVE_DATES = 0.5
@@ -72,6 +71,8 @@ def several_calls(
     May return fewer where the tool's values do not allow as many.
     """
     base = single_call(action, rng, today)[1]
+    if not base:  # a tool without parameters has one call
+        return [(action, base)]
     fixed = _kept(action, base, rng)
     batch, seen = [base], {canonical.dumps(base)}
     for _ in range(count * 6):
@@ -168,17 +169,6 @@ def pick_actions(count: int, rng: random.Random, split: str) -> list[Action]:
         if leaf not in chosen and not rivals()[leaf.key] & {other.key for other in chosen}:
             chosen.append(leaf)
     return [any_variant(leaf, rng) for leaf in chosen]
-
-
-def add_distractors(
-    tools: Sequence[Tool], weights: Mapping[int, float], rng: random.Random, split: str
-) -> list[Tool]:
-    """Return the tools and some others, in random order."""
-    count = weighted(weights, rng)
-    found = [*tools, *distractors(tools, count, rng, split)]
-    if len(found) > 1:
-        rng.shuffle(found)
-    return found
 
 
 def weighted(weights: Mapping[Any, float], rng: random.Random) -> Any:

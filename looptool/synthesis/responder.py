@@ -18,7 +18,7 @@ def respond(
     action: Action, rng: random.Random, fixed: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return a plausible response with the fields of the leaf; `fixed` ones are taken over."""
-    gives = action.leaf.gives if action.leaf else {"status": "ok"}
+    gives = action.leaf.gives if action.leaf else {"status": "ok|done|success"}
     fixed = fixed or {}
     return {
         field: fixed[field] if field in fixed else _value(spec, rng)

@@ -15,7 +15,7 @@ from looptool.importing import tool_sets
 from looptool.importing.lint import lint
 from looptool.importing.naming import LONGEST, is_legal, legal_name
 from looptool.importing.tool_sets import export, import_tools
-from looptool.tools import check_tool
+from looptool.tools import check_tool, read_tools
 
 PARAMETERS = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 TOOL = {"name": "f", "description": "Does f", "parameters": PARAMETERS}
@@ -138,7 +138,7 @@ def test_several_sources_are_one_set(tmp_path: Path) -> None:
 def test_a_set_is_written_and_read_again(tmp_path: Path) -> None:
     found = imported(tmp_path, [TOOL])
     tool_sets.write(found, tmp_path / "data/tools/x.json")
-    assert tool_sets.read(tmp_path / "data/tools/x.json") == [TOOL]
+    assert read_tools(tmp_path / "data/tools/x.json") == [TOOL]
     written = json.loads((tmp_path / "data/tools/x.json").read_text())
     assert set(written) == {"source", "sha256", "tools", "skipped", "warnings"}
     assert written["source"] == str(tmp_path / "tools.json") and len(written["sha256"]) == 64
@@ -160,7 +160,7 @@ def test_a_broken_set_is_told_by_file_and_place(
     if content is not None:
         (tmp_path / "x.json").write_text(content)
     with pytest.raises(ConfigError, match=r"x\.json: ") as caught:
-        tool_sets.read(tmp_path / "x.json")
+        read_tools(tmp_path / "x.json")
     assert message in str(caught.value)
 
 
