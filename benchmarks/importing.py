@@ -1,6 +1,6 @@
 """Importing real API descriptions: every operation accounted for, and how long it takes.
 
-    python -m benchmarks.importing FOLDER_OR_FILE…
+    python -m benchmarks.importing [FOLDER_OR_FILE…]
 
 Imports each description (`.json`, `.yaml`, `.yml`) on its own, and holds the number of operations
 that the file has against what became a tool and what was skipped. Beside the time stands that of
@@ -24,8 +24,12 @@ from looptool.importing.reading import read_document
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("paths", nargs="+", type=Path)
-    rows = list(import_all(parser.parse_args().paths))
+    parser.add_argument("paths", nargs="*", type=Path)
+    paths = parser.parse_args().paths
+    if not paths:
+        print("name folders or files with API descriptions; none are part of the project")
+        return
+    rows = list(import_all(paths))
     refused = [row for row in rows if "error" in row]
     done = [row for row in rows if "error" not in row]
     sums = {key: sum(row[key] for row in done) for key in ("operations", "tools", "skipped")}

@@ -1,6 +1,6 @@
 """What differs between vLLM and transformers on the same greedy prompts, and why.
 
-    python -m benchmarks.vllm_outputs [--model models/2] [--prompts 64] [--new-tokens 48]
+    python -m benchmarks.vllm_outputs [--model models/base] [--prompts 64] [--new-tokens 48]
 
 Answers each prompt by vLLM, by transformers in batches, and by transformers one at a time, all in
 bf16. Where two answers part, the model is asked in fp32 what it holds of the two tokens: a small
@@ -34,7 +34,7 @@ def main() -> None:
             return
         os.execv(python, [str(python), *sys.orig_argv[1:]])
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", type=Path, default=Path("models/2"))
+    parser.add_argument("--model", type=Path, default=Path("models/base"))
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--new-tokens", type=int, default=48)
     options = parser.parse_args()
