@@ -46,6 +46,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Name = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, Field(pattern="^https?://[^/ ]+")]
+ToolSet = Annotated[str, Field(pattern=r"^data/tools/[^/]+\.json$")]  # in DVC's sight
 Overrides = dict[str, Any]
 
 
@@ -153,7 +154,7 @@ class JudgeRole(Role):
 
 class Generate(Seeds):
     author: Author
-    tools: Name | None
+    tools: ToolSet | None
     min_fresh: Share
 
 
