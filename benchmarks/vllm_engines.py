@@ -16,7 +16,6 @@ Wants vLLM's environment (`looptool setup --with vllm`) and goes on in it by its
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import subprocess
 import sys
@@ -35,13 +34,14 @@ PORT = 8765
 BATCH = 64
 
 
+SETTINGS = Vllm(
+    max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1,
+    rollout_url="http://127.0.0.1:1",
+)  # fmt: skip
+
+
 def main() -> None:
-    if importlib.util.find_spec("vllm") is None:
-        python = runs.vllm_python()
-        if not python.exists():
-            print("vLLM is not installed; `looptool setup --with vllm` installs it")
-            return
-        os.execv(python, [str(python), *sys.orig_argv[1:]])
+    enter_vllm()
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, default=Path("models/base"))
     parser.add_argument("--prompts", type=int, default=128)
@@ -54,6 +54,15 @@ def main() -> None:
     for name, rate in rates.items():
         print(f"{name:>7} {rate:7.1f} tokens/s, {rate / rates['raw']:.2f} of raw")
     print(f"vllm / loop {rates['vllm'] / rates['loop']:.2f}")
+
+
+def enter_vllm() -> None:
+    """Go on in vLLM's environment; ends the process where there is none."""
+    python = runs.python_with_vllm()
+    if python is None:
+        raise SystemExit("vLLM is not installed; `looptool setup --with vllm` installs it")
+    if python != sys.executable:
+        os.execv(python, [python, *sys.orig_argv[1:]])
 
 
 def make_prompts(count: int) -> list[Prompt]:
@@ -73,11 +82,7 @@ def in_process(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[
     from looptool.engines.transformers import render
     from looptool.engines.vllm import VllmEngine
 
-    settings = Vllm(
-            max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1,
-            rollout_url="http://127.0.0.1:1",
-        )  # fmt: skip
-    engine = VllmEngine.load(model, "bfloat16", settings)
+    engine = VllmEngine.load(model, "bfloat16", SETTINGS)
     texts = [render(engine.tokenizer, prompt) for prompt in prompts]
 
     def raw() -> int:

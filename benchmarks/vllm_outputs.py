@@ -12,27 +12,18 @@ Wants vLLM's environment (`looptool setup --with vllm`) and goes on in it by its
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.vllm_engines import ROOM, make_prompts
+from benchmarks.vllm_engines import SETTINGS, enter_vllm, make_prompts
 from looptool import runs
 from looptool.engines import Prompt, Sampling
-from looptool.params import Vllm
 
 
 def main() -> None:
-    if importlib.util.find_spec("vllm") is None:
-        python = runs.vllm_python()
-        if not python.exists():
-            print("vLLM is not installed; `looptool setup --with vllm` installs it")
-            return
-        os.execv(python, [str(python), *sys.orig_argv[1:]])
+    enter_vllm()
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, default=Path("models/base"))
     parser.add_argument("--prompts", type=int, default=64)
@@ -60,11 +51,7 @@ def answers(model: Path, prompts: Sequence[Prompt], sampling: Sampling) -> dict[
     from looptool.engines.transformers import TransformersEngine
     from looptool.engines.vllm import VllmEngine
 
-    settings = Vllm(
-            max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1,
-            rollout_url="http://127.0.0.1:1",
-        )  # fmt: skip
-    served = VllmEngine.load(model, "bfloat16", settings)
+    served = VllmEngine.load(model, "bfloat16", SETTINGS)
     texts = {"vllm": [each.text for each in served.generate(prompts, sampling)]}
     served.llm.llm_engine.engine_core.shutdown()
     for name, size in (("transformers", 32), ("transformers, singly", 1)):

@@ -11,7 +11,7 @@ def main() -> None:
     with runs.stage("train", iteration) as run:
         base, target = Path(f"models/{iteration - 1}"), Path(f"models/{iteration}")
         data = Path(f"data/iterations/{iteration}/train.parquet")
-        tables.read(data, tables.Samples)
+        tables.read(data, tables.Samples)  # a broken table ends the stage before torch is loaded
         train = run.params.train
         if train.vllm != "off" and not runs.gpus():
             raise run.error("train.vllm", "needs a GPU, and there is none here; set it to off")

@@ -43,6 +43,7 @@ def lint(tools: Sequence[Tool]) -> list[Note]:
 
 def _alike(tools: Sequence[Tool]) -> list[Note]:
     """Return pairs that say the same of themselves and take the same parameters."""
+    import numpy as np
     from rapidfuzz import fuzz, process, utils
 
     groups: dict[tuple[str, ...], list[Tool]] = defaultdict(list)
@@ -52,10 +53,10 @@ def _alike(tools: Sequence[Tool]) -> list[Note]:
     for group in groups.values():
         texts = [utils.default_process(tool.get("description", "")) for tool in group[:_COMPARED]]
         scores = process.cdist(texts, texts, scorer=fuzz.ratio, score_cutoff=ALIKE)
-        for one in range(len(texts)):
-            for other in range(one + 1, len(texts)):
-                if texts[one] and scores[one][other] >= ALIKE:
-                    pair = group[one]["name"], group[other]["name"]
-                    notes.append(Note(pair[1], f"is hard to tell from {pair[0]}"))
-                    break
+        told: set[int] = set()
+        for one, other in np.argwhere(np.triu(scores >= ALIKE, 1)).tolist():
+            if texts[one] and other not in told:
+                told.add(other)
+                why = f"is hard to tell from {group[one]['name']}"
+                notes.append(Note(group[other]["name"], why))
     return notes

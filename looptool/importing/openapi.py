@@ -138,7 +138,7 @@ def _tool(
     for place, key, schema, needed in places:
         free = key
         if free in properties:
-            free = legal_key(f"{place}_{key}", properties)
+            free = _numbered(f"{place}_{key}", properties)
             warn(f"{key} stands in several places; in {place} it is called {free}")
         properties[free] = schema
         if needed:
@@ -157,7 +157,7 @@ def _tool(
     }
 
 
-def legal_key(name: str, taken: Mapping[str, Any]) -> str:
+def _numbered(name: str, taken: Mapping[str, Any]) -> str:
     """Return `name`, numbered where it is taken."""
     free, number = name, 2
     while free in taken:

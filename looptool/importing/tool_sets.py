@@ -104,8 +104,8 @@ def _read(source: str) -> Found:
 
 def place_of(source: str) -> Path:
     """Return where the set of a source goes when no file is named: data/tools/<name>.json."""
-    name = re.sub(r"^(https?://|stdio:)", "", source)
-    name = Path(name).stem if "://" not in source and not source.startswith("stdio:") else name
+    live = re.match(r"https?://|stdio:", source)
+    name = source[live.end() :] if live else Path(source).stem
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "tools"
     return FOLDER / f"{name[:64]}.json"
 

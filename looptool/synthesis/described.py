@@ -83,7 +83,7 @@ def _stems(word: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def _first_sentence(text: str) -> str:
     """Return a description's first sentence as a user could say it, "" where none is short."""
-    text = re.sub(r"[`*_]{1,2}(\S[^`*]*?)[`*_]{1,2}", r"\1", text)
+    text = re.sub(r"[`*]{1,2}(\S[^`*]*?)[`*]{1,2}", r"\1", text)
     text = re.sub(r"\([^)]*\)|https?://\S+|<[^>]+>", "", text)
     sentence = re.split(r"(?<=[.!?])\s|[:;\n]", text.strip())[0]
     sentence = " ".join(sentence.split()).strip(" .!?,")

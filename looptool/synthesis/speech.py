@@ -92,7 +92,7 @@ def surface(
     voice = voice or Voice(rng, today=today)
     if slot.kind.draw == "identifier":
         return str(value)
-    if slot.kind.draw == "schema":
+    if slot.kind.draw == "schema" and not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return "yes" if value else "no"

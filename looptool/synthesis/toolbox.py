@@ -177,6 +177,8 @@ def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
     if words_of(name)[-1:] == ["id"] and declared in ("integer", "string", None):
         said = described()["identifier"]
         return _inferred("identifier", tuple(said["say"]), tuple(said["heldout"]))
+    if schema.get("format") == "date":
+        return kinds()["date"]
     if example is None and _is_structured(schema):
         return _inferred("schema", kinds()["record"].say, kinds()["record"].heldout)
     for candidate in (name, "_".join(words_of(name)), *reversed(words_of(name))):
@@ -186,6 +188,8 @@ def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
         types = (declared,) if isinstance(declared, str) else declared or kind.types
         if set(types) & set(kind.types) and (example is None or fits(kind, example)):
             return kind
+    if example is None and declared == "string" and "format" in schema:
+        return _inferred("schema", kinds()["code"].say, kinds()["code"].heldout)
     if declared == "integer":
         return kinds()["integer"]
     if declared == "number":

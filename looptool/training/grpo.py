@@ -18,7 +18,6 @@ the clip range ε never acts. It acts when `minibatches` or `updates_per_rollout
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +82,7 @@ def train_on(
     target: Path,
     scratch: Path,
     on_step: Callable[[int], Any] = lambda step: None,
+    processes: int = 1,
 ) -> list[dict[str, float]]:
     """Train on the table `data` as a run's params say; see `train_grpo`."""
     examples = [
@@ -103,6 +103,7 @@ def train_on(
         seed=run.seed_number,
         scratch=scratch,
         on_step=on_step,
+        processes=processes,
     )
 
 
@@ -117,11 +118,15 @@ def train_grpo(
     seed: int,
     scratch: Path,
     on_step: Callable[[int], Any] = lambda step: None,
+    processes: int = 1,
 ) -> list[dict[str, float]]:
     """Train `base` on `examples` by GRPO and write the model to `target`.
 
-    A killed run goes on from the last checkpoint in `scratch` and ends as it would have. Each of
-    several processes calls it alike (see `processes`).
+    A killed run goes on from the last checkpoint in `scratch` and ends as it would have.
+
+    Args:
+        processes: how many call it alike, each on its part of every batch (see the module
+            `processes`).
 
     Returns:
         one row a step, with the columns of `LOGGED`.
@@ -132,7 +137,6 @@ def train_grpo(
     if params.lora_rank:
         model = add_lora(model, params.lora_rank, seed)
     by_prompt = {render(tokenizer, example.prompt): example for example in examples}
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
     order = prompt_order(list(by_prompt), params, seed, processes)
     trainer = LoopTrainer(
         model,

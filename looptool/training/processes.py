@@ -106,10 +106,10 @@ def main() -> None:
     options = parser.parse_args()
     runs.die_with_parent()
     runs.quiet()
-    rank, beside = int(os.environ["RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])  # on one machine
     with runs.telling_errors(f"train@{options.iteration}, process {rank}"):
         params = load(FILE, options.iteration)
-        threads = max(1, (params.model.threads or runs.cores()) // beside)
+        threads = max(1, (params.model.threads or runs.cores()) // count)
         run = runs.Run("train", options.iteration, params, threads)
         run.prepare_torch()
         import torch
@@ -121,10 +121,10 @@ def main() -> None:
         places = (options.base, options.data, options.target, options.scratch)
         if rank == 0:
             with run.bar("steps", params.train.steps) as reach:
-                history = train_on(run, *places, reach)
+                history = train_on(run, *places, reach, processes=count)
             runs.write_json(options.scratch / "history.json", history)
         else:
-            train_on(run, *places)
+            train_on(run, *places, processes=count)
         torch.distributed.destroy_process_group()
 
 

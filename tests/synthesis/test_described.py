@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -88,6 +89,29 @@ def test_values_follow_the_schema_whatever_its_shape() -> None:
         assert check_arguments(arguments, document["parameters"]) is None
         text = user.request([ToolCall("f", arguments)], [document], random.Random(seed))
         assert text and str(arguments["tag_id"]) in text and arguments["user_id"] in text
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [
+        ("date", r"\d{4}-\d\d-\d\d"),
+        ("date-time", r"\d{4}-\d\d-\d\dT\d\d:\d\d:00Z"),
+        ("uuid", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+        ("ipv4", r"\d+(\.\d+){3}"),
+    ],
+)
+def test_a_texts_format_decides_whatever_its_name(form: str, pattern: str) -> None:
+    document = tool("f", "Do it", threshold={"type": "string", "format": form})
+    action = action_of(document)
+    for seed in range(20):
+        (value,) = values.draw_arguments(action.slots, random.Random(seed)).values()
+        assert re.fullmatch(pattern, value)
+        text = user.request([ToolCall("f", {"threshold": value})], [document], random.Random(seed))
+        assert text and (form == "date" or value in text) and f'"{value}"' not in text
+
+
+def test_names_with_underscores_stay_whole() -> None:
+    assert core_of(action_of(tool("f", "Set `marked_at` of user_id"))) == "set marked_at of user_id"
 
 
 def test_verbs_of_the_trees_are_known_here_too() -> None:

@@ -56,7 +56,7 @@ def main() -> None:
     grpo.roll_out = roll_out
     history = grpo.train_grpo(
         base, EXAMPLES, out / "model", SETTINGS, vllm=VLLM, match="schema", seed=7,
-        scratch=out / "scratch",
+        scratch=out / "scratch", processes=int(os.environ.get("WORLD_SIZE", "1")),
     )  # fmt: skip
     process = os.environ.get("RANK", "0")
     (out / f"prompts-{process}.json").write_text(json.dumps(GIVEN))
