@@ -28,6 +28,10 @@ app.add_typer(cache_app, name="cache")
 
 tools_app = typer.Typer(help="Your own tools: import, export.", no_args_is_help=True)
 app.add_typer(tools_app, name="tools")
+model_app = typer.Typer(help="Trained models that leave the project.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
+data_app = typer.Typer(help="Your own samples: import, export.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 Rev = Annotated[
     str | None, typer.Option(help="A git revision or DVC experiment in place of the workspace.")
@@ -46,6 +50,27 @@ class ToolFormat(enum.StrEnum):
 
     OPENAI = "openai"
     MCP = "mcp"
+
+
+class SampleFormat(enum.StrEnum):
+    """What `looptool data import` reads and `looptool data export` writes."""
+
+    OPENAI = "openai"
+    SHAREGPT = "sharegpt"
+    XLAM = "xlam"
+    TOOLACE = "toolace"
+    LOOPTOOL = "looptool"
+
+
+class ExportFormat(enum.StrEnum):
+    """What `looptool data export` writes: a format of samples, or a Hugging Face folder."""
+
+    OPENAI = "openai"
+    SHAREGPT = "sharegpt"
+    XLAM = "xlam"
+    TOOLACE = "toolace"
+    LOOPTOOL = "looptool"
+    HF = "hf"
 
 
 class RoleName(enum.StrEnum):
@@ -108,6 +133,7 @@ def check() -> None:
     """Say what is missing or wrong before a run is started."""
     from looptool import installing, params
     from looptool.engines import answering
+    from looptool.synthesis.own import check_own
     from looptool.tools import read_tools
     from looptool.training import processes
 
@@ -118,6 +144,8 @@ def check() -> None:
     processes.check(loaded.train)
     if loaded.generate.tools:
         read_tools(loaded.generate.tools)
+    if loaded.generate.own:
+        check_own(loaded.generate.own)
     if not Path("dvc.yaml").is_file():
         raise ConfigError("dvc.yaml: does not exist; run from the project's root")
     if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
@@ -352,6 +380,87 @@ def export_tools(
     from looptool.tools import read_tools
 
     _print_json(tool_sets.export(read_tools(file), form.value))
+
+
+@data_app.command("import")
+def import_data(
+    file: Annotated[Path, typer.Argument(help="JSON lines, or one JSON array.")],
+    form: Annotated[
+        SampleFormat | None, typer.Option("--format", help="Of its records; else they tell.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder; else data/samples/<name>.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read samples of other formats, one for each turn of an assistant, and say what is refused.
+
+    Example: looptool data import xlam_function_calling_60k.json
+    """
+    from looptool.importing import sample_sets
+    from looptool.reporting import imports
+    from looptool.reporting.terminal import counting
+
+    target = output or sample_sets.place_of(file)
+    with counting("records") as tell:
+        found = sample_sets.import_samples(file, target, form and form.value, tell)
+    sample_sets.track(target)
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        imports.show_samples(found, target, _console())
+    if not found.samples:
+        raise LooptoolError(f"{file}: no sample; {target / sample_sets.REJECTED} says why")
+
+
+@data_app.command("export")
+def export_data(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="2, main:2, exp-name:2, or a .parquet file.")
+    ],
+    form: Annotated[ExportFormat, typer.Option("--format", help="hf: a folder with a card.")],
+    output: Annotated[Path, typer.Option(help="The file, or for hf the folder.")],
+    license_: Annotated[
+        str, typer.Option("--license", help="Of the data, for the card of hf.")
+    ] = "unknown",
+) -> None:
+    """Write a data set in another format, its labels as they stand now.
+
+    Example: looptool data export 2 --format openai --output d2.jsonl
+    """
+    from looptool.importing import exports
+    from looptool.lineage.diff import open_data_set
+
+    opened = open_data_set(data)
+    if form is ExportFormat.HF:
+        from looptool.reporting.cards import write_data_set
+
+        count, left_out = write_data_set(opened, output, license_), 0
+    else:
+        count, left_out = exports.export_samples(opened.path, output, form.value)
+    told = f", {left_out:,} left out, in {output}.rejected.jsonl" if left_out else ""
+    typer.echo(f"{count:,} samples → {output}{told}")
+
+
+@model_app.command()
+def card(
+    iteration: Annotated[int, typer.Argument(min=0, help="Whose model.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The folder; else exports/model-<iteration>.")
+    ] = None,
+    license_: Annotated[
+        str, typer.Option("--license", help="Of the model, as the hub calls it: apache-2.0.")
+    ] = "unknown",
+) -> None:
+    """Write a folder with a model's weights and its README.md: data lineage, judges, scores.
+
+    Example: looptool model card 2 --license apache-2.0 && hf upload NAME exports/model-2
+    """
+    from looptool.reporting.cards import write_model
+
+    target = output or Path(f"exports/model-{iteration}")
+    write_model(iteration, target, license_)
+    typer.echo(f"{target}: weights and README.md")
 
 
 @prompts_app.command()

@@ -34,6 +34,7 @@ CarriedOrigin = Literal[
     "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded"
 ]  # fmt: skip
 AuthorName = Literal["grammar", "llm"]
+SourceName = Literal["own", "grammar", "llm"]
 EngineName = Literal["transformers", "vllm", "openai", "replay"]
 JudgeName = Literal["rules", "llm"]
 ExpanderName = Literal["grammar", "llm"]
@@ -47,6 +48,7 @@ NotNegative = Annotated[float, Field(ge=0.0)]
 Name = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, Field(pattern="^https?://[^/ ]+")]
 ToolSet = Annotated[str, Field(pattern=r"^data/tools/[^/]+\.json$")]  # in DVC's sight
+SampleSet = Annotated[str, Field(pattern=r"^data/samples/[^/]+$")]
 Overrides = dict[str, Any]
 
 
@@ -155,7 +157,26 @@ class JudgeRole(Role):
 class Generate(Seeds):
     author: Author
     tools: ToolSet | None
+    own: SampleSet | None
+    mix: dict[SourceName, Share] | None
     min_fresh: Share
+
+    @property
+    def sources(self) -> list[str]:
+        """Who writes new samples: what `mix` names, or the author."""
+        if self.mix is None:
+            return [self.author.name]
+        return [name for name, share in self.mix.items() if share]
+
+    @model_validator(mode="after")
+    def _own_is_named(self) -> Self:
+        if self.mix is not None and not sum(self.mix.values()):
+            raise ValueError("mix: at least one share must be above 0")
+        if ("own" in self.sources) != (self.own is not None):
+            raise ValueError(
+                "own: a set of data/samples is wanted where mix has a share of own, and only there"
+            )
+        return self
 
 
 class Train(Section):
@@ -253,7 +274,7 @@ class Params(Section):
     def asking(self) -> list[tuple[str, Probe | Eval | Role]]:
         """Return the sections that name an engine which this run uses."""
         found: list[tuple[str, Probe | Eval | Role]] = [("probe", self.probe), ("eval", self.eval)]
-        if self.generate.author.name == "llm":
+        if "llm" in (self.generate.author.name, *self.generate.sources):
             found.append(("generate.author", self.generate.author))
         if "llm" in self.verify.judges:
             found.append(("verify.judge", self.verify.judge))
@@ -274,7 +295,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _no_noise_on_noise(self) -> Params:
         if self.generate.author.name == "llm":
-            for name, section in (("generate", self.generate), ("warmup", self.warmup)):
+            sections = [("generate", self.generate), ("warmup", self.warmup)]
+            for name, section in sections[self.generate.mix is not None :]:
                 if section.label_noise:
                     raise ValueError(
                         f"{name}.label_noise: must be 0 where generate.author.name is llm: its "

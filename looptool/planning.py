@@ -122,8 +122,11 @@ def _work(params: Params) -> Iterator[Work]:
     carried = int(samples * params.expand.carry.share)
     fresh = samples * last - carried * handoffs
     judges = list(params.verify.judge.models) if "llm" in params.verify.judges else []
+    mix = params.generate.mix or {params.generate.author.name: 1.0}
+    written = round(fresh * mix.get("llm", 0.0) / sum(mix.values()))
     if params.generate.author.name == "llm":
-        written = fresh + params.heldout.samples + params.warmup.samples
+        written += params.heldout.samples + params.warmup.samples
+    if written:
         yield _role("generate", "author", written * AUTHOR_REQUESTS, params.generate.author.model,
                     params.generate.author.engine)  # fmt: skip
         for model in judges:

@@ -249,7 +249,8 @@ def _enter_vllm(name: str, params: Params) -> None:
     vLLM's builds for CPUs pin other versions of transformers than training needs.
     """
     parts = _ASKING.get(name, ())
-    if "generate.author" in parts and params.generate.author.name != "llm":
+    writers = (params.generate.author.name, *params.generate.sources)
+    if "generate.author" in parts and "llm" not in writers:
         return  # nobody is asked to judge what a grammar wrote
     wanted = any(section.engine == "vllm" and part in parts for part, section in params.asking())
     python = python_with_vllm()

@@ -185,6 +185,32 @@ class Requests(Table):
         return ("number",)
 
 
+class Imported(Table):
+    """A user's own samples, in the order of the file that they come from."""
+
+    sample_id: str = pa.Field(str_matches=_ID, unique=True)
+    tools: str = pa.Field(str_startswith="[")
+    messages: str = pa.Field(str_startswith="[")
+    label: str = pa.Field(str_startswith="{")
+    category: str = pa.Field(isin=CATEGORIES)
+    line: int = pa.Field(ge=1)
+    turn: int = pa.Field(ge=1)  # which message of the record is the label
+
+
+class Unread(Table):
+    """What an import refused: records, and turns of records, by which check, and why."""
+
+    line: int = pa.Field(ge=1)
+    turn: int = pa.Field(ge=1, nullable=True)
+    check: str = pa.Field(isin=("record", "json", "turn", "duplicate"))
+    reason: str
+    text: str  # its start
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("line", "turn", "check")
+
+
 class Eval(Table):
     """One answer to one row of one benchmark."""
 

@@ -15,8 +15,8 @@ from looptool.judging import make_judges
 from looptool.lineage import events
 from looptool.params import load
 from looptool.samples import dataset_id
-from looptool.synthesis import make_authors
-from looptool.synthesis.seeds import make_seeds, refuser, tools_of
+from looptool.synthesis import make_sources
+from looptool.synthesis.seeds import mix_seeds, tools_of
 
 
 def main() -> None:
@@ -44,20 +44,21 @@ def main() -> None:
         sections = ["model", "generate", "verify", "vllm", "loop"]
         seed = run.seed_of(1) if static else run.seed
         cast = Cast(params, lambda: run.scratch(inputs, sections), runs.number_of(seed), run.bar)
-        author, fill_up = make_authors(params.generate, cast, tools_of(heldout))
+        used = set(known["sample_id"]) | set(carried["sample_id"])
+        sources = make_sources(params.generate, cast, tools_of(heldout), used)
         # by the params of no handoff: those of iteration j are for the judging of D_j
-        judges = [] if author.exact else make_judges(load().verify, cast)
-        seeds = make_seeds(
+        judged = any(source.judged for source in sources)
+        seeds = mix_seeds(
             params.generate.samples - len(carried),
-            author=author,
-            fill_up=fill_up,
+            sources,
             seed=seed,
             split="train",
             shares=params.generate.shares,
             label_noise=params.generate.label_noise,
             iteration=1 if static else iteration,
-            seen=set(known["sample_id"]) | set(carried["sample_id"]),
-            refuse=refuser(index, judges),
+            seen=used,
+            index=index,
+            judges=make_judges(load().verify, cast) if judged else [],
         )
         data = pl.concat([carried, seeds.samples])
         if data.is_empty():

@@ -69,6 +69,11 @@ def test_names_agree_with_the_tables():
         ("    share: 0.7", "    share: 0.8", "add up to more than 1"),
         ("heldout:", "held_out:", "held_out: unknown field; did you mean heldout"),
         ("keep_high_ppl: true", "keep_high_ppl: yes", "probe.keep_high_ppl: must be a boolean"),
+        ("  own: null", "  own: mine.jsonl", "generate.own: String must match"),
+        ("  own: null", "  own: data/samples/a", "own: a set of data/samples is wanted where mix"),
+        ("  mix: null", "  mix: {own: 0.5, grammar: 0.5}", "own: a set of data/samples is wanted"),
+        ("  mix: null", "  mix: {gramar: 1.0}", "did you mean grammar"),
+        ("  mix: null", "  mix: {grammar: 0.0}", "mix: at least one share must be above 0"),
         ("mode: generate", "mode: none", "expand.mode: 'none' is unknown (allowed: generate, rep"),
     ],
 )

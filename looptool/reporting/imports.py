@@ -10,6 +10,7 @@ from rich.table import Table
 
 from looptool import canonical
 from looptool.importing import Note
+from looptool.importing.sample_sets import REJECTED, Imported
 from looptool.importing.tool_sets import ToolSet
 from looptool.reporting.terminal import short, shown
 
@@ -37,6 +38,28 @@ def show_tools(found: ToolSet, target: Path, console: Console) -> None:
     console.print(
         f"{len(found.tools):,} tools, {len(found.skipped):,} skipped, "
         f"{len(found.warnings):,} warnings",
+        shown(f"→ {target}"),
+    )
+
+
+def show_samples(found: Imported, target: Path, console: Console) -> None:
+    """Print what became of a file's records: samples by category, refusals by check, and some."""
+    table = Table("category", "samples", box=None)
+    for category, count in sorted(found.categories.items()):
+        table.add_row(category, f"{count:,}")
+    console.print(table)
+    refused = sum(found.rejected.values())
+    if refused:
+        console.print(shown(f"refused, all in {target / REJECTED}:", "red"))
+        for check, count in sorted(found.rejected.items()):
+            console.print(f"  {check}: {count:,}")
+        for line, _, reason in found.examples[:_NOTES]:
+            console.print(shown(f"  line {line}: {short(reason, 200)}"), soft_wrap=True)
+        if refused > _NOTES:
+            console.print(f"  … and {refused - min(_NOTES, len(found.examples)):,} more")
+    console.print(
+        f"{found.records:,} records of {found.format}: {found.samples:,} samples, "
+        f"{refused:,} refused",
         shown(f"→ {target}"),
     )
 

@@ -33,7 +33,7 @@ leaf or tool that is marked held-out, `split="heldout"` uses only held-out leave
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -116,6 +116,54 @@ def make_authors(
     author = AUTHORS[settings.author.name](settings, cast, heldout)
     wanted = not author.exact and settings.author.fill_up
     return author, _grammar(settings, cast, heldout) if wanted else None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who writes a share of the new samples.
+
+    Attributes:
+        fill_up: who writes what `author` could not.
+        judged: whether judges admit what it wrote. Labels that are right by construction need none,
+            and one's own are taken as they are: verify judges them once a model disagrees.
+    """
+
+    author: Author
+    share: float = 1.0
+    fill_up: Author | None = None
+    judged: bool = False
+
+
+def make_sources(
+    settings: params.Generate, cast: Cast, heldout: Sequence[Tool], seen: Collection[str]
+) -> list[Source]:
+    """Return who writes which share of the new samples, as `generate.mix` says.
+
+    Args:
+        heldout: tools that training must not know.
+        seen: sample_ids that were in the data before.
+
+    Raises:
+        ConfigError: if `generate.tools` or `generate.own` names no set.
+    """
+    if settings.mix is None:
+        author, fill_up = make_authors(settings, cast, heldout)
+        return [Source(author, 1.0, fill_up, judged=not author.exact)]
+    found = []
+    for name in ("own", "llm", "grammar"):  # the one that can write any number comes last
+        if share := settings.mix.get(name):
+            author = (
+                _own(settings, seen) if name == "own" else AUTHORS[name](settings, cast, heldout)
+            )
+            found.append(Source(author, share, judged=name == "llm"))
+    return found
+
+
+def _own(settings: params.Generate, seen: Collection[str]) -> Author:
+    from looptool.synthesis.own import OwnSamples
+
+    assert settings.own is not None  # params see to it
+    return OwnSamples(settings.own, seen)
 
 
 def _grammar(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) -> Author:

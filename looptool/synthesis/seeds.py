@@ -21,13 +21,14 @@ from looptool.calls import match
 from looptool.errors import LooptoolError
 from looptool.judging import Judge
 from looptool.samples import Label, check_label, label_calls, sample_id_of_json
-from looptool.synthesis import Author, Draft, Split, noise
+from looptool.synthesis import Author, Draft, Source, Split, noise
 from looptool.tools import Tool, check_call, check_tool
 
 CHUNK = 1000
 PARALLEL_FROM = 5000
 PROCESSES = 2
 _ROUNDS = 12
+_PARTS = ("samples", "truth", "rejected")
 _CALLS = {"single": (1, 1), "multiple": (1, 1), "multi_step": (1, 1), "parallel": (2, 99),
           "parallel_multiple": (2, 99), "multi_turn": (1, 99), "clarify": (0, 0),
           "irrelevant": (0, 0)}  # fmt: skip
@@ -85,10 +86,12 @@ def make_seeds(
     iteration: int,
     seen: Collection[str] = (),
     refuse: Refuse | None = None,
+    fewer: bool = False,
 ) -> Seeds:
     """Return `count` admitted samples; a function of the arguments alone.
 
     Args:
+        fewer: whether it is no error if the samples run out before.
         fill_up: an author who writes what `author` could not.
         seen: sample_ids that must not be made again.
         refuse: admission by judges, against held-out data and so on: a reason or None for each
@@ -122,13 +125,54 @@ def make_seeds(
                     admitted.append(row)
         if len(admitted) == before and not writer.exact:
             tired.add(writer.name)
-    if len(admitted) < count:
+    if len(admitted) < count and not fewer:
         raise LooptoolError(
             f"{author.name} could make only {len(admitted)} of {count} samples that are new and "
             "pass the checks; ask for fewer, loosen what refuses them, or set "
             "generate.author.fill_up"
         )
     return _frames(admitted, rejected, iteration)
+
+
+def mix_seeds(
+    count: int,
+    sources: Sequence[Source],
+    *,
+    seed: str,
+    label_noise: float,
+    seen: Collection[str],
+    index: Index | None,
+    judges: Sequence[Judge],
+    **more: Any,
+) -> Seeds:
+    """Return `count` admitted samples, of each source its share (`make_seeds` takes the rest).
+
+    Noise is planted where labels are right by construction. What a source cannot write falls to
+    those after it, in their shares.
+
+    Raises:
+        LooptoolError: if the last source's samples run out.
+    """
+    parts: list[Seeds] = []
+    taken = set(seen)
+    left = count
+    for place, source in enumerate(sources):
+        rest = sum(other.share for other in sources[place:])
+        part = make_seeds(
+            round(left * source.share / rest),
+            author=source.author,
+            fill_up=source.fill_up,
+            seed=seed if len(sources) == 1 else f"{seed}:{source.author.name}",
+            label_noise=label_noise if source.author.exact or len(sources) == 1 else 0.0,
+            seen=taken,
+            refuse=refuser(index, judges if source.judged else ()),
+            fewer=source is not sources[-1],
+            **more,
+        )
+        taken |= set(part.samples["sample_id"])
+        left -= len(part.samples)
+        parts.append(part)
+    return Seeds(*(pl.concat([getattr(part, name) for part in parts]) for name in _PARTS))
 
 
 def tools_of(data: pl.DataFrame) -> list[Tool]:

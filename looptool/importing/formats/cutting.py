@@ -1,0 +1,130 @@
+"""Samples out of a dialogue: one for each turn of the assistant that is a label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from looptool import canonical
+from looptool.calls import ToolCall
+from looptool.importing.formats import Dialogue, Refused
+from looptool.importing.formats.documents import read_documents
+from looptool.samples import Label, Message, sample_id_of_json
+from looptool.tools import Tool, check_call
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A sample in canonical JSON, or a turn that is none.
+
+    Attributes:
+        turn: the place of the assistant's message, counted from 1.
+        reason: why it is no sample; then the other fields are empty.
+    """
+
+    turn: int
+    sample_id: str = ""
+    tools: str = ""
+    messages: str = ""
+    label: str = ""
+    category: str = ""
+    reason: str = ""
+
+
+def cut(dialogue: Dialogue) -> Iterator[Cut]:
+    """Yield a sample, or a reason, for each assistant turn of a dialogue that is a label.
+
+    After a turn that is refused no other is taken: it would stand in their conversation.
+
+    Raises:
+        Refused: if the whole dialogue is no use: its tools, or nobody asks and answers.
+    """
+    tools = read_documents(dialogue.tools)
+    messages = [_renamed(message, tools.names) for message in dialogue.messages]
+    turns = [place for place, each in enumerate(messages) if each["role"] == "assistant"]
+    turns = [place for place in turns if place not in dialogue.given]
+    if not turns:
+        raise Refused("messages: the assistant never answers")
+    # the text of every message once: a prefix of them is the conversation of each turn
+    texts = [_dumps(message) for message in messages]
+    refused = 0
+    for place in turns:
+        if refused:
+            yield Cut(place + 1, reason=f"message {refused} of the same dialogue was refused")
+            continue
+        try:
+            label = _label(messages[place], tools.documents)
+            _check_conversation(messages[:place])
+            said = f"[{','.join(texts[:place])}]"
+            text = _dumps(label)
+        except Refused as error:
+            refused = place + 1
+            yield Cut(place + 1, reason=str(error))
+            continue
+        yield Cut(
+            place + 1,
+            sample_id_of_json(tools.text, said),
+            tools.text,
+            said,
+            text,
+            category_of(tools.documents, messages[:place], label),
+        )
+
+
+def category_of(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> str:
+    """Return the category of `tables.CATEGORIES` that a sample's form says.
+
+    A text that ends in a question counts as `clarify`, any other text as `irrelevant`: whether a
+    tool would have fitted is not written anywhere.
+    """
+    if "text" in label:
+        return "clarify" if label["text"].rstrip().endswith("?") else "irrelevant"
+    if messages[-1]["role"] == "tool":
+        return "multi_step" if len(label["calls"]) == 1 else "multi_turn"
+    if sum(message["role"] == "user" for message in messages) > 1:
+        return "multi_turn"
+    names = [call["name"] for call in label["calls"]]
+    if len(names) > 1:
+        return "parallel" if len(set(names)) == 1 else "parallel_multiple"
+    return "single" if len(tools) == 1 else "multiple"
+
+
+def _label(message: Message, tools: Sequence[Tool]) -> Label:
+    if "tool_calls" not in message:
+        if not message["content"].strip():
+            raise Refused("the assistant says nothing and calls nothing")
+        return {"text": message["content"].strip()}
+    calls = [each["function"] for each in message["tool_calls"]]
+    for call in calls:
+        if reason := check_call(ToolCall(call["name"], call["arguments"]), tools):
+            raise Refused(f"{call['name']}: {reason}")
+    return {"calls": calls}
+
+
+def _check_conversation(messages: Sequence[Message]) -> None:
+    if not any(message["role"] == "user" for message in messages):
+        raise Refused("no user speaks before the assistant")
+    if messages[-1]["role"] not in ("user", "tool"):
+        raise Refused(f"before the assistant speaks the {messages[-1]['role']}, not user or tool")
+
+
+def _renamed(message: Message, names: Any) -> Message:
+    """Return a message with its calls' names as models can emit them."""
+    if "name" in message:
+        message = {**message, "name": names.get(message["name"], message["name"])}
+    if "tool_calls" not in message:
+        return message
+    calls = [
+        {**each, "function": {**each["function"], "name": names.get(name, name)}}
+        for each in message["tool_calls"]
+        for name in [each["function"]["name"]]
+    ]
+    return {**message, "tool_calls": calls}
+
+
+def _dumps(value: Any) -> str:
+    try:
+        return canonical.dumps(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Refused(f"holds what is no JSON: {error}") from None

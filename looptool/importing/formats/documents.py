@@ -1,0 +1,207 @@
+"""Tool documents out of a record's tools, whatever dialect they are in.
+
+OpenAI's wrapped functions, bare JSON Schemas, xLAM's flat parameters with Python's types
+(`{"city": {"type": "str, optional"}}`) and ToolACE's and BFCL's `dict` schemas.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from looptool import canonical
+from looptool.importing.formats import Refused
+from looptool.importing.naming import is_legal, legal_name
+from looptool.importing.schemas import Schemas, Unusable
+from looptool.tools import Tool, check_arguments, check_tool
+
+_TYPES = {
+    "str": "string", "text": "string", "int": "integer", "long": "integer", "float": "number",
+    "double": "number", "bool": "boolean", "list": "array", "tuple": "array", "set": "array",
+    "dict": "object", "map": "object", "none": "null", "nonetype": "null",
+}  # fmt: skip
+_JSON_TYPES = {"string", "integer", "number", "boolean", "array", "object", "null"}
+_ANY = {"any", "", "callable"}
+_MANY = {"list", "tuple", "set", "sequence", "array", "iterable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Tool documents, their canonical JSON, and what each was called in the record."""
+
+    documents: list[Tool]
+    text: str
+    names: Mapping[str, str]
+
+
+def read_documents(raw: Any) -> Tools:
+    """Return the tools of a record: a list, one tool, or JSON text of either.
+
+    Names that models cannot emit get the nearest legal one. A tool that stands there twice counts
+    once.
+
+    Raises:
+        Refused: naming the tool and the rule.
+    """
+    if not isinstance(raw, str):
+        try:
+            raw = canonical.dumps(raw)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise Refused(f"tools: are no JSON: {error}") from None
+    found = _read(raw)
+    if isinstance(found, str):
+        raise Refused(found)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _read(raw: str) -> Tools | str:
+    """Return the tools, or why they are none: a cache holds no exceptions."""
+    try:
+        value = canonical.loads(raw)
+    except ValueError as error:
+        return f"tools: are no JSON: {error}"
+    items = [value] if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        return "tools: must be a list"
+    documents: dict[str, Tool] = {}
+    names: dict[str, str] = {}
+    for place, item in enumerate(items):
+        if isinstance(item, dict) and isinstance(item.get("function"), dict):
+            item = item["function"]
+        name = item.get("name") if isinstance(item, dict) else None
+        if not isinstance(name, str) or not name.strip():
+            return f"tools.{place}: has no name"
+        made = _document(canonical.dumps(item))
+        if isinstance(made, str):
+            return f"tools.{place}: {name}: {made}"
+        legal = name if is_legal(name) else legal_name(name)
+        if name in names and made == {**documents[names[name]], "name": made["name"]}:
+            continue
+        if legal in documents:
+            return f"tools.{place}: {name}: another tool has this name"
+        names[name] = legal
+        documents[legal] = {**made, "name": legal}
+    listed = list(documents.values())
+    return Tools(listed, canonical.dumps(listed), names)
+
+
+@lru_cache(maxsize=16_384)
+def _document(text: str) -> Tool | str:
+    item = canonical.loads(text)
+    raw: Any = next(
+        (item[key] for key in ("parameters", "inputSchema", "input_schema") if item.get(key)), {}
+    )
+    description = item.get("description") or ""
+    if not isinstance(raw, Mapping) or not isinstance(description, str):
+        return "parameters must be an object and description a text"
+    try:
+        schema = _json_schema(raw) if _is_schema(raw) else _from_flat(raw)
+        plain = Schemas(schema).plain(schema, lambda _: None)
+    except Unusable as error:
+        return str(error)
+    tool = {
+        "name": item["name"],
+        "description": description.strip(),
+        "parameters": {"type": "object", "properties": {}, **plain},
+    }
+    return check_tool(tool) or tool
+
+
+def _is_schema(raw: Mapping[str, Any]) -> bool:
+    """Whether parameters are a JSON Schema; in flat ones every field is a parameter's object."""
+    if isinstance(raw.get("type"), str) and raw["type"].lower() in ("object", "dict"):
+        return True
+    if any(isinstance(raw.get(key), str) for key in ("$ref", "$schema")):
+        return True
+    return isinstance(raw.get("properties"), Mapping) and not isinstance(
+        raw["properties"].get("type"), str
+    )
+
+
+def _from_flat(raw: Mapping[str, Any]) -> dict[str, Any]:
+    properties, required = {}, []
+    for name, part in raw.items():
+        if not isinstance(part, Mapping):
+            raise Unusable(f"parameters.{name}: must be an object")
+        schema = _json_schema(part)
+        kind = part.get("type", "")
+        optional = isinstance(kind, str) and "optional" in kind.lower()
+        if not optional and "default" not in part and part.get("required") is not False:
+            required.append(name)
+        schema.pop("required", None) if not isinstance(schema.get("required"), list) else None
+        if "default" in schema and check_arguments(
+            {name: schema["default"]}, {"type": "object", "properties": {name: schema}}
+        ):
+            del schema["default"]  # "" for "there is none"
+        properties[name] = schema
+    made: dict[str, Any] = {"type": "object", "properties": properties}
+    return {**made, "required": required} if required else made
+
+
+def _json_schema(schema: Any) -> Any:
+    """Return a schema with Python's and BFCL's types turned into JSON Schema's."""
+    if not isinstance(schema, Mapping):
+        return schema
+    made: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "type":
+            made = {**_type(value), **made}
+        elif key in ("properties", "patternProperties", "$defs", "definitions"):
+            parts = value.items() if isinstance(value, Mapping) else ()
+            made[key] = {name: _json_schema(part) for name, part in parts}
+        elif key in ("items", "additionalProperties", "not"):
+            made[key] = _json_schema(value)
+        elif key in ("anyOf", "oneOf", "allOf") and isinstance(value, list):
+            made[key] = [_json_schema(part) for part in value]
+        elif key == "required" and isinstance(value, list):
+            made[key] = list(dict.fromkeys(value))
+        elif key != "optional" and not (key in ("enum", "required") and value is None):
+            made[key] = value
+    return made
+
+
+def _type(value: Any) -> dict[str, Any]:
+    """Return the part of a schema that a type says: `List[int]`, `str, optional`, `dict`."""
+    if isinstance(value, list):
+        kinds = [_type(each).get("type") for each in value]
+        plain = [kind for kind in kinds if isinstance(kind, str)]
+        return {"type": plain} if len(plain) == len(kinds) and plain else {}
+    if not isinstance(value, str):
+        return {}
+    text = re.sub(r",\s*optional\b.*$", "", value.strip(), flags=re.IGNORECASE)
+    outer, _, inner = text.partition("[")
+    outer, inner = outer.strip().rpartition(".")[2].lower(), inner.rstrip("] ")
+    if outer == "optional":
+        return _type(inner)
+    if outer == "union" or ("|" in text and not inner):
+        parts = [_type(part) for part in _parts(inner if outer == "union" else text)]
+        parts = [part for part in parts if part.get("type") != "null"]
+        if len(parts) == 1:
+            return parts[0]
+        kinds = [part.get("type") for part in parts]
+        simple = all(set(part) == {"type"} for part in parts)
+        return {"type": list(dict.fromkeys(kinds))} if simple and parts else {}
+    if outer in _MANY:
+        items = _type(_parts(inner)[0]) if inner else {}
+        return {"type": "array", "items": items} if items else {"type": "array"}
+    kind = _TYPES.get(outer, outer)
+    if outer in _ANY:
+        return {}
+    if kind not in _JSON_TYPES:
+        raise Unusable(f"type: {value[:40]!r} is no type")
+    return {"type": kind}
+
+
+def _parts(text: str) -> list[str]:
+    """Split at commas and bars that stand in no bracket."""
+    parts, depth, start = [], 0, 0
+    for place, sign in enumerate(text):
+        depth += (sign == "[") - (sign == "]")
+        if sign in ",|" and depth == 0:
+            parts.append(text[start:place])
+            start = place + 1
+    return [part.strip() for part in [*parts, text[start:]]]

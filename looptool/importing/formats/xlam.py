@@ -1,0 +1,55 @@
+"""xLAM's and APIGen's form: `{"query": text, "tools": JSON text, "answers": JSON text}`.
+
+One request and its calls. No answers mean that no tool fits; there is no text, so every such
+sample gets the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from looptool import canonical
+from looptool.importing.formats import Dialogue, Format, Record, Refused, text_of
+from looptool.importing.formats.turns import calling, calls_of_json
+from looptool.samples import Label, Message
+from looptool.tools import Tool
+
+NO_TOOL = "None of the tools can do that."
+
+
+def read(record: Record) -> Dialogue:
+    """Return the dialogue of a record; see the module."""
+    query = text_of(record, "query")
+    if not query.strip():
+        raise Refused("query: is empty")
+    for key in ("tools", "answers"):
+        if key not in record:
+            raise Refused(f"{key}: is missing")
+    answers: Any = record["answers"]
+    if isinstance(answers, str) and not answers.strip():
+        answers = []
+    try:
+        calls = calls_of_json(answers)
+    except Refused as error:
+        raise Refused(f"answers: {error}") from None
+    said: Message = calling(calls) if calls else {"role": "assistant", "content": NO_TOOL}
+    return Dialogue(record["tools"], [{"role": "user", "content": query}, said])
+
+
+def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
+    """Return a sample as a record.
+
+    Raises:
+        Refused: if it has more than one message.
+    """
+    if [message["role"] for message in messages] != ["user"]:
+        raise Refused("xlam holds one request, and no conversation")
+    return {
+        "query": messages[0]["content"],
+        "tools": canonical.dumps(tools),
+        "answers": canonical.dumps(label.get("calls", [])),
+    }
+
+
+FORMAT = Format("xlam", lambda record: {"query", "answers"} <= set(record), read, write)

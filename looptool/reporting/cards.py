@@ -1,0 +1,220 @@
+"""Cards: the README.md of a data set or a model that leaves the project, with its lineage.
+
+The front matter is what Hugging Face's hub reads, so that `hf upload FOLDER` needs nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from looptool import tables
+from looptool.errors import ConfigError, LooptoolError
+from looptool.fingerprints import hash_path
+from looptool.lineage.diff import DataSet
+from looptool.lineage.history import recorded_dataset_id
+from looptool.lineage.revisions import Snapshot, open_workspace
+from looptool.lineage.views import read_json
+from looptool.params import Params, load
+from looptool.samples import dataset_id
+
+_COLUMNS = {
+    "sample_id": "BLAKE2b-128 of tools and messages",
+    "tools": "JSON text: a list of `{name, description, parameters}`, parameters a JSON Schema",
+    "messages": "JSON text: chat messages up to the assistant's turn",
+    "label": 'JSON text: `{"calls": [{name, arguments}, …]}` or `{"text": …}`',
+    "label_id": "BLAKE2b-128 of the label",
+    "alternatives": "JSON text: other labels that count as right",
+    "category": f"one of {', '.join(tables.CATEGORIES)}",
+    "origin": "how the sample came into this data set",
+    "parent_id": "of an expanded sample: the error seed that it was made from",
+    "born_iteration": "the iteration that the sample was made in",
+    "label_iteration": "the iteration that its label is from",
+    "label_source": "who gave it its label",
+}
+
+
+def write_data_set(data: DataSet, target: Path, license_: str) -> int:
+    """Write a data set as a folder that `datasets.load_dataset` opens: `data/train.parquet` and a
+    card. Returns the number of samples.
+
+    Raises:
+        LooptoolError: if the folder holds something else already.
+    """
+    frame = tables.read(data.path, tables.Samples)
+    _make_empty(target, {"data", "README.md"})
+    (target / "data").mkdir(exist_ok=True)
+    tables.write(frame, tables.Samples, target / "data/train.parquet")
+    error = "not known" if data.label_error is None else f"{100 * data.label_error:.1f} %"
+    origins = (
+        frame.group_by("origin", "label_source", "born_iteration", "label_iteration")
+        .agg(samples=pl.len())
+        .sort(pl.all())
+    )
+    lines = [
+        _front(
+            {
+                "license": license_,
+                "task_categories": ["text-generation"],
+                "tags": ["tool-calling", "function-calling", "looptool"],
+                "configs": [
+                    {
+                        "config_name": "default",
+                        "data_files": [{"split": "train", "path": "data/train.parquet"}],
+                    }
+                ],
+            }
+        ),
+        f"# Tool-calling samples: data set {data.name}",
+        f"{len(frame):,} samples of [looptool](https://arxiv.org/abs/2511.09148)'s closed loop. "
+        f"`dataset_id` {dataset_id(frame)}: the hash of all samples, labels and alternatives, "
+        "whatever their order.",
+        f"Share of wrong labels, where the truth is known: {error}.",
+        "## Lineage",
+        _table(origins.columns, origins.rows()),
+        "`looptool trace SAMPLE_ID` in the project tells the whole life of a sample.",
+        "## Categories",
+        _table(("category", "samples"), tables.counts(frame, "category").items()),
+        "## Columns",
+        _table(("column", "meaning"), _COLUMNS.items()),
+    ]
+    _write(target / "README.md", lines)
+    return len(frame)
+
+
+def write_model(iteration: int, target: Path, license_: str) -> None:
+    """Write a folder with the weights of an iteration (hard links where the disk allows) and a
+    card with its data's lineage and its scores.
+
+    Raises:
+        LooptoolError: if there is no such model, or the folder holds something else already.
+    """
+    params, snapshot = load(), open_workspace()
+    source = Path(f"models/{iteration}")
+    if not (source / "config.json").is_file():
+        raise LooptoolError(f"{source}: holds no model; `dvc repro train@{iteration}` makes it")
+    names = {path.name for path in source.iterdir() if path.is_file()}
+    _make_empty(target, {*names, "README.md"})
+    for name in sorted(names - {"README.md"}):
+        _link(source / name, target / name)
+    lines = [
+        _front(
+            {
+                "license": license_,
+                "library_name": "transformers",
+                "pipeline_tag": "text-generation",
+                "tags": ["tool-calling", "function-calling", "looptool"],
+            }
+        ),
+        f"# A tool-calling model: iteration {iteration}",
+        f"Trained from `{params.model.base}` by the closed loop of "
+        "[LoopTool](https://arxiv.org/abs/2511.09148), "
+        + (f"mode {params.loop.mode}." if iteration else "the warm-up alone."),
+        f"Weights: BLAKE2b-128 `{hash_path(source / 'model.safetensors')}`"
+        if (source / "model.safetensors").exists()
+        else f"Weights: BLAKE2b-128 of the folder `{hash_path(source)}`",
+        "Tools are given as the template in `chat_template.jinja` writes them; calls come as "
+        "`<tool_call>` blocks, one JSON object each.",
+        "## Data",
+        _table(
+            ("iteration", "dataset_id", "samples", "origins", "sources of new samples"),
+            _data_rows(snapshot, iteration),
+        ),
+        "## Verification",
+        _table(
+            ("iteration", "judges", "verdicts", "judged model"),
+            _verdict_rows(snapshot, iteration, params),
+        ),
+        "## Scores",
+        _table(("benchmark", "category", "rows", "accuracy"), _score_rows(snapshot, iteration)),
+        f"By `dvc repro eval@{iteration}`; BFCL-v3 rows are the test split of "
+        "`bfcl-eval==2025.7.9`, held-out rows are about tools and wordings outside of training.",
+        "## Params",
+        f"```json\n{json.dumps(_training(params), indent=2)}\n```",
+    ]
+    _write(target / "README.md", lines)
+
+
+def _data_rows(snapshot: Snapshot, last: int) -> Iterator[Sequence[Any]]:
+    for j in range(1, last + 1):
+        name = f"metrics/iterations/{j}/generate.json"
+        if name in snapshot.files:
+            made = read_json(snapshot, name)
+            yield (
+                j,
+                f"`{recorded_dataset_id(snapshot, j)}`",
+                made["samples"],
+                _counts(made["origins"]),
+                _counts(made["sources"]),
+            )
+
+
+def _verdict_rows(snapshot: Snapshot, last: int, params: Params) -> Iterator[Sequence[Any]]:
+    for j in range(1, last):
+        name = f"metrics/iterations/{j}/verify.json"
+        if name in snapshot.files:
+            judges = snapshot.files.get(f"data/iterations/{j}/verdicts.parquet")
+            data = pl.read_parquet(judges, columns=["judge"]) if judges else pl.DataFrame()
+            told = ", ".join(sorted(set(data["judge"]) if len(data) else ())) or "none"
+            yield j, told, _counts(read_json(snapshot, name)), f"iteration {j}"
+
+
+def _score_rows(snapshot: Snapshot, iteration: int) -> Iterator[Sequence[Any]]:
+    name = f"metrics/iterations/{iteration}/eval.json"
+    scores = read_json(snapshot, name) if name in snapshot.files else {}
+    for benchmark in ("heldout", "bfcl"):
+        part = scores.get(benchmark) or {}
+        rows = [("all", part)] if part else []
+        for category, score in [*rows, *part.get("categories", {}).items()]:
+            if score.get("accuracy") is not None:
+                told = f"{100 * score['accuracy']:.1f} ± {100 * score['standard_error']:.1f} %"
+                yield benchmark, category, score["rows"], told
+
+
+def _training(params: Params) -> dict[str, Any]:
+    return {"seed": params.seed, "train": params.train.model_dump(mode="json")}
+
+
+def _counts(numbers: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in numbers.items() if count) or "none"
+
+
+def _front(fields: Mapping[str, Any]) -> str:
+    import yaml
+
+    return f"---\n{yaml.safe_dump(dict(fields), sort_keys=False)}---"
+
+
+def _table(names: Sequence[str], rows: Any) -> str:
+    lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+    lines += [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
+    return "\n".join(lines) if len(lines) > 2 else "None."
+
+
+def _make_empty(target: Path, own: set[str]) -> None:
+    """Make a folder, or clear one that holds nothing but what is written here."""
+    if target.is_dir() and (strange := {path.name for path in target.iterdir()} - own):
+        raise LooptoolError(f"{target}: holds {min(strange)} already; name another folder")
+    try:
+        if target.is_dir():
+            shutil.rmtree(target)
+        target.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _write(path: Path, parts: Sequence[str]) -> None:
+    path.write_text("\n\n".join(parts) + "\n", "utf-8")

@@ -1,0 +1,71 @@
+"""The user's own samples as an author: what `looptool data import` has read, in random order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from looptool import canonical, tables
+from looptool.errors import ConfigError
+from looptool.synthesis import Draft, Split
+
+FILE = "samples.parquet"
+
+
+class OwnSamples:
+    """Hands out imported samples, each once, with the labels that they came with.
+
+    Args:
+        folder: a set of `data/samples`.
+        seen: sample_ids that were in the data before.
+
+    Raises:
+        ConfigError: if the set is not there or is none.
+    """
+
+    portable = False
+    exact = False
+
+    def __init__(self, folder: str, seen: Collection[str] = ()) -> None:
+        self.name = f"own:{Path(folder).name}"
+        self.path = Path(folder) / FILE
+        check_own(folder)
+        ids = pl.read_parquet(self.path, columns=["sample_id"])["sample_id"].sort()
+        self._left = ids.filter(~ids.is_in(list(seen))).to_list() if seen else ids.to_list()
+        self._shuffled = False
+
+    def write(
+        self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
+    ) -> list[Draft]:
+        """Return the next `count` samples of the set, or those that are left. Their categories are
+        what the set has, whatever `shares` says."""
+        if not self._shuffled:
+            random.Random(f"own:{seed}").shuffle(self._left)
+            self._shuffled = True
+        ids, self._left = self._left[:count], self._left[count:]
+        order = pl.DataFrame({"sample_id": ids}, schema={"sample_id": pl.String})
+        rows = (
+            pl.scan_parquet(self.path)
+            .filter(pl.col("sample_id").is_in(ids))
+            .select("sample_id", "tools", "messages", "label", "category")
+            .collect()
+        )
+        rows = order.join(rows, on="sample_id", how="left", maintain_order="left")
+        return [
+            Draft(canonical.loads(tools), canonical.loads(said), canonical.loads(label), category)
+            for _, tools, said, label, category in rows.rows()
+        ]
+
+
+def check_own(folder: str) -> None:
+    """Raise ConfigError unless `folder` is a set that `looptool data import` has written."""
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise ConfigError(
+            f"params.yaml: generate.own: {path} does not exist; `looptool data import` makes it, "
+            "`dvc checkout` or `dvc pull` brings it back"
+        )
+    tables.check_columns(path, tables.Imported)

@@ -1,0 +1,94 @@
+"""ShareGPT's and Hermes' records, each held against what a reader would say it means."""
+
+import json
+
+import pytest
+
+from looptool import canonical
+from tests.importing.formats.reading import calls, reads, refused, samples, text
+
+ROAM = {
+    "name": "roam",
+    "description": "Walks",
+    "parameters": {
+        "type": "object",
+        "properties": {"place": {"type": "string"}},
+        "required": ["place"],
+    },
+}
+WRAPPED = {"type": "function", "function": ROAM}
+OSLO = ("roam", {"place": "Oslo"})
+CALL = '<tool_call>\n{"name": "roam", "arguments": {"place": "Oslo"}}\n</tool_call>'
+ASK = ("human", "Walk to Oslo")
+SYSTEM = (
+    "You are a function calling AI model. You are provided with function signatures within "
+    "<tools> </tools> XML tags.\n<tools>\n{}\n</tools>\nReturn calls within <tool_call> tags."
+)
+
+
+def record(*turns, tools=(WRAPPED,), **more):
+    listed = {} if tools is None else {"tools": json.dumps(list(tools))}
+    conversations = [{"from": who, "value": value} for who, value in turns]
+    return {"conversations": conversations, **listed, **more}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (record(ASK, ("gpt", CALL)), [calls(OSLO)]),
+        (record(("user", "Walk"), ("assistant", CALL)), [calls(OSLO)]),
+        (record(ASK, ("gpt", f"{CALL}\n{CALL}")), [calls(OSLO, OSLO)]),
+        (record(ASK, ("gpt", f"<think>Oslo it is</think>\n{CALL}")), [calls(OSLO)]),
+        (record(ASK, ("gpt", f"I go.\n{CALL}")), [calls(OSLO)]),
+        (record(ASK, ("gpt", "Which way?")), [text("Which way?")]),
+        (record(ASK, ("gpt", "<think>Hm</think>Which way?")), [text("Which way?")]),
+        (record(ASK, ("gpt", CALL), ("tool", "<tool_response>\n{}\n</tool_response>"),
+                ("gpt", "Done.")), [calls(OSLO), text("Done.")]),
+        (record(("system", SYSTEM.format(json.dumps([WRAPPED]))), ASK, ("gpt", CALL), tools=None),
+         [calls(OSLO)]),
+        (record(("system", SYSTEM.format(json.dumps(ROAM))), ASK, ("gpt", CALL), tools=None),
+         [calls(OSLO)]),
+        (record(("system", SYSTEM.format(json.dumps(ROAM) + "\n" + json.dumps(
+            {**ROAM, "name": "go"}))), ASK, ("gpt", CALL), tools=None), [calls(OSLO)]),
+        (record(ASK, ("gpt", CALL), tools=None, system=SYSTEM.format(json.dumps(ROAM))),
+         [calls(OSLO)]),
+        (record(("system", SYSTEM.format("[{")), ASK, ("gpt", CALL), tools=None),
+         [refused("<tools>: no JSON")]),
+        (record(ASK, ("function_call", '{"name": "roam", "arguments": {"place": "Oslo"}}')),
+         [calls(OSLO)]),
+        (record(ASK, ("function_call", '{"name": "roam", "arguments": {"place": "Oslo"}}'),
+                ("observation", '{"km": 12}'), ("gpt", "12 km")), [calls(OSLO), text("12 km")]),
+        (record(ASK, ("function_call", json.dumps([{"name": "roam", "arguments": {"place": "Oslo"}},
+                {"name": "roam", "arguments": {"place": "Rome"}}]))),
+         [calls(OSLO, ("roam", {"place": "Rome"}))]),
+        (record(ASK, ("function_call", "roam Oslo")), [refused("conversations.1: the calls are")]),
+        (record(ASK, ("gpt", CALL[:-12])), [refused("no </tool_call>")]),
+        (record(ASK, ("gpt", CALL.replace("roam", "fly"))), [refused("no tool is called 'fly'")]),
+        (record(ASK, ("gpt", CALL.replace('"Oslo"', "5"))), [refused("place: 5 is not of type")]),
+        (record(ASK, ("gpt", CALL), tools=[]), [refused("no tool is called 'roam'")]),
+        (record(("narrator", "x"), ("gpt", CALL)), [refused("conversations.0.from: must be one")]),
+        (record(ASK, ("gpt", "")), [refused("says nothing")]),
+        (record(ASK), [refused("the assistant never answers")]),
+        ({"conversations": "none"}, [refused("conversations: must be a list")]),
+        ({"conversations": [{"from": "human"}]}, [refused("conversations.0: value: is missing")]),
+    ],
+)  # fmt: skip
+def test_a_record_is_read_as_a_person_would(given, expected):
+    assert reads("sharegpt", given) == expected
+
+
+def test_a_system_message_with_the_tools_leaves_what_it_says_of_the_day():
+    system = SYSTEM.format(json.dumps([WRAPPED])) + "\nThe current date is 2024-05-01."
+    (found,) = samples("sharegpt", record(("system", system), ASK, ("gpt", CALL), tools=None))
+    first = canonical.loads(found.messages)[0]
+    assert first == {"role": "system", "content": "The current date is 2024-05-01."}
+
+
+def test_several_responses_in_a_turn_become_a_message_for_each_call():
+    two = "<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n</tool_response>"
+    given = record(ASK, ("gpt", f"{CALL}\n{CALL}"), ("tool", two), ("gpt", "Done."))
+    messages = canonical.loads(samples("sharegpt", given)[1].messages)
+    assert messages[2:] == [
+        {"role": "tool", "name": "roam", "content": "1"},
+        {"role": "tool", "name": "roam", "content": "2"},
+    ]
