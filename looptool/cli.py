@@ -28,6 +28,8 @@ app.add_typer(cache_app, name="cache")
 
 tools_app = typer.Typer(help="Your own tools: import, export.", no_args_is_help=True)
 app.add_typer(tools_app, name="tools")
+bench_app = typer.Typer(help="How well models do.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 model_app = typer.Typer(help="Trained models that leave the project.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 data_app = typer.Typer(help="Your own samples: import, export.", no_args_is_help=True)
@@ -204,6 +206,32 @@ def serve(
     from looptool import serving
 
     serving.serve(model, port, more or [])
+
+
+@app.command()
+def chat(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="An iteration's number or a model folder.")
+    ],
+    tools: Annotated[
+        Path | None, typer.Option(help="A set of data/tools; else generate.tools of params.")
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--mcp", help="Run calls on this MCP server: its address, or stdio:COMMAND."),
+    ] = None,
+    offer: Annotated[
+        int, typer.Option(min=1, help="The most tools that the model sees at a time.")
+    ] = 4,
+    system: Annotated[str, typer.Option(help="A system message.")] = "",
+) -> None:
+    """Talk to a model with your tools: its calls are checked, and run after a yes.
+
+    Example: looptool chat 2 --tools data/tools/mine.json --mcp "stdio:python server.py"
+    """
+    from looptool.reporting import chat as chatting
+
+    chatting.open_chat(model, tools, server, offer, system, _console())
 
 
 @app.command()
@@ -440,6 +468,32 @@ def export_data(
         count, left_out = exports.export_samples(opened.path, output, form.value)
     told = f", {left_out:,} left out, in {output}.rejected.jsonl" if left_out else ""
     typer.echo(f"{count:,} samples → {output}{told}")
+
+
+@bench_app.command("tools")
+def bench_tools(
+    iterations: Annotated[
+        list[int] | None, typer.Argument(metavar="[ITERATION]...", help="Else all.")
+    ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option(help='JSON lines {"request", "calls"} to ask about generate.tools.'),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show accuracy by tool and parameter: on held-out samples as eval found it, or on requests
+    of your own, which the models are asked now.
+
+    Example: looptool bench tools 0 2 --requests requests.jsonl
+    """
+    from looptool.reporting import by_tool
+
+    asked = iterations or []
+    measured = by_tool.ask(requests, asked) if requests else by_tool.stored(asked)
+    if as_json:
+        _print_json(by_tool.to_json(measured))
+    else:
+        by_tool.show(measured, _console())
 
 
 @model_app.command()

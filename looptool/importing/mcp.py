@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import shlex
 import tempfile
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO, cast
 
 from looptool import canonical
+from looptool.calls import ToolCall
 from looptool.errors import ConfigError
 from looptool.importing import Found
 from looptool.importing.functions import read_functions
+from looptool.importing.naming import legal_name
 
 PATIENCE = 30.0  # seconds in which a server must have listed its tools
 _PAGES = 1000
@@ -44,24 +48,8 @@ def read_server(source: str) -> Found:
 
 
 async def _list(source: str, complaints: TextIO) -> list[dict[str, Any]]:
-    try:
-        from mcp import Client, StdioServerParameters
-        from mcp.client.stdio import stdio_client
-    except ImportError:
-        raise ConfigError(
-            f"{source}: wants the package mcp: `pip install 'looptool[mcp]'`"
-        ) from None
-    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    server: Any = source
-    if source.startswith("stdio:"):
-        try:
-            command, *arguments = shlex.split(source.removeprefix("stdio:"))
-        except ValueError as error:
-            raise ConfigError(f"{source}: no command: {error}") from None
-        parameters = StdioServerParameters(command=command, args=arguments, env=dict(os.environ))
-        server = stdio_client(parameters, complaints)
     items: list[dict[str, Any]] = []
-    async with asyncio.timeout(PATIENCE), Client(server) as client:
+    async with asyncio.timeout(PATIENCE), _client(source, complaints) as client:
         cursor, seen = None, set[str]()
         for _ in range(_PAGES):
             page = await client.list_tools(cursor=cursor)
@@ -72,6 +60,55 @@ async def _list(source: str, complaints: TextIO) -> list[dict[str, Any]]:
                 break
             seen.add(cursor)
     return items
+
+
+def _client(source: str, complaints: TextIO) -> Any:
+    """Return the SDK's client of a server, not yet connected."""
+    try:
+        from mcp import Client, StdioServerParameters
+        from mcp.client.stdio import stdio_client
+    except ImportError:
+        raise ConfigError(
+            f"{source}: wants the package mcp: `pip install 'looptool[mcp]'`"
+        ) from None
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
+    if not source.startswith("stdio:"):
+        return Client(source)
+    try:
+        command, *arguments = shlex.split(source.removeprefix("stdio:"))
+    except ValueError as error:
+        raise ConfigError(f"{source}: no command: {error}") from None
+    parameters = StdioServerParameters(command=command, args=arguments, env=dict(os.environ))
+    return Client(stdio_client(parameters, complaints))
+
+
+@contextlib.contextmanager
+def connected(source: str) -> Iterator[Callable[[ToolCall], str]]:
+    """Keep a connection to a server; yields what runs a call on it and returns its answer's text.
+
+    A call that fails, or a server that dies, is an answer too: the text says so.
+
+    Raises:
+        ConfigError: if the server does not start or answer in time.
+    """
+    listed = canonical.loads(read_server(source).content.decode())  # says what is wrong, in time
+    from anyio.from_thread import start_blocking_portal
+
+    names = {legal_name(item["name"]): item["name"] for item in listed}
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
+        client = _client(source, cast(TextIO, file))
+        with start_blocking_portal() as portal, portal.wrap_async_context_manager(client):
+
+            def run(call: ToolCall) -> str:
+                name = names.get(call.name, call.name)
+                try:
+                    result = portal.call(client.call_tool, name, call.arguments, PATIENCE)
+                except Exception as error:
+                    return f"error: {_told(error)}"
+                texts = [getattr(part, "text", f"<{part.type}>") for part in result.content]
+                return ("error: " if result.is_error else "") + "\n".join(texts)
+
+            yield run
 
 
 def _told(error: BaseException) -> str:

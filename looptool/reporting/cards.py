@@ -151,7 +151,7 @@ def _data_rows(snapshot: Snapshot, last: int) -> Iterator[Sequence[Any]]:
                 f"`{recorded_dataset_id(snapshot, j)}`",
                 made["samples"],
                 _counts(made["origins"]),
-                _counts(made["sources"]),
+                _counts(made.get("sources", {})),
             )
 
 

@@ -1,0 +1,130 @@
+"""`looptool bench tools`: accuracy by tool and parameter, of one or several iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from looptool import canonical, runs, tables
+from looptool.benchmarks import heldout, own_tools, scores
+from looptool.engines import Prompt, Sampling, answering
+from looptool.errors import LooptoolError
+from looptool.installing import base_problem
+from looptool.lineage.revisions import Snapshot, open_workspace
+from looptool.params import Params, load
+from looptool.reporting.terminal import shown
+
+Measured = dict[int, tuple[pl.DataFrame, pl.DataFrame]]  # by iteration: results, by_tool
+
+
+def stored(iterations: Sequence[int] = (), snapshot: Snapshot | None = None) -> Measured:
+    """Return what `eval` measured on the held-out split; asks no model.
+
+    Raises:
+        LooptoolError: if an iteration was not evaluated yet.
+    """
+    snapshot = snapshot or open_workspace()
+    files = snapshot.tables("eval.parquet")
+    for j in iterations or [max(files, default=0)]:
+        if j not in files:
+            raise LooptoolError(f"iteration {j} is not evaluated; `dvc repro eval@{j}` does it")
+    samples = tables.read(snapshot.path("data/heldout.parquet"), tables.Samples)
+    found = {}
+    for j in iterations or sorted(files):
+        results = tables.read(files[j], tables.Eval).filter(pl.col("benchmark") == "heldout")
+        found[j] = results, own_tools.by_tool(samples, results)
+    return found
+
+
+def ask(requests: Path, iterations: Sequence[int]) -> Measured:
+    """Put a file's requests to the models of iterations, as eval would.
+
+    Raises:
+        ConfigError: if `generate.tools` names no set, or a request does not fit it.
+    """
+    from looptool.tools import read_tools
+
+    params = load()
+    if params.generate.tools is None:
+        raise LooptoolError("params.yaml: generate.tools: names no set, so there is nothing to ask")
+    samples = own_tools.read_requests(requests, read_tools(params.generate.tools))
+    prompts = [
+        Prompt(canonical.loads(messages), canonical.loads(offered))
+        for messages, offered in samples.select("messages", "tools").rows()
+    ]
+    found = {}
+    for j in iterations or _trained():
+        results = heldout.score(samples, _answers(j, prompts, params), params.match)
+        found[j] = results, own_tools.by_tool(samples, results)
+    return found
+
+
+def _trained() -> list[int]:
+    numbers = [int(path.name) for path in Path("models").glob("*") if path.name.isdecimal()]
+    if not numbers:
+        raise LooptoolError("models: there is no trained model yet; run `dvc repro` first")
+    return sorted(numbers)
+
+
+def _answers(iteration: int, prompts: Sequence[Prompt], params: Params) -> list[str]:
+    model = Path(f"models/{iteration}")
+    if problem := base_problem(model):
+        raise LooptoolError(f"{model}: {problem}; `dvc repro train@{iteration}` makes it")
+    runs.quiet()
+    settings = params.eval
+    engine = answering.load(
+        settings.engine, model, params, batch_size=settings.batch_size, server=settings.server
+    )
+    completions = engine.generate(prompts, Sampling(settings.max_new_tokens))
+    answering.check_all_answered(completions, "requests")
+    return [completion.text for completion in completions]
+
+
+def to_json(measured: Measured) -> list[dict[str, Any]]:
+    """Return one object an iteration: accuracy, rows, and the rows of `own_tools.by_tool`."""
+    return [
+        {"iteration": j, **_overall(results), "tools": table.to_dicts()}
+        for j, (results, table) in measured.items()
+    ]
+
+
+def show(measured: Measured, console: Console) -> None:
+    """Print a table: a line for each tool, and one for each of its parameters."""
+    table = Table("tool", "parameter", "n", *(f"models/{j}" for j in measured), box=None)
+    cells: dict[tuple[str, str | None], dict[int, str]] = {}
+    rows: dict[tuple[str, str | None], int] = {}
+    for j, (_, found) in measured.items():
+        for row in found.iter_rows(named=True):
+            key = row["tool"], row["parameter"]
+            rows[key] = row["rows"]
+            cells.setdefault(key, {})[j] = _percent(row["accuracy"], row["standard_error"])
+    for key in sorted(cells, key=lambda key: (key[0], key[1] or "")):
+        tool, parameter = key
+        told = [cells[key].get(j, "–") for j in measured]
+        name = shown("", "") if parameter else shown(tool)
+        table.add_row(name, shown(parameter or ""), str(rows[key]), *told)
+    console.print(table)
+    for j, (results, _) in measured.items():
+        whole = _overall(results)
+        kinds = scores.by_category(results).iter_rows(named=True)
+        parts = ", ".join(f"{row['category']} {100 * row['accuracy']:.0f} %" for row in kinds)
+        told_ = _percent(whole["accuracy"], whole["standard_error"])
+        console.print(f"models/{j}: {told_} % of {whole['rows']} exactly right: {parts}")
+
+
+def _overall(results: pl.DataFrame) -> dict[str, Any]:
+    score = scores.overall(results, macro=False)
+    return {
+        "accuracy": score.accuracy,
+        "standard_error": score.standard_error,
+        "rows": score.rows,
+    }
+
+
+def _percent(accuracy: float, error: float) -> str:
+    return f"{100 * accuracy:.0f} ± {100 * error:.0f}"

@@ -1,0 +1,168 @@
+"""`looptool chat`: talk to a model with one's tools; its calls are checked, and run after a yes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from looptool import canonical, runs
+from looptool.calls import ToolCall, parse
+from looptool.engines import Engine, Prompt, Sampling, answering
+from looptool.engines.dialogues import assistant_message
+from looptool.errors import ConfigError
+from looptool.importing import mcp
+from looptool.installing import base_problem
+from looptool.params import load
+from looptool.reporting.terminal import shown
+from looptool.samples import Message, call_label
+from looptool.tools import Tool, check_call, read_tools
+
+Read = Callable[[str], str]
+Execute = Callable[[ToolCall], str]
+ROUNDS = 8  # answers of tools after which the model must let the user speak
+
+
+def talk(
+    engine: Engine,
+    tools: Sequence[Tool],
+    console: Console,
+    read: Read,
+    *,
+    offer: int,
+    max_new_tokens: int,
+    system: str = "",
+    execute: Execute | None = None,
+) -> list[Message]:
+    """Hold a conversation until the user ends it (end of input, `/quit`); return its messages.
+
+    `/new` starts another one. A call that fits its tool is run by `execute` after a yes; without
+    it, the user may type what the tool would answer.
+
+    Args:
+        read: shows a prompt and returns what the user types; raises EOFError at the end.
+        offer: the most tools that the model sees: those whose documents are most like what the
+            user says.
+    """
+    opening: list[Message] = [{"role": "system", "content": system}] if system else []
+    messages = list(opening)
+    sampling = Sampling(max_new_tokens)
+    for said in _lines(read):
+        if said == "/new":
+            messages = list(opening)
+            continue
+        messages.append({"role": "user", "content": said})
+        offered = most_like(said, tools, offer)
+        if len(offered) < len(tools):
+            names = ", ".join(tool["name"] for tool in offered)
+            console.print(shown(f"{len(offered)} of {len(tools)} tools on offer: {names}", "dim"))
+        for _ in range(ROUNDS):
+            (completion,) = engine.generate([Prompt(messages, offered)], sampling)
+            if completion.error is not None:
+                console.print(shown(f"no answer: {completion.error}", "red"))
+                break
+            answers = _answer(completion.text, offered, messages, console, read, execute)
+            if not answers:
+                break
+            messages += answers
+    return messages
+
+
+def most_like(said: str, tools: Sequence[Tool], count: int) -> list[Tool]:
+    """Return the tools whose documents share most with what is said, in their own order."""
+    if len(tools) <= count:
+        return list(tools)
+    from rapidfuzz import fuzz, utils
+
+    def score(tool: Tool) -> float:
+        text = f"{tool['name'].replace('_', ' ')} {tool.get('description', '')}"
+        return float(fuzz.token_set_ratio(said, text, processor=utils.default_process))
+
+    chosen = sorted(range(len(tools)), key=lambda place: -score(tools[place]))[:count]
+    return [tools[place] for place in sorted(chosen)]
+
+
+def _lines(read: Read) -> Iterator[str]:
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
+        while (said := read("you> ").strip()) != "/quit":
+            if said:
+                yield said
+
+
+def _answer(
+    text: str,
+    tools: Sequence[Tool],
+    messages: list[Message],
+    console: Console,
+    read: Read,
+    execute: Execute | None,
+) -> list[Message]:
+    """Show an answer and add it to the messages; return what the tools answered."""
+    parsed = parse(text)
+    if parsed.text:
+        console.print(shown(parsed.text))
+    if parsed.error is not None:
+        console.print(shown(f"malformed: {parsed.error}: {text}", "red"))
+    if not parsed.calls:
+        messages.append({"role": "assistant", "content": parsed.text})
+        return []
+    messages.append({**assistant_message(call_label(parsed.calls)), "content": parsed.text})
+    answers = []
+    for call in parsed.calls:
+        console.print(shown(f"{call.name}({canonical.dumps(call.arguments)})", "bold"))
+        problem = check_call(call, tools)
+        console.print(shown(f"  {problem or 'fits its schema'}", "red" if problem else "green"))
+        told = f"error: {problem}" if problem else _told(call, read, execute)
+        if told:
+            console.print(shown(told, "cyan"))
+            answers.append({"role": "tool", "name": call.name, "content": told})
+    return answers if len(answers) == len(parsed.calls) else []
+
+
+def _told(call: ToolCall, read: Read, execute: Execute | None) -> str:
+    if execute is None:
+        return read(f"what {call.name} answers (empty: go on)> ").strip()
+    if read(f"run {call.name}? [y/N] ").strip().casefold() in ("y", "yes"):
+        return execute(call)
+    return ""
+
+
+def open_chat(
+    model: str, tools: Path | None, server: str | None, offer: int, system: str, console: Console
+) -> None:
+    """Load a model and talk to it on the terminal.
+
+    Args:
+        model: an iteration's number, or a folder.
+        tools: a set of tools; else the MCP server's own, or `generate.tools` of params.
+        server: an MCP server that runs the calls.
+
+    Raises:
+        ConfigError: if there is no such model, no tools, or the server does not answer.
+    """
+    params = load()
+    folder = Path("models", model) if model.isdecimal() else Path(model)
+    if problem := base_problem(folder):
+        raise ConfigError(f"{folder}: {problem}")
+    with contextlib.ExitStack() as stack:
+        execute: Execute | None = None
+        if server is not None:
+            execute = stack.enter_context(mcp.connected(server))
+        path = tools or params.generate.tools
+        if path is not None:
+            known = read_tools(path)
+        elif server is not None:
+            known = mcp.read_server(server).tools
+        else:
+            raise ConfigError("no tools: name a set by --tools, a server by --mcp, or set "
+                              "generate.tools in params.yaml")  # fmt: skip
+        runs.quiet()
+        engine = answering.load(
+            params.probe.engine, folder, params, batch_size=1, server=params.probe.server
+        )
+        console.print(shown(f"{folder}: {len(known)} tools; /new starts again, /quit ends", "dim"))
+        limit = params.probe.max_new_tokens
+        talk(engine, known, console, input, offer=offer, max_new_tokens=limit, system=system,
+             execute=execute)  # fmt: skip
