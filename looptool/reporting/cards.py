@@ -174,7 +174,7 @@ def _score_rows(snapshot: Snapshot, iteration: int) -> Iterator[Sequence[Any]]:
         for category, score in [*rows, *part.get("categories", {}).items()]:
             if score.get("accuracy") is not None:
                 told = f"{100 * score['accuracy']:.1f} ± {100 * score['standard_error']:.1f} %"
-                yield benchmark, category, score["rows"], told
+                yield benchmark, category, score.get("rows", "–"), told
 
 
 def _training(params: Params) -> dict[str, Any]:
