@@ -114,6 +114,28 @@ def setup(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    tools: Annotated[
+        list[str] | None,
+        typer.Option(help="What `looptool tools import` reads; several times for several."),
+    ] = None,
+) -> None:
+    """Make a project folder: dvc.yaml, params.yaml, stages, with git and DVC.
+
+    Example: looptool init weather --tools openapi.yaml
+    """
+    from looptool import starting
+    from looptool.importing.tool_sets import place_of
+    from looptool.reporting import imports
+
+    found = starting.start(folder, tools or ())
+    if found is not None and tools:
+        imports.show_tools(found, folder / place_of(tools[0]), _console())
+    typer.echo(f"{folder}: ready. Next: cd {folder} && looptool setup && dvc repro")
+
+
+@app.command()
 def unroll(
     iterations: Annotated[int, typer.Argument(min=1, help="How many the loop shall have.")],
     print_overrides: Annotated[

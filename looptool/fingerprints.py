@@ -47,9 +47,10 @@ def code_files(module: str, root: Path | None = None) -> list[Path]:
     Imports inside functions count; empty `__init__.py` files do not.
 
     Args:
-        root: where the packages lie; by default where this one was imported from.
+        root: where the packages lie; by default where this one was imported from, and the working
+            directory, which has the stages of a project that was made by `looptool init`.
     """
-    root = root or Path(__file__).resolve().parents[1]
+    roots = [root] if root else [Path(__file__).resolve().parents[1], Path.cwd()]
     found: set[Path] = set()
     todo = [module]
     seen: set[str] = set()
@@ -58,12 +59,16 @@ def code_files(module: str, root: Path | None = None) -> list[Path]:
         if name in seen:
             continue
         seen.add(name)
-        path = root.joinpath(*name.split("."))
-        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if file.is_file():
+        file = next(filter(Path.is_file, (_source(each, name) for each in roots)), None)
+        if file:
             todo += [name.rpartition(".")[0], *imported_names(file, name)]
             found |= {file} if file.read_text("utf-8").strip() else set()
     return sorted(found)
+
+
+def _source(root: Path, module: str) -> Path:
+    path = root.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def imported_names(file: Path, module: str) -> list[str]:

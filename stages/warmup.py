@@ -13,7 +13,7 @@ from looptool.engines import Prompt
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.lineage import events
-from looptool.synthesis import make_authors
+from looptool.synthesis import DATA, make_authors
 from looptool.synthesis.seeds import make_seeds, refuser, tools_of
 
 
@@ -25,8 +25,9 @@ def main() -> None:
         folder = Path("data/iterations/0")
         heldout = tables.read("data/heldout.parquet", tables.Samples)
         index = contamination.training_index(heldout)
+        own = [params.generate.tools] if params.generate.tools else []
         scratch = run.scratch(
-            [base, "data/heldout.parquet", "looptool/synthesis/data"],
+            [base, "data/heldout.parquet", DATA, *own],
             ["model", "warmup", "generate", "verify", "vllm"],
         )
         cast = Cast(params, lambda: scratch, run.seed_number, run.bar)

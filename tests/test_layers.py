@@ -21,7 +21,7 @@ LAYERS = [
     {"expansion"},
     {"training"},
     {"installing"},
-    {"serving", "presets", "planning"},
+    {"serving", "presets", "planning", "starting"},
     {"reporting"},
     {"cli"},
     {"__main__"},

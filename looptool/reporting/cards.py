@@ -129,7 +129,7 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
         "## Verification",
         _table(
             ("iteration", "judges", "verdicts", "judged model"),
-            _verdict_rows(snapshot, iteration, params),
+            _verdict_rows(snapshot, iteration),
         ),
         "## Scores",
         _table(("benchmark", "category", "rows", "accuracy"), _score_rows(snapshot, iteration)),
@@ -155,14 +155,12 @@ def _data_rows(snapshot: Snapshot, last: int) -> Iterator[Sequence[Any]]:
             )
 
 
-def _verdict_rows(snapshot: Snapshot, last: int, params: Params) -> Iterator[Sequence[Any]]:
-    for j in range(1, last):
-        name = f"metrics/iterations/{j}/verify.json"
-        if name in snapshot.files:
-            judges = snapshot.files.get(f"data/iterations/{j}/verdicts.parquet")
-            data = pl.read_parquet(judges, columns=["judge"]) if judges else pl.DataFrame()
-            told = ", ".join(sorted(set(data["judge"]) if len(data) else ())) or "none"
-            yield j, told, _counts(read_json(snapshot, name)), f"iteration {j}"
+def _verdict_rows(snapshot: Snapshot, last: int) -> Iterator[Sequence[Any]]:
+    for j, path in snapshot.tables("verdicts.parquet").items():
+        if j < last:
+            data = pl.read_parquet(path, columns=["judge", "verdict"])
+            judges = ", ".join(sorted(set(data["judge"]))) or "none"
+            yield j, judges, _counts(tables.counts(data, "verdict")), f"iteration {j}"
 
 
 def _score_rows(snapshot: Snapshot, iteration: int) -> Iterator[Sequence[Any]]:

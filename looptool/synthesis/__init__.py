@@ -35,12 +35,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from looptool import canonical, params
 from looptool.engines.roles import Cast
 from looptool.samples import Label, Message
 from looptool.tools import Tool, read_tools
+
+DATA = Path(__file__).parent / "data"
 
 Split = Literal["train", "heldout"]
 
