@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 DIGEST_BYTES = 16
@@ -45,6 +46,7 @@ def loads(text: str) -> Any:
     return value
 
 
+@lru_cache(maxsize=1)
 def decoder() -> json.JSONDecoder:
     """Return a JSON decoder that refuses repeated keys and numbers that are not finite."""
     return json.JSONDecoder(

@@ -85,7 +85,7 @@ def import_samples(
     first = list(islice(records, _PARALLEL_FROM))
     format_ = _format_of(path, first, form)
     done = Imported(format_.name)
-    seen: dict[bytes, tuple[int, bytes]] = {}
+    seen: dict[bytes, tuple[int, int]] = {}
     target.mkdir(parents=True, exist_ok=True)
     with (
         _Writer(target / SAMPLES, tables.Imported) as samples,
@@ -209,12 +209,12 @@ def _first_line(error: Exception) -> str:
 
 
 def _take_out_repeated(
-    good: dict[str, list[Any]], bad: dict[str, list[Any]], seen: dict[bytes, tuple[int, bytes]]
+    good: dict[str, list[Any]], bad: dict[str, list[Any]], seen: dict[bytes, tuple[int, int]]
 ) -> None:
     """Move rows to `bad` whose tools and messages stood in the file before."""
     repeated = []
     for place, identity in enumerate(good["sample_id"]):
-        key, label = bytes.fromhex(identity), canonical.digest(good["label"][place]).encode()[:12]
+        key, label = bytes.fromhex(identity), hash(good["label"][place])
         if key not in seen:
             seen[key] = good["line"][place], label
             continue

@@ -67,7 +67,7 @@ def _read(raw: str) -> Tools | str:
     items = [value] if isinstance(value, dict) else value
     if not isinstance(items, list):
         return "tools: must be a list"
-    documents: dict[str, Tool] = {}
+    documents: dict[str, tuple[Tool, str]] = {}
     names: dict[str, str] = {}
     for place, item in enumerate(items):
         if isinstance(item, dict) and isinstance(item.get("function"), dict):
@@ -78,19 +78,20 @@ def _read(raw: str) -> Tools | str:
         made = _document(canonical.dumps(item))
         if isinstance(made, str):
             return f"tools.{place}: {name}: {made}"
-        legal = name if is_legal(name) else legal_name(name)
-        if name in names and made == {**documents[names[name]], "name": made["name"]}:
-            continue
+        legal = made[0]["name"]
         if legal in documents:
+            if names.get(name) == legal and made == documents[legal]:
+                continue
             return f"tools.{place}: {name}: another tool has this name"
         names[name] = legal
-        documents[legal] = {**made, "name": legal}
-    listed = list(documents.values())
-    return Tools(listed, canonical.dumps(listed), names)
+        documents[legal] = made
+    listed = [tool for tool, _ in documents.values()]
+    return Tools(listed, f"[{','.join(text for _, text in documents.values())}]", names)
 
 
 @lru_cache(maxsize=16_384)
-def _document(text: str) -> Tool | str:
+def _document(text: str) -> tuple[Tool, str] | str:
+    """Return one tool and its canonical JSON, or why it is none."""
     item = canonical.loads(text)
     raw: Any = next(
         (item[key] for key in ("parameters", "inputSchema", "input_schema") if item.get(key)), {}
@@ -104,11 +105,11 @@ def _document(text: str) -> Tool | str:
     except Unusable as error:
         return str(error)
     tool = {
-        "name": item["name"],
+        "name": item["name"] if is_legal(item["name"]) else legal_name(item["name"]),
         "description": description.strip(),
         "parameters": {"type": "object", "properties": {}, **plain},
     }
-    return check_tool(tool) or tool
+    return check_tool(tool) or (tool, canonical.dumps(tool))
 
 
 def _is_schema(raw: Mapping[str, Any]) -> bool:
