@@ -50,9 +50,9 @@ def main(count: int | None = None) -> None:
     assert exact and found.samples == count - broken - strange, found.to_json()
     print(
         f"import of {count:,} xLAM samples ({size:.1f} GB) by {PROCESSES} processes: "
-        f"{seconds:.0f} s, {seconds / baseline:.1f} times as long as parsing alone in one process "
-        f"({baseline:.1f} s); peak {runs.peak_rss() / 2**30:.2f} GiB; {broken + strange:,} refused, "
-        "exactly those made so"
+        f"{seconds:.0f} s, {seconds / baseline:.1f} times as long as parsing alone in one "
+        f"({baseline:.1f} s); peak {runs.peak_rss() / 2**30:.2f} GiB; "
+        f"{broken + strange:,} refused, exactly those made so"
     )
 
 
