@@ -13,6 +13,8 @@ from looptool.expansion.carry import compose, error_seeds
 from looptool.fingerprints import hash_path
 from looptool.judging import make_judges
 from looptool.samples import dataset_id
+from looptool.synthesis.shelves import known_to
+from looptool.tools import read_tools
 
 
 def main() -> None:
@@ -32,7 +34,8 @@ def main() -> None:
         sections = ["model", "expand", "verify", "vllm"]
         cast = Cast(params, lambda: run.scratch(inputs, sections), run.seed_number, run.bar)
         candidates = []
-        expander = make_expander(params.expand, cast)
+        own = read_tools(params.generate.tools) if params.generate.tools else []
+        expander = make_expander(params.expand, cast, known_to("train", own))
         if params.expand.mode != "off":
             seeds = error_seeds(samples, probe, verdicts)
             candidates = expander.expand(seeds, params.expand.per_seed, run.seed)

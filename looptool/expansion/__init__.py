@@ -104,30 +104,35 @@ class Expander(Protocol):
         ...
 
 
-def make_expander(settings: Expand, cast: Cast) -> Expander:
-    """Return the expander that params name; any, where nothing is to be expanded."""
-    return EXPANDERS["repeat" if settings.mode == "repeat" else settings.expander](settings, cast)
+def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool] = ()) -> Expander:
+    """Return the expander that params name; any, where nothing is to be expanded.
+
+    Args:
+        own: the user's tools, where the loop is about these.
+    """
+    name = "repeat" if settings.mode == "repeat" else settings.expander
+    return EXPANDERS[name](settings, cast, own)
 
 
-def _grammar(settings: Expand, cast: Cast) -> Expander:
+def _grammar(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
     from looptool.expansion.grammar import GrammarExpander
 
-    return GrammarExpander()
+    return GrammarExpander(own)
 
 
-def _repeat(settings: Expand, cast: Cast) -> Expander:
+def _repeat(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
     from looptool.expansion.repeat import RepeatExpander
 
     return RepeatExpander()
 
 
-def _llm(settings: Expand, cast: Cast) -> Expander:
+def _llm(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
     from looptool.expansion.llm import LLMExpander
 
     return LLMExpander(cast.play(settings, settings.model))
 
 
-EXPANDERS: Mapping[str, Callable[[Expand, Cast], Expander]] = {
+EXPANDERS: Mapping[str, Callable[[Expand, Cast, Sequence[Tool]], Expander]] = {
     "grammar": _grammar,
     "llm": _llm,
     "repeat": _repeat,

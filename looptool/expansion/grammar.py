@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from looptool.expansion import Candidate, ErrorSeed, Failure, fitting_category
@@ -29,18 +30,24 @@ TRIES = 3
 HARD_IN_WORDS = ("missing_argument", "wrong_argument", "wrong_type", "extra_argument")
 
 
+@dataclass(frozen=True)
 class GrammarExpander:
-    """Keeps what was hard in an error seed and changes the rest."""
+    """Keeps what was hard in an error seed and changes the rest.
 
-    name = "grammar"
-    failures: Sequence[Failure] = ()
+    Attributes:
+        own: the user's tools, which then are the distractors too.
+    """
+
+    own: Sequence[Tool] = ()
+    name: str = field(default="grammar", init=False)
+    failures: Sequence[Failure] = field(default=(), init=False)
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
         """Return up to `k` candidates for each seed; see `Expander`."""
-        return [candidate for each in seeds for candidate in _expand(each, k, seed)]
+        return [made for each in seeds for made in _expand(each, k, seed, self.own)]
 
 
-def _expand(seed: ErrorSeed, k: int, salt: str) -> Iterator[Candidate]:
+def _expand(seed: ErrorSeed, k: int, salt: str, own: Sequence[Tool]) -> Iterator[Candidate]:
     if not all(isinstance(schema, Mapping) for tool in seed.tools for schema in _properties(tool)):
         return  # `true` is a schema too, but says nothing that a value could be drawn from
     ways = _ways(seed)
@@ -52,7 +59,7 @@ def _expand(seed: ErrorSeed, k: int, salt: str) -> Iterator[Candidate]:
         if made is None:
             continue
         messages, label = made
-        tools = other_tools(seed, rng)
+        tools = other_tools(seed, rng, own)
         identity = sample_id(tools, messages)
         if identity not in seen:
             seen.add(identity)

@@ -74,11 +74,14 @@ def confused_with(seed: ErrorSeed) -> set[str]:
     return {call.name for call in parse(seed.prediction).calls}
 
 
-def other_tools(seed: ErrorSeed, rng: random.Random) -> list[Tool]:
+def other_tools(seed: ErrorSeed, rng: random.Random, own: Sequence[Tool] = ()) -> list[Tool]:
     """Return the tools in another order, the mere distractors exchanged for others.
 
     Tools that are called stay, and so do those that the model took in their place. Where no call
     is due all stay, for another tool might fit the request.
+
+    Args:
+        own: the user's tools, of which others are taken then; else they come out of the trees.
     """
     if "text" in seed.label:
         return rng.sample(seed.tools, len(seed.tools))
@@ -89,11 +92,13 @@ def other_tools(seed: ErrorSeed, rng: random.Random) -> list[Tool]:
     }
     keep = [tool for tool in seed.tools if tool["name"] in called | confused_with(seed)]
     names = {tool["name"] for tool in seed.tools}
-    fresh = [
-        tool
-        for tool in toolbox.distractors(keep, len(seed.tools) - len(keep), rng)
-        if tool["name"] not in names
-    ]
+    count = len(seed.tools) - len(keep)
+    if own:
+        left = [tool for tool in own if tool["name"] not in names]
+        fresh = rng.sample(left, min(count, len(left)))
+    else:
+        found = toolbox.distractors(keep, count, rng)
+        fresh = [tool for tool in found if tool["name"] not in names]
     rest = [tool for tool in seed.tools if tool not in keep]
     tools = [*keep, *fresh, *rest[len(fresh) :]]
     return rng.sample(tools, len(tools))

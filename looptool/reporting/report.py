@@ -20,12 +20,13 @@ from looptool.lineage.history import History, Life, lives, recorded_dataset_id
 from looptool.lineage.revisions import Snapshot, open_revision, open_workspace
 from looptool.lineage.views import connect, read_json
 from looptool.params import FILE
-from looptool.reporting import tracing
+from looptool.reporting import by_tool, tracing
 from looptool.samples import ORIGINS
 
 REPORT = Path("reports/report.html")
 BROWSED = 600  # samples in the browser
 DISAGREEMENTS = 12
+TOOLS = 60  # in the table by tool
 CURVES = ("reward", "zero_variance_share", "entropy", "completion_tokens", "loss")
 PACKAGES = ("torch", "transformers", "trl", "polars", "duckdb", "dvc")
 
@@ -83,6 +84,7 @@ def collect(snapshot: Snapshot, others: Sequence[Snapshot], root: Path) -> dict[
         "run": _run(snapshot, root),
         "stages": list(runs.timings(root).values()),
         "charts": specs,
+        "tools": _by_tool(snapshot),
         "labels": _label_table(connection),
         "verdicts": _verdicts(connection),
         "disagreements": disagreements,
@@ -142,6 +144,38 @@ def _capabilities(connection: duckdb.DuckDBPyConnection) -> dict[int, list[dict[
         "ORDER BY iteration, outcome <> 'right', outcome, category",
     )
     return _grouped(rows, "iteration")
+
+
+def _by_tool(snapshot: Snapshot) -> dict[str, Any]:
+    """Return accuracy by tool and parameter on held-out samples: those first that the last model
+    gets wrong most, for each iteration a cell."""
+    files = snapshot.tables("eval.parquet")
+    if "data/heldout.parquet" not in snapshot.files or not files:
+        return {"iterations": [], "rows": [], "total": 0}
+    measured = by_tool.stored(snapshot=snapshot)
+    cells: dict[tuple[str, str | None], dict[int, dict[str, Any]]] = {}
+    for iteration, (_, table) in measured.items():
+        for row in table.iter_rows(named=True):
+            cells.setdefault((row["tool"], row["parameter"]), {})[iteration] = row
+    last = max(measured)
+    tools = {
+        tool: found[last] for (tool, name), found in cells.items() if not name and last in found
+    }
+    chosen = sorted(tools, key=lambda tool: (tools[tool]["accuracy"], -tools[tool]["rows"], tool))
+    rows = [
+        {
+            "tool": tool,
+            "rows": tools[tool]["rows"],
+            "cells": [cells[tool, None].get(j) for j in measured],
+            "parameters": [
+                {"name": name, "cells": [found.get(j) for j in measured]}
+                for (of, name), found in sorted(cells.items(), key=lambda item: item[0][1] or "")
+                if of == tool and name
+            ],
+        }
+        for tool in chosen[:TOOLS]
+    ]
+    return {"iterations": list(measured), "rows": rows, "total": len(chosen)}
 
 
 def _composition(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:

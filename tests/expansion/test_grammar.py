@@ -217,6 +217,15 @@ def test_the_tool_that_the_model_took_by_mistake_stays():
         assert len(names) == 3
 
 
+def test_beside_the_users_tools_stand_others_of_theirs_alone():
+    own = [tool(f"{verb}_zorp", zorp_id=INTEGER) for verb in ("blit", "frob", "twiddle", "grok")]
+    label = calling("frob_zorp", zorp_id=45)
+    seed = seed_of(own[:2], [says("frob the zorp 45")], label, "multiple")
+    made = GrammarExpander(own).expand([seed], 8, "s")
+    names = {document["name"] for each in made for document in each.tools}
+    assert len(names) > 2 and names <= {document["name"] for document in own}
+
+
 def test_where_no_tool_fits_the_tools_stay_and_the_request_is_another():
     tools = [tool("get_weather", city=STRING)]
     label = {"text": "None of my tools can do that."}
