@@ -9,6 +9,7 @@ from setuptools.command.build_py import build_py
 PARTS = (
     ".dvcignore",
     ".gitignore",
+    ".dvc/.gitignore",
     ".dvc/config",
     "configs",
     "constraints-vllm.txt",
@@ -16,6 +17,7 @@ PARTS = (
     "data/samples/README.md",
     "data/tools/README.md",
     "dvc.yaml",
+    "models/base.dvc",
     "params.yaml",
     "stages",
 )

@@ -104,6 +104,7 @@ def setup(
     """
     from looptool import installing, runs
 
+    _in_project()
     runs.quiet()
     if extra is Extra.VLLM:
         installing.install_vllm()
@@ -170,8 +171,7 @@ def check() -> None:
         read_tools(loaded.generate.tools)
     if loaded.generate.own:
         check_own(loaded.generate.own)
-    if not Path("dvc.yaml").is_file():
-        raise ConfigError("dvc.yaml: does not exist; run from the project's root")
+    _in_project()
     if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
         raise ConfigError("no git repository here, which DVC needs; `git init` makes one")
     if not shutil.which("dvc"):
@@ -612,6 +612,13 @@ def verify_lineage(rev: Rev = None) -> None:
     told = ", ".join(map(str, snapshot.iterations))
     bytes_of = "" if snapshot.hashes else "; there is no dvc.lock to compare the files' bytes with"
     typer.echo(f"{snapshot.where}: iterations {told} add up{bytes_of}")
+
+
+def _in_project() -> None:
+    if not Path("dvc.yaml").is_file():
+        raise ConfigError(
+            "dvc.yaml: does not exist; run from the project's root (`looptool init` makes one)"
+        )
 
 
 def _snapshot(rev: str | None) -> Any:

@@ -21,12 +21,15 @@ _PACKAGE = Path(__file__).parent
 _PARTS = (
     ".dvcignore",
     ".gitignore",
+    ".dvc/.gitignore",
     ".dvc/config",
     "configs",
     "constraints-vllm.txt",
+    "constraints.txt",
     "data/samples/README.md",
     "data/tools/README.md",
     "dvc.yaml",
+    "models/base.dvc",
     "params.yaml",
     "stages",
 )
@@ -72,10 +75,10 @@ def start(folder: Path, sources: Sequence[str] = ()) -> ToolSet | None:
             tool_sets.write(tools, folder / place)
             _set_tools(folder / "params.yaml", place)
         _run(["git", "init", "--quiet"], folder)
-        config = (folder / ".dvc/config").read_text("utf-8")
-        shutil.rmtree(folder / ".dvc")
+        (folder / ".dvc").rename(folder / ".dvc.own")
         _run([sys.executable, "-m", "dvc", "init", "--quiet"], folder)
-        (folder / ".dvc/config").write_text(config, "utf-8")
+        shutil.copytree(folder / ".dvc.own", folder / ".dvc", dirs_exist_ok=True)
+        shutil.rmtree(folder / ".dvc.own")
         _commit(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -99,7 +102,7 @@ def _copy(folder: Path) -> None:
     pipeline = folder / "dvc.yaml"
     pipeline.write_text(_without_code(pipeline.read_text("utf-8")), "utf-8")
     version = importlib.metadata.version("looptool")
-    (folder / PINS).write_text(f"looptool=={version}\n", "utf-8")
+    (folder / PINS).write_text(f"-c constraints.txt\nlooptool=={version}\n", "utf-8")
     readme = _README.format(name=folder.resolve().name, pins=PINS)
     (folder / "README.md").write_text(readme, "utf-8")
 

@@ -53,7 +53,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(installed: Path, folder: Path, *command: str, fails: bool = False) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    more = {"PYTHONPATH": str(installed), "PATH": path, "LOOPTOOL_SCRATCH": str(folder / "scratch")}
+    more = {
+        f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    more |= {
+        "PYTHONPATH": str(installed),
+        "PATH": path,
+        "LOOPTOOL_SCRATCH": str(folder / "scratch"),
+    }
     done = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=folder,
@@ -73,6 +80,10 @@ def test_an_installed_package_makes_a_project_that_runs(installed: Path, tmp_pat
     assert "4 tools, 0 skipped" in told and "cd mine && looptool setup" in told
     project = tmp_path / "mine"
     assert "looptool/" not in (project / "dvc.yaml").read_text("utf-8").split("stages:", 1)[1]
+    asked = ["git", "log", "--format=%s"], ["git", "status", "--short"]
+    told = [subprocess.check_output(command, cwd=project, text=True) for command in asked]
+    assert told == ["looptool init\n", ""]
+    (project / "models/base.dvc").unlink()  # of the embedded model
     make_tiny_model(project / "models/base")
     set_params(project, **SMALL, **{"loop.mode": "loop"})
     output = run(installed, project, "dvc", "repro", "train@1")
