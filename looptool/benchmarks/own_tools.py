@@ -140,13 +140,21 @@ def _sample(row: Any, tools: Sequence[Tool], number: int) -> dict[str, Any]:
         "label": canonical.dumps(label),
         "label_id": label_id(label),
         "alternatives": "[]",
-        "category": ("irrelevant", "single")[len(calls)] if len(calls) < 2 else "parallel",
+        "category": _category(calls, offered),
         "origin": "seed",
         "parent_id": None,
         "born_iteration": 0,
         "label_iteration": 0,
         "label_source": "hand",
     }
+
+
+def _category(calls: Sequence[ToolCall], offered: Sequence[Tool]) -> str:
+    if not calls:
+        return "irrelevant"
+    if len(calls) == 1:
+        return "single" if len(offered) == 1 else "multiple"
+    return "parallel" if len({call.name for call in calls}) == 1 else "parallel_multiple"
 
 
 def _offer(

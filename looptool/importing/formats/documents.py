@@ -159,7 +159,7 @@ def _json_schema(schema: Any) -> Any:
         elif key in ("anyOf", "oneOf", "allOf") and isinstance(value, list):
             made[key] = [_json_schema(part) for part in value]
         elif key == "required" and isinstance(value, list):
-            made[key] = list(dict.fromkeys(value))
+            made[key] = [name for place, name in enumerate(value) if name not in value[:place]]
         elif key != "optional" and not (key in ("enum", "required") and value is None):
             made[key] = value
     return made

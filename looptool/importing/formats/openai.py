@@ -22,7 +22,7 @@ def read(record: Record) -> Dialogue:
     """Return the dialogue of a record; see the module."""
     messages: list[Message] = []
     given = set()
-    called: dict[Any, str] = {}
+    called: dict[str, str] = {}
     for place, item in enumerate(list_of(record, "messages")):
         try:
             message = _message(item, called)
@@ -75,7 +75,7 @@ def _labelled(label: Label) -> Message:
     return calling(label_calls(label))
 
 
-def _message(item: Any, called: dict[Any, str]) -> Message:
+def _message(item: Any, called: dict[str, str]) -> Message:
     """Return one message; `called` keeps which call has which id, for the tools' answers."""
     role = item.get("role") if isinstance(item, Mapping) else None
     role = _ROLES.get(str(role), role)
@@ -83,7 +83,9 @@ def _message(item: Any, called: dict[Any, str]) -> Message:
         raise Refused(f"role: {role!r} is not system, user, assistant or tool")
     content = _content(item.get("content"))
     if role == "tool":
-        name = item.get("name") or called.get(item.get("tool_call_id"))
+        name = item.get("name") or called.get(str(item.get("tool_call_id")))
+        if name is not None and not isinstance(name, str):
+            raise Refused("name: must be a text")
         return {"role": role, "content": content, **({"name": name} if name else {})}
     raw = item.get("tool_calls") or ([item["function_call"]] if item.get("function_call") else [])
     if role != "assistant" or not raw:
@@ -91,7 +93,7 @@ def _message(item: Any, called: dict[Any, str]) -> Message:
     calls = calls_of_json(raw)
     if isinstance(raw, list):
         for each, call in zip(raw, calls, strict=True):
-            called[each.get("id")] = call.name
+            called[str(each.get("id"))] = call.name
     return calling(calls, content)
 
 

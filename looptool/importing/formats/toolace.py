@@ -217,20 +217,22 @@ def _tools(system: str) -> tuple[list[Any], str]:
 
 
 def _responses(text: str) -> list[Message]:
+    """Return a message for each result of `[{"name", "results"}, …]`, else one with the text."""
+    whole: list[Message] = [{"role": "tool", "content": text}]
     try:
         value = canonical.loads(text)
     except ValueError:
-        return [{"role": "tool", "content": text}]
+        return whole
     made: list[Message] = []
     for item in value if isinstance(value, list) else [value]:
         if not isinstance(item, Mapping) or set(item) != {"name", "results"}:
-            return [{"role": "tool", "content": text}]
-        results = item["results"]
+            return whole
+        name, results = item["name"], item["results"]
+        if not isinstance(name, str):
+            return whole
         content = results if isinstance(results, str) else canonical.dumps(results)
-        made.append(
-            {"role": "tool", "content": content} | ({"name": n} if (n := item["name"]) else {})
-        )
-    return made or [{"role": "tool", "content": text}]
+        made.append({"role": "tool", "content": content, **({"name": name} if name else {})})
+    return made or whole
 
 
 FORMAT = Format("toolace", fits, read, write)
