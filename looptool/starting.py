@@ -66,7 +66,7 @@ def start(folder: Path, sources: Sequence[str] = ()) -> ToolSet | None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder}: is not empty; name a new folder")
     tools = tool_sets.import_tools(sources) if sources else None
-    existed = folder.exists()
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _copy(folder)
@@ -81,9 +81,10 @@ def start(folder: Path, sources: Sequence[str] = ()) -> ToolSet | None:
         shutil.rmtree(folder / ".dvc.own")
         _commit(folder)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        if existed:
-            folder.mkdir()
+        for left in folder.iterdir() if folder.is_dir() else ():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for each in made:  # the innermost first
+            each.rmdir()
         raise
     return tools
 

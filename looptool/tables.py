@@ -197,8 +197,8 @@ class Imported(Table):
     turn: int = pa.Field(ge=1)  # which message of the record is the label
 
 
-class Unread(Table):
-    """What an import refused: records, and turns of records, by which check, and why."""
+class Refusals(Table):
+    """What an import did not take: records, and turns of records, by which check, and why."""
 
     line: int = pa.Field(ge=1)
     turn: int = pa.Field(ge=1, nullable=True)

@@ -103,6 +103,16 @@ def test_a_source_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "mine").exists()
 
 
+def test_an_empty_folder_that_was_there_stays_empty(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LooptoolError, match="git is not installed"):
+        starting.start(Path("."))
+    with pytest.raises(LooptoolError, match="git is not installed"):
+        starting.start(Path("p/q/r"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_git_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LooptoolError, match="git is not installed"):

@@ -42,6 +42,8 @@ def read_requests(path: Path, tools: Sequence[Tool]) -> pl.DataFrame:
     """
     rows = []
     for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
         try:
             rows.append(_sample(canonical.loads(line), tools, number))
         except (ValueError, TypeError, KeyError) as error:
@@ -120,11 +122,14 @@ def _lines(path: Path) -> Iterable[str]:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    return [line for line in text.splitlines() if line.strip()]
+    return text.split("\n")  # splitlines would cut texts that hold U+2028
 
 
 def _sample(row: Any, tools: Sequence[Tool], number: int) -> dict[str, Any]:
-    request, calls = row["request"], [ToolCall(c["name"], c["arguments"]) for c in row["calls"]]
+    request, listed = row["request"], row["calls"]
+    if not isinstance(listed, list):
+        raise ValueError("calls: must be a list")
+    calls = [ToolCall(call["name"], call["arguments"]) for call in listed]
     if not isinstance(request, str) or not request.strip():
         raise ValueError("request: must be a text that is not empty")
     for call in calls:

@@ -27,9 +27,11 @@ class Found:
 
     Attributes:
         content: the source's bytes, of which the set's sha256 is made.
+        names: what functions are called in the source, by the name of their tool.
     """
 
     content: bytes
     tools: list[Tool] = field(default_factory=list)
     skipped: list[Note] = field(default_factory=list)
     warnings: list[Note] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)

@@ -56,6 +56,7 @@ def read_functions(items: list[Any], found: Found) -> None:
             continue
         taken |= {what, name}
         found.tools.append(tool)
+        found.names[name] = what
         found.warnings += [Note(name, text) for text in dict.fromkeys(told)]
 
 

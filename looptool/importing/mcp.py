@@ -8,7 +8,7 @@ import logging
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TextIO, cast
 
 from looptool import canonical
@@ -16,7 +16,7 @@ from looptool.calls import ToolCall
 from looptool.errors import ConfigError
 from looptool.importing import Found
 from looptool.importing.functions import read_functions
-from looptool.importing.naming import legal_name
+from looptool.tools import Tool
 
 PATIENCE = 30.0  # seconds in which a server must have listed its tools
 _PAGES = 1000
@@ -31,25 +31,25 @@ def read_server(source: str) -> Found:
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
         complaints = cast(TextIO, file)
-        try:
+        with _naming(source, complaints):
             items = asyncio.run(_list(source, complaints))
-        except TimeoutError:
-            raise ConfigError(
-                f"{source}: did not list its tools within {PATIENCE:.0f} seconds"
-                f"{_last_line(complaints)}"
-            ) from None
-        except Exception as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f"{source}: {_told(error)}{_last_line(complaints)}") from None
     found = Found(canonical.dumps(items).encode())
     read_functions(items, found)
     return found
 
 
 async def _list(source: str, complaints: TextIO) -> list[dict[str, Any]]:
+    async with _session(source, complaints) as (_, items):
+        return items
+
+
+@contextlib.asynccontextmanager
+async def _session(
+    source: str, complaints: TextIO
+) -> AsyncIterator[tuple[Any, list[dict[str, Any]]]]:
+    """Connect to a server; yields the SDK's client and what it lists, in time."""
     items: list[dict[str, Any]] = []
-    async with asyncio.timeout(PATIENCE), _client(source, complaints) as client:
+    async with asyncio.timeout(PATIENCE) as limit, _client(source, complaints) as client:
         cursor, seen = None, set[str]()
         for _ in range(_PAGES):
             page = await client.list_tools(cursor=cursor)
@@ -59,7 +59,8 @@ async def _list(source: str, complaints: TextIO) -> list[dict[str, Any]]:
             if not cursor or cursor in seen:
                 break
             seen.add(cursor)
-    return items
+        limit.reschedule(None)
+        yield client, items
 
 
 def _client(source: str, complaints: TextIO) -> Any:
@@ -83,32 +84,54 @@ def _client(source: str, complaints: TextIO) -> Any:
 
 
 @contextlib.contextmanager
-def connected(source: str) -> Iterator[Callable[[ToolCall], str]]:
-    """Keep a connection to a server; yields what runs a call on it and returns its answer's text.
+def connected(source: str) -> Iterator[tuple[list[Tool], Callable[[ToolCall], str]]]:
+    """Keep a connection to a server; yields its tools and what runs a call on it and returns its
+    answer's text.
 
     A call that fails, or a server that dies, is an answer too: the text says so.
 
     Raises:
-        ConfigError: if the server does not start or answer in time.
+        ConfigError: if the server does not start, answer in time, or make sense.
     """
-    listed = canonical.loads(read_server(source).content.decode())  # says what is wrong, in time
-    from anyio.from_thread import start_blocking_portal
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
+        complaints = cast(TextIO, file)
+        with _naming(source, complaints):
+            try:
+                from anyio.from_thread import start_blocking_portal
+            except ImportError:  # it comes with mcp
+                _client(source, complaints)
+                raise
+            portal = stack.enter_context(start_blocking_portal())
+            session = portal.wrap_async_context_manager(_session(source, complaints))
+            client, items = stack.enter_context(session)
+        found = Found(b"")
+        read_functions(items, found)
 
-    names = {legal_name(item["name"]): item["name"] for item in listed}
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
-        client = _client(source, cast(TextIO, file))
-        with start_blocking_portal() as portal, portal.wrap_async_context_manager(client):
+        def run(call: ToolCall) -> str:
+            name = found.names.get(call.name, call.name)
+            try:
+                result = portal.call(client.call_tool, name, call.arguments, PATIENCE)
+            except Exception as error:
+                return f"error: {_told(error)}"
+            texts = [getattr(part, "text", f"<{part.type}>") for part in result.content]
+            return ("error: " if result.is_error else "") + "\n".join(texts)
 
-            def run(call: ToolCall) -> str:
-                name = names.get(call.name, call.name)
-                try:
-                    result = portal.call(client.call_tool, name, call.arguments, PATIENCE)
-                except Exception as error:
-                    return f"error: {_told(error)}"
-                texts = [getattr(part, "text", f"<{part.type}>") for part in result.content]
-                return ("error: " if result.is_error else "") + "\n".join(texts)
+        yield found.tools, run
 
-            yield run
+
+@contextlib.contextmanager
+def _naming(source: str, complaints: TextIO) -> Iterator[None]:
+    """Turn whatever goes wrong with a server into an error that names it."""
+    try:
+        yield
+    except TimeoutError:
+        late = f"did not list its tools within {PATIENCE:.0f} seconds"
+        raise ConfigError(f"{source}: {late}{_last_line(complaints)}") from None
+    except Exception as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{source}: {_told(error)}{_last_line(complaints)}") from None
 
 
 def _told(error: BaseException) -> str:

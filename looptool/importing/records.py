@@ -90,6 +90,10 @@ def _array(file: BinaryIO, path: Path) -> Iterator[Raw]:
         line += text.count("\n", place, after)
         place = after
         if text.startswith("]", place):
+            if rest := (text[place + 1 :] + read()).strip():
+                raise ConfigError(
+                    f"{path}: line {line}: something follows the array: {rest[:40]!r}"
+                )
             return
         problem = "the array breaks off"
         try:
@@ -103,6 +107,8 @@ def _array(file: BinaryIO, path: Path) -> Iterator[Raw]:
             problem = error.msg
         except (ValueError, RecursionError) as error:
             problem = str(error)
+        if len(text) - place > LARGEST:
+            problem = f"a record of more than {LARGEST // 10**6} MB, or one that is none: {problem}"
         if ended or len(text) - place > LARGEST:
             raise ConfigError(f"{path}: line {line}: no valid JSON: {problem}")
         more = read()

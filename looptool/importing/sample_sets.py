@@ -1,8 +1,8 @@
 """A user's own samples: `data/samples/<name>/`, imported from other formats and exported to them.
 
 `samples.parquet` (`tables.Imported`) has one row for each assistant turn that became a sample,
-`rejected.parquet` (`tables.Unread`) one for each record or turn that did not, both with the line of
-the file that they come from, in its order.
+`rejected.parquet` (`tables.Refusals`) one for each record or turn that did not, both with the line
+of the file that they come from, in its order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +34,7 @@ SAMPLES, REJECTED = "samples.parquet", "rejected.parquet"
 PROCESSES = 2
 _BATCH = 2000  # records that are converted at a time
 _PARALLEL_FROM = 2 * _BATCH
+_CHARACTERS = 8_000_000  # likewise
 _GROUP = 20_000  # rows that are written at a time
 _PROBED = 20  # records that tell the format
 _KEPT = 2000  # characters of what was refused
@@ -42,7 +43,7 @@ Rows = tuple[dict[str, list[Any]], dict[str, list[Any]]]
 
 
 @dataclass(slots=True)
-class Imported:
+class Outcome:
     """The sums of an import: records read, samples, and rejections by their check."""
 
     format: str
@@ -70,7 +71,7 @@ def place_of(path: Path) -> Path:
 
 def import_samples(
     path: Path, target: Path, form: str | None = None, tell: Callable[[int], None] = lambda _: None
-) -> Imported:
+) -> Outcome:
     """Read the samples of a file into `target`; memory does not grow with the file, but for an id
     of each sample.
 
@@ -82,14 +83,17 @@ def import_samples(
         ConfigError: if the file cannot be read, or its records are of no format.
     """
     records = read_records(path)
-    first = list(islice(records, _PARALLEL_FROM))
+    first = _first(records)
     format_ = _format_of(path, first, form)
-    done = Imported(format_.name)
+    done = Outcome(format_.name)
     seen: dict[bytes, tuple[int, int]] = {}
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{target}: is no folder that can be written: {error.strerror}") from None
     with (
         _Writer(target / SAMPLES, tables.Imported) as samples,
-        _Writer(target / REJECTED, tables.Unread) as rejected,
+        _Writer(target / REJECTED, tables.Refusals) as rejected,
     ):
         for count, (good, bad) in _converted(first, records, format_.name):
             done.records += count
@@ -103,7 +107,20 @@ def import_samples(
             samples.add(good)
             rejected.add(bad)
             tell(done.records)
+        samples.keep = done.samples > 0  # else a set that is there stays
     return done
+
+
+def _first(records: Iterator[Raw]) -> list[Raw]:
+    """Return the first records: all of a small file, enough of a large one to tell its format."""
+    first: list[Raw] = []
+    size = 0
+    for raw in records:
+        first.append(raw)
+        size += len(raw.text)
+        if len(first) == _PARALLEL_FROM or size > _CHARACTERS:
+            break
+    return first
 
 
 def track(folder: Path) -> None:
@@ -140,14 +157,15 @@ def _format_of(path: Path, first: list[Raw], name: str | None) -> Format:
 
 def _converted(first: list[Raw], records: Iterator[Raw], form: str) -> Iterator[tuple[int, Rows]]:
     """Yield how many records a batch had and what became of them, in the file's order."""
-    if len(first) < _PARALLEL_FROM:
+    more = next(records, None)
+    if more is None:
         yield len(first), convert(first, form)
         return
-    everything: Iterator[Raw] = chain(first, records)
+    everything = chain(first, [more], records)
     context = multiprocessing.get_context("spawn")
     waiting: deque[tuple[int, Future[Rows]]] = deque()
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
-        while batch := list(islice(everything, _BATCH)):
+        for batch in _batches(everything):
             waiting.append((len(batch), pool.submit(convert, batch, form)))
             if len(waiting) > 2 * PROCESSES:
                 count, future = waiting.popleft()
@@ -156,11 +174,25 @@ def _converted(first: list[Raw], records: Iterator[Raw], form: str) -> Iterator[
             yield count, future.result()
 
 
+def _batches(records: Iterable[Raw]) -> Iterator[list[Raw]]:
+    """Yield records in lists that are bounded in number and in size."""
+    batch: list[Raw] = []
+    size = 0
+    for raw in records:
+        batch.append(raw)
+        size += len(raw.text)
+        if len(batch) == _BATCH or size > _CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def convert(batch: Iterable[Raw], form: str) -> Rows:
-    """Return the columns of `tables.Imported` and `tables.Unread` for records of one format."""
+    """Return the columns of `tables.Imported` and `tables.Refusals` for records of one format."""
     read = formats()[form].read
     good: dict[str, list[Any]] = {name: [] for name in tables.polars_schema(tables.Imported)}
-    bad: dict[str, list[Any]] = {name: [] for name in tables.polars_schema(tables.Unread)}
+    bad: dict[str, list[Any]] = {name: [] for name in tables.polars_schema(tables.Refusals)}
     for raw in batch:
         if raw.reason:
             _refuse(bad, raw, None, "record", raw.reason)
@@ -238,6 +270,7 @@ class _Writer:
         self.schema = tables.polars_schema(table)
         self.partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         self.columns: dict[str, list[Any]] = {name: [] for name in self.schema}
+        self.keep = True
 
     def __enter__(self) -> Self:
         import pyarrow.parquet as pq
@@ -262,7 +295,7 @@ class _Writer:
             if kind is None:
                 self._flush()
             self.file.close()
-            if kind is None:
+            if kind is None and self.keep:
                 os.replace(self.partial, self.path)
         finally:
             self.partial.unlink(missing_ok=True)

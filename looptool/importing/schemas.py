@@ -54,9 +54,12 @@ class Schemas:
         """
         try:
             made, _ = self._plain(schema, (), warn)
+            size = self._size(made)
         except RecursionError:
             raise Unusable("is nested too deeply") from None
-        if (size := self._size(made)) > LARGEST:
+        except TypeError as error:  # a keyword's value is of another type than it must be
+            raise Unusable(f"is no JSON Schema: {error}") from None
+        if size > LARGEST:
             raise Unusable(
                 f"its parameters take {size} characters once references are inlined; "
                 f"at most {LARGEST} are imported"

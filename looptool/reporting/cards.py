@@ -5,6 +5,7 @@ The front matter is what Hugging Face's hub reads, so that `hf upload FOLDER` ne
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -24,6 +25,8 @@ from looptool.lineage.views import read_json
 from looptool.params import Params, load
 from looptool.samples import dataset_id
 
+_MARK = "<!-- written by looptool -->"
+_PROJECTS = ("data", "metrics", "models", "stages", ".dvc", ".git")
 _COLUMNS = {
     "sample_id": "BLAKE2b-128 of tools and messages",
     "tools": "JSON text: a list of `{name, description, parameters}`, parameters a JSON Schema",
@@ -48,8 +51,7 @@ def write_data_set(data: DataSet, target: Path, license_: str) -> int:
         LooptoolError: if the folder holds something else already.
     """
     frame = tables.read(data.path, tables.Samples)
-    _make_empty(target, {"data", "README.md"})
-    (target / "data").mkdir(exist_ok=True)
+    _make_room(target, {"data/train.parquet", "README.md"})
     tables.write(frame, tables.Samples, target / "data/train.parquet")
     error = "not known" if data.label_error is None else f"{100 * data.label_error:.1f} %"
     origins = (
@@ -100,9 +102,9 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
     if not (source / "config.json").is_file():
         raise LooptoolError(f"{source}: holds no model; `dvc repro train@{iteration}` makes it")
     names = {path.name for path in source.iterdir() if path.is_file()}
-    _make_empty(target, {*names, "README.md"})
+    _make_room(target, {*names, "README.md"})
     for name in sorted(names - {"README.md"}):
-        _link(source / name, target / name)
+        _hand_over(source / name, target / name)
     lines = [
         _front(
             {
@@ -195,24 +197,40 @@ def _table(names: Sequence[str], rows: Any) -> str:
     return "\n".join(lines) if len(lines) > 2 else "None."
 
 
-def _make_empty(target: Path, own: set[str]) -> None:
-    """Make a folder, or clear one that holds nothing but what is written here."""
-    if target.is_dir() and (strange := {path.name for path in target.iterdir()} - own):
-        raise LooptoolError(f"{target}: holds {min(strange)} already; name another folder")
+def _make_room(target: Path, own: set[str]) -> None:
+    """Make a folder, or clear one that holds nothing but what an earlier card wrote there.
+
+    Args:
+        own: the files that will be written, by their paths in the folder.
+    """
+    place = target.resolve()
+    taken = [name for name in _PROJECTS if place.is_relative_to(Path(name).resolve())]
+    if taken or Path.cwd().is_relative_to(place):
+        raise ConfigError(f"{target}: is the project's own; name another folder")
     try:
-        if target.is_dir():
-            shutil.rmtree(target)
-        target.mkdir(parents=True)
+        files = {
+            path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()
+        }
+        if strange := files - own:
+            raise LooptoolError(f"{target}: holds {min(strange)} already; name another folder")
+        card = target / "README.md"
+        if files and not (card.is_file() and _MARK in card.read_text("utf-8", "replace")):
+            raise LooptoolError(f"{target}: holds {min(files)} already; name another folder")
+        for name in files:
+            (target / name).unlink()
+        target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
+def _hand_over(source: Path, target: Path) -> None:
+    """Link a file that DVC protects from being written to, copy any other."""
+    if not source.stat().st_mode & 0o222:
+        with contextlib.suppress(OSError):
+            os.link(source.resolve(), target)
+            return
+    shutil.copyfile(source, target)
 
 
 def _write(path: Path, parts: Sequence[str]) -> None:
-    path.write_text("\n\n".join(parts) + "\n", "utf-8")
+    path.write_text("\n\n".join([*parts, _MARK]) + "\n", "utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -48,25 +48,19 @@ def talk(
     """
     opening: list[Message] = [{"role": "system", "content": system}] if system else []
     messages = list(opening)
-    sampling = Sampling(max_new_tokens)
-    for said in _lines(read):
-        if said == "/new":
-            messages = list(opening)
-            continue
-        messages.append({"role": "user", "content": said})
-        offered = most_like(said, tools, offer)
-        if len(offered) < len(tools):
-            names = ", ".join(tool["name"] for tool in offered)
-            console.print(shown(f"{len(offered)} of {len(tools)} tools on offer: {names}", "dim"))
-        for _ in range(ROUNDS):
-            (completion,) = engine.generate([Prompt(messages, offered)], sampling)
-            if completion.error is not None:
-                console.print(shown(f"no answer: {completion.error}", "red"))
-                break
-            answers = _answer(completion.text, offered, messages, console, read, execute)
-            if not answers:
-                break
-            messages += answers
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
+        while (said := read("you> ").strip()) != "/quit":
+            if said == "/new":
+                messages = list(opening)
+            elif said:
+                messages.append({"role": "user", "content": said})
+                offered = most_like(said, tools, offer)
+                if len(offered) < len(tools):
+                    names = ", ".join(tool["name"] for tool in offered)
+                    told = f"{len(offered)} of {len(tools)} tools on offer: {names}"
+                    console.print(shown(told, "dim"))
+                sampling = Sampling(max_new_tokens)
+                _answer(engine, offered, messages, sampling, console, read, execute)
     return messages
 
 
@@ -84,49 +78,55 @@ def most_like(said: str, tools: Sequence[Tool], count: int) -> list[Tool]:
     return [tools[place] for place in sorted(chosen)]
 
 
-def _lines(read: Read) -> Iterator[str]:
-    with contextlib.suppress(EOFError, KeyboardInterrupt):
-        while (said := read("you> ").strip()) != "/quit":
-            if said:
-                yield said
-
-
 def _answer(
-    text: str,
+    engine: Engine,
     tools: Sequence[Tool],
     messages: list[Message],
+    sampling: Sampling,
     console: Console,
     read: Read,
     execute: Execute | None,
-) -> list[Message]:
-    """Show an answer and add it to the messages; return what the tools answered."""
-    parsed = parse(text)
-    if parsed.text:
-        console.print(shown(parsed.text))
-    if parsed.error is not None:
-        console.print(shown(f"malformed: {parsed.error}: {text}", "red"))
-    if not parsed.calls:
-        messages.append({"role": "assistant", "content": parsed.text})
-        return []
-    messages.append({**assistant_message(call_label(parsed.calls)), "content": parsed.text})
-    answers = []
-    for call in parsed.calls:
-        console.print(shown(f"{call.name}({canonical.dumps(call.arguments)})", "bold"))
-        problem = check_call(call, tools)
-        console.print(shown(f"  {problem or 'fits its schema'}", "red" if problem else "green"))
-        told = f"error: {problem}" if problem else _told(call, read, execute)
-        if told:
-            console.print(shown(told, "cyan"))
-            answers.append({"role": "tool", "name": call.name, "content": told})
-    return answers if len(answers) == len(parsed.calls) else []
+) -> None:
+    """Let the model speak, and the tools that it calls, until it is the user's turn."""
+    for _ in range(ROUNDS):
+        (completion,) = engine.generate([Prompt(messages, tools)], sampling)
+        if completion.error is not None:
+            console.print(shown(f"no answer: {completion.error}", "red"))
+            return
+        parsed = parse(completion.text)
+        if parsed.text:
+            console.print(shown(parsed.text))
+        if parsed.error is not None:
+            console.print(shown(f"malformed: {parsed.error}: {completion.text}", "red"))
+        if not parsed.calls:
+            messages.append({"role": "assistant", "content": parsed.text})
+            return
+        message = assistant_message(call_label(parsed.calls))
+        messages.append({**message, "content": parsed.text})
+        told = [_told(call, tools, console, read, execute) for call in parsed.calls]
+        if not any(each is not None for each in told):
+            return
+        for call, each in zip(parsed.calls, told, strict=True):
+            content = "the user did not allow this call" if each is None else each
+            messages.append({"role": "tool", "name": call.name, "content": content})
 
 
-def _told(call: ToolCall, read: Read, execute: Execute | None) -> str:
+def _told(
+    call: ToolCall, tools: Sequence[Tool], console: Console, read: Read, execute: Execute | None
+) -> str | None:
+    """Show a call and whether it fits; return what came of it, or None if nothing was to come."""
+    console.print(shown(f"{call.name}({canonical.dumps(call.arguments)})", "bold"))
+    if problem := check_call(call, tools):
+        console.print(shown(f"  {problem}", "red"))
+        return f"error: {problem}"
+    console.print(shown("  fits its schema", "green"))
     if execute is None:
-        return read(f"what {call.name} answers (empty: go on)> ").strip()
-    if read(f"run {call.name}? [y/N] ").strip().casefold() in ("y", "yes"):
-        return execute(call)
-    return ""
+        return read(f"what {call.name} answers (empty: go on)> ").strip() or None
+    if read(f"run {call.name}? [y/N] ").strip().casefold() not in ("y", "yes"):
+        return None
+    told = execute(call)
+    console.print(shown(told, "cyan"))
+    return told
 
 
 def open_chat(
@@ -148,14 +148,12 @@ def open_chat(
         raise ConfigError(f"{folder}: {problem}")
     with contextlib.ExitStack() as stack:
         execute: Execute | None = None
-        if server is not None:
-            execute = stack.enter_context(mcp.connected(server))
         path = tools or params.generate.tools
-        if path is not None:
-            known = read_tools(path)
-        elif server is not None:
-            known = mcp.read_server(server).tools
-        else:
+        known = read_tools(path) if path is not None else []
+        if server is not None:
+            listed, execute = stack.enter_context(mcp.connected(server))
+            known = known or listed
+        if not known:
             raise ConfigError("no tools: name a set by --tools, a server by --mcp, or set "
                               "generate.tools in params.yaml")  # fmt: skip
         runs.quiet()

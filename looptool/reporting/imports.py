@@ -10,7 +10,7 @@ from rich.table import Table
 
 from looptool import canonical
 from looptool.importing import Note
-from looptool.importing.sample_sets import REJECTED, Imported
+from looptool.importing.sample_sets import REJECTED, Outcome
 from looptool.importing.tool_sets import ToolSet
 from looptool.reporting.terminal import short, shown
 
@@ -42,7 +42,7 @@ def show_tools(found: ToolSet, target: Path, console: Console) -> None:
     )
 
 
-def show_samples(found: Imported, target: Path, console: Console) -> None:
+def show_samples(found: Outcome, target: Path, console: Console) -> None:
     """Print what became of a file's records: samples by category, refusals by check, and some."""
     table = Table("category", "samples", box=None)
     for category, count in sorted(found.categories.items()):

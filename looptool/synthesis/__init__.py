@@ -81,6 +81,8 @@ class Author(Protocol):
         name: stands in the data as the source of the labels.
         portable: whether it may be pickled to other processes that share the work.
         exact: whether its labels are right by construction, and it can write any number.
+        free: (may be left out) whether asking it again, after all that it wrote was refused, costs
+            nothing.
     """
 
     @property

@@ -28,6 +28,7 @@ class OwnSamples:
 
     portable = False
     exact = False
+    free = True
 
     def __init__(self, folder: str, seen: Collection[str] = ()) -> None:
         self.name = f"own:{Path(folder).name}"

@@ -117,19 +117,22 @@ def make_seeds(
             for number, size in enumerate(sizes)
         ]
         index += len(tasks)
+        written = 0
         for rows in _run(tasks):
+            written += len(rows)
             for row, reason in zip(rows, _reasons(rows, taken, refuse), strict=True):
                 if reason is not None:
                     rejected.append((row, *reason))
                 elif len(admitted) < count:
                     admitted.append(row)
-        if len(admitted) == before and not writer.exact:
+        asking_is_free = writer.exact or getattr(writer, "free", False)
+        if not written or (len(admitted) == before and not asking_is_free):
             tired.add(writer.name)
     if len(admitted) < count and not fewer:
         raise LooptoolError(
             f"{author.name} could make only {len(admitted)} of {count} samples that are new and "
-            "pass the checks; ask for fewer, loosen what refuses them, or set "
-            "generate.author.fill_up"
+            "pass the checks; ask for fewer, loosen what refuses them, or have others write the "
+            "rest (generate.author.fill_up, generate.mix)"
         )
     return _frames(admitted, rejected, iteration)
 
@@ -163,7 +166,7 @@ def mix_seeds(
             author=source.author,
             fill_up=source.fill_up,
             seed=seed if len(sources) == 1 else f"{seed}:{source.author.name}",
-            label_noise=label_noise if source.author.exact or len(sources) == 1 else 0.0,
+            label_noise=label_noise if source.author.exact else 0.0,
             seen=taken,
             refuse=refuser(index, judges if source.judged else ()),
             fewer=source is not sources[-1],

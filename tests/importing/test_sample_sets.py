@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from looptool import canonical, tables
 from looptool.errors import ConfigError
 from looptool.importing import exports, records, sample_sets
-from looptool.importing.formats import Refused, formats
+from looptool.importing.formats import Refused, cutting, formats
 from looptool.importing.formats.cutting import cut
 from looptool.importing.sample_sets import import_samples
 from looptool.samples import label_id, sample_id
@@ -33,14 +33,14 @@ def xlam(number: int, **more: Any) -> dict[str, Any]:
             **more}  # fmt: skip
 
 
-def imported(folder: Path, content: bytes | str, form: str | None = None) -> sample_sets.Imported:
+def imported(folder: Path, content: bytes | str, form: str | None = None) -> sample_sets.Outcome:
     file = folder / "mine.jsonl"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     return import_samples(file, folder / "set", form)
 
 
 def rejected(folder: Path) -> list[tuple[int, str]]:
-    data = tables.read(folder / "set/rejected.parquet", tables.Unread)
+    data = tables.read(folder / "set/rejected.parquet", tables.Refusals)
     return data.select("line", "reason").rows()
 
 
@@ -127,6 +127,7 @@ def test_a_line_beyond_all_measure_is_refused_and_the_next_one_read(tmp_path, mo
         (b" \n \n", "is empty"),
         (b'{"a": 1}\n{"b": 2}', "of no format known here"),
         (b'[{"query": "a"', "line 1: no valid JSON"),
+        (b'[{"query": "a"}]\n[{"query": "b"}]', "line 1: something follows the array"),
         (b'[{"query": "\xff"}]', "is no UTF-8"),
     ],
 )
@@ -158,6 +159,27 @@ def test_many_records_give_the_same_rows_in_several_processes(tmp_path, monkeypa
     assert pl.read_parquet(tmp_path / "set/samples.parquet").equals(alone)
 
 
+def test_a_file_without_any_sample_leaves_an_earlier_set_alone(tmp_path):
+    imported(tmp_path, "\n".join(lines(3)))
+    assert imported(tmp_path, json.dumps(xlam(0, answers="[{")), "xlam").samples == 0
+    assert len(pl.read_parquet(tmp_path / "set/samples.parquet")) == 3
+    assert len(rejected(tmp_path)) == 1
+
+
+def test_a_target_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "set").write_text("mine")
+    with pytest.raises(ConfigError, match="is no folder that can be written"):
+        imported(tmp_path, "\n".join(lines(3)))
+
+
+def test_a_dialogue_whose_samples_would_fill_the_memory_is_cut_short(tmp_path, monkeypatch):
+    monkeypatch.setattr(cutting, "LARGEST", 5000)
+    messages = [{"role": role, "content": "x" * 50} for role in ("user", "assistant")] * 40
+    found = imported(tmp_path, json.dumps({"messages": messages, "tools": [TOOL]}))
+    assert 5 < found.samples < 40 and found.samples + found.rejected["turn"] == 40
+    assert "take more than 5,000 characters" in rejected(tmp_path)[0][1]
+
+
 def test_schemas_of_different_shape_are_not_padded(tmp_path):
     other = {**TOOL, "parameters": {"type": "object", "properties": {"n": {"enum": [1, "a"]}}}}
     call = {"name": "roam", "arguments": {"n": "a"}}
@@ -170,8 +192,8 @@ def test_schemas_of_different_shape_are_not_padded(tmp_path):
 
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(
-    lambda text: text.strip() == text and "<" not in text and "[" not in text
-)
+    lambda text: text.strip() == text
+) | st.sampled_from(["<tool_call>", "a</tool_response>b", "a </think> b", "roam(a)", "[roam(a=1)]"])
 OPEN = {**TOOL, "parameters": {"type": "object", "properties": {}, "additionalProperties": True}}
 CALLS = st.lists(
     st.builds(
@@ -211,7 +233,8 @@ def test_a_sample_is_read_as_it_was_written(messages, label, form):
     try:
         record = chosen.write([OPEN], messages, label)
     except Refused:
-        assert form in ("xlam", "toolace", "looptool")
+        tags = any(tag in json.dumps([messages, label]) for tag in ("tool_", "think>"))
+        assert tags or form not in ("openai", "sharegpt")
         return
     assert chosen.fits(record)
     found = list(cut(chosen.read(json.loads(json.dumps(record)))))

@@ -73,6 +73,24 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("place", ["models/2", "models/1", "data/out", ".", ".."])
+def test_the_projects_own_folders_are_never_written_over(place: str) -> None:
+    before = sorted(path for path in Path("models").rglob("*"))
+    with pytest.raises(LooptoolError):
+        write_model(2, Path(place), "mit")
+    assert sorted(path for path in Path("models").rglob("*")) == before
+
+
+def test_files_deep_in_a_folder_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/precious.txt").write_text("mine")
+    with pytest.raises(LooptoolError, match=r"holds data/precious\.txt already"):
+        write_data_set(open_data_set("2"), tmp_path, "mit")
+    (tmp_path / "data/precious.txt").rename(tmp_path / "README.md")
+    with pytest.raises(LooptoolError, match=r"holds README\.md already"):
+        write_data_set(open_data_set("2"), tmp_path, "mit")
+
+
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(LooptoolError, match="dvc repro train@7"):
         write_model(7, tmp_path / "out", "mit")

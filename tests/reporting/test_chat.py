@@ -11,7 +11,6 @@ from rich.console import Console
 
 from looptool.engines import Completion
 from looptool.importing import mcp
-from looptool.importing.mcp import read_server
 from looptool.reporting.chat import most_like, talk
 
 ADD = {
@@ -90,6 +89,18 @@ def test_a_call_is_run_only_after_a_yes() -> None:
     assert messages[2]["content"] == "5"
 
 
+def test_of_two_calls_one_may_be_declined() -> None:
+    engine = Says(f"{CALL}\n{CALL}", "5.")
+    messages, _ = held(engine, "What is 2 + 3?", "y", "n", execute=lambda call: "")
+    told = [message["content"] for message in messages if message["role"] == "tool"]
+    assert told == ["", "the user did not allow this call"]
+
+
+def test_the_end_of_input_ends_a_conversation_anywhere() -> None:
+    messages, _ = held(Says(CALL), "What is 2 + 3?")
+    assert [message["role"] for message in messages] == ["user", "assistant"]
+
+
 def test_a_new_conversation_forgets_the_last() -> None:
     engine = Says("Hello.", "Hello again.")
     held(engine, "Hi", "/new", "Hi", "/quit", "never read", system="Be kind")
@@ -131,9 +142,8 @@ def test_calls_run_on_a_live_server_that_keeps_its_state(tmp_path) -> None:
     script = tmp_path / "server.py"
     script.write_text(SERVER)
     source = f"stdio:{sys.executable} {script}"
-    tools = read_server(source).tools
     call = '<tool_call>\n{"name": "add_up", "arguments": {"a": 2}}\n</tool_call>'
-    with mcp.connected(source) as execute:
+    with mcp.connected(source) as (tools, execute):
         engine = Says(
             call, "2.", call, "4.", call.replace("add_up", "fail").replace('"a": 2', ""), ""
         )

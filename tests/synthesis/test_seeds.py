@@ -1,5 +1,6 @@
 """`make_seeds`: count, truth, noise rate, refusals, and the same result for any process count."""
 
+import json
 from dataclasses import dataclass, replace
 
 import pytest
@@ -8,8 +9,9 @@ from polars.testing import assert_frame_equal
 from looptool import canonical, tables
 from looptool.errors import LooptoolError
 from looptool.samples import label_id, sample_id
-from looptool.synthesis import DEFAULT_SHARES, Draft, seeds
+from looptool.synthesis import DEFAULT_SHARES, Draft, Source, seeds
 from looptool.synthesis.grammar import GrammarAuthor
+from looptool.synthesis.own import OwnSamples
 
 GOOD = GrammarAuthor().write(1, seed="g", split="train", shares={"single": 1.0})[0]
 
@@ -145,3 +147,60 @@ def test_the_number_of_processes_changes_nothing(monkeypatch):
     alone = make(150, label_noise=0.2)
     assert_frame_equal(several.samples, alone.samples)
     assert_frame_equal(several.truth, alone.truth)
+
+
+def own_set(folder, count):
+    from looptool.importing.sample_sets import import_samples
+
+    tool = {"name": "roam", "description": "Walks", "parameters": {"place": {"type": "str"}}}
+    records = [
+        {
+            "query": f"Walk to place {number}",
+            "tools": json.dumps([tool]),
+            "answers": json.dumps([{"name": "roam", "arguments": {"place": str(number)}}]),
+        }
+        for number in range(count)
+    ]
+    (folder / "mine.jsonl").write_text("\n".join(map(json.dumps, records)))
+    import_samples(folder / "mine.jsonl", folder / "mine")
+    return OwnSamples(str(folder / "mine"))
+
+
+def mixed(count, sources, **changes):
+    arguments = {
+        "seed": "s",
+        "split": "train",
+        "shares": DEFAULT_SHARES,
+        "label_noise": 0.5,
+        "iteration": 1,
+        "seen": set(),
+        "index": None,
+        "judges": [],
+        **changes,
+    }
+    return seeds.mix_seeds(count, sources, **arguments)
+
+
+def test_no_noise_is_planted_in_own_samples_alone_or_in_a_mix(tmp_path):
+    own = own_set(tmp_path, 60)
+    alone = mixed(20, [Source(own)])
+    assert alone.truth.is_empty()
+    both = mixed(40, [Source(own, 0.5), Source(GrammarAuthor(), 0.5)])
+    assert tables.counts(both.samples, "label_source") == {"grammar": 20, "own:mine": 20}
+    assert len(both.truth) == 20 and both.truth["noise"].is_not_null().any()
+    for part in (alone, both):
+        mine = part.samples.filter(part.samples["label_source"] == "own:mine")
+        for messages, label in mine.select("messages", "label").rows():
+            place = canonical.loads(messages)[0]["content"].split()[-1]
+            call = {"name": "roam", "arguments": {"place": place}}
+            assert canonical.loads(label) == {"calls": [call]}
+
+
+def test_own_samples_that_are_refused_do_not_end_those_that_are_not(tmp_path):
+    class Overlap:
+        def refuse(self, texts):
+            self.left = getattr(self, "left", 15) - len(texts)
+            return ["too like held-out" if self.left >= 0 else None for _ in texts]
+
+    found = mixed(10, [Source(own_set(tmp_path, 60))], index=Overlap())
+    assert len(found.samples) == 10 and len(found.rejected) >= 10

@@ -29,11 +29,13 @@ class Dialogue:
         tools: as the record has them, in any dialect that `documents` reads.
         messages: chat messages; an assistant's calls are `tool_calls`, their arguments objects.
         given: places of assistant turns that are context and no label.
+        turns: which message of the record each is, from 1; empty where they are the same.
     """
 
     tools: Any
     messages: list[Message]
     given: frozenset[int] = field(default_factory=frozenset)
+    turns: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.importing.formats import Dialogue, Refused
 from looptool.importing.formats.documents import read_documents
-from looptool.samples import Label, Message, sample_id_of_json
+from looptool.samples import Label, Message, check_label, sample_id_of_json
 from looptool.tools import Tool, check_call
+
+LARGEST = 20_000_000  # characters of the conversations of all samples of a dialogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Cut:
     """A sample in canonical JSON, or a turn that is none.
 
     Attributes:
-        turn: the place of the assistant's message, counted from 1.
+        turn: the place of the assistant's message in the record, counted from 1.
         reason: why it is no sample; then the other fields are empty.
     """
 
@@ -41,6 +43,8 @@ def cut(dialogue: Dialogue) -> Iterator[Cut]:
         Refused: if the whole dialogue is no use: its tools, or nobody asks and answers.
     """
     tools = read_documents(dialogue.tools)
+    if not tools.documents:
+        raise Refused("tools: there are none, so nothing could be called")
     messages = [_renamed(message, tools.names) for message in dialogue.messages]
     turns = [place for place, each in enumerate(messages) if each["role"] == "assistant"]
     turns = [place for place in turns if place not in dialogue.given]
@@ -48,22 +52,26 @@ def cut(dialogue: Dialogue) -> Iterator[Cut]:
         raise Refused("messages: the assistant never answers")
     # the text of every message once: a prefix of them is the conversation of each turn
     texts = [_dumps(message) for message in messages]
-    refused = 0
+    refused = written = 0
     for place in turns:
+        turn = dialogue.turns[place] if dialogue.turns else place + 1
         if refused:
-            yield Cut(place + 1, reason=f"message {refused} of the same dialogue was refused")
+            yield Cut(turn, reason=f"message {refused} of the same dialogue was refused")
             continue
         try:
             label = _label(messages[place], tools.documents)
             _check_conversation(messages[:place])
             said = f"[{','.join(texts[:place])}]"
+            written += len(said)
+            if written > LARGEST:  # each sample holds all that was said before: that adds up
+                raise Refused(f"the dialogue's samples take more than {LARGEST:,} characters")
             text = _dumps(label)
         except Refused as error:
-            refused = place + 1
-            yield Cut(place + 1, reason=str(error))
+            refused = turn
+            yield Cut(turn, reason=str(error))
             continue
         yield Cut(
-            place + 1,
+            turn,
             sample_id_of_json(tools.text, said),
             tools.text,
             said,
@@ -96,6 +104,8 @@ def _label(message: Message, tools: Sequence[Tool]) -> Label:
             raise Refused("the assistant says nothing and calls nothing")
         return {"text": message["content"].strip()}
     calls = [each["function"] for each in message["tool_calls"]]
+    if reason := check_label({"calls": calls}):
+        raise Refused(reason)
     for call in calls:
         if reason := check_call(ToolCall(call["name"], call["arguments"]), tools):
             raise Refused(f"{call['name']}: {reason}")

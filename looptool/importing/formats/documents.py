@@ -57,7 +57,7 @@ def read_documents(raw: Any) -> Tools:
     return found
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _read(raw: str) -> Tools | str:
     """Return the tools, or why they are none: a cache holds no exceptions."""
     try:
@@ -104,6 +104,8 @@ def _document(text: str) -> tuple[Tool, str] | str:
         plain = Schemas(schema).plain(schema, lambda _: None)
     except Unusable as error:
         return str(error)
+    except RecursionError:
+        return "is nested too deeply"
     tool = {
         "name": item["name"] if is_legal(item["name"]) else legal_name(item["name"]),
         "description": description.strip(),
@@ -133,7 +135,8 @@ def _from_flat(raw: Mapping[str, Any]) -> dict[str, Any]:
         optional = isinstance(kind, str) and "optional" in kind.lower()
         if not optional and "default" not in part and part.get("required") is not False:
             required.append(name)
-        schema.pop("required", None) if not isinstance(schema.get("required"), list) else None
+        if not isinstance(schema.get("required"), list):
+            schema.pop("required", None)
         if "default" in schema and check_arguments(
             {name: schema["default"]}, {"type": "object", "properties": {name: schema}}
         ):
@@ -174,20 +177,20 @@ def _type(value: Any) -> dict[str, Any]:
     if not isinstance(value, str):
         return {}
     text = re.sub(r",\s*optional\b.*$", "", value.strip(), flags=re.IGNORECASE)
-    outer, _, inner = text.partition("[")
-    outer, inner = outer.strip().rpartition(".")[2].lower(), inner.rstrip("] ")
+    if len(alternatives := _parts(text, "|")) > 1:
+        return _union(alternatives)
+    outer, bracket, inner = text.partition("[")
+    outer, inner = outer.strip().rpartition(".")[2].lower(), inner.removesuffix("]").strip()
+    if bracket and not text.endswith("]"):
+        raise Unusable(f"type: {value[:40]!r} is no type")
     if outer == "optional":
         return _type(inner)
-    if outer == "union" or ("|" in text and not inner):
-        parts = [_type(part) for part in _parts(inner if outer == "union" else text)]
-        parts = [part for part in parts if part.get("type") != "null"]
-        if len(parts) == 1:
-            return parts[0]
-        kinds = [part.get("type") for part in parts]
-        simple = all(set(part) == {"type"} for part in parts)
-        return {"type": list(dict.fromkeys(kinds))} if simple and parts else {}
+    if outer == "union":
+        return _union(_parts(inner, ","))
     if outer in _MANY:
-        items = _type(_parts(inner)[0]) if inner else {}
+        parts = _parts(inner, ",") if inner else []
+        same = len(parts) == 1 or (len(parts) == 2 and parts[1] == "...")
+        items = _type(parts[0]) if same else {}
         return {"type": "array", "items": items} if items else {"type": "array"}
     kind = _TYPES.get(outer, outer)
     if outer in _ANY:
@@ -197,12 +200,22 @@ def _type(value: Any) -> dict[str, Any]:
     return {"type": kind}
 
 
-def _parts(text: str) -> list[str]:
-    """Split at commas and bars that stand in no bracket."""
+def _union(alternatives: list[str]) -> dict[str, Any]:
+    """Return what several types say together; nothing, where one of them says more than a type."""
+    parts = [_type(each) for each in alternatives]
+    parts = [part for part in parts if part.get("type") != "null"]
+    if len(parts) == 1:
+        return parts[0]
+    simple = parts and all(set(part) == {"type"} for part in parts)
+    return {"type": list(dict.fromkeys(part["type"] for part in parts))} if simple else {}
+
+
+def _parts(text: str, sign: str) -> list[str]:
+    """Split at a sign where it stands in no bracket."""
     parts, depth, start = [], 0, 0
-    for place, sign in enumerate(text):
-        depth += (sign == "[") - (sign == "]")
-        if sign in ",|" and depth == 0:
+    for place, each in enumerate(text):
+        depth += (each == "[") - (each == "]")
+        if each == sign and depth == 0:
             parts.append(text[start:place])
             start = place + 1
     return [part.strip() for part in [*parts, text[start:]]]

@@ -16,6 +16,7 @@ from looptool.importing.formats import Dialogue, Format, Record, Refused, text_o
 from looptool.importing.formats.turns import (
     answer,
     named,
+    plain,
     responses,
     text_of_label,
     text_of_turn,
@@ -75,7 +76,7 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
         if message["role"] == "assistant":
             turns.append(("assistant", text_of_turn(message)))
         elif message["role"] == "tool":
-            text = f"<tool_response>\n{message['content']}\n</tool_response>"
+            text = f"<tool_response>\n{plain(message['content'])}\n</tool_response>"
             if turns and turns[-1][0] == "tool":
                 text = f"{turns.pop()[1]}\n{text}"
             turns.append(("tool", text))

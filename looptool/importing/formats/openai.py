@@ -1,7 +1,8 @@
 """OpenAI's chat form, as its fine-tuning takes it: `{"messages": […], "tools": […]}`.
 
 Arguments are JSON texts. An assistant's message with `"weight": 0` is context and no label. The old
-`functions` and `function_call` are read too.
+`functions` and `function_call` are read too, and so are Hermes' tags in texts: `<tool_call>` of an
+assistant, `<tools>` of the system.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from looptool import canonical
 from looptool.importing.formats import Dialogue, Format, Record, Refused, list_of
-from looptool.importing.formats.turns import calling, calls_of_json
+from looptool.importing.formats.turns import answer, calling, calls_of_json, plain, tools_in
 from looptool.samples import Label, Message, label_calls
 from looptool.tools import Tool
 
@@ -32,16 +33,26 @@ def read(record: Record) -> Dialogue:
             given.add(place)
         messages.append(message)
     tools = record.get("tools") or record.get("functions") or []
+    if not tools and messages and messages[0]["role"] == "system":
+        listed, rest = tools_in(messages[0]["content"])
+        if listed is not None:
+            tools, messages[0] = listed, {"role": "system", "content": rest}
     return Dialogue(tools, messages, frozenset(given))
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
-    """Return a sample as a record: the label is the last message, the only one with weight."""
+    """Return a sample as a record: the label is the last message, the only one with weight.
+
+    Raises:
+        Refused: if an assistant's text holds a tag that a reader would take for a call.
+    """
     made: list[Record] = []
     ids: list[str] = []
     number = 0
     for message in [*messages, _labelled(label)]:
         item = dict(message)
+        if message["role"] == "assistant":
+            plain(message["content"])
         if "tool_calls" in message:
             item["content"] = message["content"] or None
             item["tool_calls"], ids = [], []
@@ -88,7 +99,9 @@ def _message(item: Any, called: dict[str, str]) -> Message:
             raise Refused("name: must be a text")
         return {"role": role, "content": content, **({"name": name} if name else {})}
     raw = item.get("tool_calls") or ([item["function_call"]] if item.get("function_call") else [])
-    if role != "assistant" or not raw:
+    if role == "assistant" and not raw:
+        return answer(content)
+    if role != "assistant":
         return {"role": role, "content": content}
     calls = calls_of_json(raw)
     if isinstance(raw, list):

@@ -16,6 +16,7 @@ from looptool.importing.formats.turns import (
     calling,
     calls_of_json,
     named,
+    plain,
     responses,
     text_of_label,
     text_of_turn,
@@ -34,12 +35,14 @@ _ROLES = {
 def read(record: Record) -> Dialogue:
     """Return the dialogue of a record; see the module."""
     messages: list[Message] = []
+    turns: list[int] = []
     given = set()
     tools = record.get("tools") or None
     if isinstance(record.get("system"), str) and record["system"].strip():
         listed, rest = tools_in(record["system"])
         tools = tools or listed
         messages += [{"role": "system", "content": rest}] if rest.strip() else []
+        turns += [1] * len(messages)
     for place, item in enumerate(list_of(record, "conversations")):
         role = _ROLES.get(str(item.get("from"))) if isinstance(item, Mapping) else None
         if role is None:
@@ -61,7 +64,8 @@ def read(record: Record) -> Dialogue:
                 messages.append(calling(calls_of_json(value)) if called else answer(value))
         except Refused as error:
             raise Refused(f"conversations.{place}: {error}") from None
-    return Dialogue(tools or [], named(messages), frozenset(given))
+        turns += [place + 1] * (len(messages) - len(turns))
+    return Dialogue(tools or [], named(messages), frozenset(given), turns)
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
@@ -72,7 +76,7 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
         if message["role"] == "assistant":
             turns.append({"from": "gpt", "value": text_of_turn(message), "weight": 0})
         elif message["role"] == "tool":
-            value = f"<tool_response>\n{message['content']}\n</tool_response>"
+            value = f"<tool_response>\n{plain(message['content'])}\n</tool_response>"
             turns.append({"from": "tool", "value": value})
         else:
             turns.append({"from": names[message["role"]], "value": message["content"]})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ from looptool.tools import Tool
 _MARK = "functions in JSON format that you can invoke"
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant",
           "tool": "tool", "system": "system"}  # fmt: skip
-_DATED = re.compile(r"[^.\n]*\b(?:today|current (?:date|time))\b[^.\n]*\.?", re.IGNORECASE)
+_DATED = re.compile(r"\b(?:today|current (?:date|time))\b", re.IGNORECASE)
+_SENTENCES = re.compile(r"(?<=[.\n])")
 _LIKE_CALLS = re.compile(r"\[\s*[^\[\]{}\"'()]+\(.*\)\s*\]", re.DOTALL)
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 
@@ -51,6 +53,7 @@ def read(record: Record) -> Dialogue:
         if isinstance(item, Mapping) and isinstance(item.get("name"), str)
     }
     messages: list[Message] = [{"role": "system", "content": rest}] if rest else []
+    turns = [1] * len(messages)
     for place, item in enumerate(list_of(record, "conversations")):
         role = _ROLES.get(str(item.get("from"))) if isinstance(item, Mapping) else None
         if role is None:
@@ -59,17 +62,19 @@ def read(record: Record) -> Dialogue:
             value = text_of(item, "value")
             if role == "tool":
                 messages += _responses(value)
-            elif role == "assistant" and _LIKE_CALLS.fullmatch(value.strip()):
+            elif role == "assistant" and holds_calls(value, names):
                 messages.append(calling(read_calls(value, names)))
             else:
                 messages.append({"role": role, "content": value})
         except Refused as error:
             raise Refused(f"conversations.{place}: {error}") from None
-    return Dialogue(tools, named(messages))
+        turns += [place + 1] * (len(messages) - len(turns))
+    return Dialogue(tools, named(messages), turns=turns)
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
-    """Return a sample as a record. A reader cuts the assistant's earlier turns out again.
+    """Return a sample as a record. It cannot say that an assistant's earlier turns are no labels:
+    who reads it makes samples of them too.
 
     Raises:
         Refused: if an assistant's turn says something beside its calls, or a text looks like calls.
@@ -88,7 +93,7 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
         else:
             turns.append({"from": message["role"], "value": message["content"]})
     value = write_calls(label_calls(label)) if "calls" in label else label["text"]
-    if "text" in label and _LIKE_CALLS.fullmatch(value.strip()):
+    if "text" in label and holds_calls(value, [tool["name"] for tool in tools]):
         raise Refused("the text of the label looks like calls")
     turns.append({"from": "assistant", "value": value})
     introduction = f"{opening}\n" if opening else ""
@@ -105,6 +110,18 @@ def write_calls(calls: Sequence[ToolCall]) -> str:
     return f"[{', '.join(texts)}]"
 
 
+def holds_calls(text: str, names: Collection[str]) -> bool:
+    """Whether an answer is meant as calls: it looks like them, or calls one of the tools.
+
+    Args:
+        names: of the tools.
+    """
+    if _LIKE_CALLS.fullmatch(text.strip()):
+        return True
+    called = (re.search(rf"(?<!\w){re.escape(name)}\(", text) for name in names)
+    return any(called)
+
+
 def read_calls(text: str, names: Collection[str]) -> list[ToolCall]:
     """Return the calls of `[name(key=value), …]`.
 
@@ -114,7 +131,10 @@ def read_calls(text: str, names: Collection[str]) -> list[ToolCall]:
     Raises:
         Refused: naming the place where they cannot be read.
     """
-    inner = text.strip()[1:-1]
+    text = text.strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        raise Refused(f"calls must stand alone, as [name(key=value)]: {text[:60]!r}")
+    inner = text[1:-1]
     by_length = sorted(names, key=len, reverse=True)
     calls, place = [], 0
     while place < len(inner):
@@ -162,6 +182,8 @@ def _arguments(text: str, name: str) -> dict[str, Any]:
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise Refused(f"{name}: an argument without name: {part[:40]!r}")
+        if key.strip() in arguments:
+            raise Refused(f"{name}: the argument {key.strip()!r} stands there twice")
         arguments[key.strip()] = _value(value.strip(), name)
     return arguments
 
@@ -191,11 +213,24 @@ def _value(text: str, name: str) -> Any:
     except ValueError:
         pass
     try:
-        value = ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of "\\d" in a text
+            value = _json_value(ast.literal_eval(text))
         canonical.dumps(value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise Refused(f"{name}: {text[:40]!r} is no value") from None
-    return list(value) if isinstance(value, tuple) else value
+    return value
+
+
+def _json_value(value: Any) -> Any:
+    """Return a Python literal as JSON has it: tuples are lists; keys must be texts."""
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value]
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError
+        return {key: _json_value(item) for key, item in value.items()}
+    return value
 
 
 def _tools(system: str) -> tuple[list[Any], str]:
@@ -212,8 +247,8 @@ def _tools(system: str) -> tuple[list[Any], str]:
         raise Refused(f"system: the functions are no JSON: {error}") from None
     if not isinstance(tools, list):
         raise Refused("system: the functions must be a list")
-    dated = [each.strip() for each in _DATED.findall(head if found else head[:start])]
-    return tools, "\n".join(dated)
+    said = _SENTENCES.split(head if found else head[:start])
+    return tools, "\n".join(each.strip() for each in said if _DATED.search(each))
 
 
 def _responses(text: str) -> list[Message]:

@@ -11,7 +11,16 @@ from looptool.calls import ToolCall, parse, render
 from looptool.importing.formats import Refused
 from looptool.samples import Label, Message, label_calls
 
-_RESPONSES = re.compile(r"<tool_response>\s*(.*?)\s*</tool_response>", re.DOTALL)
+_RESPONSES = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
+_TAGS = (
+    "<tool_call>",
+    "</tool_call>",
+    "<tool_response>",
+    "</tool_response>",
+    "<think>",
+    "</think>",
+)
+_BARE = {"name", "arguments", "id", "type", "index", "function"}  # of a call without arguments
 _TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
 _DATED = re.compile(r"\b(today|current (date|time))\b", re.IGNORECASE)
 
@@ -43,12 +52,23 @@ def answer(text: str) -> Message:
 def text_of_turn(message: Message) -> str:
     """Return what an assistant's message says in Hermes form; `answer` is its inverse."""
     calls = label_calls({"calls": [each["function"] for each in message.get("tool_calls", ())]})
-    return "\n".join(part for part in (message["content"], render(calls)) if part)
+    return "\n".join(part for part in (plain(message["content"]), render(calls)) if part)
 
 
 def text_of_label(label: Label) -> str:
     """Return a label in Hermes form."""
-    return label["text"] if "text" in label else render(label_calls(label))
+    return plain(label["text"]) if "text" in label else render(label_calls(label))
+
+
+def plain(text: str) -> str:
+    """Return a text that has no tag of Hermes' form in it, which a reader would take for one.
+
+    Raises:
+        Refused: if it has.
+    """
+    if tag := next((tag for tag in _TAGS if tag in text), None):
+        raise Refused(f"a text holds {tag}")
+    return text
 
 
 def calls_of_json(value: Any) -> list[ToolCall]:
@@ -67,7 +87,9 @@ def calls_of_json(value: Any) -> list[ToolCall]:
         if isinstance(item, dict) and isinstance(item.get("function"), dict):
             item = item["function"]
         name = item.get("name") if isinstance(item, dict) else None
-        arguments = item.get("arguments", {}) if isinstance(item, dict) else None
+        arguments = item.get("arguments") if isinstance(item, dict) else None
+        if arguments is None and isinstance(item, dict) and set(item) <= _BARE:
+            arguments = {}
         if isinstance(arguments, str):
             try:
                 arguments = canonical.loads(arguments or "{}")
@@ -80,9 +102,12 @@ def calls_of_json(value: Any) -> list[ToolCall]:
 
 
 def responses(text: str) -> list[Message]:
-    """Return a tool's messages: one for each `<tool_response>`, or the whole text as one."""
-    found = _RESPONSES.findall(text) or [text.strip()]
-    return [{"role": "tool", "content": each} for each in found]
+    """Return a tool's messages: one for each `<tool_response>`, or the whole text as one where
+    something stands outside of them."""
+    found = _RESPONSES.findall(text)
+    if _RESPONSES.sub("", text).strip():
+        found = []
+    return [{"role": "tool", "content": each.strip()} for each in found or [text]]
 
 
 def named(messages: Sequence[Message]) -> list[Message]:

@@ -41,10 +41,12 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
     """Return a sample as a record.
 
     Raises:
-        Refused: if it has more than one message.
+        Refused: if it has more than one message, or its label is a question.
     """
     if [message["role"] for message in messages] != ["user"]:
         raise Refused("xlam holds one request, and no conversation")
+    if label.get("text", "").rstrip().endswith("?"):
+        raise Refused("xlam holds no question to the user")
     return {
         "query": messages[0]["content"],
         "tools": canonical.dumps(tools),

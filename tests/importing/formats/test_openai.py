@@ -38,6 +38,7 @@ def tool(content, number=0, **more):
     return {"role": "tool", "tool_call_id": f"c{number}", "content": content, **more}
 
 
+HERMES = '<tool_call>\n{"name": "roam", "arguments": {"place": "Oslo"}}\n</tool_call>'
 BROKEN = assistant(OSLO)
 BROKEN["tool_calls"][0]["function"]["arguments"] = "{place: Oslo}"
 
@@ -75,8 +76,17 @@ BROKEN["tool_calls"][0]["function"]["arguments"] = "{place: Oslo}"
         ({"messages": [USER, {"role": "assistant", "content": None, "function_call":
           {"name": "roam", "arguments": '{"place": "Oslo"}'}}], "functions": [ROAM]},
          [calls(OSLO)]),
-        (record(USER, assistant(OSLO), tools=[]), [refused("no tool is called 'roam'")]),
-        (record(USER, assistant(content="Hi"), tools=[]), [text("Hi")]),
+        (record(USER, assistant(OSLO), tools=[]), [refused("tools: there are none")]),
+        (record(USER, assistant(content="Hi"), tools=[]), [refused("tools: there are none")]),
+        (record(USER, assistant(content=HERMES)), [calls(OSLO)]),
+        (record(USER, assistant(content=f"<think>So</think>{HERMES}")), [calls(OSLO)]),
+        (record(USER, assistant(content="<think>So</think>Which way?")), [text("Which way?")]),
+        (record({"role": "system", "content": f"Tools: <tools>{json.dumps(ROAM)}</tools>"}, USER,
+                assistant(content=HERMES), tools=[]), [calls(OSLO)]),
+        (record(USER, {**assistant(), "tool_calls": "[]"}),
+         [refused("label.calls: must be a list of at least one call")]),
+        (record(USER, {**assistant(), "tool_calls": [{"name": "roam", "parameters": {"a": 1}}]}),
+         [refused("a call must be")]),
         ({"messages": []}, [refused("messages: must be a list, not empty")]),
         ({"messages": [USER, assistant(OSLO)], "tools": "nonsense"}, [refused("no JSON")]),
         (record(USER, assistant(("roam", {"place": "Oslo", "hours": 1}))),

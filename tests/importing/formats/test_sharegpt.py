@@ -65,7 +65,8 @@ def record(*turns, tools=(WRAPPED,), **more):
         (record(ASK, ("gpt", CALL[:-12])), [refused("no </tool_call>")]),
         (record(ASK, ("gpt", CALL.replace("roam", "fly"))), [refused("no tool is called 'fly'")]),
         (record(ASK, ("gpt", CALL.replace('"Oslo"', "5"))), [refused("place: 5 is not of type")]),
-        (record(ASK, ("gpt", CALL), tools=[]), [refused("no tool is called 'roam'")]),
+        (record(ASK, ("gpt", CALL), tools=[]), [refused("tools: there are none")]),
+        (record(ASK, ("function_call", "[]")), [refused("must be a list of at least one call")]),
         (record(("narrator", "x"), ("gpt", CALL)), [refused("conversations.0.from: must be one")]),
         (record(ASK, ("gpt", "")), [refused("says nothing")]),
         (record(ASK), [refused("the assistant never answers")]),
@@ -82,6 +83,19 @@ def test_a_system_message_with_the_tools_leaves_what_it_says_of_the_day():
     (found,) = samples("sharegpt", record(("system", system), ASK, ("gpt", CALL), tools=None))
     first = canonical.loads(found.messages)[0]
     assert first == {"role": "system", "content": "The current date is 2024-05-01."}
+
+
+def test_a_turn_is_counted_as_the_record_counts_it():
+    system = SYSTEM.format(json.dumps([WRAPPED]))  # no message of it stays
+    two = "<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n</tool_response>"
+    turns = [("system", system), ASK, ("gpt", f"{CALL}\n{CALL}"), ("tool", two), ("gpt", "Done.")]
+    assert [each.turn for each in samples("sharegpt", record(*turns, tools=None))] == [3, 5]
+
+
+def test_a_response_with_something_around_it_stays_whole():
+    said = "note <tool_response>1</tool_response> end"
+    given = record(ASK, ("gpt", CALL), ("tool", said), ("gpt", "Done."))
+    assert canonical.loads(samples("sharegpt", given)[1].messages)[2]["content"] == said
 
 
 def test_several_responses_in_a_turn_become_a_message_for_each_call():

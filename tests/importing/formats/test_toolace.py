@@ -30,6 +30,7 @@ ROAM = {
     "required": None,
 }
 TREND = {**ROAM, "name": "Market Trends / API"}
+DATA = {**ROAM, "name": "User's data [v2]"}
 ODD = {
     "name": "odd",
     "description": "",
@@ -42,7 +43,7 @@ SYSTEM = (
 )
 
 
-def record(*turns, tools=(ROAM, TREND, ODD), said=""):
+def record(*turns, tools=(ROAM, TREND, DATA, ODD), said=""):
     return {
         "system": SYSTEM.format(said, json.dumps(list(tools))),
         "conversations": [{"from": who, "value": value} for who, value in turns],
@@ -73,6 +74,13 @@ def asked(answer):
         ("[odd(user-id=5)]", calls(("odd", {"user-id": 5}))),
         ("[odd()]", calls(("odd", {}))),
         ("[odd(user-id=(1, 2))]", calls(("odd", {"user-id": [1, 2]}))),
+        ("[User's data [v2](place='x')]", calls(("User_s_data_v2", {"place": "x"}))),
+        ("[odd(user-id='\\d')]", calls(("odd", {"user-id": "\\d"}))),
+        ("[roam(place='x')] Done.", refused("calls must stand alone")),
+        ("roam(place='x')", refused("calls must stand alone")),
+        ("[roam(place='x')", refused("calls must stand alone")),
+        ("[roam(place='x', place='y')]", refused("stands there twice")),
+        ("[odd(user-id={1: 2})]", refused("is no value")),
         ("I cannot do that.", text("I cannot do that.")),
         ("[1] is what I would say (perhaps)", text("[1] is what I would say (perhaps)")),
         ('[fly(place="Oslo")]', refused("no tool is called 'fly'")),
