@@ -494,8 +494,11 @@ def export_data(
 
 @bench_app.command("tools")
 def bench_tools(
-    iterations: Annotated[
-        list[int] | None, typer.Argument(metavar="[ITERATION]...", help="Else all.")
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...", help="Iterations' numbers, with --requests folders too; else all."
+        ),
     ] = None,
     requests: Annotated[
         Path | None,
@@ -506,11 +509,11 @@ def bench_tools(
     """Show accuracy by tool and parameter: on held-out samples as eval found it, or on requests
     of your own, which the models are asked now.
 
-    Example: looptool bench tools 0 2 --requests requests.jsonl
+    Example: looptool bench tools models/base 0 2 --requests requests.jsonl
     """
     from looptool.reporting import by_tool
 
-    asked = iterations or []
+    asked = models or []
     measured = by_tool.ask(requests, asked) if requests else by_tool.stored(asked)
     if as_json:
         _print_json(by_tool.to_json(measured))

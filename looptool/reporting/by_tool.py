@@ -19,30 +19,30 @@ from looptool.lineage.revisions import Snapshot, open_workspace
 from looptool.params import Params, load
 from looptool.reporting.terminal import shown
 
-Measured = dict[int, tuple[pl.DataFrame, pl.DataFrame]]  # by iteration: results, by_tool
+Measured = dict[str, tuple[pl.DataFrame, pl.DataFrame]]  # by model: results, by_tool
 
 
-def stored(iterations: Sequence[int] = (), snapshot: Snapshot | None = None) -> Measured:
+def stored(iterations: Sequence[str] = (), snapshot: Snapshot | None = None) -> Measured:
     """Return what `eval` measured on the held-out split; asks no model.
 
     Raises:
         LooptoolError: if an iteration was not evaluated yet.
     """
     snapshot = snapshot or open_workspace()
-    files = snapshot.tables("eval.parquet")
-    for j in iterations or [max(files, default=0)]:
+    files = {str(j): path for j, path in snapshot.tables("eval.parquet").items()}
+    for j in iterations or [*files][-1:] or ["0"]:
         if j not in files:
             raise LooptoolError(f"iteration {j} is not evaluated; `dvc repro eval@{j}` does it")
     samples = tables.read(snapshot.path("data/heldout.parquet"), tables.Samples)
     found = {}
-    for j in iterations or sorted(files):
+    for j in iterations or files:
         results = tables.read(files[j], tables.Eval).filter(pl.col("benchmark") == "heldout")
         found[j] = results, own_tools.by_tool(samples, results)
     return found
 
 
-def ask(requests: Path, iterations: Sequence[int]) -> Measured:
-    """Put a file's requests to the models of iterations, as eval would.
+def ask(requests: Path, models: Sequence[str]) -> Measured:
+    """Put a file's requests to models (iterations' numbers, or folders), as eval would.
 
     Raises:
         ConfigError: if `generate.tools` names no set, or a request does not fit it.
@@ -58,23 +58,24 @@ def ask(requests: Path, iterations: Sequence[int]) -> Measured:
         for messages, offered in samples.select("messages", "tools").rows()
     ]
     found = {}
-    for j in iterations or _trained():
-        results = heldout.score(samples, _answers(j, prompts, params), params.match)
-        found[j] = results, own_tools.by_tool(samples, results)
+    for name in models or _trained():
+        results = heldout.score(samples, _answers(name, prompts, params), params.match)
+        found[name] = results, own_tools.by_tool(samples, results)
     return found
 
 
-def _trained() -> list[int]:
-    numbers = [int(path.name) for path in Path("models").glob("*") if path.name.isdecimal()]
+def _trained() -> list[str]:
+    numbers = [path.name for path in Path("models").glob("*") if path.name.isdecimal()]
     if not numbers:
         raise LooptoolError("models: there is no trained model yet; run `dvc repro` first")
-    return sorted(numbers)
+    return sorted(numbers, key=int)
 
 
-def _answers(iteration: int, prompts: Sequence[Prompt], params: Params) -> list[str]:
-    model = Path(f"models/{iteration}")
+def _answers(name: str, prompts: Sequence[Prompt], params: Params) -> list[str]:
+    model = Path("models", name) if name.isdecimal() else Path(name)
     if problem := base_problem(model):
-        raise LooptoolError(f"{model}: {problem}; `dvc repro train@{iteration}` makes it")
+        hint = f"; `dvc repro train@{name}` makes it" if name.isdecimal() else ""
+        raise LooptoolError(f"{model}: {problem}{hint}")
     runs.quiet()
     settings = params.eval
     engine = answering.load(
@@ -86,17 +87,17 @@ def _answers(iteration: int, prompts: Sequence[Prompt], params: Params) -> list[
 
 
 def to_json(measured: Measured) -> list[dict[str, Any]]:
-    """Return one object an iteration: accuracy, rows, and the rows of `own_tools.by_tool`."""
+    """Return one object a model: accuracy, rows, and the rows of `own_tools.by_tool`."""
     return [
-        {"iteration": j, **_overall(results), "tools": table.to_dicts()}
-        for j, (results, table) in measured.items()
+        {"model": name, **_overall(results), "tools": table.to_dicts()}
+        for name, (results, table) in measured.items()
     ]
 
 
 def show(measured: Measured, console: Console) -> None:
     """Print a table: a line for each tool, and one for each of its parameters."""
-    table = Table("tool", "parameter", "n", *(f"models/{j}" for j in measured), box=None)
-    cells: dict[tuple[str, str | None], dict[int, str]] = {}
+    table = Table("tool", "parameter", "n", *map(_called, measured), box=None)
+    cells: dict[tuple[str, str | None], dict[str, str]] = {}
     rows: dict[tuple[str, str | None], int] = {}
     for j, (_, found) in measured.items():
         for row in found.iter_rows(named=True):
@@ -114,7 +115,11 @@ def show(measured: Measured, console: Console) -> None:
         kinds = scores.by_category(results).iter_rows(named=True)
         parts = ", ".join(f"{row['category']} {100 * row['accuracy']:.0f} %" for row in kinds)
         told_ = _percent(whole["accuracy"], whole["standard_error"])
-        console.print(f"models/{j}: {told_} % of {whole['rows']} exactly right: {parts}")
+        console.print(f"{_called(j)}: {told_} % of {whole['rows']} exactly right: {parts}")
+
+
+def _called(name: str) -> str:
+    return f"models/{name}" if name.isdecimal() else name
 
 
 def _overall(results: pl.DataFrame) -> dict[str, Any]:

@@ -153,11 +153,11 @@ def _by_tool(snapshot: Snapshot) -> dict[str, Any]:
     if "data/heldout.parquet" not in snapshot.files or not files:
         return {"iterations": [], "rows": [], "total": 0}
     measured = by_tool.stored(snapshot=snapshot)
-    cells: dict[tuple[str, str | None], dict[int, dict[str, Any]]] = {}
+    cells: dict[tuple[str, str | None], dict[str, dict[str, Any]]] = {}
     for iteration, (_, table) in measured.items():
         for row in table.iter_rows(named=True):
             cells.setdefault((row["tool"], row["parameter"]), {})[iteration] = row
-    last = max(measured)
+    last = [*measured][-1]
     tools = {
         tool: found[last] for (tool, name), found in cells.items() if not name and last in found
     }
