@@ -48,8 +48,15 @@ def talk(
     """
     opening: list[Message] = [{"role": "system", "content": system}] if system else []
     messages = list(opening)
+
+    def ask(what: str) -> str:
+        if (said := read(what).strip()) == "/quit":
+            raise EOFError
+        return said
+
     with contextlib.suppress(EOFError, KeyboardInterrupt):
-        while (said := read("you> ").strip()) != "/quit":
+        while True:
+            said = ask("you> ")
             if said == "/new":
                 messages = list(opening)
             elif said:
@@ -60,7 +67,7 @@ def talk(
                     told = f"{len(offered)} of {len(tools)} tools on offer: {names}"
                     console.print(shown(told, "dim"))
                 sampling = Sampling(max_new_tokens)
-                _answer(engine, offered, messages, sampling, console, read, execute)
+                _answer(engine, offered, messages, sampling, console, ask, execute)
     return messages
 
 
@@ -121,8 +128,8 @@ def _told(
         return f"error: {problem}"
     console.print(shown("  fits its schema", "green"))
     if execute is None:
-        return read(f"what {call.name} answers (empty: go on)> ").strip() or None
-    if read(f"run {call.name}? [y/N] ").strip().casefold() not in ("y", "yes"):
+        return read(f"what {call.name} answers (empty: go on)> ") or None
+    if read(f"run {call.name}? [y/N] ").casefold() not in ("y", "yes"):
         return None
     told = execute(call)
     console.print(shown(told, "cyan"))

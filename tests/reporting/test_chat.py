@@ -97,8 +97,9 @@ def test_of_two_calls_one_may_be_declined() -> None:
 
 
 def test_the_end_of_input_ends_a_conversation_anywhere() -> None:
-    messages, _ = held(Says(CALL), "What is 2 + 3?")
-    assert [message["role"] for message in messages] == ["user", "assistant"]
+    for ending in ((), ("/quit", "never read")):
+        messages, _ = held(Says(CALL), "What is 2 + 3?", *ending)
+        assert [message["role"] for message in messages] == ["user", "assistant"]
 
 
 def test_a_new_conversation_forgets_the_last() -> None:
