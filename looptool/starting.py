@@ -80,7 +80,7 @@ def start(folder: Path, sources: Sequence[str] = ()) -> ToolSet | None:
         shutil.copytree(folder / ".dvc.own", folder / ".dvc", dirs_exist_ok=True)
         shutil.rmtree(folder / ".dvc.own")
         _commit(folder)
-    except BaseException:
+    except BaseException:  # Ctrl-C too leaves nothing behind
         for left in folder.iterdir() if folder.is_dir() else ():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         for each in made:  # the innermost first
@@ -116,12 +116,9 @@ def _without_code(pipeline: str) -> str:
 
 
 def _set_tools(path: Path, place: Path) -> None:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 200
     text = path.read_text("utf-8")
     changed = re.sub(r"^  tools: null", f"  tools: {place.as_posix()}", text, flags=re.MULTILINE)
-    if yaml.load(changed)["generate"]["tools"] != place.as_posix():
+    if YAML(typ="safe").load(changed)["generate"]["tools"] != place.as_posix():
         raise LooptoolError(f"{path}: has no line `tools: null` to change")
     path.write_text(changed, "utf-8")
 

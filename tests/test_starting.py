@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -95,6 +96,14 @@ def test_an_installed_package_makes_a_project_that_runs(installed: Path, tmp_pat
     assert ran(run(installed, project, "dvc", "repro", "heldout")) == ["heldout"]
     told = run(installed, tmp_path, "looptool", "init", "mine", fails=True)
     assert told.strip() == "mine: is not empty; name a new folder"
+
+
+def test_the_wheel_is_built_with_all_that_a_project_is_made_of() -> None:
+    tree = ast.parse((ROOT / "setup.py").read_text("utf-8"))
+    built = next(node.value for node in tree.body if isinstance(node, ast.Assign))
+    assert tuple(ast.literal_eval(built)) == starting._PARTS
+    listed = (ROOT / "MANIFEST.in").read_text("utf-8").split()
+    assert not set(starting._PARTS) - set(listed)
 
 
 def test_a_source_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:

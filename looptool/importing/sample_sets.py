@@ -33,7 +33,6 @@ FOLDER = Path("data/samples")
 SAMPLES, REJECTED = "samples.parquet", "rejected.parquet"
 PROCESSES = 2
 _BATCH = 2000  # records that are converted at a time
-_PARALLEL_FROM = 2 * _BATCH
 _CHARACTERS = 8_000_000  # likewise
 _GROUP = 20_000  # rows that are written at a time
 _PROBED = 20  # records that tell the format
@@ -83,7 +82,7 @@ def import_samples(
         ConfigError: if the file cannot be read, or its records are of no format.
     """
     records = read_records(path)
-    first = _first(records)
+    first = next(_batches(records), [])
     format_ = _format_of(path, first, form)
     done = Outcome(format_.name)
     seen: dict[bytes, tuple[int, int]] = {}
@@ -109,18 +108,6 @@ def import_samples(
             tell(done.records)
         samples.keep = done.samples > 0  # else a set that is there stays
     return done
-
-
-def _first(records: Iterator[Raw]) -> list[Raw]:
-    """Return the first records: all of a small file, enough of a large one to tell its format."""
-    first: list[Raw] = []
-    size = 0
-    for raw in records:
-        first.append(raw)
-        size += len(raw.text)
-        if len(first) == _PARALLEL_FROM or size > _CHARACTERS:
-            break
-    return first
 
 
 def track(folder: Path) -> None:

@@ -153,7 +153,6 @@ def test_many_records_give_the_same_rows_in_several_processes(tmp_path, monkeypa
     imported(tmp_path, content)
     alone = pl.read_parquet(tmp_path / "set/samples.parquet")
     monkeypatch.setattr(sample_sets, "_BATCH", 10)
-    monkeypatch.setattr(sample_sets, "_PARALLEL_FROM", 20)
     found = imported(tmp_path, content)
     assert found.records == found.samples == 50
     assert pl.read_parquet(tmp_path / "set/samples.parquet").equals(alone)
