@@ -8,7 +8,8 @@ tokens written per second:
 - `raw`: `LLM.generate` on rendered prompts, the baseline;
 - `vllm`: our engine, which hands out answers as they come;
 - `loop`: batches of 64 in a loop at temperature 0.001, as the paper's published probe does;
-- `openai`: our engine, 64 requests at once, against `looptool serve`.
+- `openai`: our engine, 64 requests at once, against `looptool serve`;
+- `openai-all`: the same with all requests at once, as `raw` has them.
 
 Wants vLLM's environment (`looptool setup --with vllm`) and goes on in it by itself.
 """
@@ -36,7 +37,7 @@ BATCH = 64
 
 SETTINGS = Vllm(
     max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1,
-    rollout_url="http://127.0.0.1:1",
+    data_parallel_size=1, rollout_url="http://127.0.0.1:1",
 )  # fmt: skip
 
 
@@ -50,9 +51,9 @@ def main() -> None:
     runs.quiet()
     prompts = make_prompts(options.prompts)
     rates = in_process(options.model, prompts, options.new_tokens)
-    rates["openai"] = served(options.model, prompts, options.new_tokens)
+    rates |= served(options.model, prompts, options.new_tokens)
     for name, rate in rates.items():
-        print(f"{name:>7} {rate:7.1f} tokens/s, {rate / rates['raw']:.2f} of raw")
+        print(f"{name:>10} {rate:7.1f} tokens/s, {rate / rates['raw']:.2f} of raw")
     print(f"vllm / loop {rates['vllm'] / rates['loop']:.2f}")
 
 
@@ -113,32 +114,34 @@ def in_process(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[
     return {name: (first[name] + second[name]) / 2 for name in order}
 
 
-def served(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> float:
+def served(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[str, float]:
     from looptool.engines.openai import OpenAIEngine
 
     command = [sys.executable, "-m", "looptool", "serve", str(model), "--port", str(PORT), "--"]
     command += ["--max-model-len", str(ROOM), "--gpu-memory-utilization", "0.3"]
-    process = subprocess.Popen([*command, "--uvicorn-log-level", "error"])
+    environment = {**os.environ, "VLLM_SERVER_DEV_MODE": "1"}  # or its cache cannot be emptied
+    process = subprocess.Popen([*command, "--uvicorn-log-level", "error"], env=environment)
     try:
         while not is_up():
             if process.poll() is not None:
                 raise SystemExit("the server did not start")
             time.sleep(1)
         server = Server(
-            base_urls=(f"http://127.0.0.1:{PORT}/v1",), key=None, concurrency=64, timeout=600.0,
+            base_urls=(f"http://127.0.0.1:{PORT}/v1",), key=None, concurrency=BATCH, timeout=600.0,
             retries=0, structured_output=True,
         )  # fmt: skip
         engine = OpenAIEngine.load(model, "local", server)
         engine.generate(prompts[:BATCH], Sampling(8))  # warms up
-        rates = []
-        for seed in (1, 2):
-            # greedy all the same; another system line keeps the prefix cache out of it
-            fresh = [Prompt([{"role": "system", "content": f"{seed}"}, *p.messages], p.tools)
-                     if p.messages[0]["role"] != "system" else p for p in prompts]  # fmt: skip
+        all_at_once = server.model_copy(update={"concurrency": len(prompts)})
+        engines = {"openai": engine, "openai-all": OpenAIEngine.load(model, "local", all_at_once)}
+        rates = dict.fromkeys(engines, 0.0)
+        for name in [*engines, *reversed(engines)]:
+            reset = f"http://127.0.0.1:{PORT}/reset_prefix_cache"
+            urllib.request.urlopen(urllib.request.Request(reset, method="POST"))
             start = time.perf_counter()
-            found = engine.generate(fresh, Sampling(new_tokens, logprobs=True))
-            rates.append(sum(each.tokens for each in found) / (time.perf_counter() - start))
-        return sum(rates) / len(rates)
+            found = engines[name].generate(prompts, Sampling(new_tokens, logprobs=True))
+            rates[name] += sum(each.tokens for each in found) / (time.perf_counter() - start) / 2
+        return rates
     finally:
         process.terminate()
         process.wait(60)

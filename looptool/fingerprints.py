@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+from functools import lru_cache
 from pathlib import Path
 
 from looptool.canonical import DIGEST_BYTES
@@ -38,7 +39,16 @@ def hash_path(path: Path | str) -> str:
 def served_name(model: Path | str) -> str:
     """Return the name by which a server knows a model: a folder's has the hash of its content, so
     that two trainings are never taken for each other; any other name stays."""
-    return f"looptool-{hash_path(model)[:12]}" if Path(model).is_dir() else str(model)
+    if not Path(model).is_dir():
+        return str(model)
+    files = sorted(path for path in Path(model).rglob("*") if path.is_file())
+    stamps = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return f"looptool-{_hash_unless_touched(Path(model), tuple(stamps))[:12]}"
+
+
+@lru_cache(maxsize=16)
+def _hash_unless_touched(folder: Path, stamps: tuple[tuple[int, int], ...]) -> str:
+    return hash_path(folder)  # a stage asks for each role, and 32B weights take minutes to read
 
 
 def code_files(module: str, root: Path | None = None) -> list[Path]:

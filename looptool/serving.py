@@ -44,6 +44,8 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     command += ["--generation-config", "vllm", "--dtype", loaded.model.dtype]
     command += ["--gpu-memory-utilization", str(settings.gpu_memory_utilization)]
     command += ["--tensor-parallel-size", str(settings.tensor_parallel_size)]
+    if settings.data_parallel_size > 1:
+        command += ["--data-parallel-size", str(settings.data_parallel_size)]
     if settings.max_model_len:
         command += ["--max-model-len", str(settings.max_model_len)]
     if not Path("/dev/nvidiactl").exists():

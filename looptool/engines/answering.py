@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,15 @@ def load(
 
         return OpenAIEngine.load(model, server, params.servers[server])
     if name == "vllm":
+        from looptool.engines.replicas import Replicas, share_gpus
         from looptool.engines.vllm import VllmEngine
 
-        return VllmEngine.load(model, params.model.dtype, params.vllm)
+        settings = params.vllm
+        load_one = partial(VllmEngine.load, model, params.model.dtype, settings)
+        if settings.data_parallel_size == 1:
+            return load_one()
+        gpus = share_gpus(settings.data_parallel_size, settings.tensor_parallel_size)
+        return Replicas.load(load_one, gpus)
     from looptool.engines.transformers import TransformersEngine
 
     return TransformersEngine.load(model, batch_size, params.model.dtype)

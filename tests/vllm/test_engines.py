@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from looptool.engines.openai import OpenAIEngine
+from looptool.engines.replicas import Replicas
 from looptool.engines.vllm import VllmEngine
 from looptool.params import Vllm
 from tests.engines.contract import Contract, serving
@@ -19,6 +21,10 @@ from tests.engines.contract import Contract, serving
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 ROOM = 2048
+SETTINGS = Vllm(
+    max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1, data_parallel_size=1,
+    rollout_url="http://127.0.0.1:1",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +37,20 @@ class TestVllm(Contract):
 
     @pytest.fixture(scope="class")
     def engine(self, model: Path) -> Iterator[VllmEngine]:
-        settings = Vllm(
-            max_model_len=ROOM, gpu_memory_utilization=0.3, tensor_parallel_size=1,
-            rollout_url="http://127.0.0.1:1",
-        )  # fmt: skip
-        loaded = VllmEngine.load(model, "bfloat16", settings)
+        loaded = VllmEngine.load(model, "bfloat16", SETTINGS)
         yield loaded
         loaded.llm.llm_engine.engine_core.shutdown()
+
+
+class TestTwoCopies(Contract):
+    bfloat16 = True
+
+    @pytest.fixture(scope="class")
+    def engine(self, model: Path) -> Iterator[Replicas]:
+        one = partial(VllmEngine.load, model, "bfloat16", SETTINGS)
+        loaded = Replicas.load(one, [None, None])
+        yield loaded
+        loaded.close()
 
 
 class TestServed(Contract):
