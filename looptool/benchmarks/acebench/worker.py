@@ -1,0 +1,113 @@
+"""Runs calls on the scenario classes of the user's checkout of ACEBench, in the sandbox.
+
+Nothing is evaluated: a call names a method that its row offers and that a class of the row has,
+and its arguments are JSON.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import json
+import random
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from looptool.benchmarks import sandbox
+
+
+def handle(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Replay an agent's calls from the start.
+
+    Args:
+        item: `checkout`, `language` (`en`, `zh`), `scenario` (`multi_step`, `multi_turn`),
+            `classes`, `config` (initial values by class), `functions` (names that may be called),
+            `saved` (the attributes that make up a class's state, by class) and `steps`: a list of
+            lists of calls, `{"name", "arguments"}`.
+
+    Returns:
+        `results`, those of the last step, and `states`, `{class: {attribute: value}}` for each
+        class in the order given.
+
+    Raises:
+        LookupError: if the checkout has no such class.
+    """
+    random.seed(0)  # a replay must repeat what was seen
+    classes = {name: _class(item, name) for name in item["classes"]}
+    instances: dict[str, Any] = {}
+    for name, kind in classes.items():
+        instance = kind()
+        for configured in (name, "BaseApi"):  # the phone's own settings are part of each class
+            values = copy.deepcopy(item["config"].get(configured, {}))
+            instance._load_scenario(values, long_context=False)
+        instances[name] = instance
+    results: list[Any] = []
+    for step in item["steps"]:
+        results = [_result(instances, item["functions"], call) for call in step]
+    return {
+        "results": results,
+        "states": [
+            {
+                name: {
+                    key: _as_json(value)
+                    for key, value in vars(instance).items()
+                    if key in item["saved"].get(name, ())
+                }
+            }
+            for name, instance in instances.items()
+        ],
+    }
+
+
+def _result(instances: Mapping[str, Any], functions: list[str], call: Mapping[str, Any]) -> Any:
+    """Return what a call gives, or what went wrong, as the official runner words it.
+
+    A method that several classes have is called on each, and the last result counts: the phone's
+    settings are kept in every class.
+    """
+    name = call["name"]
+    methods = [
+        getattr(instance, name)
+        for instance in instances.values()
+        if not name.startswith("_") and inspect.isfunction(getattr(type(instance), name, None))
+    ]
+    if name not in functions or not methods:
+        return f"Error during execution: there is no function {name!r}"
+    result: Any = None
+    for method in methods:
+        try:
+            result = method(**copy.deepcopy(call["arguments"]))
+        except Exception as error:  # other people's code on a model's arguments
+            return f"Error during execution: {error}"
+    if isinstance(result, str | dict):
+        return _as_json(result)
+    return str(result)
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _class(item: Mapping[str, Any], name: str) -> Any:
+    """Import a scenario class from where the checkout defines it."""
+    root = Path(item["checkout"]).resolve()
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    scenarios = f"scenarios{item['language']}"
+    inference = root / "model_inference"
+    definition = re.compile(rf"^class {re.escape(name)}\b", re.MULTILINE)
+    own = inference / item["scenario"] / scenarios
+    for folder in [own, *sorted(inference.rglob(scenarios))]:
+        for path in sorted(folder.rglob("*.py")):
+            if definition.search(path.read_text(encoding="utf-8")):
+                module = ".".join(path.relative_to(root).with_suffix("").parts)
+                return getattr(importlib.import_module(module), name)
+    raise LookupError(f"{inference}: no {scenarios} defines the class {name}")
+
+
+if __name__ == "__main__":
+    sandbox.serve(handle)
