@@ -207,6 +207,7 @@ def _evaluate(root: Path, rng: random.Random, model: int) -> None:
             "split": "test",
             "prediction": "?",
             "valid": (valid := rng.random() < 0.4 + 0.1 * model),
+            "strict": valid,
             "error_type": None if valid else rng.choice(FAILURES),
             "error": None,
         }

@@ -24,7 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from looptool.benchmarks import bfcl
+from looptool.benchmarks.bfcl import rows as bfcl
 from looptool.calls import ToolCall
 from looptool.judging import Case, Opinion, Verdict
 from looptool.judging.rules import RulesJudge
@@ -55,7 +55,7 @@ def _bfcl_label(row_id: str, category: str) -> Label:
     if category == "irrelevance":
         return text_label("None of the tools I have can do that.")
     calls = []
-    for item in bfcl._answers(category)[row_id]:
+    for item in bfcl.answers(category)[row_id]:
         for name, options in item.items():
             arguments = {
                 key: _first(values)

@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -39,6 +39,23 @@ Rev = Annotated[
     str | None, typer.Option(help="A git revision or DVC experiment in place of the workspace.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class LocalEngine(enum.StrEnum):
+    """What runs a model here."""
+
+    TRANSFORMERS = "transformers"
+    VLLM = "vllm"
+
+
+Targets = Annotated[
+    list[str],
+    typer.Argument(metavar="TARGET", help="An iteration's number, a folder, or http://…/v1#MODEL."),
+]
+RowLimit = Annotated[int | None, typer.Option(min=1, help="Rows a category; else all.")]
+RunHere = Annotated[
+    LocalEngine | None, typer.Option("--engine", help="For models that run here; else eval.engine.")
+]
 
 
 class Extra(enum.StrEnum):
@@ -81,6 +98,33 @@ class RoleName(enum.StrEnum):
     AUTHOR = "author"
     JUDGE = "judge"
     EXPANDER = "expander"
+
+
+class BfclPrompt(enum.StrEnum):
+    """How BFCL's tools are told to a model."""
+
+    NATIVE = "native"
+    BFCL = "bfcl"
+
+
+class AcebenchPrompt(enum.StrEnum):
+    """How ACEBench's tools are told to a model."""
+
+    NATIVE = "native"
+    ACEBENCH = "acebench"
+
+
+class ResultFormat(enum.StrEnum):
+    """Result files of benchmarks' own runners."""
+
+    BFCL = "bfcl-result"
+    ACEBENCH = "acebench-result"
+
+
+class AcebenchLanguage(enum.StrEnum):
+    EN = "en"
+    ZH = "zh"
+    BOTH = "both"
 
 
 class OutputFormat(enum.StrEnum):
@@ -519,6 +563,106 @@ def bench_tools(
         _print_json(by_tool.to_json(measured))
     else:
         by_tool.show(measured, _console())
+
+
+@bench_app.command("bfcl")
+def bench_bfcl(
+    targets: Targets,
+    categories: Annotated[
+        list[str] | None,
+        typer.Option("--category", help="all, non_live, live, multi_turn or one; may be repeated."),
+    ] = None,
+    limit: RowLimit = None,
+    prompt: Annotated[
+        BfclPrompt, typer.Option(help="The model's chat template, or BFCL's own words.")
+    ] = BfclPrompt.NATIVE,
+    engine: RunHere = None,
+    as_json: Json = False,
+) -> None:
+    """Score models on BFCL-v3, side by side; answers stay in data/bench, for `looptool sql` too.
+
+    Example: looptool bench bfcl 0 2 --category non_live --category live
+    """
+    from looptool.reporting import bench
+
+    results = bench.run_bfcl(
+        targets,
+        categories or ["all"],
+        limit=limit,
+        style=prompt.value,
+        engine=engine.value if engine else None,
+    )
+    if as_json:
+        _print_json(bench.to_json(results))
+    else:
+        bench.show(results, _console())
+
+
+@bench_app.command("acebench")
+def bench_acebench(
+    targets: Targets,
+    path: Annotated[
+        Path | None, typer.Option(help="The checkout of ACEBench; else eval.acebench.path.")
+    ] = None,
+    language: Annotated[
+        AcebenchLanguage | None, typer.Option(help="Else eval.acebench.language.")
+    ] = None,
+    categories: Annotated[
+        list[str] | None,
+        typer.Option("--category", help="all, normal, special, agent or one; may be repeated."),
+    ] = None,
+    limit: RowLimit = None,
+    prompt: Annotated[
+        AcebenchPrompt, typer.Option(help="The model's chat template, or ACEBench's own words.")
+    ] = AcebenchPrompt.NATIVE,
+    user: Annotated[
+        str | None, typer.Option(help="The target that plays the user of agent_multi_turn.")
+    ] = None,
+    engine: RunHere = None,
+    as_json: Json = False,
+) -> None:
+    """Score models on ACEBench, side by side; answers stay in data/bench, for `looptool sql` too.
+
+    Example: looptool bench acebench 0 2 --path ../ACEBench --category normal --category special
+    """
+    from looptool.reporting import bench
+
+    results = bench.run_acebench(
+        targets,
+        categories or ["all"],
+        path=path,
+        language=language.value if language else None,
+        limit=limit,
+        style=prompt.value,
+        engine=engine.value if engine else None,
+        user=user,
+    )
+    if as_json:
+        _print_json(bench.to_json(results))
+    else:
+        bench.show(results, _console())
+
+
+@bench_app.command("export")
+def bench_export(
+    target: Annotated[str, typer.Argument(help="What `looptool bench` was run on.")],
+    form: Annotated[ResultFormat, typer.Option("--format", help="Whose runner is to read it.")],
+    name: Annotated[str, typer.Option(help="What that runner is to call the model.")],
+    output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
+    prompt: Annotated[str, typer.Option(help="Which of the runs: native, or its own.")] = "native",
+    path: Annotated[
+        Path | None, typer.Option(help="The checkout of ACEBench; else eval.acebench.path.")
+    ] = None,
+) -> None:
+    """Write a target's answers as the official result files, for the official runner to score.
+
+    Example: looptool bench export 2 --format bfcl-result --name looptool-2
+    """
+    from looptool.reporting import bench
+
+    benchmark: Literal["bfcl", "acebench"] = "bfcl" if form is ResultFormat.BFCL else "acebench"
+    for written in bench.export(benchmark, target, prompt, output, name, path):
+        typer.echo(written)
 
 
 @model_app.command()

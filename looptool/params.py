@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -29,7 +29,20 @@ Category = Literal[
     "clarify",
     "irrelevant",
 ]
-BfclCategory = Literal["simple", "multiple", "parallel", "parallel_multiple", "irrelevance"]
+BfclCategory = Literal[
+    "all", "non_live", "live", "multi_turn", "simple", "multiple", "parallel", "parallel_multiple",
+    "irrelevance", "java", "javascript", "live_simple", "live_multiple", "live_parallel",
+    "live_parallel_multiple", "live_irrelevance", "live_relevance", "multi_turn_base",
+    "multi_turn_miss_func", "multi_turn_miss_param", "multi_turn_long_context",
+]  # fmt: skip
+AcebenchCategory = Literal[
+    "all", "normal", "special", "agent", "normal_single_turn_single_function",
+    "normal_single_turn_parallel_function", "normal_multi_turn_user_adjust",
+    "normal_multi_turn_user_switch", "normal_similar_api", "normal_preference", "normal_atom_bool",
+    "normal_atom_enum", "normal_atom_number", "normal_atom_list", "normal_atom_object_deep",
+    "normal_atom_object_short", "special_incomplete", "special_error_param", "special_irrelevant",
+    "agent_multi_step", "agent_multi_turn",
+]  # fmt: skip
 CarriedOrigin = Literal[
     "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded"
 ]  # fmt: skip
@@ -52,6 +65,16 @@ SampleSet = Annotated[str, Field(pattern=r"^data/samples/[^/]+$")]
 Overrides = dict[str, Any]
 
 
+def _listed(value: object) -> object:
+    return (
+        (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    )
+
+
+Several = BeforeValidator(_listed)
+"""Takes one name as well as a list of them."""
+
+
 class Section(BaseModel):
     """Base of all sections: no other fields, no conversion of types, no change after loading."""
 
@@ -68,6 +91,7 @@ class Vllm(Section):
     max_model_len: Count | None
     gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=1.0)]
     tensor_parallel_size: Count
+    data_parallel_size: Count
     rollout_url: Url
 
 
@@ -243,14 +267,33 @@ class Expand(Role):
     seed: Seed
 
 
+class EvalBfcl(Section):
+    categories: Annotated[tuple[BfclCategory, ...], Several]
+    limit: Count | None
+
+
+class Simulator(Section):
+    engine: EngineName
+    server: str
+    model: Name
+
+
+class EvalAcebench(Section):
+    path: str | None
+    language: Literal["en", "zh", "both"]
+    categories: Annotated[tuple[AcebenchCategory, ...], Several]
+    limit: Count | None
+    user: Simulator | None
+
+
 class Eval(Section):
     engine: EngineName
     server: str
-    limit: Count | None
     heldout_limit: Count | None
     batch_size: Count
     max_new_tokens: Count
-    categories: Annotated[tuple[BfclCategory, ...], Field(strict=False)]
+    bfcl: EvalBfcl
+    acebench: EvalAcebench
 
 
 class Params(Section):
@@ -271,9 +314,14 @@ class Params(Section):
     expand: Expand
     eval: Eval
 
-    def asking(self) -> list[tuple[str, Probe | Eval | Role]]:
+    def asking(self) -> list[tuple[str, Probe | Eval | Simulator | Role]]:
         """Return the sections that name an engine which this run uses."""
-        found: list[tuple[str, Probe | Eval | Role]] = [("probe", self.probe), ("eval", self.eval)]
+        found: list[tuple[str, Probe | Eval | Simulator | Role]] = [
+            ("probe", self.probe),
+            ("eval", self.eval),
+        ]
+        if self.eval.acebench.path and self.eval.acebench.user:
+            found.append(("eval.acebench.user", self.eval.acebench.user))
         if "llm" in (self.generate.author.name, *self.generate.sources):
             found.append(("generate.author", self.generate.author))
         if "llm" in self.verify.judges:

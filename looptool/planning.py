@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from looptool import runs
+from looptool.benchmarks.bfcl.rows import ROWS as BFCL_ROWS
+from looptool.benchmarks.bfcl.rows import expand
 from looptool.engines import answering
 from looptool.errors import LooptoolError
 from looptool.params import Params
@@ -29,8 +31,6 @@ TOKENS = {  # (prompt, answer) of one request
     "expander": (900, 250),
 }
 AUTHOR_REQUESTS = 5  # a sample: its part of the tools, plan, user, assistant, results
-BFCL_ROWS = {"simple": 400, "multiple": 200, "parallel": 200, "parallel_multiple": 200,
-             "irrelevance": 240}  # fmt: skip
 # Operations a second that are reached in (reading, writing, training).
 TWO_CORES = (0.5e12, 0.065e12, 0.18e12)  # SmolLM2-135M in bf16, batches of 32
 GPUS = {
@@ -156,8 +156,8 @@ def _work(params: Params) -> Iterator[Work]:
             for model in judges:
                 yield _role("expand", "judge", grown, model, params.verify.judge.engine)
     rows = min(params.heldout.samples, params.eval.heldout_limit or params.heldout.samples)
-    rows += sum(min(BFCL_ROWS[name], params.eval.limit or BFCL_ROWS[name])
-                for name in params.eval.categories)  # fmt: skip
+    rows += sum(min(BFCL_ROWS[name], params.eval.bfcl.limit or BFCL_ROWS[name])
+                for name in expand(params.eval.bfcl.categories))  # fmt: skip
     rows *= last + 1
     yield Work("eval", base, rows, rows * prompt, rows * answer,
                local=params.eval.engine != "openai")  # fmt: skip

@@ -35,7 +35,7 @@ from looptool.params import FILE, Params, load
 TIMINGS = Path("metrics/timings.jsonl")
 # The parts of params that say which engines a stage uses.
 _ASKING = {
-    "eval": ("eval",),
+    "eval": ("eval", "eval.acebench.user"),
     "probe": ("probe",),
     "verify": ("verify.judge",),
     "expand": ("expand", "verify.judge"),

@@ -212,7 +212,8 @@ class Refusals(Table):
 
 
 class Eval(Table):
-    """One answer to one row of one benchmark."""
+    """One answer to one row of one benchmark: `valid` by the benchmark's own rules, `strict` by
+    ours, which forgive nothing beside."""
 
     benchmark: str
     category: str
@@ -220,12 +221,26 @@ class Eval(Table):
     split: str = pa.Field(isin=("development", "test"))
     prediction: str
     valid: bool
+    strict: bool
     error_type: str = pa.Field(nullable=True)
     error: str = pa.Field(nullable=True)
 
     @classmethod
     def key(cls) -> tuple[str, ...]:
         return ("benchmark", "category", "id")
+
+
+class Bench(Eval):
+    """One answer of one target of `looptool bench`: `model` is its engine with the hash of its
+    weights or its server's name for it, `prompt` how the tools were told to it."""
+
+    target: str
+    model: str
+    prompt: str
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("target", "prompt", "benchmark", "category", "id")
 
 
 def frame(table: type[Table], rows: list[dict[str, Any]]) -> pl.DataFrame:

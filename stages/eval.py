@@ -1,4 +1,4 @@
-"""eval — model j on the held-out split and on BFCL-v3, every answer kept.
+"""eval — model j on the held-out split, BFCL-v3 and, if asked for, ACEBench, every answer kept.
 
 Headline figures come from BFCL's *test* rows and all held-out rows; the *development* rows (a
 fifth, by hash of the id) are those that people may look at.
@@ -9,8 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from looptool import canonical, installing, runs, tables
-from looptool.benchmarks import bfcl, scores
 from looptool.benchmarks import heldout as heldout_benchmark
+from looptool.benchmarks import running, scores
+from looptool.benchmarks.acebench import rows as acebench
+from looptool.benchmarks.bfcl import dialogues, scoring
+from looptool.benchmarks.bfcl import rows as bfcl
 from looptool.engines import Prompt, Sampling, answering
 
 
@@ -21,8 +24,13 @@ def main() -> None:
         installing.check_benchmark()
         samples = tables.read("data/heldout.parquet", tables.Samples)
         samples = samples.slice(0, params.eval.heldout_limit)
-        rows = bfcl.rows(params.eval.categories, params.eval.limit)
-        prompts = [Prompt(row.messages, row.tools) for row in rows]
+        rows = bfcl.rows(params.eval.bfcl.categories, params.eval.bfcl.limit)
+        ace, checkout = params.eval.acebench, params.eval.acebench.path
+        acting = acebench.in_languages(checkout, ace.language, ace.categories, ace.limit)
+        running.check_user(acting, ace.user)
+        single = [row for row in rows if row.category not in bfcl.MULTI_TURN]
+        several = [row for row in rows if row.category in bfcl.MULTI_TURN]
+        prompts = [Prompt(row.messages, row.tools) for row in single]
         prompts += [
             Prompt(canonical.loads(messages), canonical.loads(tools))
             for messages, tools in samples.select("messages", "tools").rows()
@@ -34,21 +42,30 @@ def main() -> None:
             batch_size=params.eval.batch_size, server=params.eval.server,
         )  # fmt: skip
         scratch = run.scratch([model, "data/heldout.parquet"], ["model", "vllm", "eval"])
-        with run.bar("answers", len(prompts)) as reach:
-            sampling = Sampling(params.eval.max_new_tokens)
-            completions = answering.answer(engine, prompts, sampling, scratch, reach)
-        answering.check_all_answered(completions, "rows")
-        texts = [completion.text for completion in completions]
-        answers = dict(zip((row.id for row in rows), texts[: len(rows)], strict=True))
-        own = heldout_benchmark.score(samples, texts[len(rows) :], params.match)
-        table = pl.concat([bfcl.score(answers), own])
+        sampling = Sampling(params.eval.max_new_tokens)
+        turns = sum(len(row.turns) for row in several)  # of one step, at least
+        with run.bar("answers", len(prompts) + turns) as reach:
+            ask = running.Asker(engine, sampling, scratch, reach)
+            texts = ask(prompts)
+            answers = dict(zip((row.id for row in single), texts[: len(single)], strict=True))
+            played = dialogues.play(several, ask)
+            user = None
+            if checkout and ace.user:
+                user = running.Asker(
+                    answering.load(
+                        ace.user.engine, ace.user.model, params,
+                        batch_size=params.eval.batch_size, server=ace.user.server,
+                    ),
+                    sampling, scratch,
+                )  # fmt: skip
+            others = running.run_acebench(acting, checkout or "", ask, user=user)
+        own = heldout_benchmark.score(samples, texts[len(single) :], params.match)
+        table = pl.concat([scoring.score(answers), dialogues.score(played), others, own])
         tables.write(table, tables.Eval, f"data/iterations/{iteration}/eval.parquet")
         metrics = scores.summary(table)
         runs.write_json(f"metrics/iterations/{iteration}/eval.json", metrics)
-        tokens = sum(completion.tokens for completion in completions)
-        run.note(
-            answers=len(prompts), tokens=tokens, heldout=round(metrics["heldout"]["accuracy"], 3)
-        )
+        own_accuracy = round(metrics["heldout"]["accuracy"], 3)
+        run.note(answers=ask.answers, tokens=ask.tokens, heldout=own_accuracy)
 
 
 if __name__ == "__main__":

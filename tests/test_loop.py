@@ -53,7 +53,7 @@ SMALL: dict[str, Any] = {
     "train.save_steps": 1,
     "probe.batch_size": 8,
     "probe.max_new_tokens": 8,
-    "eval.limit": 2,
+    "eval.bfcl.limit": 2,
     "eval.heldout_limit": 4,
     "eval.max_new_tokens": 8,
 }
@@ -291,7 +291,7 @@ def test_results_runs_each_arm_once_and_compares_them(loop: tuple[Path, str]) ->
         "iterations": 2,
         "seeds": [1],
         "hours": 1,
-        "set": {"eval.limit": 3},
+        "set": {"eval.bfcl.limit": 3},
         "arms": {"loop": {}, "static": {"loop.mode": "static"}},
         "ablations": {},
     }

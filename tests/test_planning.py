@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from looptool import params, planning, presets, runs
-from looptool.benchmarks import bfcl
+from looptool.benchmarks.bfcl import rows as bfcl
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +36,7 @@ def test_the_defaults_counts_follow_from_its_params() -> None:
 
 
 def test_benchmark_rows_are_those_of_the_benchmark() -> None:
-    for name, count in planning.BFCL_ROWS.items():
+    for name, count in bfcl.ROWS.items():
         assert len(bfcl.rows([name], None)) == count
 
 

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from looptool import canonical
-from looptool.benchmarks import bfcl
+from looptool.benchmarks.bfcl import rows as bfcl
 from looptool.errors import ConfigError
 from looptool.samples import Message
 

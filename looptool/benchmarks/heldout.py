@@ -22,7 +22,8 @@ def score(samples: pl.DataFrame, predictions: Sequence[str], match: MatchMode) -
     for sample, prediction in zip(samples.iter_rows(named=True), predictions, strict=True):
         parsed = parse(prediction)
         label, tools = canonical.loads(sample["label"]), canonical.loads(sample["tools"])
-        valid = is_correct(parsed, label, canonical.loads(sample["alternatives"]), tools, match)
+        accepted = canonical.loads(sample["alternatives"])
+        valid = is_correct(parsed, label, accepted, tools, match)
         rows.append(
             {
                 "benchmark": "heldout",
@@ -31,6 +32,7 @@ def score(samples: pl.DataFrame, predictions: Sequence[str], match: MatchMode) -
                 "split": "test",
                 "prediction": prediction,
                 "valid": valid,
+                "strict": valid and is_correct(parsed, label, accepted, tools, "strict"),
                 "error_type": None if valid else failure_type(parsed, label, tools),
                 "error": parsed.error,
             }

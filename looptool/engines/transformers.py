@@ -10,7 +10,7 @@ worth.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.errors import ConfigError
 from looptool.fingerprints import served_name
 
+BATCH_TOKENS = 1 << 17  # of a batch's prompts, padding included: its cache must fit in memory
 READ_ROWS = 16  # prompts read at a time: more gain no speed on two cores, and cost padding
 
 
@@ -108,8 +109,7 @@ class TransformersEngine:
         order = sorted(
             set(range(len(ids))) - set(completions), key=lambda row: (len(ids[row]), row)
         )
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
+        for batch in _batches(order, ids, self.batch_size):
             draws = canonical.digest(str(sampling.seed), *(texts[place] for place in batch))
             made = decode(
                 self.model,
@@ -134,6 +134,21 @@ class TransformersEngine:
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return self.tokenizer(list(texts), add_special_tokens=False).input_ids
+
+
+def _batches(
+    order: Sequence[int], ids: Sequence[Sequence[int]], size: int
+) -> Iterator[Sequence[int]]:
+    """Cut prompts, the shortest first, into batches of at most `size` that memory holds."""
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < min(start + size, len(order)) and (
+            (end + 1 - start) * len(ids[order[end]]) <= BATCH_TOKENS
+        ):
+            end += 1
+        yield order[start:end]
+        start = end
 
 
 def refusal(tokens: int, room: int) -> Completion:

@@ -64,9 +64,19 @@ NO_REQUESTS = (
 )  # fmt: skip
 
 
+NO_BENCH = (
+    "SELECT "
+    + ", ".join(f'NULL::{"BOOLEAN" if name in ("valid", "strict") else "VARCHAR"} AS "{name}"'
+                for name in ("benchmark", "category", "id", "split", "prediction", "valid",
+                             "strict", "error_type", "error", "target", "model", "prompt"))
+    + " WHERE false"
+)  # fmt: skip
+
+
 def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnection:
     """Open views `samples`, `carried`, `probes`, `verdicts`, `lineage`, `rejected`, `evals`,
-    `truth` and `metrics`, each with the column `iteration`, and `warmup` and `heldout`.
+    `truth` and `metrics`, each with the column `iteration`, and `warmup`, `heldout` and `bench`,
+    what `looptool bench` keeps.
 
     `samples` is D_j for j ≥ 1. `lineage` has one more column, `number`: an event's row in its
     stage's file. `metrics` has a row for each number in metrics/iterations/*/*.json but those of
@@ -104,6 +114,11 @@ def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnect
             connection.execute(f"CREATE VIEW {view} AS {_union(view, table, sources)}")
         except duckdb.Error as error:
             raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
+    kept = [path for name, path in sorted(snapshot.files.items())
+            if name.startswith("data/bench/") and name.endswith(".parquet")]  # fmt: skip
+    sources_ = [f"readonly://{each.resolve()}" if guarded else str(each.resolve()) for each in kept]
+    allowed += sources_
+    connection.execute(f"CREATE VIEW bench AS {_listed(sources_)}")
     connection.execute(f"CREATE VIEW metrics AS {_metrics(snapshot)}")
     if guarded:
         connection.execute("SET allowed_paths = $1", [allowed])
@@ -176,6 +191,13 @@ def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
         else:
             parts.append(f"SELECT {iteration}::BIGINT AS iteration, * FROM read_parquet({source})")
     return " UNION ALL BY NAME ".join(parts)
+
+
+def _listed(sources: Sequence[str]) -> str:
+    listed = " UNION ALL BY NAME ".join(
+        f"SELECT * FROM read_parquet({_quoted(source)})" for source in sources
+    )
+    return listed or NO_BENCH
 
 
 def empty(table: str, **more: str) -> str:

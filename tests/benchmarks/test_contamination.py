@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import looptool.synthesis
-from looptool.benchmarks import bfcl
+from looptool.benchmarks.bfcl import rows as bfcl
 from looptool.benchmarks.contamination import (
     NGRAM,
     Index,

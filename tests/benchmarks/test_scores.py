@@ -24,6 +24,7 @@ def results(**valid: list[bool]) -> pl.DataFrame:
                 "split": "test",
                 "prediction": "",
                 "valid": value,
+                "strict": value,
             }
             for category, values in valid.items()
             for number, value in enumerate(values)

@@ -47,7 +47,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Any:
             "probe.engine": "vllm",
             "probe.max_new_tokens": 32,
             "eval.engine": "vllm",
-            "eval.limit": 1,
+            "eval.bfcl.limit": 1,
             "eval.heldout_limit": 2,
             "verify.judges": ["llm"],
             "verify.judge": {**ROLE, "models": ["models/base"], "temperature": 0.0},

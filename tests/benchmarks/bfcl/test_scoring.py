@@ -1,4 +1,4 @@
-"""BFCL-v3: rows, tools as JSON Schema, and the official checker's verdicts."""
+"""BFCL-v3: rows, tools as JSON Schema, and verdicts on single answers."""
 
 from __future__ import annotations
 
@@ -10,37 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import bfcl_parity
 from looptool import tables
-from looptool.benchmarks import bfcl
-from looptool.benchmarks.bfcl_checker import check
+from looptool.benchmarks import sandbox
+from looptool.benchmarks.bfcl import rows as bfcl
+from looptool.benchmarks.bfcl import scoring
 from looptool.calls import ToolCall, render
 from looptool.errors import ConfigError
 from looptool.tools import check_tool
 
 
-def accepted(options: list[Any]) -> Any:
-    """Return the first of the accepted values; "" among them means that it may be left out."""
-    value = next((option for option in options if option != ""), "")
-    if isinstance(value, dict):
-        return {name: accepted(inner) for name, inner in value.items()}
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return [{name: accepted(inner) for name, inner in item.items()} for item in value]
-    return value
-
-
 def perfect_answers(category: str) -> dict[str, str]:
-    path = bfcl.data_folder() / "possible_answer" / f"BFCL_v3_{category}.json"
-    answers = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        answers[entry["id"]] = render(
-            ToolCall(
-                name, {k: accepted(v) for k, v in arguments.items() if set(map(repr, v)) != {"''"}}
-            )
-            for call in entry["ground_truth"]
-            for name, arguments in call.items()
-        )
-    return answers
+    return bfcl_parity.perfect([category])
 
 
 @pytest.mark.parametrize(
@@ -50,10 +31,13 @@ def perfect_answers(category: str) -> dict[str, str]:
         ("multiple", 200, 200),
         ("parallel", 200, 200),
         ("parallel_multiple", 198, 200),
+        ("javascript", 49, 50),
+        ("live_parallel", 15, 16),
+        ("live_parallel_multiple", 24, 24),
     ],
 )
 def test_perfect_answers_reach_the_ceiling(category: str, valid: int, rows: int) -> None:
-    results = tables.check(bfcl.score(perfect_answers(category)), tables.Eval)
+    results = tables.check(scoring.score(perfect_answers(category)), tables.Eval)
     assert (results["valid"].sum(), len(results)) == (valid, rows)
 
 
@@ -140,21 +124,21 @@ def dotted_answer() -> tuple[str, str]:
 def test_a_dotted_name_is_right_as_it_stands_and_wrong_with_underscores() -> None:
     row_id, answer = dotted_answer()
     name = json.loads(answer.splitlines()[1])["name"]
-    assert bfcl.score({row_id: answer})["valid"].to_list() == [True]
-    wrong = bfcl.score({row_id: answer.replace(name, name.replace(".", "_"))})
+    assert scoring.score({row_id: answer})["valid"].to_list() == [True]
+    wrong = scoring.score({row_id: answer.replace(name, name.replace(".", "_"))})
     assert wrong["error_type"].to_list() == ["simple_function_checker:wrong_func_name"]
 
 
 def test_any_parse_error_is_unparsable_even_beside_the_right_call() -> None:
     row_id, answer = dotted_answer()
-    results = bfcl.score({row_id: answer + "\n<tool_call>\n{"})
+    results = scoring.score({row_id: answer + "\n<tool_call>\n{"})
     assert results.select("valid", "error_type").rows() == [(False, "unparsable")]
     assert "cut off" in results["error"][0]
 
 
 def test_text_in_place_of_a_call_is_a_wrong_count() -> None:
     row_id, _ = dotted_answer()
-    results = bfcl.score({row_id: "I cannot do that."})
+    results = scoring.score({row_id: "I cannot do that."})
     assert results["error_type"].to_list() == ["simple_function_checker:wrong_count"]
 
 
@@ -165,11 +149,12 @@ def test_text_in_place_of_a_call_is_a_wrong_count() -> None:
         ("", True),
         ("<tool_call>\n{cut off", True),
         ('<tool_call>{"name":"f","arguments":{}}</tool_call>', False),
-        ('<tool_call>{"name":"f","arguments":{}}</tool_call><tool_call>{', False),
+        ('<tool_call>{"name":"f","arguments":{}}</tool_call><tool_call>{', True),
     ],
 )
 def test_irrelevance_is_valid_exactly_if_no_call_decodes(text: str, valid: bool) -> None:
-    results = tables.check(bfcl.score({"irrelevance_0": text}), tables.Eval)
+    for row_id in ("irrelevance_0", "live_irrelevance_0-0-0"):
+        results = tables.check(scoring.score({row_id: text}), tables.Eval)
     assert results["valid"].to_list() == [valid]
     assert (results["error_type"][0] is None) == valid
 
@@ -197,35 +182,36 @@ def test_arguments_of_any_shape_never_stop_the_checker() -> None:
         predictions[row_id] = render([ToolCall(tool["name"], arguments)])
 
     collect()
-    results = tables.check(bfcl.score(predictions), tables.Eval)
+    results = tables.check(scoring.score(predictions), tables.Eval)
     assert len(results) == len(predictions) > 10
     assert results.filter("valid").is_empty()
 
 
-def test_an_item_that_makes_the_checker_raise_is_invalid() -> None:
-    def checker(*_: Any) -> dict[str, Any]:
-        raise KeyError("items")
-
-    item = {"functions": [], "calls": [], "answer": [], "category": "simple"}
-    assert check(checker, item) == {
-        "valid": False,
-        "error_type": "checker_raised",
-        "error": "KeyError('items')",
-    }
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [({sandbox.RAISED: "KeyError('items')"}, "checker_raised"),
+     ({sandbox.LIMITS: "more than 5 s"}, "checker_limits")],
+)  # fmt: skip
+def test_an_item_that_the_checker_cannot_take_is_invalid(
+    answer: dict[str, str], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "run", lambda worker, items, **_: [answer for _ in items])
+    results = scoring.score(dict([dotted_answer()]))
+    assert results.select("valid", "strict", "error_type").rows() == [(False, False, kind)]
 
 
 def test_no_predictions_give_an_empty_table() -> None:
-    assert tables.check(bfcl.score({}), tables.Eval).is_empty()
+    assert tables.check(scoring.score({}), tables.Eval).is_empty()
 
 
-@pytest.mark.parametrize("row_id", ["simple_9999", "java_0", "nonsense"])
+@pytest.mark.parametrize("row_id", ["simple_9999", "chatable_0", "nonsense"])
 def test_an_unknown_id_is_refused(row_id: str) -> None:
     with pytest.raises(ConfigError, match=row_id):
-        bfcl.score({row_id: ""})
+        scoring.score({row_id: ""})
 
 
 def test_an_unknown_category_is_refused_with_those_known() -> None:
-    with pytest.raises(ConfigError, match=r"'simpel'.*simple, multiple"):
+    with pytest.raises(ConfigError, match=r"'simpel'.*non_live.*simple, multiple"):
         bfcl.rows(["simpel"])
 
 
@@ -236,6 +222,6 @@ def test_a_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_scoring_leaves_no_folders_beside_the_package() -> None:
-    bfcl.score(dict([dotted_answer()]))
+    scoring.score(dict([dotted_answer()]))
     beside = bfcl.data_folder().parents[1]
     assert not (beside / "score").exists()

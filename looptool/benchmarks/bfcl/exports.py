@@ -1,0 +1,63 @@
+"""BFCL's own result files, for its own runner to score the same answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from looptool import canonical
+from looptool.benchmarks.bfcl.rows import MULTI_TURN
+from looptool.calls import parse
+from looptool.errors import ConfigError
+
+
+def write_results(results: pl.DataFrame, folder: Path, model: str) -> list[Path]:
+    """Write `result/<model>/BFCL_v3_<category>_result.json`, and return the files.
+
+    Native answers are written as those of models that call functions: a list of
+    `{name: arguments as JSON}`, or the text where nothing can be parsed; the runner wants a model
+    with `-FC` handling for them (`gpt-4o-2024-11-20-FC`, say). Answers to BFCL's own prompt stay
+    text.
+
+    Args:
+        results: `tables.Bench` of one target and one prompt.
+
+    Raises:
+        ConfigError: if the model's name has a "_", which the official runner reads as a "/".
+    """
+    if "_" in model or "/" in model or not model:
+        raise ConfigError(f"{model!r}: the official runner takes no '_' and no '/' in such a name")
+    written = []
+    for (category,), part in results.group_by("category", maintain_order=True):
+        path = folder / "result" / model / f"BFCL_v3_{category}_result.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [
+            json.dumps({"id": row_id, "result": result_of(prediction, str(category), prompt)})
+            for row_id, prediction, prompt in sorted(
+                part.select("id", "prediction", "prompt").rows(), key=lambda row: _number(row[0])
+            )
+        ]
+        path.write_text("\n".join(lines), "utf-8")
+        written.append(path)
+    return sorted(written)
+
+
+def result_of(prediction: str, category: str, prompt: str = "native") -> Any:
+    """Return a prediction of `tables.Eval` as the official result files have it."""
+    if category in MULTI_TURN:
+        return [[_step(text, prompt) for text in turn] for turn in canonical.loads(prediction)]
+    return _step(prediction, prompt)
+
+
+def _step(text: str, prompt: str) -> Any:
+    parsed = parse(text)
+    if prompt != "native" or parsed.error is not None or not parsed.calls:
+        return text
+    return [{call.name: json.dumps(call.arguments)} for call in parsed.calls]
+
+
+def _number(row_id: str) -> int:
+    return int(row_id.rpartition("_")[2].partition("-")[0])

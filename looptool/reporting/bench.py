@@ -1,0 +1,283 @@
+"""`looptool bench bfcl` and `acebench`: targets side by side, their answers kept for `sql`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from looptool import canonical, runs, tables
+from looptool.benchmarks import running, scores
+from looptool.benchmarks.acebench import agent
+from looptool.benchmarks.acebench import exports as acebench_exports
+from looptool.benchmarks.acebench import overall as acebench_overall
+from looptool.benchmarks.acebench import prompts as acebench_prompts
+from looptool.benchmarks.acebench import rows as acebench
+from looptool.benchmarks.bfcl import exports as bfcl_exports
+from looptool.benchmarks.bfcl import overall, prompts
+from looptool.benchmarks.bfcl import rows as bfcl
+from looptool.engines import Engine, Sampling
+from looptool.errors import ConfigError
+from looptool.fingerprints import code_files, hash_path
+from looptool.installing import check_benchmark
+from looptool.params import EngineName
+from looptool.params import load as load_params
+from looptool.reporting.targets import Target, load, target_of
+from looptool.reporting.terminal import counting, shown
+
+FOLDER = Path("data/bench")
+
+
+def run_bfcl(
+    targets: Sequence[str],
+    categories: Sequence[str],
+    *,
+    limit: int | None,
+    style: prompts.Style,
+    engine: EngineName | None,
+) -> pl.DataFrame:
+    """Run BFCL on each target, keep its answers in data/bench, and return them, `tables.Bench`.
+
+    A run that was stopped goes on where it was when it is started again.
+
+    Raises:
+        ConfigError: before a model is loaded, if a target, a category or the benchmark is missing.
+        LooptoolError: if an engine fails or the checker cannot be run.
+    """
+    rows = bfcl.rows(categories, limit)
+    check_benchmark()
+    return _run(
+        bfcl.BENCHMARK, targets, engine, style, [row.id for row in rows],
+        lambda ask, _: running.run_bfcl(rows, ask, style),
+    )  # fmt: skip
+
+
+def run_acebench(
+    targets: Sequence[str],
+    categories: Sequence[str],
+    *,
+    path: Path | None,
+    language: str | None,
+    limit: int | None,
+    style: acebench_prompts.Style,
+    engine: EngineName | None,
+    user: str | None,
+) -> pl.DataFrame:
+    """Run ACEBench on each target; see `run_bfcl`.
+
+    Args:
+        path: the checkout, else `eval.acebench.path`.
+        language: en, zh or both, else `eval.acebench.language`.
+        user: the target that plays the user of `agent_multi_turn`.
+    """
+    settings = load_params().eval.acebench
+    checkout = path or Path(settings.path or "")
+    rows = acebench.in_languages(checkout, language or settings.language, categories, limit)
+    running.check_user(rows, user)
+    return _run(
+        "acebench", targets, engine, style, [f"{user}", *(row.id for row in rows)],
+        lambda ask, played: running.run_acebench(rows, checkout, ask, style, played),
+        user,
+    )  # fmt: skip
+
+
+def _run(
+    benchmark: str,
+    targets: Sequence[str],
+    engine: EngineName | None,
+    style: str,
+    ids: Sequence[str],
+    run: Callable[[running.Ask, running.Ask | None], pl.DataFrame],
+    user: str | None = None,
+) -> pl.DataFrame:
+    params, named = load_params(), [target_of(text) for text in targets]
+    player = target_of(user) if user else None
+    if any(target.url is None for target in [*named, *([player] if player else [])]):
+        _enter_vllm(engine or params.eval.engine)
+    runs.quiet()
+    sampling, found = Sampling(params.eval.max_new_tokens), []
+    for target in named:
+        loaded = load(target, params, engine)
+        key = f"{benchmark} {loaded.identity} {style} {sampling.max_new_tokens} {' '.join(ids)}"
+        with _scratch(key) as scratch, counting(f"answers of {target.name}") as reach:
+            played = None
+            if player:
+                played = running.Asker(load(player, params, engine), sampling, scratch)
+            results = run(running.Asker(loaded, sampling, scratch, reach), played)
+        found.append(_keep(results, target, loaded, style))
+        del loaded, played  # two models would share the memory
+    return pl.concat(found)
+
+
+def show(results: pl.DataFrame, console: Console) -> None:
+    """Print a table: a line a category and average, a column a target; official, then strict."""
+    targets = results["target"].unique(maintain_order=True).to_list()
+    parts = {name: results.filter(target=name) for name in targets}
+    table = Table(results["benchmark"][0], "rows", *targets, box=None)
+    cells: dict[str, dict[str, str]] = {}
+    counts: dict[str, int] = {}
+    for name, part in parts.items():
+        for row in scores.by_category(part).iter_rows(named=True):
+            counts[row["category"]] = row["rows"]
+            told = f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f}"
+            cells.setdefault(row["category"], {})[name] = told
+    for category in [each for each in (*bfcl.CATEGORIES, *acebench.CATEGORIES) if each in cells]:
+        told_ = [cells[category].get(name, "–") for name in targets]
+        table.add_row(category, str(counts[category]), *told_)
+    table.add_section()
+    columns: tuple[Literal["valid", "strict"], ...] = ("valid", "strict")
+    for column, label in zip(columns, ("", ", strict"), strict=True):
+        found = {name: averages(part, column) for name, part in parts.items()}
+        for group in found[targets[0]]:
+            values = [found[name].get(group) for name in targets]
+            if any(value is not None for value in values):
+                table.add_row(f"{group}{label}", "", *map(_percent, values))
+    console.print(table)
+    if missing := missing_of(parts[targets[0]]):
+        console.print(shown(f"no overall: not or not wholly run are {', '.join(missing)}"))
+
+
+def to_json(results: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return one object a target: accuracies by category, and the averages."""
+    return [
+        {
+            "target": name,
+            "prompt": part["prompt"][0],
+            "categories": scores.by_category(part).to_dicts(),
+            "valid": averages(part, "valid"),
+            "strict": averages(part, "strict"),
+            "missing": missing_of(part),
+        }
+        for (name,), part in results.group_by("target", maintain_order=True)
+    ]
+
+
+def averages(part: pl.DataFrame, column: Literal["valid", "strict"]) -> dict[str, float | None]:
+    """Return a target's averages as its benchmark has them; None where something is missing."""
+    if part["benchmark"][0] == bfcl.BENCHMARK:
+        found = overall.overall(part, column)
+        return {
+            "non_live": found.non_live,
+            "live": found.live,
+            "multi_turn": found.multi_turn,
+            "overall": found.overall,
+        }
+    told: dict[str, float | None] = {}
+    for language in _languages(part):
+        ace = acebench_overall.overall(part, language, column)
+        told |= {f"{language} {group}": ace.groups.get(group) for group in acebench.GROUPS}
+        told[f"{language} overall"] = ace.overall
+    return told
+
+
+def missing_of(part: pl.DataFrame) -> list[str]:
+    """Return the categories for want of which there is no overall."""
+    if part["benchmark"][0] == bfcl.BENCHMARK:
+        return list(overall.overall(part).missing)
+    return [
+        f"{language}/{category}"
+        for language in _languages(part)
+        for category in acebench_overall.overall(part, language).missing
+    ]
+
+
+def _languages(part: pl.DataFrame) -> list[acebench.Language]:
+    return [each for each in acebench.LANGUAGES if part["id"].str.starts_with(f"{each}/").any()]
+
+
+def export(
+    benchmark: Literal["bfcl", "acebench"],
+    target: str,
+    style: str,
+    folder: Path,
+    model: str,
+    checkout: Path | None = None,
+) -> list[Path]:
+    """Write what a target answered as the official result files, and return these.
+
+    Args:
+        model: what the official runner is to call it.
+        checkout: of ACEBench, else `eval.acebench.path`.
+
+    Raises:
+        ConfigError: if the target was not run, with the command that does.
+    """
+    path = kept_at(benchmark, style, target_of(target).name)
+    if not path.exists():
+        raise ConfigError(
+            f"{path}: does not exist; `looptool bench {benchmark} {target} --prompt {style}` "
+            "makes it"
+        )
+    results = tables.read(path, tables.Bench)
+    if benchmark == "bfcl":
+        return bfcl_exports.write_results(results, folder, model)
+    predictions = dict(results.select("id", "prediction").rows())
+    root = checkout or Path(load_params().eval.acebench.path or "")
+    rows = [row for row in acebench.in_languages(root, "both", ["all"]) if row.id in predictions]
+    texts = {row.id: predictions[row.id] for row in rows if row.group != "agent"}
+    outcomes = {
+        row.id: agent.Outcome(**canonical.loads(predictions[row.id]))
+        for row in rows
+        if row.group == "agent" and predictions[row.id]
+    }
+    return acebench_exports.write_results(folder, model, rows, texts, outcomes)
+
+
+def kept_at(benchmark: str, style: str, target: str) -> Path:
+    """Return the file that a target's answers are kept in."""
+    return FOLDER / f"{benchmark}-{style}-{re.sub(r'[^A-Za-z0-9.]+', '-', target)}.parquet"
+
+
+def _keep(results: pl.DataFrame, target: Target, engine: Engine, style: str) -> pl.DataFrame:
+    """Write a target's answers beside those that the same model gave to other rows before."""
+    new = results.with_columns(
+        target=pl.lit(target.name), model=pl.lit(engine.identity), prompt=pl.lit(style)
+    )
+    path = (
+        FOLDER / f"{bfcl.BENCHMARK}-{style}-{re.sub(r'[^A-Za-z0-9.]+', '-', target.name)}.parquet"
+    )
+    if path.exists():
+        old = tables.read(path, tables.Bench)
+        old = old.filter(model=engine.identity).join(new, on=["category", "id"], how="anti")
+        kept = pl.concat([old.select(new.columns), new])
+    else:
+        kept = new
+    tables.write(kept, tables.Bench, path)
+    return new
+
+
+@contextmanager
+def _scratch(of: str) -> Iterator[Path]:
+    """Yield a folder for unfinished answers, which lives until all are there."""
+    hasher = hashlib.blake2b(of.encode(), digest_size=12)
+    for path in code_files(running.__name__):
+        hasher.update(hash_path(path).encode())
+    folder = runs.scratch_root() / f"bench-{hasher.hexdigest()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _enter_vllm(engine: EngineName) -> None:
+    """Go on in vLLM's environment, if it is another one."""
+    if engine != "vllm":
+        return
+    python = runs.python_with_vllm()
+    if python is None:
+        raise ConfigError("engine: vllm: it is not installed; `looptool setup --with vllm` does")
+    if python != sys.executable:
+        os.execv(python, [python, "-m", "looptool", *sys.argv[1:]])
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"

@@ -1,0 +1,65 @@
+"""What a benchmark is run on: an iteration, a model folder, or a model behind a server."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from looptool.engines import Engine, answering
+from looptool.errors import ConfigError
+from looptool.installing import base_problem
+from looptool.params import EngineName, Params, Server
+
+KEY = "OPENAI_API_KEY"  # the environment variable that a server's key is taken from, if it is set
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Attributes:
+    name: as it stands in tables: `models/2`, a folder, `MODEL at URL`.
+    model: a folder, or the name that a server knows the model by.
+    url: the server's, or None for a model that is run here.
+    """
+
+    name: str
+    model: str
+    url: str | None = None
+
+
+def target_of(text: str) -> Target:
+    """Return the target that a user names: `2`, `models/base`, `http://host:8000/v1#MODEL`.
+
+    Raises:
+        ConfigError: if there is no such model, or a URL does not say which model.
+    """
+    if text.startswith(("http://", "https://")):
+        url, _, model = text.partition("#")
+        if not model:
+            raise ConfigError(f"{text}: which model? write it after a #: {text}#MODEL")
+        return Target(f"{model} at {url}", model, url)
+    folder = Path("models", text) if text.isdecimal() else Path(text)
+    if problem := base_problem(folder):
+        hint = f"; `dvc repro train@{text}` makes it" if text.isdecimal() and text != "0" else ""
+        raise ConfigError(f"{folder}: {problem}{hint}")
+    return Target(folder.as_posix(), str(folder))
+
+
+def load(target: Target, params: Params, engine: EngineName | None = None) -> Engine:
+    """Load a target's engine: `eval`'s own, or another that runs models here.
+
+    Raises:
+        ConfigError: if the engine's packages, the server or its model are not there.
+    """
+    settings = params.eval
+    if target.url is None:
+        name = engine or settings.engine
+        return answering.load(name, target.model, params,
+                              batch_size=settings.batch_size, server=settings.server)  # fmt: skip
+    from looptool.engines.openai import OpenAIEngine
+
+    like = params.servers.get(settings.server) or next(iter(params.servers.values()))
+    server: Server = like.model_copy(
+        update={"base_urls": (target.url,), "key": KEY if os.environ.get(KEY) else None}
+    )
+    return OpenAIEngine.load(target.model, target.url, server)
