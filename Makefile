@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # and every test's process would then compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-browser test-vllm gpu-pins lint results bench clean help
+.PHONY: setup run test test-browser test-vllm gpu-pins lint results ablations bench clean help
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ lint: setup ## ruff and mypy
 
 results: setup ## the long experiment of docs/results.md; again to go on
 	$(BIN)/looptool results
+
+ablations: setup ## those of the paper: the loop, without each of its parts, static and fresh
+	$(BIN)/looptool results loop no-verify no-expand repeat no-high-ppl static fresh
 
 bench: setup ## timings of the parts that a whole run spends its time in
 	$(BIN)/python -m benchmarks

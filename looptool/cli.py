@@ -248,11 +248,19 @@ def summary() -> None:
 
 
 @app.command()
-def results() -> None:
-    """Run the long experiment of docs/results.md from where it stands."""
+def results(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]", help="Arms and ablations of configs/results.yaml."),
+    ] = None,
+) -> None:
+    """Run the long experiment of docs/results.md, or parts of it, from where it stands.
+
+    Example: looptool results loop no-verify
+    """
     from looptool.reporting.results import run_results
 
-    run_results()
+    run_results(names or [])
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

@@ -26,7 +26,11 @@ def main() -> None:
         samples = samples.slice(0, params.eval.heldout_limit)
         rows = bfcl.rows(params.eval.bfcl.categories, params.eval.bfcl.limit)
         ace, checkout = params.eval.acebench, params.eval.acebench.path
-        acting = acebench.in_languages(checkout, ace.language, ace.categories, ace.limit)
+        acting = (
+            acebench.in_languages(checkout, ace.language, ace.categories, ace.limit)
+            if checkout
+            else []
+        )
         running.check_user(acting, ace.user)
         single = [row for row in rows if row.category not in bfcl.MULTI_TURN]
         several = [row for row in rows if row.category in bfcl.MULTI_TURN]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
+
+from looptool.benchmarks.acebench import overall as acebench_overall
+from looptool.benchmarks.acebench.rows import LANGUAGES
+from looptool.benchmarks.bfcl import overall as bfcl_overall
 
 _ROW = ("benchmark", "category", "id")
 
@@ -102,7 +106,9 @@ def paired_difference(
 def summary(results: pl.DataFrame) -> dict[str, Any]:
     """Return an eval's metrics: held-out and BFCL overall and by category, each with its error.
 
-    BFCL's overall is the plain mean over the categories that were run, on *test* rows alone.
+    BFCL's overall is the plain mean over the categories that were run, on *test* rows alone. Its
+    official averages, over all rows that were run, and what is strictly right stand beside it, and
+    ACEBench's where that was run.
     """
 
     def plain(score: Score) -> dict[str, Any]:
@@ -125,6 +131,25 @@ def summary(results: pl.DataFrame) -> dict[str, Any]:
         "heldout": {**plain(overall(own, macro=False)), "categories": parts(own)},
         "bfcl": {**plain(overall(test, macro=True)), "categories": parts(test)},
         "bfcl_all_rows": parts(official),
+        "bfcl_averages": {
+            column: {
+                key: value
+                for key, value in asdict(bfcl_overall.overall(official, column)).items()
+                if isinstance(value, float)
+            }
+            for column in ("valid", "strict")
+        },
+        "acebench": {
+            language: {
+                column: {**ace.groups, **({"overall": ace.overall} if ace.overall else {})}
+                for column, ace in (
+                    ("valid", acebench_overall.overall(results, language, "valid")),
+                    ("strict", acebench_overall.overall(results, language, "strict")),
+                )
+            }
+            for language in LANGUAGES
+            if results.filter(benchmark="acebench")["id"].str.starts_with(f"{language}/").any()
+        },
     }
 
 

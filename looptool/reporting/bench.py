@@ -30,6 +30,7 @@ from looptool.engines import Engine, Sampling
 from looptool.errors import ConfigError
 from looptool.fingerprints import code_files, hash_path
 from looptool.installing import check_benchmark
+from looptool.lineage.revisions import Snapshot
 from looptool.params import EngineName
 from looptool.params import load as load_params
 from looptool.reporting.targets import Target, load, target_of
@@ -81,12 +82,12 @@ def run_acebench(
         user: the target that plays the user of `agent_multi_turn`.
     """
     settings = load_params().eval.acebench
-    checkout = path or Path(settings.path or "")
+    checkout = path or settings.path
     rows = acebench.in_languages(checkout, language or settings.language, categories, limit)
     running.check_user(rows, user)
     return _run(
         "acebench", targets, engine, style, [f"{user}", *(row.id for row in rows)],
-        lambda ask, played: running.run_acebench(rows, checkout, ask, style, played),
+        lambda ask, played: running.run_acebench(rows, checkout or "", ask, style, played),
         user,
     )  # fmt: skip
 
@@ -105,14 +106,13 @@ def _run(
     if any(target.url is None for target in [*named, *([player] if player else [])]):
         _enter_vllm(engine or params.eval.engine)
     runs.quiet()
+    simulator = load(player, params, engine) if player else None
     sampling, found = Sampling(params.eval.max_new_tokens), []
     for target in named:
         loaded = load(target, params, engine)
         key = f"{benchmark} {loaded.identity} {style} {sampling.max_new_tokens} {' '.join(ids)}"
         with _scratch(key) as scratch, counting(f"answers of {target.name}") as reach:
-            played = None
-            if player:
-                played = running.Asker(load(player, params, engine), sampling, scratch)
+            played = running.Asker(simulator, sampling, scratch) if simulator else None
             results = run(running.Asker(loaded, sampling, scratch, reach), played)
         found.append(_keep(results, target, loaded, style))
         del loaded, played  # two models would share the memory
@@ -122,29 +122,57 @@ def _run(
 def show(results: pl.DataFrame, console: Console) -> None:
     """Print a table: a line a category and average, a column a target; official, then strict."""
     targets = results["target"].unique(maintain_order=True).to_list()
-    parts = {name: results.filter(target=name) for name in targets}
     table = Table(results["benchmark"][0], "rows", *targets, box=None)
-    cells: dict[str, dict[str, str]] = {}
+    for label, count, cells in lines(results):
+        table.add_row(label, "" if count is None else str(count), *cells)
+    console.print(table)
+    if missing := missing_of(results.filter(target=targets[0])):
+        console.print(shown(f"no overall: not or not wholly run are {', '.join(missing)}"))
+
+
+def lines(results: pl.DataFrame) -> list[tuple[str, int | None, list[str]]]:
+    """Return what a table of one benchmark says, in %: a line's label, its rows where it is a
+    category, and a cell for each target in the order of the frame."""
+    targets = results["target"].unique(maintain_order=True).to_list()
+    parts = {name: results.filter(target=name) for name in targets}
+    found: dict[str, dict[str, str]] = {}
     counts: dict[str, int] = {}
     for name, part in parts.items():
         for row in scores.by_category(part).iter_rows(named=True):
             counts[row["category"]] = row["rows"]
             told = f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f}"
-            cells.setdefault(row["category"], {})[name] = told
-    for category in [each for each in (*bfcl.CATEGORIES, *acebench.CATEGORIES) if each in cells]:
-        told_ = [cells[category].get(name, "–") for name in targets]
-        table.add_row(category, str(counts[category]), *told_)
-    table.add_section()
+            found.setdefault(row["category"], {})[name] = told
+    listed: list[tuple[str, int | None, list[str]]] = [
+        (category, counts[category], [found[category].get(name, "–") for name in targets])
+        for category in (*bfcl.CATEGORIES, *acebench.CATEGORIES)
+        if category in found
+    ]
     columns: tuple[Literal["valid", "strict"], ...] = ("valid", "strict")
     for column, label in zip(columns, ("", ", strict"), strict=True):
-        found = {name: averages(part, column) for name, part in parts.items()}
-        for group in found[targets[0]]:
-            values = [found[name].get(group) for name in targets]
+        means = {name: averages(part, column) for name, part in parts.items()}
+        for group in dict.fromkeys(group for each in means.values() for group in each):
+            values = [means[name].get(group) for name in targets]
             if any(value is not None for value in values):
-                table.add_row(f"{group}{label}", "", *map(_percent, values))
-    console.print(table)
-    if missing := missing_of(parts[targets[0]]):
-        console.print(shown(f"no overall: not or not wholly run are {', '.join(missing)}"))
+                listed.append((f"{group}{label}", None, [_percent(value) for value in values]))
+    return listed
+
+
+def kept(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return what a report shows of `looptool bench`: its runs, by benchmark and prompt."""
+    frames: dict[str, list[pl.DataFrame]] = {}
+    for name in sorted(snapshot.files):
+        if name.startswith(f"{FOLDER}/") and name.endswith(".parquet"):
+            frame = tables.read(snapshot.path(name), tables.Bench)
+            title = f"{frame['benchmark'][0]}, {frame['prompt'][0]} prompt"
+            frames.setdefault(title, []).append(frame)
+    return [
+        {
+            "title": title,
+            "targets": [frame["target"][0] for frame in found],
+            "lines": lines(pl.concat(found)),
+        }
+        for title, found in frames.items()
+    ]
 
 
 def to_json(results: pl.DataFrame) -> list[dict[str, Any]]:
@@ -222,8 +250,14 @@ def export(
     if benchmark == "bfcl":
         return bfcl_exports.write_results(results, folder, model)
     predictions = dict(results.select("id", "prediction").rows())
-    root = checkout or Path(load_params().eval.acebench.path or "")
-    rows = [row for row in acebench.in_languages(root, "both", ["all"]) if row.id in predictions]
+    root = checkout or load_params().eval.acebench.path
+    categories = results["category"].unique().to_list()
+    rows = [
+        row
+        for language in _languages(results)
+        for row in acebench.rows(root, language, categories)
+        if row.id in predictions
+    ]
     texts = {row.id: predictions[row.id] for row in rows if row.group != "agent"}
     outcomes = {
         row.id: agent.Outcome(**canonical.loads(predictions[row.id]))
@@ -243,16 +277,12 @@ def _keep(results: pl.DataFrame, target: Target, engine: Engine, style: str) -> 
     new = results.with_columns(
         target=pl.lit(target.name), model=pl.lit(engine.identity), prompt=pl.lit(style)
     )
-    path = (
-        FOLDER / f"{bfcl.BENCHMARK}-{style}-{re.sub(r'[^A-Za-z0-9.]+', '-', target.name)}.parquet"
-    )
+    path = kept_at(str(new["benchmark"][0]), style, target.name)
+    whole = new
     if path.exists():
-        old = tables.read(path, tables.Bench)
-        old = old.filter(model=engine.identity).join(new, on=["category", "id"], how="anti")
-        kept = pl.concat([old.select(new.columns), new])
-    else:
-        kept = new
-    tables.write(kept, tables.Bench, path)
+        old = tables.read(path, tables.Bench).filter(model=engine.identity)
+        whole = pl.concat([old.join(new, on=["category", "id"], how="anti"), new], how="diagonal")
+    tables.write(whole, tables.Bench, path)
     return new
 
 

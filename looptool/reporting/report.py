@@ -20,7 +20,7 @@ from looptool.lineage.history import History, Life, lives, recorded_dataset_id
 from looptool.lineage.revisions import Snapshot, open_revision, open_workspace
 from looptool.lineage.views import connect, read_json
 from looptool.params import FILE
-from looptool.reporting import by_tool, tracing
+from looptool.reporting import bench, by_tool, tracing
 from looptool.samples import ORIGINS
 
 REPORT = Path("reports/report.html")
@@ -85,6 +85,7 @@ def collect(snapshot: Snapshot, others: Sequence[Snapshot], root: Path) -> dict[
         "stages": list(runs.timings(root).values()),
         "charts": specs,
         "tools": _by_tool(snapshot),
+        "bench": bench.kept(snapshot),
         "labels": _label_table(connection),
         "verdicts": _verdicts(connection),
         "disagreements": disagreements,

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ruamel.yaml import YAML
 
 from looptool import params, runs, unrolling
 from looptool.benchmarks import scores
-from looptool.errors import LooptoolError
+from looptool.errors import ConfigError, LooptoolError
 from looptool.fingerprints import hash_path
 
 CONFIG = Path("configs/results.yaml")
@@ -48,18 +48,25 @@ class Arm:
         return f"results-{self.name}-s{self.seed}"
 
 
-def run_results() -> None:
+def run_results(names: Sequence[str] = ()) -> None:
     """Run what has not finished yet, within the hours of one call, then write the results.
 
+    Args:
+        names: only these arms and ablations.
+
     Raises:
+        ConfigError: if there is no arm or ablation of that name.
         LooptoolError: if a run fails; what finished before it is kept.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run is stopped with us
     config = YAML(typ="safe", pure=True).load(CONFIG.read_text("utf-8"))
+    known = [*config["arms"], *config["ablations"]]
+    if unknown := set(names) - set(known):
+        raise ConfigError(f"{CONFIG}: has no {min(unknown)!r}; it has {', '.join(known)}")
     end = time.monotonic() + 3600 * config["hours"]
     state = _state()
     for arm in plan(config):
-        if _done(state, arm, config):
+        if _done(state, arm, config) or (names and arm.name not in names):
             continue
         if time.monotonic() > end - 60 or not _run(arm, config, state, end):
             print("results: time is up; `make results` goes on from here", file=sys.stderr)

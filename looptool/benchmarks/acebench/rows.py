@@ -97,7 +97,10 @@ class Row:
 
 
 def rows(
-    folder: Path | str, language: Language, categories: Sequence[str], limit: int | None = None
+    folder: Path | str | None,
+    language: Language,
+    categories: Sequence[str],
+    limit: int | None = None,
 ) -> list[Row]:
     """Return the rows of some categories, in the order of `CATEGORIES`, then by hash of id.
 
@@ -136,13 +139,11 @@ def in_languages(
     categories: Sequence[str],
     limit: int | None = None,
 ) -> list[Row]:
-    """Return the rows of one language or of `both`; none where there is no checkout (None).
+    """Return the rows of one language or of `both`.
 
     Raises:
         ConfigError: as `rows`.
     """
-    if folder is None:
-        return []
     wanted = [each for each in LANGUAGES if language in (each, "both")]
     return [row for each in wanted for row in rows(folder, each, categories, limit)]
 
@@ -169,12 +170,17 @@ def expand_categories(categories: Sequence[str]) -> list[str]:
     return [category for category in CATEGORIES if category in wanted]
 
 
-def data_folder(folder: Path | str, language: Language) -> Path:
+def data_folder(folder: Path | str | None, language: Language) -> Path:
     """Return the folder of a checkout that holds the data of a language.
 
     Raises:
         ConfigError: if there is no checkout, or none of ACEBench, saying what to do.
     """
+    if folder is None:
+        raise ConfigError(
+            f"{PARAM}: is null, and no --path names a checkout of ACEBench: "
+            "`git clone https://github.com/chenchen0103/ACEBench ../ACEBench` makes one"
+        )
     checkout = Path(folder)
     if not checkout.is_dir():
         raise ConfigError(
