@@ -20,10 +20,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from looptool import tables
+from looptool.benchmarks.bfcl.rows import PYTHON
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.diff import compare, open_data_set
 from looptool.lineage.history import trace
 from looptool.lineage.revisions import open_revision, open_workspace
+from tests.benchmarks.acebench.conftest import SAMPLE
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +55,11 @@ SMALL: dict[str, Any] = {
     "train.save_steps": 1,
     "probe.batch_size": 8,
     "probe.max_new_tokens": 8,
+    "eval.bfcl.categories": [*PYTHON, "live_simple", "multi_turn_base"],
     "eval.bfcl.limit": 2,
+    "eval.acebench.path": str(SAMPLE) if SAMPLE.exists() else None,
+    "eval.acebench.categories": "special_irrelevant",
+    "eval.acebench.limit": 2,
     "eval.heldout_limit": 4,
     "eval.max_new_tokens": 8,
 }
@@ -151,7 +157,10 @@ def test_every_table_is_there_and_keeps_its_rules(loop: tuple[Path, str]) -> Non
     verdicts = table(folder, "iterations/1/verdicts.parquet", tables.Verdicts)
     assert len(verdicts) == len(probe.filter(~pl.col("matched")))
     for j in (0, 1, 2):
-        assert len(table(folder, f"iterations/{j}/eval.parquet", tables.Eval)) == 4 + 5 * 2
+        answers = table(folder, f"iterations/{j}/eval.parquet", tables.Eval)
+        assert len(answers.filter(benchmark="heldout")) == 4
+        assert len(answers.filter(benchmark="bfcl")) == 7 * 2
+        assert len(answers.filter(benchmark="acebench")) == (2 if SAMPLE.exists() else 0)
     quality = json.loads((folder / "metrics/labels.json").read_text("utf-8"))
     assert 0 < quality["1"]["label_error"] < 0.4
 

@@ -1,0 +1,65 @@
+"""BFCL's dialogues many at a time, against one after the other.
+
+    python -m benchmarks.bfcl_dialogues [--model models/base] [--dialogues 16] [--alone 3]
+
+First turns of `multi_turn_base` development rows through vLLM (`looptool setup --with vllm`),
+prompts of some thousand tokens: steps that the model takes per second, and the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.vllm_engines import SETTINGS, enter_vllm
+from looptool import runs
+from looptool.benchmarks.bfcl.dialogues import play
+from looptool.benchmarks.bfcl.rows import Row, rows
+from looptool.engines import Prompt, Sampling
+
+NEW_TOKENS = 48
+
+
+def main() -> None:
+    enter_vllm()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, default=Path("models/base"))
+    parser.add_argument("--dialogues", type=int, default=16)
+    parser.add_argument("--alone", type=int, default=3)
+    options = parser.parse_args()
+    runs.quiet()
+    from looptool.engines.vllm import VllmEngine
+
+    engine = VllmEngine.load(
+        options.model, "bfloat16", SETTINGS.model_copy(update={"max_model_len": 8192})
+    )
+    chosen = [
+        replace(row, turns=row.turns[:1])
+        for row in rows(["multi_turn_base"], split="development")[: options.dialogues]
+    ]
+
+    def measured(parts: Sequence[Sequence[Row]]) -> float:
+        steps, start = 0, time.perf_counter()
+        engine.llm.reset_prefix_cache()
+
+        def ask(prompts: Sequence[Prompt]) -> list[str]:
+            nonlocal steps
+            steps += len(prompts)
+            return [each.text for each in engine.generate(prompts, Sampling(NEW_TOKENS))]
+
+        for part in parts:
+            play(part, ask)
+        rate = steps / (time.perf_counter() - start)
+        print(f"{len(parts[0]):>3} at a time: {steps} steps, {rate:.2f} a second", flush=True)
+        return rate
+
+    alone = measured([[row] for row in chosen[: options.alone]])
+    together = measured([chosen])
+    print(f"together / alone {together / alone:.2f}")
+
+
+if __name__ == "__main__":
+    main()
