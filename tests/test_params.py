@@ -106,6 +106,15 @@ def test_many_mistakes_stay_on_one_screen(file):
     assert "more" in error_of(file)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"), [("live", ("live",)), ("[java, multi_turn]", ("java", "multi_turn"))]
+)
+def test_categories_are_one_name_or_a_list_of_them(file, written, read):
+    listed = "[simple, multiple, parallel, parallel_multiple, irrelevance] #"
+    change(file, f"categories: {listed}", f"categories: {written} #")
+    assert params.load(file).eval.bfcl.categories == read
+
+
 # --- the loop --------------------------------------------------------------------------------
 
 
