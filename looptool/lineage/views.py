@@ -114,11 +114,13 @@ def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnect
             connection.execute(f"CREATE VIEW {view} AS {_union(view, table, sources)}")
         except duckdb.Error as error:
             raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
-    kept = [path for name, path in sorted(snapshot.files.items())
-            if name.startswith("data/bench/") and name.endswith(".parquet")]  # fmt: skip
-    sources_ = [f"readonly://{each.resolve()}" if guarded else str(each.resolve()) for each in kept]
-    allowed += sources_
-    connection.execute(f"CREATE VIEW bench AS {_listed(sources_)}")
+    kept = [
+        f"readonly://{path.resolve()}" if guarded else str(path.resolve())
+        for name, path in sorted(snapshot.files.items())
+        if name.startswith("data/bench/") and name.endswith(".parquet")
+    ]
+    allowed += kept
+    connection.execute(f"CREATE VIEW bench AS {_bench(kept)}")
     connection.execute(f"CREATE VIEW metrics AS {_metrics(snapshot)}")
     if guarded:
         connection.execute("SET allowed_paths = $1", [allowed])
@@ -193,11 +195,9 @@ def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
     return " UNION ALL BY NAME ".join(parts)
 
 
-def _listed(sources: Sequence[str]) -> str:
-    listed = " UNION ALL BY NAME ".join(
-        f"SELECT * FROM read_parquet({_quoted(source)})" for source in sources
-    )
-    return listed or NO_BENCH
+def _bench(sources: Sequence[str]) -> str:
+    parts = [f"SELECT * FROM read_parquet({_quoted(source)})" for source in sources]
+    return " UNION ALL BY NAME ".join(parts) or NO_BENCH
 
 
 def empty(table: str, **more: str) -> str:

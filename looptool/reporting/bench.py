@@ -49,7 +49,8 @@ def run_bfcl(
 ) -> pl.DataFrame:
     """Run BFCL on each target, keep its answers in data/bench, and return them, `tables.Bench`.
 
-    A run that was stopped goes on where it was when it is started again.
+    What the same models answered to other rows before is returned with them, so that categories
+    may be run one by one. A run that was stopped goes on where it was when it is started again.
 
     Raises:
         ConfigError: before a model is loaded, if a target, a category or the benchmark is missing.
@@ -273,7 +274,8 @@ def kept_at(benchmark: str, style: str, target: str) -> Path:
 
 
 def _keep(results: pl.DataFrame, target: Target, engine: Engine, style: str) -> pl.DataFrame:
-    """Write a target's answers beside those that the same model gave to other rows before."""
+    """Write a target's answers beside those that the same model gave to other rows before, and
+    return all of them."""
     new = results.with_columns(
         target=pl.lit(target.name), model=pl.lit(engine.identity), prompt=pl.lit(style)
     )
@@ -283,7 +285,7 @@ def _keep(results: pl.DataFrame, target: Target, engine: Engine, style: str) -> 
         old = tables.read(path, tables.Bench).filter(model=engine.identity)
         whole = pl.concat([old.join(new, on=["category", "id"], how="anti"), new], how="diagonal")
     tables.write(whole, tables.Bench, path)
-    return new
+    return whole
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from looptool.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import open_workspace
-from looptool.lineage.views import NO_REQUESTS, VIEWS, close, connect, empty, query
+from looptool.lineage.views import NO_BENCH, NO_REQUESTS, VIEWS, close, connect, empty, query
 
 
 @pytest.fixture
@@ -126,5 +126,6 @@ def test_a_mistake_is_told_on_one_line_with_what_was_meant(history: Path) -> Non
     assert isinstance(query(connection, "summarize samples"), pl.DataFrame)
 
 
-def test_the_view_of_no_requests_has_their_columns() -> None:
+def test_views_of_nothing_have_the_columns_of_their_tables() -> None:
+    assert empty("Bench") == NO_BENCH
     assert empty("Requests", iteration="BIGINT") == NO_REQUESTS
