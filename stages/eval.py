@@ -31,7 +31,7 @@ def main() -> None:
             if checkout
             else []
         )
-        running.check_user(acting, ace.user)
+        running.check_acebench(acting, checkout or "", "native", ace.user)
         single = [row for row in rows if row.category not in bfcl.MULTI_TURN]
         several = [row for row in rows if row.category in bfcl.MULTI_TURN]
         prompts = [Prompt(row.messages, row.tools) for row in single]
@@ -54,7 +54,7 @@ def main() -> None:
             answers = dict(zip((row.id for row in single), texts[: len(single)], strict=True))
             played = dialogues.play(several, ask)
             user = None
-            if checkout and ace.user:
+            if ace.user and any(row.category == "agent_multi_turn" for row in acting):
                 user = running.Asker(
                     answering.load(
                         ace.user.engine, ace.user.model, params,

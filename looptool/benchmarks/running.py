@@ -79,14 +79,28 @@ def run_bfcl(
     single = [row for row in rows if row.category not in MULTI_TURN]
     texts = styled([Prompt(row.messages, row.tools) for row in single])
     answers = dict(zip((row.id for row in single), texts, strict=True))
-    parsed = {row_id: form.read(text) for row_id, text in answers.items()}
     several = [row for row in rows if row.category in MULTI_TURN]
     played = dialogues.play(several, styled, form.read)
-    return pl.concat([scoring.score_calls(answers, parsed), dialogues.score(played, form.read)])
+    return pl.concat([scoring.score_calls(answers, form), dialogues.score(played, form)])
 
 
-def check_user(rows: Sequence[acebench_rows.Row], user: object | None) -> None:
-    """Raise ConfigError where rows need a simulated user and there is none."""
+def check_acebench(
+    rows: Sequence[acebench_rows.Row],
+    checkout: Path | str,
+    style: acebench_prompts.Style,
+    user: object | None,
+) -> None:
+    """Make sure, before a model is loaded, that what the rows need is there.
+
+    Raises:
+        ConfigError: if they need a simulated user and there is none, or the checkout lacks the
+            words or classes that they need.
+    """
+    if style == "acebench" and (single := [row for row in rows if row.group != "agent"]):
+        acebench_prompts.prompt(single[0], style, checkout)
+    if acting := [row for row in rows if row.group == "agent"]:
+        acebench_prompts.constant(str(checkout), "SAVED_CLASS")
+        acebench_prompts.agent_prompt(acting[0], [], [], style, checkout)
     if user is None and any(row.category == "agent_multi_turn" for row in rows):
         raise ConfigError(
             "eval.acebench.user: agent_multi_turn needs a model that plays the user; name one "

@@ -166,5 +166,5 @@ def check_all_answered(completions: Sequence[Completion], what: str) -> None:
     if failed:
         raise LooptoolError(
             f"{len(failed)} of {len(completions)} {what} got no answer, the first because of: "
-            f"{failed[0]}\nThe others are kept: `dvc repro` asks for the missing ones only."
+            f"{failed[0]}\nThe others are kept: the same command asks for the missing ones only."
         )

@@ -53,6 +53,7 @@ class OpenAIEngine:
     Attributes:
         traffic: what all calls so far came to: `requests` (every try counts), `failed`, `refused`,
             `prompt_tokens`, `tokens`.
+        where: tells models of one name at several places apart, where that is wanted.
     """
 
     model: str
@@ -60,11 +61,12 @@ class OpenAIEngine:
     server: Server
     independent: bool = True
     traffic: Counter[str] = field(default_factory=Counter)
+    where: str = ""
 
     @property
     def identity(self) -> str:
         free = "" if self.server.structured_output else " without schemas"
-        return f"openai {self.model}{free}"
+        return f"openai {self.model}{free}{self.where}"
 
     @classmethod
     def load(cls, model: Path | str, name: str, server: Server) -> OpenAIEngine:

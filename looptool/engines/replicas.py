@@ -69,10 +69,11 @@ class Replicas:
         """
         copies = len(self.connections)
         completions: dict[int, Completion] = {}
-        busy = {connection: start for start, connection in enumerate(self.connections)}
+        busy: dict[Connection, int] = {}
         try:
-            for connection, start in busy.items():
+            for start, connection in enumerate(self.connections):
                 self._send(connection, (prompts[start::copies], sampling))
+                busy[connection] = start
             while busy:
                 ready = wait(list(busy))
                 for connection in [each for each in self.connections if each in ready]:
@@ -113,7 +114,7 @@ class Replicas:
         process.join(10)
         return LooptoolError(
             f"a copy of the model ended with status {process.exitcode}; what was answered "
-            "before is kept: `dvc repro` goes on from there"
+            "before is kept: the same command goes on from there"
         )
 
     def _stop(self, busy: Sequence[Connection]) -> None:

@@ -114,13 +114,17 @@ def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnect
             connection.execute(f"CREATE VIEW {view} AS {_union(view, table, sources)}")
         except duckdb.Error as error:
             raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
-    kept = [
-        f"readonly://{path.resolve()}" if guarded else str(path.resolve())
+    files = [
+        (0, path)
         for name, path in sorted(snapshot.files.items())
         if name.startswith("data/bench/") and name.endswith(".parquet")
     ]
+    kept = [f"readonly://{path.resolve()}" if guarded else str(path.resolve()) for _, path in files]
     allowed += kept
-    connection.execute(f"CREATE VIEW bench AS {_bench(kept)}")
+    try:
+        connection.execute(f"CREATE VIEW bench AS {_bench(kept)}")
+    except duckdb.Error as error:
+        raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
     connection.execute(f"CREATE VIEW metrics AS {_metrics(snapshot)}")
     if guarded:
         connection.execute("SET allowed_paths = $1", [allowed])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from looptool import canonical, runs, tables
@@ -26,7 +28,7 @@ from looptool.benchmarks.acebench import rows as acebench
 from looptool.benchmarks.bfcl import exports as bfcl_exports
 from looptool.benchmarks.bfcl import overall, prompts
 from looptool.benchmarks.bfcl import rows as bfcl
-from looptool.engines import Engine, Sampling
+from looptool.engines import Sampling
 from looptool.errors import ConfigError
 from looptool.fingerprints import code_files, hash_path
 from looptool.installing import check_benchmark
@@ -85,9 +87,9 @@ def run_acebench(
     settings = load_params().eval.acebench
     checkout = path or settings.path
     rows = acebench.in_languages(checkout, language or settings.language, categories, limit)
-    running.check_user(rows, user)
+    running.check_acebench(rows, checkout or "", style, user)
     return _run(
-        "acebench", targets, engine, style, [f"{user}", *(row.id for row in rows)],
+        "acebench", targets, engine, style, [row.id for row in rows],
         lambda ask, played: running.run_acebench(rows, checkout or "", ask, style, played),
         user,
     )  # fmt: skip
@@ -102,20 +104,24 @@ def _run(
     run: Callable[[running.Ask, running.Ask | None], pl.DataFrame],
     user: str | None = None,
 ) -> pl.DataFrame:
-    params, named = load_params(), [target_of(text) for text in targets]
+    params, named = load_params(), list(dict.fromkeys(map(target_of, targets)))
     player = target_of(user) if user else None
     if any(target.url is None for target in [*named, *([player] if player else [])]):
         _enter_vllm(engine or params.eval.engine)
     runs.quiet()
+    # what is behind a server is checked before anything is asked
+    servers = {each: load(each, params) for each in named if each.url is not None}
     simulator = load(player, params, engine) if player else None
     sampling, found = Sampling(params.eval.max_new_tokens), []
     for target in named:
-        loaded = load(target, params, engine)
-        key = f"{benchmark} {loaded.identity} {style} {sampling.max_new_tokens} {' '.join(ids)}"
+        loaded = servers.get(target) or load(target, params, engine)
+        model = f"{loaded.identity}, at most {sampling.max_new_tokens} tokens"
+        model += f", user {simulator.identity}" if simulator else ""
+        key = f"{benchmark} {model} {style} {' '.join(ids)}"
         with _scratch(key) as scratch, counting(f"answers of {target.name}") as reach:
             played = running.Asker(simulator, sampling, scratch) if simulator else None
             results = run(running.Asker(loaded, sampling, scratch, reach), played)
-        found.append(_keep(results, target, loaded, style))
+        found.append(_keep(results, target, model, style))
         del loaded, played  # two models would share the memory
     return pl.concat(found)
 
@@ -123,31 +129,35 @@ def _run(
 def show(results: pl.DataFrame, console: Console) -> None:
     """Print a table: a line a category and average, a column a target; official, then strict."""
     targets = results["target"].unique(maintain_order=True).to_list()
-    table = Table(results["benchmark"][0], "rows", *targets, box=None)
+    table = Table(results["benchmark"][0], "rows", *map(escape, targets), box=None)
     for label, count, cells in lines(results):
         table.add_row(label, "" if count is None else str(count), *cells)
     console.print(table)
-    if missing := missing_of(results.filter(target=targets[0])):
-        console.print(shown(f"no overall: not or not wholly run are {', '.join(missing)}"))
+    missing = [name for target in targets for name in missing_of(results.filter(target=target))]
+    if missing:
+        told = ", ".join(dict.fromkeys(missing))
+        console.print(shown(f"no overall: not or not wholly run are {told}"))
 
 
 def lines(results: pl.DataFrame) -> list[tuple[str, int | None, list[str]]]:
     """Return what a table of one benchmark says, in %: a line's label, its rows where it is a
-    category, and a cell for each target in the order of the frame."""
+    category, and a cell for each target in the order of the frame.
+
+    A target that was asked other rows than the first says of how many its figure is.
+    """
     targets = results["target"].unique(maintain_order=True).to_list()
     parts = {name: results.filter(target=name) for name in targets}
-    found: dict[str, dict[str, str]] = {}
-    counts: dict[str, int] = {}
-    for name, part in parts.items():
-        for row in scores.by_category(part).iter_rows(named=True):
-            counts[row["category"]] = row["rows"]
-            told = f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f}"
-            found.setdefault(row["category"], {})[name] = told
-    listed: list[tuple[str, int | None, list[str]]] = [
-        (category, counts[category], [found[category].get(name, "–") for name in targets])
-        for category in (*bfcl.CATEGORIES, *acebench.CATEGORIES)
-        if category in found
-    ]
+    shares = {name: _categories(part) for name, part in parts.items()}
+    listed: list[tuple[str, int | None, list[str]]] = []
+    for category in dict.fromkeys(label for found in shares.values() for label in found):
+        count = next(found[category][1] for found in shares.values() if category in found)
+        cells = []
+        for found in shares.values():
+            share, rows = found.get(category, (None, 0))
+            error = 0.0 if share is None else math.sqrt(share * (1 - share) / rows)
+            told = "–" if share is None else f"{100 * share:.1f} ± {100 * error:.1f}"
+            cells.append(told if rows in (0, count) else f"{told} of {rows}")
+        listed.append((category, count, cells))
     columns: tuple[Literal["valid", "strict"], ...] = ("valid", "strict")
     for column, label in zip(columns, ("", ", strict"), strict=True):
         means = {name: averages(part, column) for name, part in parts.items()}
@@ -156,6 +166,21 @@ def lines(results: pl.DataFrame) -> list[tuple[str, int | None, list[str]]]:
             if any(value is not None for value in values):
                 listed.append((f"{group}{label}", None, [_percent(value) for value in values]))
     return listed
+
+
+def _categories(part: pl.DataFrame) -> dict[str, tuple[float, int]]:
+    """Return share and number of what each category counts, rows or dialogues, in its order."""
+    if part["benchmark"][0] == bfcl.BENCHMARK:
+        found = {row["category"]: (row["accuracy"], row["rows"])
+                 for row in scores.by_category(part).iter_rows(named=True)}  # fmt: skip
+        return {name: found[name] for name in bfcl.CATEGORIES if name in found}
+    counted: dict[str, tuple[float, int]] = {}
+    for language in _languages(part):
+        own = part.filter(pl.col("id").str.starts_with(f"{language}/"))
+        for category, share in acebench_overall.overall(own, language).categories.items():
+            ids = own.filter(category=category)["id"]
+            counted[f"{language}/{category}"] = share, len(set(map(acebench.dialogue_of, ids)))
+    return counted
 
 
 def kept(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -182,7 +207,10 @@ def to_json(results: pl.DataFrame) -> list[dict[str, Any]]:
         {
             "target": name,
             "prompt": part["prompt"][0],
-            "categories": scores.by_category(part).to_dicts(),
+            "categories": [
+                {"category": category, "rows": rows, "accuracy": share}
+                for category, (share, rows) in _categories(part).items()
+            ],
             "valid": averages(part, "valid"),
             "strict": averages(part, "strict"),
             "missing": missing_of(part),
@@ -270,19 +298,20 @@ def export(
 
 def kept_at(benchmark: str, style: str, target: str) -> Path:
     """Return the file that a target's answers are kept in."""
-    return FOLDER / f"{benchmark}-{style}-{re.sub(r'[^A-Za-z0-9.]+', '-', target)}.parquet"
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", target)
+    return FOLDER / f"{benchmark}-{style}-{readable}-{canonical.digest(target)[:6]}.parquet"
 
 
-def _keep(results: pl.DataFrame, target: Target, engine: Engine, style: str) -> pl.DataFrame:
+def _keep(results: pl.DataFrame, target: Target, model: str, style: str) -> pl.DataFrame:
     """Write a target's answers beside those that the same model gave to other rows before, and
     return all of them."""
     new = results.with_columns(
-        target=pl.lit(target.name), model=pl.lit(engine.identity), prompt=pl.lit(style)
+        target=pl.lit(target.name), model=pl.lit(model), prompt=pl.lit(style)
     )
     path = kept_at(str(new["benchmark"][0]), style, target.name)
     whole = new
     if path.exists():
-        old = tables.read(path, tables.Bench).filter(model=engine.identity)
+        old = tables.read(path, tables.Bench).filter(model=model)
         whole = pl.concat([old.join(new, on=["category", "id"], how="anti"), new], how="diagonal")
     tables.write(whole, tables.Bench, path)
     return whole

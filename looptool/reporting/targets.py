@@ -11,6 +11,7 @@ from looptool.errors import ConfigError
 from looptool.installing import base_problem
 from looptool.params import EngineName, Params, Server
 
+_PATIENCE = {"concurrency": 64, "timeout": 300.0, "retries": 5, "structured_output": True}
 KEY = "OPENAI_API_KEY"  # the environment variable that a server's key is taken from, if it is set
 
 
@@ -58,8 +59,9 @@ def load(target: Target, params: Params, engine: EngineName | None = None) -> En
                               batch_size=settings.batch_size, server=settings.server)  # fmt: skip
     from looptool.engines.openai import OpenAIEngine
 
-    like = params.servers.get(settings.server) or next(iter(params.servers.values()))
-    server: Server = like.model_copy(
-        update={"base_urls": (target.url,), "key": KEY if os.environ.get(KEY) else None}
-    )
-    return OpenAIEngine.load(target.model, target.url, server)
+    like = params.servers.get(settings.server)
+    patience = like.model_dump() if like else _PATIENCE
+    own = {"base_urls": (target.url,), "key": KEY if os.environ.get(KEY) else None}
+    asked = OpenAIEngine.load(target.model, target.url, Server.model_validate({**patience, **own}))
+    asked.where = f" at {target.url}"  # a name at another URL may be another model
+    return asked

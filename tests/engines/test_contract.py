@@ -42,10 +42,12 @@ class TestReplicas(Contract):
         yield loaded
         loaded.close()
 
-    def test_a_copy_that_dies_is_an_error_that_says_so(self, model: Path) -> None:
+    @pytest.mark.parametrize("first", [True, False])
+    def test_a_copy_that_dies_is_an_error_that_says_so(self, model: Path, first: bool) -> None:
         one = partial(TransformersEngine.load, model, 2, "float32")
-        copies = Replicas.load(one, [None, None])
-        copies.processes[1].kill()
+        copies = Replicas.load(one, [None, None, None])
+        copies.processes[0 if first else -1].kill()
+        copies.processes[0 if first else -1].join()
         with pytest.raises(LooptoolError, match="a copy of the model ended with status -9"):
             copies.generate(PROMPTS, GREEDY)
         copies.close()

@@ -68,7 +68,7 @@ def test_all_of_bfcl_runs_and_the_answers_are_kept_for_sql_and_the_report() -> N
     make_tiny_model(Path("models/2"))
     found = run("bfcl", "2", "--limit", "1")
     assert len(found[0]["categories"]) == 17 and found[0]["target"] == "models/2"
-    path = Path("data/bench/bfcl-native-models-2.parquet")
+    path = bench.kept_at("bfcl", "native", "models/2")
     assert len(tables.read(path, tables.Bench)) == 17
     connection = views.connect(open_workspace())
     asked = views.rows(connection, "SELECT count(*) AS n, min(prompt) AS p FROM bench")
@@ -79,7 +79,7 @@ def test_all_of_bfcl_runs_and_the_answers_are_kept_for_sql_and_the_report() -> N
 
 
 def test_other_rows_are_kept_beside_and_those_of_other_weights_are_not() -> None:
-    path = Path("data/bench/bfcl-native-models-2.parquet")
+    path = bench.kept_at("bfcl", "native", "models/2")
     make_tiny_model(Path("models/2"))
     run("bfcl", "2", "--category", "simple", "--limit", "2")
     run("bfcl", "2", "--category", "multiple", "--limit", "1")
@@ -112,6 +112,15 @@ def test_bfcl_s_own_prompt_and_its_answers(httpserver: HTTPServer) -> None:
     assert found[0]["strict"]["live"] == 0.0  # the tool that is called is none of those on offer
 
 
+def test_two_urls_are_two_targets_and_one_named_twice_is_one(httpserver: HTTPServer) -> None:
+    server = Server(httpserver, "No.")
+    rows = ("--category", "irrelevance", "--limit", "2")
+    assert run("bfcl", f"{server.url}#m", f"{server.url}#m", *rows)[0]["categories"][0]["rows"] == 2
+    server.says = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
+    other = server.url.replace("localhost", "127.0.0.1")
+    assert run("bfcl", f"{other}#m", *rows)[0]["categories"][0]["accuracy"] == 0.0
+
+
 def test_targets_stand_side_by_side(httpserver: HTTPServer) -> None:
     server = Server(httpserver, "No.")
     make_tiny_model(Path("models/0"))
@@ -131,8 +140,8 @@ def test_acebench_runs_and_its_result_files_are_written(httpserver: HTTPServer) 
     names = ["--category", "special", "--category", "normal_atom_bool"]
     found = run("acebench", target, "--path", str(SAMPLE), *names)
     assert {row["category"]: row["accuracy"] for row in found[0]["categories"]} == {
-        "special_incomplete": 0.0, "special_error_param": 0.0, "special_irrelevant": 1.0,
-        "normal_atom_bool": 0.0,
+        "en/special_incomplete": 0.0, "en/special_error_param": 0.0,
+        "en/special_irrelevant": 1.0, "en/normal_atom_bool": 0.0,
     }  # fmt: skip
     result = CliRunner().invoke(
         app,

@@ -288,7 +288,7 @@ def _take_results(dialogue: _Dialogue, answer: Mapping[str, Any]) -> None:
         dialogue.messages.append({"role": "user", "content": nudge})
         dialogue.add("execution", nudge, "agent")
         return
-    if sandbox.RAISED in answer:  # never by a call: what one raises is its result
+    if sandbox.RAISED in answer:  # never by a call: what one raises, or returns, is its result
         raise ConfigError(
             f"{PARAM}: the classes of {dialogue.row.id} cannot be run: {answer[sandbox.RAISED]}"
         )

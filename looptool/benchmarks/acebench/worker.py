@@ -19,6 +19,8 @@ from typing import Any
 
 from looptool.benchmarks import sandbox
 
+_LONGEST = 10_000  # characters of a state that is no JSON
+
 
 def handle(item: Mapping[str, Any]) -> dict[str, Any]:
     """Replay an agent's calls from the start.
@@ -83,13 +85,22 @@ def _result(instances: Mapping[str, Any], functions: list[str], call: Mapping[st
             result = method(**copy.deepcopy(call["arguments"]))
         except Exception as error:  # other people's code on a model's arguments
             return f"Error during execution: {error}"
-    if isinstance(result, str | dict):
-        return _as_json(result)
-    return str(result)
+    try:
+        return _as_json(result) if isinstance(result, str | dict) else str(result)
+    except (ValueError, RecursionError) as error:  # an integer of thousands of digits, a circle
+        return f"Error during execution: {error}"
 
 
 def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=str))
+    """Return a value as JSON holds it; one that it cannot hold by its name in Python."""
+    try:
+        return json.loads(json.dumps(value, default=str, allow_nan=False))
+    except (ValueError, TypeError, RecursionError):
+        pass
+    try:
+        return repr(value)[:_LONGEST]
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__} that cannot be written"
 
 
 def _class(item: Mapping[str, Any], name: str) -> Any:

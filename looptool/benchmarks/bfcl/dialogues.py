@@ -15,7 +15,7 @@ import polars as pl
 
 from looptool import canonical, tables
 from looptool.benchmarks import sandbox
-from looptool.benchmarks.bfcl import worker
+from looptool.benchmarks.bfcl import prompts, worker
 from looptool.benchmarks.bfcl.rows import (
     BENCHMARK,
     Row,
@@ -114,7 +114,9 @@ def play(
     return {each.row.id: each.turns for each in dialogues}
 
 
-def score(played: Mapping[str, Turns], read: Callable[[str], Parsed] = parse) -> pl.DataFrame:
+def score(
+    played: Mapping[str, Turns], form: prompts.Form = prompts.FORMS["native"]
+) -> pl.DataFrame:
     """Return one row of `tables.Eval` a dialogue (row id → the model's texts by turn and step).
 
     `valid` is the official checker's verdict: the state of the API's instances and what calls
@@ -126,13 +128,17 @@ def score(played: Mapping[str, Turns], read: Callable[[str], Parsed] = parse) ->
         ConfigError: if an id is no row's, or the package is missing.
         LooptoolError: if the official checker cannot be run.
     """
-    items, parsed = [], {}
+    items: list[dict[str, object]] = []
+    clean: dict[str, bool] = {}
     for row_id, turns in played.items():
         category = category_of(row_id)
-        steps = [[read(text) for text in turn] for turn in turns]
-        parsed[row_id] = [each for turn in steps for each in turn]
+        steps = [[form.read(text) for text in turn] for turn in turns]
         called = [[_calls(each) for each in turn if each.calls and each.error is None]
                   for turn in steps]  # fmt: skip
+        clean[row_id] = all(
+            len(calls) <= MOST_STEPS and all(map(form.is_exact, turn))
+            for calls, turn in zip(called, turns, strict=True)
+        )
         items.append({"task": "dialogue", "entry": _entry(row_id), "category": category,
                       "turns": called, "answer": answers(category)[row_id]})  # fmt: skip
     verdicts = sandbox.run(worker.__name__, items)
@@ -147,10 +153,7 @@ def score(played: Mapping[str, Turns], read: Callable[[str], Parsed] = parse) ->
                 "split": split_of(row_id),
                 "prediction": canonical.dumps(turns),
                 "valid": verdict.get("valid", False),
-                "strict": verdict.get("valid", False)
-                and verdict["declined"]
-                and all(each.error is None for each in parsed[row_id])
-                and all(len(turn) <= MOST_STEPS for turn in turns),
+                "strict": verdict.get("valid", False) and verdict["declined"] and clean[row_id],
                 "error_type": "multi_turn:limits" if broken else verdict["error_type"],
                 "error": broken or verdict["error"],
             }

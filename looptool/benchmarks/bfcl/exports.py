@@ -26,21 +26,25 @@ def write_results(results: pl.DataFrame, folder: Path, model: str) -> list[Path]
         results: `tables.Bench` of one target and one prompt.
 
     Raises:
-        ConfigError: if the model's name has a "_", which the official runner reads as a "/".
+        ConfigError: if the model's name has a "_", which the official runner reads as a "/", or
+            names no folder, or a file cannot be written.
     """
-    if "_" in model or "/" in model or not model:
+    if set(model) & set("_/\\") or model in ("", ".", ".."):
         raise ConfigError(f"{model!r}: the official runner takes no '_' and no '/' in such a name")
     written = []
     for (category,), part in results.group_by("category", maintain_order=True):
         path = folder / "result" / model / f"BFCL_v3_{category}_result.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
         lines = [
             json.dumps({"id": row_id, "result": result_of(prediction, str(category), prompt)})
             for row_id, prediction, prompt in sorted(
                 part.select("id", "prediction", "prompt").rows(), key=lambda row: _number(row[0])
             )
         ]
-        path.write_text("\n".join(lines), "utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines), "utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path}: could not be written: {error.strerror}") from None
         written.append(path)
     return sorted(written)
 

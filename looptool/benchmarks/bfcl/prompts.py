@@ -9,30 +9,39 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
-from looptool.benchmarks.bfcl.rows import data_folder
-from looptool.benchmarks.python_calls import parse_python_calls
-from looptool.calls import Parsed, parse
+from looptool import canonical
+from looptool.benchmarks.bfcl.rows import REINSTALL, data_folder
+from looptool.benchmarks.python_calls import (
+    decode_python_calls,
+    parse_python_calls,
+    render_python_calls,
+)
+from looptool.calls import Parsed, ToolCall, parse
 from looptool.engines import Prompt
 from looptool.errors import ConfigError
 from looptool.samples import Message
 
 Style = Literal["native", "bfcl"]
+_CALLING = re.compile(r"\w\s*\(")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """Attributes:
     prompt: puts a prompt with tools in this form.
-    read: finds the calls in an answer of this form.
+    read: finds the calls in an answer of this form, as BFCL does.
+    is_exact: whether an answer keeps to the form strictly.
     """
 
     prompt: Callable[[Prompt], Prompt]
     read: Callable[[str], Parsed]
+    is_exact: Callable[[str], bool]
 
 
 def told(prompt: Prompt) -> Prompt:
@@ -51,18 +60,34 @@ def told(prompt: Prompt) -> Prompt:
 
 
 def read(text: str) -> Parsed:
-    """Find the calls in an answer; a text that is no list of calls holds none."""
+    """Find the calls in an answer as BFCL's decoder does, which mends what stands around them.
+
+    Values of Java and JavaScript are read as Python too, where BFCL has parsers of those languages.
+    """
+    stripped = text.strip("`\n ")
+    opened = stripped if stripped.startswith("[") else f"[{stripped}"
     try:
-        return Parsed(tuple(parse_python_calls(text)), "", "")
-    except ValueError:
+        calls = decode_python_calls(opened if opened.endswith("]") else f"{opened}]")
+        canonical.dumps([call.arguments for call in calls])
+    except (ValueError, TypeError):
         return Parsed((), text.strip(), "")
+    return Parsed(tuple(calls), "", "")
+
+
+def is_exact(text: str) -> bool:
+    """Whether an answer is a list of calls of literals and nothing else, or no call at all."""
+    try:
+        parse_python_calls(text)
+    except ValueError:
+        return not _CALLING.search(text)
+    return True
 
 
 def _plain(message: Message) -> Message:
     """Return a message as BFCL's prompt has it: calls and results are text."""
     if calls := message.get("tool_calls"):
-        written = ", ".join(_call(item["function"]) for item in calls)
-        return {"role": "assistant", "content": f"[{written}]"}
+        made = [ToolCall(c["function"]["name"], c["function"]["arguments"]) for c in calls]
+        return {"role": "assistant", "content": render_python_calls(made)}
     if message["role"] == "tool":
         result = json.dumps(
             {"role": "tool", "name": message["name"], "content": message["content"]}
@@ -71,21 +96,20 @@ def _plain(message: Message) -> Message:
     return message
 
 
-def _call(function: dict[str, Any]) -> str:
-    arguments = ", ".join(f"{key}={value!r}" for key, value in function["arguments"].items())
-    return f"{function['name']}({arguments})"
-
-
 @lru_cache(maxsize=1)
 def _words() -> str:
     """Read the prompt out of the package without running it: a concatenation of two literals."""
     path = data_folder().parent / "constants" / "default_prompts.py"
     found: dict[str, str] = {}
-    for node in ast.parse(path.read_text("utf-8")).body:
+    try:
+        tree = ast.parse(path.read_text("utf-8"))
+    except (OSError, SyntaxError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); {REINSTALL}") from None
+    for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             found[node.targets[0].id] = _joined(node.value, found)
     if not found.get("DEFAULT_SYSTEM_PROMPT"):
-        raise ConfigError(f"{path}: has no DEFAULT_SYSTEM_PROMPT; `looptool setup` reinstalls it")
+        raise ConfigError(f"{path}: has no DEFAULT_SYSTEM_PROMPT; {REINSTALL}")
     return found["DEFAULT_SYSTEM_PROMPT"]
 
 
@@ -98,6 +122,6 @@ def _joined(node: ast.expr, found: dict[str, str]) -> str:
 
 
 FORMS: dict[Style, Form] = {
-    "native": Form(lambda prompt: prompt, parse),
-    "bfcl": Form(told, read),
+    "native": Form(lambda prompt: prompt, parse, lambda text: parse(text).error is None),
+    "bfcl": Form(told, read, is_exact),
 }

@@ -46,6 +46,7 @@ ROWS = {
 
 Split = Literal["development", "test"]
 
+REINSTALL = f"reinstall it: `pip install --no-deps --force-reinstall bfcl-eval=={VERSION}`"
 _TYPES = {"dict": "object", "float": "number", "tuple": "array"}
 # The functions of a dialogue's classes: bfcl_eval/data/multi_turn_func_doc.
 _DOCUMENTS = {
@@ -237,21 +238,21 @@ def _whole(path: Path, category: str) -> dict[str, dict[str, Any]]:
     try:
         found = {entry["id"]: entry for entry in _json_lines(path)}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error}); reinstall it: "
-            f"`pip install --no-deps --force-reinstall bfcl-eval=={VERSION}`"
-        ) from None
+        raise ConfigError(f"{path}: cannot be read ({error}); {REINSTALL}") from None
     if len(found) != ROWS[category]:
         raise ConfigError(
-            f"{path}: has {len(found)} rows in place of {ROWS[category]}; reinstall it: "
-            f"`pip install --no-deps --force-reinstall bfcl-eval=={VERSION}`"
+            f"{path}: has {len(found)} rows in place of {ROWS[category]}; {REINSTALL}"
         )
     return found
 
 
 @lru_cache(maxsize=len(_DOCUMENTS))
 def _documents(class_name: str) -> list[dict[str, Any]]:
-    return _json_lines(data_folder() / "multi_turn_func_doc" / f"{_DOCUMENTS[class_name]}.json")
+    path = data_folder() / "multi_turn_func_doc" / f"{_DOCUMENTS[class_name]}.json"
+    try:
+        return _json_lines(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); {REINSTALL}") from None
 
 
 def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:

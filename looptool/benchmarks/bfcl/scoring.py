@@ -9,7 +9,7 @@ import polars as pl
 
 from looptool import tables
 from looptool.benchmarks import sandbox
-from looptool.benchmarks.bfcl import worker
+from looptool.benchmarks.bfcl import prompts, worker
 from looptool.benchmarks.bfcl.rows import (
     BENCHMARK,
     MULTI_TURN,
@@ -19,7 +19,7 @@ from looptool.benchmarks.bfcl.rows import (
     split_of,
     tool_from,
 )
-from looptool.calls import Parsed, ToolCall, parse
+from looptool.calls import Parsed, ToolCall
 from looptool.errors import ConfigError
 from looptool.tools import check_call
 
@@ -40,11 +40,12 @@ def score(predictions: Mapping[str, str]) -> pl.DataFrame:
     for row_id in predictions:
         if category_of(row_id) in MULTI_TURN:
             raise ConfigError(f"{row_id!r} is a dialogue, not one answer")
-    return score_calls(predictions, {row_id: parse(text) for row_id, text in predictions.items()})
+    return score_calls(predictions, prompts.FORMS["native"])
 
 
-def score_calls(predictions: Mapping[str, str], parsed: Mapping[str, Parsed]) -> pl.DataFrame:
-    """Return what `score` does, for texts that have been parsed, whatever their form was."""
+def score_calls(predictions: Mapping[str, str], form: prompts.Form) -> pl.DataFrame:
+    """Return what `score` does, for texts of any form."""
+    parsed = {row_id: form.read(text) for row_id, text in predictions.items()}
     calls = {row_id: list(each.calls) if each.error is None else []
              for row_id, each in parsed.items()}  # fmt: skip
     verdicts = {row_id: _relevance(category_of(row_id), calls[row_id]) for row_id in parsed}
@@ -69,7 +70,9 @@ def score_calls(predictions: Mapping[str, str], parsed: Mapping[str, Parsed]) ->
                 "id": row_id,
                 "split": split_of(row_id),
                 "prediction": predictions[row_id],
-                "strict": verdict["valid"] and _is_strict(row_id, category, parsed[row_id]),
+                "strict": verdict["valid"]
+                and form.is_exact(predictions[row_id])
+                and _fits(row_id, category, parsed[row_id], predictions[row_id]),
                 **verdict,
             }
         )
@@ -94,11 +97,9 @@ def _relevance(category: str, calls: Sequence[ToolCall]) -> dict[str, Any] | Non
     return None
 
 
-def _is_strict(row_id: str, category: str, parsed: Parsed) -> bool:
-    if parsed.error is not None:
-        return False
+def _fits(row_id: str, category: str, parsed: Parsed, text: str) -> bool:
     if category.endswith("irrelevance"):
-        return bool(parsed.text.strip())
+        return bool(text.strip())
     tools = [tool_from(function, category) for function in entries(category)[row_id]["function"]]
     return all(check_call(call, tools) is None for call in parsed.calls)
 

@@ -11,7 +11,6 @@ The multi-turn code evaluates text: it only ever gets `name(key=literal, …)` o
 
 from __future__ import annotations
 
-import builtins
 import importlib
 import json
 import keyword
@@ -30,7 +29,12 @@ UNSAFE = "multi_turn:unsafe_call"
 
 _LANGUAGES = {"java": "Java", "javascript": "JavaScript"}
 _REFUSED = "\0"  # begins what stands for a call that is not evaluated: the rest is its result
-_HARMLESS = re.compile(r"[\w .-]*")  # between brackets such a key can only be a syntax error
+# A name or key of these signs alone calls nothing: at worst it is a syntax error.
+_HARMLESS = re.compile(r"[\w .:/$\[\]-]*")
+# What would do more than fail if it were evaluated; other builtins are told to be no tools.
+_UNSAFE = {"eval", "exec", "compile", "open", "input", "breakpoint", "exit", "quit", "getattr",
+           "setattr", "delattr", "globals", "locals", "vars", "importlib", "inspect",
+           "execute_multi_turn_func_call"}  # fmt: skip
 _EVALUATING = "bfcl_eval.eval_checker.multi_turn_eval.multi_turn_utils"
 _CLASSES = "bfcl_eval.eval_checker.multi_turn_eval.func_source_code"
 
@@ -87,13 +91,16 @@ def _answer(item: Mapping[str, Any]) -> dict[str, Any]:
 def _dialogue(item: Mapping[str, Any]) -> dict[str, Any]:
     entry, turns, answer = item["entry"], item["turns"], item["answer"]
     if len(turns) != len(answer):
-        told = f"{len(turns)} of {len(answer)} turns were answered"
+        told = (
+            f"{len(turns)} of {len(answer)} turns were answered: in the last one steps were too "
+            "many, or a call broke a limit"
+        )
         return {**_verdict(False, "multi_turn:force_terminated", told), "declined": False}
     decoded = [[_texts(step, entry) for step in turn] for turn in turns]
     unsafe = [text for turn in decoded for step in turn for text in step
               if text.startswith(_REFUSED + UNSAFE)]  # fmt: skip
     if unsafe:
-        told = unsafe[0].partition(": ")[2]
+        told = unsafe[0].split(_REFUSED)[1].removeprefix(f"{UNSAFE}: ")
         return {**_verdict(False, UNSAFE, told), "declined": False}
     checker = vars(sys.modules["bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker"])
     result = checker["multi_turn_checker"](decoded, answer, entry, item["category"], MODEL)
@@ -128,7 +135,7 @@ def _execute(func_call_list: Sequence[str], **setting: Any) -> tuple[list[str], 
     results, instances = official([], **setting)
     for text in func_call_list:
         if text.startswith(_REFUSED):
-            results.append(text.rpartition(_REFUSED)[2])
+            results.append(text.split(_REFUSED, 2)[2])
         else:
             results += official([text], **setting)[0]
     return results, instances
@@ -151,25 +158,28 @@ def _class(name: str) -> Any:
 
 
 def _text(name: str, arguments: Mapping[str, Any], methods: set[str]) -> str:
-    first = name.partition(".")[0]
-    plain = all(part.isidentifier() and not keyword.iskeyword(part) for part in name.split("."))
-    known = {*vars(builtins), *vars(sys.modules[_EVALUATING])}
-    if not plain or (name not in methods and (first in known or "__" in name)):
-        return _refusal(f"{name[:200]} is no tool", unsafe=True)
+    name = name.strip(" ")
+    parts = re.findall(r"\w+", name)
+    if name not in methods and (
+        not _HARMLESS.fullmatch(name)
+        or any(part in _UNSAFE or part.startswith("__") for part in parts)
+    ):
+        return _refusal(f"{name[:200]!r} is no tool", unsafe=True)
     if bad := [key for key in arguments if not key.isidentifier() or keyword.iskeyword(key)]:
         unsafe = not all(_HARMLESS.fullmatch(key) for key in bad)
         return _refusal(f"{bad[0][:200]!r} is no name of an argument", unsafe=unsafe)
     if name not in methods:
-        return _refusal(f"name {first!r} is not defined", unsafe=False)
+        return _refusal(f"name {(parts or [''])[0]!r} is not defined", unsafe=False)
     try:
         return f"{name}({','.join(f'{key}={value!r}' for key, value in arguments.items())})"
     except (RecursionError, ValueError) as error:  # ValueError: integers of thousands of digits
-        return _refusal(str(error), unsafe=True)
+        return _refusal(str(error), unsafe=False)
 
 
 def _refusal(reason: str, *, unsafe: bool) -> str:
-    mark = f"{UNSAFE}: {reason}" if unsafe else ""
-    return f"{_REFUSED}{mark}{_REFUSED}Error during execution: {reason}"
+    told = reason.replace(_REFUSED, " ")
+    mark = f"{UNSAFE}: {told}" if unsafe else ""
+    return f"{_REFUSED}{mark}{_REFUSED}Error during execution: {told}"
 
 
 if __name__ == "__main__":

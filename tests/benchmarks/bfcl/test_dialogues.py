@@ -154,13 +154,42 @@ def test_a_hostile_call_beside_the_right_ones_makes_the_dialogue_wrong(name: str
     assert results.select("valid", "error_type").rows() == [(False, "multi_turn:unsafe_call")]
 
 
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_runs_beside_the_right_calls_either(name: str, tmp_path: Path) -> None:
+    row_id, target = next(iter(BASE)), tmp_path / "touched"
+    turns = perfect(row_id)
+    turns[0].insert(0, HOSTILE[name].replace("{target}", str(target)))
+    results = dialogues.score({row_id: turns})
+    assert not target.exists()
+    told = results["error"][0] or ""
+    assert "\0" not in told and results["valid"][0] == (not told)
+
+
+@pytest.mark.parametrize(
+    "name", ["move-file", "fs/ls", "2ls", "my__tool", "sum", "print", "a.b", ""]
+)
+def test_a_slip_in_a_name_is_an_error_that_a_dialogue_survives(name: str) -> None:
+    row_id = next(iter(BASE))
+    for slip in (call(name), keyed("pwd", "a-b"), keyed("pwd", "file:name")):
+        turns = perfect(row_id)
+        turns[0].insert(0, slip)
+        assert dialogues.score({row_id: turns})["valid"].to_list() == [True]
+
+
+def test_as_many_steps_as_a_turn_may_have_are_strict() -> None:
+    row = next(row for row in BASE.values() if "pwd" in {tool["name"] for tool in row.tools})
+    turns = perfect(row.id)
+    turns[0] = [*[call("pwd")] * (dialogues.MOST_STEPS - 1), *turns[0]]
+    assert dialogues.score({row.id: turns})["strict"].to_list() == [True]
+
+
 def test_hostile_answers_while_playing_are_told_that_they_failed() -> None:
     row = BASE[next(iter(BASE))]
     seen: list[Prompt] = []
     turns = [[HOSTILE["eval"], "Done."], *([["Done."]] * (len(row.turns) - 1))]
     scripted(row, turns, seen)
     assert seen[1].messages[-1]["role"] == "tool"
-    assert "eval is no tool" in seen[1].messages[-1]["content"]
+    assert "'eval' is no tool" in seen[1].messages[-1]["content"]
 
 
 def test_an_unknown_tool_is_an_error_that_the_model_is_told_of() -> None:
@@ -174,6 +203,7 @@ def test_an_unknown_tool_is_an_error_that_the_model_is_told_of() -> None:
 
 def test_rollouts_of_one_row_share_no_state() -> None:
     row = BASE[next(iter(BASE))]
-    turns = perfect(row.id)
-    for _ in range(2):
-        assert scripted(row, turns, []) == turns
+    first, second = list[Prompt](), list[Prompt]()
+    for seen in (first, second):
+        scripted(row, perfect(row.id), seen)
+    assert first[-1].messages == second[-1].messages

@@ -72,9 +72,15 @@ def test_bfcl_s_own_prompt_tells_the_tools_and_its_answers_are_read() -> None:
     styled = prompts.told(Prompt(row.messages, row.tools))
     assert styled.tools == () and styled.messages[0]["role"] == "system"
     assert row.tools[0]["name"] in styled.messages[0]["content"]
-    read = prompts.read("[f(a=1, b='x'), pkg.g()]")
-    assert read.calls == (ToolCall("f", {"a": 1, "b": "x"}), ToolCall("pkg.g", {}))
-    assert prompts.read("I cannot.").calls == ()
+    calls = (ToolCall("f", {"a": 1, "b": "x"}), ToolCall("pkg.g", {}))
+    for text, exact in [
+        ("[f(a=1, b='x'), pkg.g()]", True),
+        ("f(a=1, b='x'), pkg.g()", False),
+        ("```\n[f(a=1, b='x'), pkg.g()]\n```", False),
+    ]:
+        assert prompts.read(text).calls == calls and prompts.is_exact(text) == exact
+    for text, exact in [("I cannot.", True), ("Sure: [f(a=1", False), ("", True)]:
+        assert prompts.read(text).calls == () and prompts.is_exact(text) == exact
 
 
 def test_truncated_data_are_named_with_the_command_that_mends_them(
