@@ -284,6 +284,8 @@ DAMAGES: dict[str, Callable[[Calls], str | Calls]] = {
     "an argument too many": _first(lambda c: ToolCall(c.name, {**c.arguments, "extra": 1})),
     "no arguments": _first(lambda c: ToolCall(c.name, {})),
     "another name": _first(lambda c: ToolCall(c.name + "2", c.arguments)),
+    "hyphens in a name": _first(lambda c: ToolCall(f"{c.name}-x", c.arguments)),
+    "a builtin's name": _first(lambda c: ToolCall("sum", c.arguments)),
     "dots as underscores": _first(lambda c: ToolCall(c.name.replace(".", "_"), c.arguments)),
     "names in capitals": _first(lambda c: ToolCall(c.name.upper(), c.arguments)),
     "last call left out": lambda calls: calls[:-1],
