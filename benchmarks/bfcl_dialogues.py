@@ -3,7 +3,8 @@
     python -m benchmarks.bfcl_dialogues [--model models/base] [--dialogues 16] [--alone 3]
 
 First turns of `multi_turn_base` development rows through vLLM (`looptool setup --with vllm`),
-prompts of some thousand tokens: steps that the model takes per second, and the ratio.
+prompts of some thousand tokens, six steps at most: steps that the model takes per second, and the
+ratio.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from pathlib import Path
 
 from benchmarks.vllm_engines import SETTINGS, enter_vllm
 from looptool import runs
-from looptool.benchmarks.bfcl.dialogues import play
+from looptool.benchmarks.bfcl import dialogues
 from looptool.benchmarks.bfcl.rows import Row, rows
 from looptool.engines import Prompt, Sampling
 
-NEW_TOKENS = 48
+NEW_TOKENS, STEPS = 48, 6
 
 
 def main() -> None:
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=3)
     options = parser.parse_args()
     runs.quiet()
+    dialogues.MOST_STEPS = STEPS - 1
     from looptool.engines.vllm import VllmEngine
 
     engine = VllmEngine.load(
@@ -51,7 +53,7 @@ def main() -> None:
             return [each.text for each in engine.generate(prompts, Sampling(NEW_TOKENS))]
 
         for part in parts:
-            play(part, ask)
+            dialogues.play(part, ask)
         rate = steps / (time.perf_counter() - start)
         print(f"{len(parts[0]):>3} at a time: {steps} steps, {rate:.2f} a second", flush=True)
         return rate

@@ -44,14 +44,12 @@ def run(
     items: Sequence[Mapping[str, Any]],
     *,
     chunk: int = 16,
-    environment: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return a worker's answer to each item, in order.
 
     Args:
         worker: a module that calls `serve` when it is run.
         chunk: items that one child answers, one after the other.
-        environment: all that the worker sees of one, beside what Python needs.
 
     Returns:
         What the worker's function returned, `{"limits": which}` for an item that broke one, or
@@ -77,7 +75,6 @@ def run(
                 "PYTHONPATH": path,
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "HOME": scratch,
-                **(environment or {}),
             },
         )
     lines = done.stdout.splitlines()

@@ -9,7 +9,7 @@ from pathlib import Path
 from looptool.engines import Engine, answering
 from looptool.errors import ConfigError
 from looptool.installing import base_problem
-from looptool.params import EngineName, Params, Server
+from looptool.params import FILE, EngineName, Params, Server
 
 _PATIENCE = {"concurrency": 64, "timeout": 300.0, "retries": 5, "structured_output": True}
 KEY = "OPENAI_API_KEY"  # the environment variable that a server's key is taken from, if it is set
@@ -62,6 +62,10 @@ def load(target: Target, params: Params, engine: EngineName | None = None) -> En
     like = params.servers.get(settings.server)
     patience = like.model_dump() if like else _PATIENCE
     own = {"base_urls": (target.url,), "key": KEY if os.environ.get(KEY) else None}
-    asked = OpenAIEngine.load(target.model, target.url, Server.model_validate({**patience, **own}))
+    try:
+        server = Server.model_validate({**patience, **own})
+        asked = OpenAIEngine.load(target.model, target.url, server)
+    except ConfigError as error:  # it is none of those that params name
+        raise ConfigError(str(error).replace(f"{FILE}: servers.{target.url}: ", "")) from None
     asked.where = f" at {target.url}"  # a name at another URL may be another model
     return asked

@@ -80,8 +80,8 @@ def test_a_worker_sees_nothing_of_our_environment_nor_our_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    found = sandbox.run("rogue", [{"do": "environment"}], environment={"GIVEN": "1"})[0]
-    assert "secret" not in str(found) and found["environment"]["GIVEN"] == "1"
+    found = sandbox.run("rogue", [{"do": "environment"}])[0]
+    assert "secret" not in str(found) and "PATH" in found["environment"]
     assert Path(found["folder"]) != Path.cwd() and not Path(found["folder"]).exists()
 
 

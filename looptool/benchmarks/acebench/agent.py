@@ -146,7 +146,9 @@ def score(rows: Sequence[Row], outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
         if outcome is None:
             fault: Fault | None = Fault("no_answer", "no answer")
         elif fault := official_fault(row, outcome.states):
-            fault = fault._replace(message=f"{fault.message} ({outcome.ended})")
+            share = process_accuracy(row, outcome)
+            told = f"{fault.message} ({outcome.ended}; process accuracy {share:.2f})"
+            fault = fault._replace(message=told)
         scored.append(
             {
                 "benchmark": BENCHMARK,

@@ -126,7 +126,11 @@ def rows(
                     f"{data / 'possible_answer' / f'data_{category}.json'}: has no answer to "
                     f"{row_id!r}; question and answer files must be of one commit"
                 )
-            row = _row(category, language, place, entry, answers[row_id])
+            try:
+                row = _row(category, language, place, entry, answers[row_id])
+            except (KeyError, TypeError, AttributeError) as error:
+                path = data / f"data_{category}.json"
+                raise ConfigError(f"{path}: {row_id}: is no row of it: {error!r}") from None
             dialogues.setdefault(dialogue_of(row.id), []).append(row)
         for name in sorted(dialogues, key=_order)[:limit]:
             found += sorted(dialogues[name], key=lambda row: row.place)
