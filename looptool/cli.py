@@ -201,6 +201,8 @@ def unroll(
 def check() -> None:
     """Say what is missing or wrong before a run is started."""
     from looptool import installing, params
+    from looptool.benchmarks import running
+    from looptool.benchmarks.bfcl import rows as bfcl
     from looptool.engines import answering
     from looptool.synthesis.own import check_own
     from looptool.tools import read_tools
@@ -209,6 +211,8 @@ def check() -> None:
     loaded = params.load()
     installing.check_base(loaded)
     installing.check_benchmark()
+    bfcl.rows(loaded.eval.bfcl.categories, loaded.eval.bfcl.limit)
+    running.acebench_of(loaded.eval.acebench)
     answering.check(loaded)
     processes.check(loaded.train)
     if loaded.generate.tools:

@@ -11,7 +11,6 @@ import polars as pl
 from looptool import canonical, installing, runs, tables
 from looptool.benchmarks import heldout as heldout_benchmark
 from looptool.benchmarks import running, scores
-from looptool.benchmarks.acebench import rows as acebench
 from looptool.benchmarks.bfcl import dialogues, scoring
 from looptool.benchmarks.bfcl import rows as bfcl
 from looptool.engines import Prompt, Sampling, answering
@@ -26,12 +25,7 @@ def main() -> None:
         samples = samples.slice(0, params.eval.heldout_limit)
         rows = bfcl.rows(params.eval.bfcl.categories, params.eval.bfcl.limit)
         ace, checkout = params.eval.acebench, params.eval.acebench.path
-        acting = (
-            acebench.in_languages(checkout, ace.language, ace.categories, ace.limit)
-            if checkout
-            else []
-        )
-        running.check_acebench(acting, checkout or "", "native", ace.user)
+        acting = running.acebench_of(ace)
         single = [row for row in rows if row.category not in bfcl.MULTI_TURN]
         several = [row for row in rows if row.category in bfcl.MULTI_TURN]
         prompts = [Prompt(row.messages, row.tools) for row in single]
@@ -50,7 +44,7 @@ def main() -> None:
         turns = sum(len(row.turns) for row in several)  # of one step, at least
         with run.bar("answers", len(prompts) + turns) as reach:
             ask = running.Asker(engine, sampling, scratch, reach)
-            texts = ask(prompts)
+            texts = ask(prompts)  # with the held-out ones: two calls would make other batches
             answers = dict(zip((row.id for row in single), texts[: len(single)], strict=True))
             played = dialogues.play(several, ask)
             user = None

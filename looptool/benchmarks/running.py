@@ -21,8 +21,7 @@ from looptool.benchmarks.bfcl import dialogues, prompts, scoring
 from looptool.benchmarks.bfcl.rows import MULTI_TURN, Row
 from looptool.engines import Engine, Prompt, Sampling, answering
 from looptool.errors import ConfigError
-
-Ask = Callable[[Sequence[Prompt]], list[str]]
+from looptool.params import EvalAcebench
 
 
 @dataclass
@@ -60,7 +59,7 @@ class Asker:
 
 def run_bfcl(
     rows: Sequence[Row],
-    ask: Ask,
+    ask: agent.Ask,
     style: prompts.Style = "native",
 ) -> pl.DataFrame:
     """Ask a model all rows and return `tables.Eval`, a row each.
@@ -82,6 +81,21 @@ def run_bfcl(
     several = [row for row in rows if row.category in MULTI_TURN]
     played = dialogues.play(several, styled, form.read)
     return pl.concat([scoring.score_calls(answers, form), dialogues.score(played, form)])
+
+
+def acebench_of(settings: EvalAcebench) -> list[acebench_rows.Row]:
+    """Return the rows that `eval.acebench` asks for, none where it names no checkout.
+
+    Raises:
+        ConfigError: before a model is loaded, if the checkout or the user's model is missing.
+    """
+    if settings.path is None:
+        return []
+    rows = acebench_rows.in_languages(
+        settings.path, settings.language, settings.categories, settings.limit
+    )
+    check_acebench(rows, settings.path, "native", settings.user)
+    return rows
 
 
 def check_acebench(
@@ -111,9 +125,9 @@ def check_acebench(
 def run_acebench(
     rows: Sequence[acebench_rows.Row],
     checkout: Path | str,
-    ask: Ask,
+    ask: agent.Ask,
     style: acebench_prompts.Style = "native",
-    user: Ask | None = None,
+    user: agent.Ask | None = None,
 ) -> pl.DataFrame:
     """Ask a model all rows and return `tables.Eval`, a row each.
 

@@ -25,6 +25,7 @@ from looptool.benchmarks.acebench import exports as acebench_exports
 from looptool.benchmarks.acebench import overall as acebench_overall
 from looptool.benchmarks.acebench import prompts as acebench_prompts
 from looptool.benchmarks.acebench import rows as acebench
+from looptool.benchmarks.acebench import scoring as acebench_scoring
 from looptool.benchmarks.bfcl import exports as bfcl_exports
 from looptool.benchmarks.bfcl import overall, prompts
 from looptool.benchmarks.bfcl import rows as bfcl
@@ -89,7 +90,7 @@ def run_acebench(
     rows = acebench.in_languages(checkout, language or settings.language, categories, limit)
     running.check_acebench(rows, checkout or "", style, user)
     return _run(
-        "acebench", targets, engine, style, [row.id for row in rows],
+        acebench_scoring.BENCHMARK, targets, engine, style, [row.id for row in rows],
         lambda ask, played: running.run_acebench(rows, checkout or "", ask, style, played),
         user,
     )  # fmt: skip
@@ -101,7 +102,7 @@ def _run(
     engine: EngineName | None,
     style: str,
     ids: Sequence[str],
-    run: Callable[[running.Ask, running.Ask | None], pl.DataFrame],
+    run: Callable[[agent.Ask, agent.Ask | None], pl.DataFrame],
     user: str | None = None,
 ) -> pl.DataFrame:
     params, named = load_params(), list(dict.fromkeys(map(target_of, targets)))

@@ -36,7 +36,6 @@ _UNSAFE = {"eval", "exec", "compile", "open", "input", "breakpoint", "exit", "qu
            "setattr", "delattr", "globals", "locals", "vars", "importlib", "inspect",
            "execute_multi_turn_func_call"}  # fmt: skip
 _EVALUATING = "bfcl_eval.eval_checker.multi_turn_eval.multi_turn_utils"
-_CLASSES = "bfcl_eval.eval_checker.multi_turn_eval.func_source_code"
 
 
 def load() -> None:
