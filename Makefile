@@ -26,6 +26,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 run: setup ## the whole loop as params.yaml says, then its summary
 	$(BIN)/looptool check
+	$(BIN)/looptool plan
 	$(BIN)/dvc repro
 	$(BIN)/looptool summary
 

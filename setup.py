@@ -8,6 +8,7 @@ from setuptools.command.build_py import build_py
 
 PARTS = (
     ".dvcignore",
+    ".gitattributes",
     ".gitignore",
     ".dvc/.gitignore",
     ".dvc/config",

@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from looptool import canonical, runs, tables
+from looptool import canonical, machine, runs, tables
 from looptool.engines import Prompt, Sampling
 from looptool.engines.transformers import TransformersEngine, decode, render
 
@@ -20,7 +20,7 @@ COPIES, ROWS, NEW_TOKENS = 4, 64, 96
 
 def measure(model: str) -> None:
     runs.quiet()
-    engine = TransformersEngine.load(model, batch_size=ROWS)
+    engine = TransformersEngine.load(model, ROWS, machine.number_type("auto").name)
     samples = tables.read("data/heldout.parquet", tables.Samples).head(ROWS)
     prompts = [
         Prompt(canonical.loads(messages), canonical.loads(tools))
@@ -38,7 +38,9 @@ def measure(model: str) -> None:
         )
         our_rate = sum(len(tokens.ids) for tokens in ours) / (time.perf_counter() - start)
 
-        batch = engine.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
+        batch = engine.tokenizer.pad({"input_ids": rows}, return_tensors="pt").to(
+            engine.model.device
+        )
         options = {"do_sample": temperature > 0, "num_return_sequences": copies, "top_k": 0}
         start = time.perf_counter()
         with torch.inference_mode():

@@ -11,8 +11,8 @@ import time
 
 import torch
 
-from looptool import runs
-from looptool.training.checkpoints import load_model
+from looptool import machine, runs
+from looptool.engines.transformers import load_model
 from looptool.training.scoring import score_completions
 
 GROUPS, GROUP_SIZE, PROMPT, COMPLETION = 4, 4, 175, 60
@@ -20,7 +20,7 @@ GROUPS, GROUP_SIZE, PROMPT, COMPLETION = 4, 4, 175, 60
 
 def measure(folder: str) -> None:
     runs.quiet()
-    model, tokenizer = load_model(folder)
+    model, tokenizer = load_model(folder, machine.number_type("auto").name)
     model.train()
     generator = torch.Generator().manual_seed(0)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.vllm_engines import SETTINGS, enter_vllm, make_prompts
-from looptool import runs
+from looptool import machine, runs
 from looptool.engines import Prompt, Sampling
 
 
@@ -51,11 +51,12 @@ def answers(model: Path, prompts: Sequence[Prompt], sampling: Sampling) -> dict[
     from looptool.engines.transformers import TransformersEngine
     from looptool.engines.vllm import VllmEngine
 
-    served = VllmEngine.load(model, "bfloat16", SETTINGS)
+    dtype = machine.number_type("auto").name
+    served = VllmEngine.load(model, dtype, SETTINGS)
     texts = {"vllm": [each.text for each in served.generate(prompts, sampling)]}
     served.llm.llm_engine.engine_core.shutdown()
     for name, size in (("transformers", 32), ("transformers, singly", 1)):
-        engine = TransformersEngine.load(model, size, "bfloat16")
+        engine = TransformersEngine.load(model, size, dtype)
         texts[name] = [each.text for each in engine.generate(prompts, sampling)]
     return texts
 

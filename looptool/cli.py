@@ -200,7 +200,7 @@ def unroll(
 @app.command()
 def check() -> None:
     """Say what is missing or wrong before a run is started."""
-    from looptool import installing, params
+    from looptool import installing, machine, params
     from looptool.benchmarks import running
     from looptool.benchmarks.bfcl import rows as bfcl
     from looptool.engines import answering
@@ -224,18 +224,25 @@ def check() -> None:
         raise ConfigError("no git repository here, which DVC needs; `git init` makes one")
     if not shutil.which("dvc"):
         raise ConfigError("the command dvc is not found; put this environment's bin into PATH")
+    dtype = machine.number_type(loaded.model.dtype)
     typer.echo(f"ready: {loaded.loop.last} iterations, mode {loaded.loop.mode}")
+    typer.echo(f"{dtype.name}: {dtype.reason}")
+    if dtype.warning:
+        typer.echo(f"warning: {dtype.warning}")
 
 
 @app.command()
 def plan(as_json: Json = False) -> None:
     """Say what a run would take: requests, tokens, disk, memory, hours, and what is missing here.
 
-    Loads no model. Example: looptool config use qwen3-8b && looptool plan
+    Times the base model for a few seconds, where it is here and small enough.
+
+    Example: looptool config use qwen3-8b && looptool plan
     """
-    from looptool import params, planning
+    from looptool import params, planning, runs
     from looptool.reporting import planned
 
+    runs.quiet()
     found = planning.plan(params.load())
     if as_json:
         _print_json(dataclasses.asdict(found))

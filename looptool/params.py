@@ -48,7 +48,7 @@ CarriedOrigin = Literal[
 ]  # fmt: skip
 AuthorName = Literal["grammar", "llm"]
 SourceName = Literal["own", "grammar", "llm"]
-EngineName = Literal["transformers", "vllm", "openai", "replay"]
+EngineName = Literal["auto", "transformers", "vllm", "openai", "replay"]
 JudgeName = Literal["rules", "llm"]
 ExpanderName = Literal["grammar", "llm"]
 Schedule = Literal["constant", "linear"]
@@ -83,7 +83,7 @@ class Section(BaseModel):
 
 class Model(Section):
     base: Annotated[str, Field(min_length=1)]
-    dtype: Literal["bfloat16", "float32"]
+    dtype: Literal["auto", "bfloat16", "float32"]
     threads: Count | None
 
 
@@ -163,7 +163,7 @@ class Role(Section):
 
     engine: Literal["transformers", "vllm", "openai"]
     server: str
-    batch_size: Count
+    batch_size: Count | None
     temperature: NotNegative
     max_new_tokens: Count
 
@@ -222,8 +222,10 @@ class Train(Section):
     updates_per_rollout: Count
     minibatches: Count
     save_steps: Count
-    vllm: Literal["off", "colocate", "server"]
+    vllm: Literal["auto", "off", "colocate", "server"]
     lora_rank: Count | None
+    trained_layers: Count | None
+    prompt_gradient: bool
     accelerate_config: Name | None
     seed: Seed
 
@@ -234,13 +236,18 @@ class Train(Section):
                 f"minibatches: {self.minibatches} does not divide prompts_per_step, "
                 f"{self.prompts_per_step}"
             )
+        if not self.prompt_gradient and self.minibatches * self.updates_per_rollout > 1:
+            raise ValueError(
+                "prompt_gradient: must be true where minibatches or updates_per_rollout is above "
+                "1: what the rollout computed of a prompt is out of date after an update"
+            )
         return self
 
 
 class Probe(Section):
     engine: EngineName
     server: str
-    batch_size: Count
+    batch_size: Count | None
     max_new_tokens: Count
     high_ppl_quantile: Share
     keep_high_ppl: bool
@@ -290,7 +297,7 @@ class Eval(Section):
     engine: EngineName
     server: str
     heldout_limit: Count | None
-    batch_size: Count
+    batch_size: Count | None
     max_new_tokens: Count
     bfcl: EvalBfcl
     acebench: EvalAcebench

@@ -1,36 +1,42 @@
-"""`looptool plan`: what a run would take, worked out without loading a model.
+"""`looptool plan`: what a run would take.
 
 Numbers of requests follow from params, up to what nobody can know beforehand: how often the
-model is wrong (MISMATCHES), and how long prompts and answers are (TOKENS; those of D_1 were counted
-on the embedded default, the others are guesses). Hours follow from operations a token and the speed
-of a device: measured for two CPU cores, and for GPUs a usual share of what data sheets say. They
-are right within a factor of three at best.
+model is wrong (MISMATCHES), and how long prompts and answers are (TOKENS; those of samples were
+counted on the embedded default, the others are guesses). Time follows from operations a token and
+the speed of this machine. That is measured with the base model where it is here and small enough;
+else it is a usual share of what data sheets say, and right within a factor of three at best.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from looptool import runs
+from looptool import installing, machine
 from looptool.benchmarks.bfcl.rows import ROWS as BFCL_ROWS
 from looptool.benchmarks.bfcl.rows import expand
 from looptool.engines import answering
 from looptool.errors import LooptoolError
+from looptool.machine import NumberType
 from looptool.params import Params
+from looptool.training.memory import BYTES_FROZEN, BYTES_TRAINED, weights_of
 
 MISMATCHES = 0.5  # share of D_j that the model gets wrong
 TOKENS = {  # (prompt, answer) of one request
-    "sample": (180, 85),
+    "sample": (180, 64),
+    "probe": (180, 80),
+    "eval": (205, 80),
     "author": (900, 150),
     "judge": (900, 200),
     "expander": (900, 250),
 }
 AUTHOR_REQUESTS = 5  # a sample: its part of the tools, plan, user, assistant, results
+MEASURED_WEIGHTS = 1e9  # larger models are not timed on a CPU
+START_SECONDS = 9  # of a stage with a model, on two cores: imports, loading, saving
+OTHER_SECONDS = 3  # of a stage without one
 # Operations a second that are reached in (reading, writing, training).
 TWO_CORES = (0.5e12, 0.065e12, 0.18e12)  # SmolLM2-135M in bf16, batches of 32
 GPUS = {
@@ -42,8 +48,6 @@ GPUS = {
     "3090": 71e12,
 }
 SHARES = (0.4, 0.05, 0.3)  # of a GPU's peak
-BYTES_FROZEN = 3  # a weight under adapters: itself in bf16; those of rank 32 are 2 % of a 1.7B's
-BYTES_TRAINED = 16  # a weight: itself and its gradient in bf16, master copy and Adam's two in fp32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,11 @@ class Work:
     """What one stage asks of one model over all iterations.
 
     Attributes:
-        read, written, trained: tokens.
+        read, written, trained: tokens; of those trained on, as many as cost the same where all
+            layers are trained.
         local: whether it is computed on this machine.
+        stages: how many stages of the pipeline it is.
+        seconds: what it takes here, of all stages together.
     """
 
     stage: str
@@ -62,18 +69,28 @@ class Work:
     written: int
     trained: int = 0
     local: bool = True
+    stages: int = 0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run's needs: `gpu_bytes` of one GPU for training, `hours` None where no size is known."""
+    """A run's needs.
+
+    Attributes:
+        train_bytes: memory for training, of the GPU if there is one.
+        hours: None where the model's size is not known.
+        measured: whether they come from a measurement on this machine.
+    """
 
     work: list[Work]
     weights: int | None
     disk_bytes: int | None
     train_bytes: int | None
     device: str
+    dtype: NumberType
     hours: float | None
+    measured: bool
     missing: list[str]
 
 
@@ -81,38 +98,41 @@ def plan(params: Params) -> Plan:
     """Return what a run of all iterations would take on this machine."""
     weights = weights_of(params.model.base)
     work = list(_work(params))
+    dtype = machine.number_type(params.model.dtype)
     device, speeds = _device()
-    hours = None
+    hours, measured = None, False
+    if weights and (found := _measured(params, weights, dtype)):
+        speeds, measured = found, True
     if weights:
-        hours = sum(_seconds(each, weights_of(each.model) or weights, speeds) for each in work)
-        hours /= 3600
+        work = [
+            replace(each, seconds=_seconds(each, weights_of(each.model) or weights, speeds))
+            for each in work
+        ]
+        stages = 2 + params.loop.last + 4 * len(params.loop.handoffs)  # those without a model, too
+        hours = (sum(each.seconds or 0 for each in work) + OTHER_SECONDS * stages) / 3600
     disk = weights * (2 * (params.loop.last + 1) + 14) if weights else None  # models, a checkpoint
     each = BYTES_FROZEN if params.train.lora_rank else BYTES_TRAINED
     train = weights * each if weights else None
-    return Plan(work, weights, disk, train, device, hours, list(_missing(params, disk, train)))
+    missing = list(_missing(params, disk, train))
+    return Plan(work, weights, disk, train, device, dtype, hours, measured, missing)
 
 
-def weights_of(model: str) -> int | None:
-    """Return how many weights a model has: by its folder's files, else by a name like `8B`."""
-    files = list(Path(model).glob("*.safetensors"))
-    if files:
-        return sum(map(_weights_in, files))
-    found = re.search(r"(\d+(?:\.\d+)?)\s*([BM])\b", Path(model).name, re.I)
-    return int(float(found[1]) * (1e9 if found[2].upper() == "B" else 1e6)) if found else None
+def _measured(params: Params, weights: int, dtype: NumberType) -> tuple[float, float, float] | None:
+    """Return the operations a second that the base model reaches here, None if it is not tried."""
+    if installing.base_problem(Path(params.model.base)):
+        return None
+    if not dtype.on_gpu and weights > MEASURED_WEIGHTS:
+        return None
+    import torch
 
+    from looptool.engines import speeds
 
-def _weights_in(file: Path) -> int:
-    """Read a safetensors file's header: the sizes of its tensors."""
-    with open(file, "rb") as content:
-        header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
-    total = 0
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            size = 1
-            for length in tensor["shape"]:
-                size *= length
-            total += size
-    return total
+    torch.set_num_threads(params.model.threads or machine.cores())
+    try:
+        found = speeds.measure(params.model.base, dtype.name)
+    except (LooptoolError, RuntimeError):  # what ails it stands among what is missing
+        return None
+    return 2 * weights * found.read, 2 * weights * found.written, 6 * weights * found.trained
 
 
 def _work(params: Params) -> Iterator[Work]:
@@ -134,19 +154,22 @@ def _work(params: Params) -> Iterator[Work]:
     prompt, answer = TOKENS["sample"]
     if params.warmup.steps:
         rows = params.warmup.steps * params.warmup.batch_size
-        yield Work("warmup", base, 0, 0, 0, rows * (prompt + answer))
+        yield Work("warmup", base, 0, 0, 0, rows * (prompt + answer), stages=1)
     train = params.train
     completions = round(
         train.steps * train.prompts_per_step * train.oversample * train.group_size
         / train.updates_per_rollout
     )  # fmt: skip
     kept = train.steps * train.prompts_per_step
+    tokens = kept * (train.prompt_gradient * prompt + train.group_size * answer) * last
     yield Work("train", base, completions * last, completions // train.group_size * prompt * last,
-               completions * answer * last,
-               kept * (prompt + train.group_size * answer) * last)  # fmt: skip
+               completions * answer * last, round(tokens * _trained_share(params)),
+               stages=last)  # fmt: skip
+    prompt, answer = TOKENS["probe"]
     if handoffs:
         yield Work("probe", base, samples * handoffs, samples * prompt * handoffs,
-                   samples * answer * handoffs, local=params.probe.engine != "openai")  # fmt: skip
+                   samples * answer * handoffs, local=params.probe.engine != "openai",
+                   stages=handoffs)  # fmt: skip
         wrong = round(samples * MISMATCHES) * handoffs
         for model in judges if params.verify.enabled else ():
             yield _role("verify", "judge", 2 * wrong, model, params.verify.judge.engine)
@@ -159,8 +182,9 @@ def _work(params: Params) -> Iterator[Work]:
     rows += sum(min(BFCL_ROWS[name], params.eval.bfcl.limit or BFCL_ROWS[name])
                 for name in expand(params.eval.bfcl.categories))  # fmt: skip
     rows *= last + 1
+    prompt, answer = TOKENS["eval"]
     yield Work("eval", base, rows, rows * prompt, rows * answer,
-               local=params.eval.engine != "openai")  # fmt: skip
+               local=params.eval.engine != "openai", stages=last + 1)  # fmt: skip
 
 
 def _role(stage: str, role: str, requests: int, model: str, engine: str) -> Work:
@@ -173,23 +197,42 @@ def _seconds(work: Work, weights: int, speeds: tuple[float, float, float]) -> fl
     if not work.local:
         return 0.0
     read, write, train = speeds
-    return weights * (2 * work.read / read + 2 * work.written / write + 6 * work.trained / train)
+    start = START_SECONDS * work.stages
+    return start + weights * (
+        2 * work.read / read + 2 * work.written / write + 6 * work.trained / train
+    )
+
+
+def _trained_share(params: Params) -> float:
+    """Return what training some upper layers costs of what training all does: every layer runs
+    forward, which is a third, and those trained run backward."""
+    layers = _layers_of(params.model.base)
+    if params.train.trained_layers is None or layers is None:
+        return 1.0
+    return (1 + 2 * params.train.trained_layers / layers) / 3
+
+
+def _layers_of(model: str) -> int | None:
+    try:
+        config = json.loads(Path(model, "config.json").read_text("utf-8"))
+        return int(config["num_hidden_layers"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _device() -> tuple[str, tuple[float, float, float]]:
-    """Return this machine's GPU or "CPU", and the operations a second that it reaches."""
-    names = runs.gpus()
+    """Return the name of this machine's GPU or CPU, and the operations a second that it reaches."""
+    names = machine.gpus()
     for key, peak in GPUS.items():
         if names and key in names[0]:
             read, write, train = (share * peak for share in SHARES)
             return names[0], (read, write, train)
     if names:
         return names[0], (4e13, 5e12, 3e13)
-    return "CPU", TWO_CORES
+    return f"{machine.cores()} cores of {machine.cpu_name()}", TWO_CORES
 
 
 def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[str]:
-    from looptool import installing
     from looptool.training import processes
 
     checks: tuple[Callable[[], None], ...] = (
@@ -206,5 +249,5 @@ def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[st
     free = shutil.disk_usage(Path.cwd()).free
     if disk and disk > free:
         yield f"disk: {disk / 1e9:.0f} GB are needed, {free / 1e9:.0f} GB are free"
-    if train and train > 20e9 and not runs.gpus():
+    if train and train > 20e9 and not machine.gpus():
         yield f"training takes about {train / 1e9:.0f} GB of GPU memory, and there is no GPU here"

@@ -18,18 +18,19 @@ import platform
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
 from looptool import canonical
 from looptool.errors import ConfigError, LooptoolError
 from looptool.fingerprints import code_files, hash_path
+from looptool.machine import NumberTypeName, cores, number_type, scratch_root
 from looptool.params import FILE, Params, load
 
 TIMINGS = Path("metrics/timings.jsonl")
@@ -93,6 +94,14 @@ class Run:
         """`seed` as a number below 2**31, for libraries that want one."""
         return number_of(self.seed)
 
+    @cached_property
+    def dtype(self) -> NumberTypeName:
+        """The number type that models compute in here; says so where it is a bad choice."""
+        found = number_type(self.params.model.dtype)
+        if found.warning:
+            self.say(found.warning)
+        return found.name
+
     def prepare_torch(self) -> None:
         """Set torch's threads and every library's random seed. Imports torch."""
         import torch
@@ -105,8 +114,8 @@ class Run:
     def scratch(self, inputs: Sequence[Path | str], sections: Sequence[str]) -> Path:
         """Return the folder to resume from, made and locked; it lives until the stage succeeds.
 
-        The same inputs, sections of the params, code, packages and threads give the same folder,
-        in any workspace: a stage that was killed finds there what it left.
+        The same inputs, sections of the params, code, packages, threads and number type give the
+        same folder, in any workspace: a stage that was killed finds there what it left.
 
         Args:
             inputs: files and folders that the result depends on.
@@ -118,7 +127,7 @@ class Run:
         hasher = hashlib.blake2b(digest_size=canonical.DIGEST_BYTES)
         values = self.params.model_dump(include={"seed", *sections})
         packages = sorted({f"{d.name} {d.version}" for d in importlib.metadata.distributions()})
-        for part in (values, packages, platform.python_version(), self.threads):
+        for part in (values, packages, platform.python_version(), self.threads, self.dtype):
             hasher.update(json.dumps(part, sort_keys=True).encode() + b"\n")
         for path in [*inputs, *code_files(f"stages.{self.name}")]:
             hasher.update(hash_path(path).encode())
@@ -133,7 +142,8 @@ class Run:
 
     @contextlib.contextmanager
     def bar(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show how far the work is: a bar on a terminal, elsewhere a line every half minute.
+        """Show how far the work is and the time left: a bar on a terminal, elsewhere a line every
+        half minute.
 
         Yields a function to be called with how many of `total` are done so far.
         """
@@ -141,13 +151,19 @@ class Run:
         from rich.progress import Progress
 
         console = Console(stderr=True)
-        told = time.monotonic()
+        start = told = time.monotonic()
+        at_start: int | None = None
 
         def tell(done: int) -> None:
-            nonlocal told
+            nonlocal told, at_start
+            at_start = done if at_start is None else at_start  # a resumed stage starts further on
             if time.monotonic() - told > 30:
                 told = time.monotonic()
-                self.say(f"{what} {done}/{total}")
+                left = ""
+                if done > at_start:
+                    seconds = (told - start) / (done - at_start) * (total - done)
+                    left = f", about {duration(seconds)} left"
+                self.say(f"{what} {done}/{total}{left}")
 
         if not console.is_terminal:
             yield tell
@@ -185,6 +201,13 @@ class Run:
             _sweep(self.label)
         noted = "".join(f"{name} {value}, " for name, value in self._figures.items())
         self.say(f"{noted}{seconds:.1f} s, peak {peak / 2**30:.1f} GiB")
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time for people: `40 s`, `12 min`, `3.2 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def number_of(seed: str) -> int:
@@ -342,21 +365,6 @@ def write_json(path: Path | str, data: Any) -> None:
         partial.unlink(missing_ok=True)
 
 
-def scratch_root() -> Path:
-    """Return where unfinished work is kept: $LOOPTOOL_SCRATCH or ~/.cache/looptool."""
-    root = os.environ.get("LOOPTOOL_SCRATCH") or Path.home() / ".cache" / "looptool"
-    return Path(root).absolute()
-
-
-def gpus() -> list[str]:
-    """Return the names of this machine's NVIDIA GPUs."""
-    if not shutil.which("nvidia-smi"):
-        return []
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip().splitlines() if not done.returncode else []
-
-
 def peak_rss() -> int:
     """Return the most memory, in bytes, that this process or one it waited for has held."""
     unit = 1 if sys.platform == "darwin" else 1024
@@ -366,13 +374,6 @@ def peak_rss() -> int:
 
 def _label(name: str, iteration: int | None) -> str:
     return name if iteration is None else f"{name}@{iteration}"
-
-
-def cores() -> int:
-    """Return how many CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def die_with_parent() -> None:

@@ -13,6 +13,7 @@ from looptool.engines.vllm import COMPACT
 from looptool.errors import ConfigError
 from looptool.fingerprints import served_name
 from looptool.installing import base_problem
+from looptool.machine import number_type
 
 
 def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
@@ -41,7 +42,7 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     command += ["--structured-outputs-config", json.dumps(COMPACT)]
     # sampling is what a request says, never what the folder's generation_config.json adds
-    command += ["--generation-config", "vllm", "--dtype", loaded.model.dtype]
+    command += ["--generation-config", "vllm", "--dtype", number_type(loaded.model.dtype).name]
     command += ["--gpu-memory-utilization", str(settings.gpu_memory_utilization)]
     command += ["--tensor-parallel-size", str(settings.tensor_parallel_size)]
     if settings.data_parallel_size > 1:

@@ -20,6 +20,7 @@ PINS = "requirements.txt"
 _PACKAGE = Path(__file__).parent
 _PARTS = (
     ".dvcignore",
+    ".gitattributes",
     ".gitignore",
     ".dvc/.gitignore",
     ".dvc/config",

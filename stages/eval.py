@@ -60,7 +60,7 @@ def main() -> None:
         own = heldout_benchmark.score(samples, texts[len(single) :], params.match)
         table = pl.concat([scoring.score(answers), dialogues.score(played), others, own])
         tables.write(table, tables.Eval, f"data/iterations/{iteration}/eval.parquet")
-        metrics = scores.summary(table)
+        metrics = scores.summary(table) | answering.settings(params.eval.engine, run.dtype)
         runs.write_json(f"metrics/iterations/{iteration}/eval.json", metrics)
         own_accuracy = round(metrics["heldout"]["accuracy"], 3)
         run.note(answers=ask.answers, tokens=ask.tokens, heldout=own_accuracy)

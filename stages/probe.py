@@ -38,7 +38,8 @@ def main() -> None:
                 raise run.error("probe.engine", rule)
         table = probe(samples, completions, params.probe.high_ppl_quantile, params.match)
         tables.write(table, tables.Probe, folder / "probe.parquet")
-        runs.write_json(f"metrics/iterations/{iteration}/probe.json", probe_metrics(samples, table))
+        metrics = probe_metrics(samples, table) | answering.settings(params.probe.engine, run.dtype)
+        runs.write_json(f"metrics/iterations/{iteration}/probe.json", metrics)
         run.note(samples=len(table), tokens=int(table["tokens"].sum()))
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from looptool import runs, tables
-from looptool.training import processes
+from looptool import machine, runs, tables
+from looptool.training import memory, processes
 
 
 def main() -> None:
@@ -13,9 +13,10 @@ def main() -> None:
         data = Path(f"data/iterations/{iteration}/train.parquet")
         tables.read(data, tables.Samples)  # a broken table ends the stage before torch is loaded
         train = run.params.train
-        if train.vllm != "off" and not runs.gpus():
+        if train.vllm in ("colocate", "server") and not machine.gpus():
             raise run.error("train.vllm", "needs a GPU, and there is none here; set it to off")
         processes.check(train)
+        memory.check(base, "train.lora_rank", train.lora_rank)
         config = train.accelerate_config
         inputs: list[Path | str] = [base, data, *([config] if config else [])]
         scratch = run.scratch(inputs, ["model", "match", "vllm", "train"])
@@ -28,8 +29,9 @@ def main() -> None:
             with run.bar("steps", train.steps) as reach:
                 history = grpo.train_on(run, base, data, target, scratch, reach)
         runs.write_json(f"metrics/iterations/{iteration}/steps.json", history)
+        chosen = {"dtype": run.dtype, "vllm": grpo.rollout_mode(train)}
         runs.write_json(
-            f"metrics/iterations/{iteration}/train.json", grpo.training_metrics(history)
+            f"metrics/iterations/{iteration}/train.json", grpo.training_metrics(history) | chosen
         )
         run.note(steps=len(history), tokens=int(max(row.get("tokens", 0) for row in history)))
 

@@ -15,6 +15,7 @@ from looptool.judging import make_judges
 from looptool.lineage import events
 from looptool.synthesis import DATA, make_authors
 from looptool.synthesis.seeds import make_seeds, refuser, tools_of
+from looptool.training import memory
 
 
 def main() -> None:
@@ -22,6 +23,8 @@ def main() -> None:
         params = run.params
         installing.check_base(params)
         base = Path(params.model.base)
+        if params.warmup.steps:
+            memory.check(base, "warmup.steps")
         folder = Path("data/iterations/0")
         heldout = tables.read("data/heldout.parquet", tables.Samples)
         index = contamination.training_index(heldout)
@@ -65,6 +68,7 @@ def main() -> None:
                     batch_size=params.warmup.batch_size,
                     learning_rate=params.warmup.learning_rate,
                     schedule=params.warmup.schedule,
+                    dtype=run.dtype,
                     save_steps=10,
                     seed=run.seed_number,
                     scratch=scratch,
@@ -81,7 +85,8 @@ def main() -> None:
                      folder / "lineage/warmup.parquet")  # fmt: skip
         tables.write(events.seen(seeds.samples, 0), tables.Seen, folder / "seen.parquet")
         tables.write(tables.frame(tables.Samples, []), tables.Samples, folder / "carried.parquet")
-        runs.write_json("metrics/iterations/0/warmup.json", {"samples": len(seeds.samples)})
+        metrics = {"samples": len(seeds.samples), "dtype": run.dtype if history else None}
+        runs.write_json("metrics/iterations/0/warmup.json", metrics)
         runs.write_json("metrics/iterations/0/steps.json", history)
         run.note(samples=len(seeds.samples), steps=params.warmup.steps, **cast.figures())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from looptool import machine
 from looptool.calls import ToolCall, parse
 from looptool.engines import Prompt, Sampling
 from looptool.engines.transformers import TransformersEngine, render
@@ -25,11 +26,12 @@ TOOL = {
 }
 PROMPT = Prompt([{"role": "user", "content": "What is the weather in Oslo?"}], [TOOL])
 LABEL = call_label([ToolCall("get_weather", {"city": "Oslo"})])
+DTYPE = machine.number_type("auto").name
 
 
 @pytest.mark.slow
 def test_gold_labels_score_one_after_the_tokenizer() -> None:
-    engine = TransformersEngine.load(BASE, 2)
+    engine = TransformersEngine.load(BASE, 2, DTYPE)
     for label in (LABEL, text_label("I need the city.")):
         ids = label_ids(label, engine.tokenizer)
         assert ids[-1] == engine.tokenizer.eos_token_id
@@ -52,9 +54,12 @@ def test_a_few_steps_teach_it_one_call(tmp_path: Path) -> None:
         batch_size=2,
         learning_rate=1.5e-4,
         schedule="constant",
+        dtype=DTYPE,
         save_steps=100,
         seed=0,
         scratch=tmp_path / "scratch",
     )
-    (answer,) = TransformersEngine.load(tmp_path / "model", 1).generate([PROMPT], Sampling(48))
+    (answer,) = TransformersEngine.load(tmp_path / "model", 1, DTYPE).generate(
+        [PROMPT], Sampling(48)
+    )
     assert is_correct(parse(answer.text), LABEL, (), [TOOL]), answer.text

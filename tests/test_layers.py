@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {
         *("canonical", "calls", "samples", "tools", "tables", "errors"),
-        *("params", "unrolling", "fingerprints", "runs"),
+        *("params", "unrolling", "fingerprints", "machine", "runs"),
     },
     {"engines", "lineage"},
     {"benchmarks", "importing"},

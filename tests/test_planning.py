@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from looptool import params, planning, presets, runs
+from looptool import machine, params, planning, presets
 from looptool.benchmarks.bfcl import rows as bfcl
+from looptool.training import memory
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "gpus", list)
+    monkeypatch.setattr(machine, "gpus", list)
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text("utf-8"), "utf-8")
     Path("configs").symlink_to(ROOT / "configs")
 
@@ -48,7 +49,7 @@ def test_weights_are_counted_without_loading_them() -> None:
     model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.bfloat16)
     plan = planning.plan(params.load("params.yaml"))
     assert plan.weights == sum(weight.numel() for weight in model.parameters())
-    assert plan.hours is not None and plan.hours < 0.01
+    assert plan.measured and plan.hours is not None and plan.hours < 0.1
     assert not any("model.base" in problem for problem in plan.missing)
 
 
@@ -60,7 +61,7 @@ def test_weights_are_counted_without_loading_them() -> None:
 def test_a_size_is_read_from_a_name_where_there_are_no_files(
     name: str, weights: float | None
 ) -> None:
-    assert planning.weights_of(name) == weights
+    assert memory.weights_of(name) == weights
 
 
 def test_the_papers_run_on_a_bare_machine_says_all_that_is_missing() -> None:

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from looptool import fingerprints, runs
 from looptool.errors import ConfigError, LooptoolError
+from looptool.machine import NumberType
 
 ROOT = Path(__file__).parents[1]
 
@@ -170,11 +172,20 @@ def test_an_unknown_error_is_not_hidden():
 def test_a_bar_off_a_terminal_tells_a_line_at_times(monkeypatch, capsys):
     now = iter(range(0, 10_000, 20))
     monkeypatch.setattr(runs.time, "monotonic", lambda: next(now))
-    with runs.stage("train", 1) as run, run.bar("steps", 5) as reach:
-        for done in range(1, 6):
+    with runs.stage("train", 1) as run, run.bar("steps", 6) as reach:
+        for done in range(1, 7):  # of a stage that goes on where the first step was done
             reach(done)
     told = [line for line in capsys.readouterr().err.splitlines() if "steps" in line]
-    assert 0 < len(told) < 5 and all(line.endswith("/5") for line in told)
+    assert 0 < len(told) < 6
+    assert all(re.search(r"steps [2-6]/6, about \d+ (s|min) left$", line) for line in told)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.4, "0 s"), (89, "89 s"), (91, "2 min"), (5340, "89 min"), (9000, "2.5 h")],
+)
+def test_a_length_of_time_is_told_in_the_unit_that_people_use(seconds, told):
+    assert runs.duration(seconds) == told
 
 
 def test_libraries_are_kept_off_the_network(monkeypatch):
@@ -295,6 +306,26 @@ def test_the_folder_follows_inputs_sections_and_threads(change, same, monkeypatc
     with pytest.raises(KeyboardInterrupt), runs.stage("probe", 1) as run:
         assert (scratch(run) == left) == same
         raise KeyboardInterrupt
+
+
+def test_the_folder_follows_the_number_type(monkeypatch):
+    def computing_in(name):
+        monkeypatch.setattr(runs, "number_type", lambda wanted: NumberType(name, False, ""))
+
+    computing_in("float32")
+    left = stopped_run()
+    computing_in("bfloat16")
+    with pytest.raises(KeyboardInterrupt), runs.stage("probe", 1) as run:
+        assert scratch(run) != left
+        raise KeyboardInterrupt
+
+
+def test_a_slow_number_type_is_warned_of_once(monkeypatch, capsys):
+    slow = NumberType("bfloat16", False, "", 97.0)
+    monkeypatch.setattr(runs, "number_type", lambda wanted: slow)
+    with runs.stage("probe", 1) as run:
+        assert run.dtype == run.dtype == "bfloat16"
+    assert capsys.readouterr().err.count("takes 97 times as long as float32") == 1
 
 
 def test_the_folder_follows_the_stage_and_the_installed_packages(monkeypatch):

@@ -8,26 +8,42 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from looptool import canonical, runs
+from looptool import canonical, machine, runs
 from looptool.engines import Completion, Engine, Prompt, Sampling
 from looptool.errors import ConfigError, LooptoolError
+from looptool.machine import NumberTypeName
 from looptool.params import FILE, EngineName, Params
 
 
+def chosen(name: EngineName) -> EngineName:
+    """Return the engine that a name stands for: `auto` is vLLM where training's own environment has
+    it and there is a GPU, else transformers."""
+    if name != "auto":
+        return name
+    return "vllm" if machine.serves_vllm() else "transformers"
+
+
+def settings(name: EngineName, dtype: NumberTypeName) -> dict[str, str | None]:
+    """Return what a stage's metrics say of its engine: which one it was, and its number type."""
+    engine = chosen(name)
+    return {"engine": engine, "dtype": dtype if engine in ("transformers", "vllm") else None}
+
+
 def load(
-    name: EngineName, model: Path | str, params: Params, *, batch_size: int, server: str
+    name: EngineName, model: Path | str, params: Params, *, batch_size: int | None, server: str
 ) -> Engine:
     """Load the engine `name` on a model.
 
     Args:
         model: a model folder; for `openai` the name that the server knows it by, or the folder
             of the model that `looptool serve` serves.
-        batch_size: prompts that `transformers` takes at once.
+        batch_size: the most prompts that `transformers` takes at once, None: what fits.
         server: which of `params.servers` `openai` asks.
 
     Raises:
         ConfigError: if the model, the engine's packages or the server are not there.
     """
+    name = chosen(name)
     if name == "replay":
         from looptool.engines.replay import FILE, ReplayEngine
 
@@ -36,19 +52,20 @@ def load(
         from looptool.engines.openai import OpenAIEngine
 
         return OpenAIEngine.load(model, server, params.servers[server])
+    dtype = machine.number_type(params.model.dtype).name
     if name == "vllm":
         from looptool.engines.replicas import Replicas, share_gpus
         from looptool.engines.vllm import VllmEngine
 
         settings = params.vllm
-        load_one = partial(VllmEngine.load, model, params.model.dtype, settings)
+        load_one = partial(VllmEngine.load, model, dtype, settings)
         if settings.data_parallel_size == 1:
             return load_one()
         gpus = share_gpus(settings.data_parallel_size, settings.tensor_parallel_size)
         return Replicas.load(load_one, gpus)
     from looptool.engines.transformers import TransformersEngine
 
-    return TransformersEngine.load(model, batch_size, params.model.dtype)
+    return TransformersEngine.load(model, batch_size, dtype)
 
 
 def check(params: Params) -> None:
@@ -157,7 +174,7 @@ def request_keys(engine: Engine, prompts: Sequence[Prompt], sampling: Sampling) 
 
 def shared_cache() -> Path:
     """Return the file of the request cache that all runs of this user share."""
-    return runs.scratch_root() / "answers.db"
+    return machine.scratch_root() / "answers.db"
 
 
 def check_all_answered(completions: Sequence[Completion], what: str) -> None:

@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from typing import Any
 
-from looptool import runs
+from looptool import machine, runs
 from looptool.engines import Arrived, Completion, Engine, Prompt, Sampling
 from looptool.errors import ConfigError, LooptoolError
 from looptool.params import FILE
@@ -133,7 +133,7 @@ def share_gpus(copies: int, each: int) -> Sequence[str | None]:
         ConfigError: if there are some, but too few.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = [str(number) for number in range(len(runs.gpus()))]
+    gpus = [str(number) for number in range(len(machine.gpus()))]
     if gpus and visible is not None:
         gpus = [name for name in visible.split(",") if name]
     if not gpus:

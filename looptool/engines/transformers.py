@@ -1,4 +1,4 @@
-"""The default engine: a transformers model in this process, in bf16.
+"""The default engine: a transformers model in this process.
 
 `model.generate` would keep every row of a batch until the longest is done, pad every prompt to the
 longest, re-read a prompt once for each of its completions, and copy the whole key-value cache for
@@ -13,15 +13,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from looptool import canonical
+from looptool import canonical, machine
 from looptool.engines import Arrived, Completion, Prompt, Sampling
+from looptool.engines.sizes import decoding_rows, reading_rows
 from looptool.errors import ConfigError
 from looptool.fingerprints import served_name
+from looptool.machine import NumberTypeName
 
-BATCH_TOKENS = 1 << 17  # of a batch's prompts, padding included: its cache must fit in memory
-READ_ROWS = 16  # prompts read at a time: more gain no speed on two cores, and cost padding
+if TYPE_CHECKING:
+    from looptool.engines.kv_cache import KeysValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,25 @@ def load_tokenizer(folder: Path | str) -> Any:
     return tokenizer
 
 
+def load_model(folder: Path | str, dtype: NumberTypeName) -> tuple[Any, Any]:
+    """Return (model in evaluation mode, tokenizer) of a model folder, on a GPU if there is one.
+
+    Raises:
+        ConfigError: if the folder lacks a model, a tokenizer or its chat template.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # of loading, which takes a second
+    tokenizer = load_tokenizer(folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=getattr(torch, dtype))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
+    return model.to(machine.torch_device()), tokenizer
+
+
 def render(tokenizer: Any, prompt: Prompt) -> str:
     """Return the text that the model reads, up to where its answer starts."""
     return tokenizer.apply_chat_template(
@@ -64,30 +85,26 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
 
 @dataclass
 class TransformersEngine:
-    """See `Engine`. It takes `batch_size` prompts of like length at a time."""
+    """See `Engine`. It takes prompts of like length together.
+
+    Attributes:
+        batch_size: the most prompts at a time; None: as many as the device takes.
+    """
 
     model: Any
     tokenizer: Any
-    batch_size: int
+    batch_size: int | None = None
     identity: str = "transformers"
     independent: bool = False
 
     @classmethod
     def load(
-        cls, folder: Path | str, batch_size: int, dtype: str = "bfloat16"
+        cls, folder: Path | str, batch_size: int | None, dtype: NumberTypeName
     ) -> TransformersEngine:
         """Load model and tokenizer from `folder`, on a GPU if there is one."""
-        import torch
-        from transformers import AutoModelForCausalLM
-
-        tokenizer = load_tokenizer(folder)
-        try:
-            model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=getattr(torch, dtype))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model, tokenizer = load_model(folder, dtype)
         identity = f"transformers {served_name(folder)} {dtype} {batch_size}"
-        return cls(model.to(device).eval(), tokenizer, batch_size, identity)
+        return cls(model, tokenizer, batch_size, identity)
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None
@@ -109,7 +126,7 @@ class TransformersEngine:
         order = sorted(
             set(range(len(ids))) - set(completions), key=lambda row: (len(ids[row]), row)
         )
-        for batch in _batches(order, ids, self.batch_size):
+        for batch in self._batches(order, ids, sampling.max_new_tokens):
             draws = canonical.digest(str(sampling.seed), *(texts[place] for place in batch))
             made = decode(
                 self.model,
@@ -132,23 +149,23 @@ class TransformersEngine:
             "stop" if tokens.stopped else "length",
         )
 
+    def _batches(
+        self, order: Sequence[int], ids: Sequence[Sequence[int]], new_tokens: int
+    ) -> Iterator[Sequence[int]]:
+        """Cut prompts, the shortest first, into batches that the device takes."""
+        start = 0
+        while start < len(order):
+            end = start + 1
+            while end < len(order):
+                size = decoding_rows(self.model, len(ids[order[end]]) + new_tokens)
+                if end - start >= min(size, self.batch_size or size):
+                    break
+                end += 1
+            yield order[start:end]
+            start = end
+
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return self.tokenizer(list(texts), add_special_tokens=False).input_ids
-
-
-def _batches(
-    order: Sequence[int], ids: Sequence[Sequence[int]], size: int
-) -> Iterator[Sequence[int]]:
-    """Cut prompts, the shortest first, into batches of at most `size` that memory holds."""
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < min(start + size, len(order)) and (
-            (end + 1 - start) * len(ids[order[end]]) <= BATCH_TOKENS
-        ):
-            end += 1
-        yield order[start:end]
-        start = end
 
 
 def refusal(tokens: int, room: int) -> Completion:
@@ -170,17 +187,22 @@ def decode(
     prompt_ids: Sequence[Sequence[int]],
     sampling: Sampling,
     copies: int = 1,
+    kept: list[KeysValues] | None = None,
 ) -> list[Tokens]:
     """Answer a batch of prompts, each `copies` times: copies of one prompt stand together.
 
     The draws depend on `sampling.seed` and the batch alone, not on torch's global state.
+
+    Args:
+        kept: an empty list that takes the keys and values of each prompt, all tokens of it but the
+            last. Only for models with full attention in all layers.
     """
     import torch
 
     ends = torch.tensor(sorted(stop_ids(model, tokenizer)), device=model.device)
     generator = torch.Generator(device=model.device).manual_seed(sampling.seed)
     with torch.inference_mode():
-        logits, cache, mask = _read(model, prompt_ids, tokenizer.pad_token_id, copies)
+        logits, cache, mask = _read(model, prompt_ids, tokenizer.pad_token_id, copies, kept)
         rows = torch.arange(len(mask), device=model.device)
         ids: list[list[int]] = [[] for _ in range(len(mask))]
         logprobs: list[list[float]] = [[] for _ in range(len(mask))]
@@ -212,7 +234,26 @@ def decode(
     return [Tokens(*parts) for parts in zip(ids, logprobs, stopped, strict=True)]
 
 
-def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int) -> Any:
+def read_prompts(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int) -> list[KeysValues]:
+    """Return the keys and values of each prompt, all tokens of it but the last.
+
+    Only for models with full attention in all layers.
+    """
+    import torch
+
+    kept: list[KeysValues] = []
+    with torch.inference_mode():
+        _read(model, prompt_ids, pad, 1, kept)
+    return kept
+
+
+def _read(
+    model: Any,
+    prompt_ids: Sequence[Sequence[int]],
+    pad: int,
+    copies: int,
+    kept: list[KeysValues] | None = None,
+) -> Any:
     """Read each prompt once: (last logits, cache, attention mask) of all rows, copies included."""
     import torch
     from transformers import DynamicCache
@@ -224,7 +265,7 @@ def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int
     # Only full attention's keys and values can be put together afterwards.
     simple = all(type(layer) is DynamicLayer for layer in cache.layers)
     order = sorted(range(len(prompt_ids)), key=lambda row: len(prompt_ids[row]))
-    size = READ_ROWS if simple else len(order)
+    size = reading_rows(model, len(order)) if simple else len(order)
     parts, logits = [], []
     for start in range(0, len(order), size):
         rows = order[start : start + size]
@@ -244,6 +285,17 @@ def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int
         )
         parts.append((rows, mask, part))
         logits.append(out.logits[:, -1])
+    if kept is not None:
+        prompts = {
+            row: [
+                (layer.keys[i, :, -len(prompt_ids[row]) : -1],
+                 layer.values[i, :, -len(prompt_ids[row]) : -1])
+                for layer in part.layers
+            ]
+            for rows, _, part in parts
+            for i, row in enumerate(rows)
+        }  # fmt: skip
+        kept += [prompts[row] for row in range(len(prompt_ids))]
     places = torch.tensor(order, device=model.device).argsort().repeat_interleave(copies)
     width = max(map(len, prompt_ids))
     masks = [torch.nn.functional.pad(mask, (width - mask.shape[1], 0)) for _, mask, _ in parts]

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from looptool import canonical, runs, tables
+from looptool import canonical, machine, runs, tables
 from looptool.benchmarks import running, scores
 from looptool.benchmarks.acebench import agent
 from looptool.benchmarks.acebench import exports as acebench_exports
@@ -324,7 +324,7 @@ def _scratch(of: str) -> Iterator[Path]:
     hasher = hashlib.blake2b(of.encode(), digest_size=12)
     for path in code_files(running.__name__):
         hasher.update(hash_path(path).encode())
-    folder = runs.scratch_root() / f"bench-{hasher.hexdigest()}"
+    folder = machine.scratch_root() / f"bench-{hasher.hexdigest()}"
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

@@ -164,8 +164,13 @@ def open_chat(
             raise ConfigError("no tools: name a set by --tools, a server by --mcp, or set "
                               "generate.tools in params.yaml")  # fmt: skip
         runs.quiet()
+        name = params.probe.engine  # vLLM takes a minute to start: too long to wait for a chat
         engine = answering.load(
-            params.probe.engine, folder, params, batch_size=1, server=params.probe.server
+            "transformers" if name == "auto" else name,
+            folder,
+            params,
+            batch_size=1,
+            server=params.probe.server,
         )
         console.print(shown(f"{folder}: {len(known)} tools; /new starts again, /quit ends", "dim"))
         limit = params.probe.max_new_tokens

@@ -7,17 +7,21 @@ from rich.table import Table
 
 from looptool.planning import Plan
 from looptool.reporting.terminal import shown
+from looptool.runs import duration
 
 
 def show(plan: Plan, console: Console) -> None:
     """Print a plan: work by stage and model, what it takes, what is missing."""
-    table = Table("stage", "model", "requests", "tokens read", "written", "trained on", box=None,
-                  header_style="bold")  # fmt: skip
+    table = Table("stage", "model", "requests", "tokens read", "written", "trained on", "time",
+                  box=None, header_style="bold")  # fmt: skip
     for each in plan.work:
         where = "" if each.local else " (elsewhere)"
         numbers = (each.requests, each.read, each.written, each.trained)
         table.add_row(
-            each.stage, shown(each.model + where), *(f"{n:,}" if n else "–" for n in numbers)
+            each.stage,
+            shown(each.model + where),
+            *(f"{n:,}" if n else "–" for n in numbers),
+            duration(each.seconds) if each.seconds else "–",
         )
     console.print(table)
     if plan.weights:
@@ -25,9 +29,12 @@ def show(plan: Plan, console: Console) -> None:
             f"{plan.weights / 1e9:.2f} billion weights; {_gb(plan.disk_bytes)} of disk, "
             f"{_gb(plan.train_bytes)} of memory to train without LoRA"
         )
-    hours = "unknown hours" if plan.hours is None else f"about {plan.hours:.1f} hours"
-    console.print(shown(f"{hours} on {plan.device}, what runs elsewhere left out; "
-                        "right within a factor of three at best"))  # fmt: skip
+    console.print(shown(f"{plan.dtype.name}: {plan.dtype.reason}"))
+    if plan.dtype.warning:
+        console.print(shown(plan.dtype.warning, "yellow"))
+    whole = "unknown time" if plan.hours is None else f"about {duration(plan.hours * 3600)}"
+    trust = "measured here" if plan.measured else "right within a factor of three at best"
+    console.print(shown(f"{whole} on {plan.device}, what runs elsewhere left out; {trust}"))
     for problem in plan.missing:
         console.print(shown(f"missing: {problem}", "yellow"), soft_wrap=True)
 

@@ -15,23 +15,6 @@ from looptool.errors import ConfigError
 from looptool.samples import Label, label_calls
 
 
-def load_model(folder: Path | str) -> tuple[Any, Any]:
-    """Return (model in bf16, tokenizer) of a model folder, ready to be trained.
-
-    Raises:
-        ConfigError: if the folder lacks a model, a tokenizer or its chat template.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    tokenizer = load_tokenizer(folder)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.bfloat16)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
-    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
-
-
 def add_lora(model: Any, rank: int, seed: int) -> Any:
     """Return the model with low-rank adapters on all its linear layers, which alone are trained.
 
@@ -46,18 +29,30 @@ def add_lora(model: Any, rank: int, seed: int) -> Any:
     )
 
 
+def freeze_lower_layers(model: Any, count: int) -> None:
+    """Leave only the `count` upper layers and the norm behind them to be trained."""
+    first = model.config.get_text_config().num_hidden_layers - count
+    for name, weight in model.named_parameters():
+        layer = re.search(r"\.layers\.(\d+)\.", name)
+        upper = int(layer[1]) >= first if layer else "embed" not in name and "lm_head" not in name
+        weight.requires_grad_(weight.requires_grad and upper)
+
+
 def save_model(model: Any, tokenizer: Any, target: Path) -> None:
     """Write weights (safetensors), config and tokenizer to `target`, whole or not at all.
 
-    Adapters are merged into the weights, so that every models/j can be read like any other.
+    Adapters are merged into the weights, so that every models/j can be read like any other, and
+    weights are bf16 there whatever they were trained in.
     """
+    import torch
+
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.config.name_or_path = ""  # it would hold the path that the model was loaded from
     try:
-        model.save_pretrained(partial, safe_serialization=True)
+        model.to(torch.bfloat16).save_pretrained(partial, safe_serialization=True)
         tokenizer.save_pretrained(partial)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(partial, target)

@@ -10,8 +10,6 @@ import torch
 
 from looptool.params import Train
 
-GROUPS_PER_PASS = 2  # more gain no speed on two cores
-
 
 def prompt_order(prompts: Sequence[str], params: Train, seed: int, processes: int = 1) -> list[str]:
     """Return the prompts in the order of their rollouts, each as often as any other, give or take
@@ -50,6 +48,7 @@ def split_groups(
     size: int,
     minibatches: int,
     passes: int,
+    per_pass: int,
     place: tuple[int, int] = (0, 1),
 ) -> list[dict[str, Any]]:
     """Deal groups out to minibatches alike, and within one to its passes; some may get none.
@@ -62,6 +61,8 @@ def split_groups(
         batch: the rollout of this process, `size` rows a group.
         groups: which groups of the whole rollout are trained on.
         tokens: how many tokens the completions of each group of the whole rollout have.
+        passes: how many a minibatch has.
+        per_pass: how many groups a pass holds, unless there are too few passes for that.
         place: (number of this process, number of processes). Process r holds the groups r, r + n,
             r + 2n, …. Their passes are of one size, and the last one, in which they exchange
             gradients, is never empty: who has too few groups fills up with one whose completions
@@ -82,7 +83,7 @@ def split_groups(
         counts = (torch.arange(most) < len(own)).repeat_interleave(size).to(mask)
         own = torch.nn.functional.pad(own, (0, most - len(own)))
         places = (own[:, None] * size + torch.arange(size)).flatten().to(mask.device)
-        width = max(GROUPS_PER_PASS, -(-most // passes)) * size
+        width = max(per_pass, -(-most // passes)) * size
         parts = []
         for start in range(0, passes * width, width):
             chunk = places[start : start + width]

@@ -21,24 +21,34 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from looptool import canonical, tables
+from looptool import canonical, machine, tables
 from looptool.calls import MatchMode, parse
 from looptool.engines import Prompt, Sampling
-from looptool.engines.transformers import Tokens, decode, render, stop_ids
+from looptool.engines.kv_cache import KeysValues
+from looptool.engines.sizes import CPU_GROUPS, training_rows
+from looptool.engines.transformers import (
+    Tokens,
+    decode,
+    load_model,
+    read_prompts,
+    render,
+    stop_ids,
+)
+from looptool.machine import NumberTypeName
 from looptool.params import Train, Vllm
 from looptool.runs import Run
 from looptool.samples import Label, is_correct
 from looptool.training.checkpoints import (
     add_lora,
+    freeze_lower_layers,
     label_ids,
     last_checkpoint,
-    load_model,
     save_model,
 )
 from looptool.training.groups import prompt_order, split_groups, with_signal
@@ -100,6 +110,7 @@ def train_on(
         run.params.train,
         vllm=run.params.vllm,
         match=run.params.match,
+        dtype=run.dtype,
         seed=run.seed_number,
         scratch=scratch,
         on_step=on_step,
@@ -115,6 +126,7 @@ def train_grpo(
     *,
     vllm: Vllm,
     match: MatchMode,
+    dtype: NumberTypeName,
     seed: int,
     scratch: Path,
     on_step: Callable[[int], Any] = lambda step: None,
@@ -133,9 +145,12 @@ def train_grpo(
     """
     from datasets import Dataset
 
-    model, tokenizer = load_model(base)
+    params = params.model_copy(update={"vllm": rollout_mode(params)})
+    model, tokenizer = load_model(base, dtype)
     if params.lora_rank:
         model = add_lora(model, params.lora_rank, seed)
+    if params.trained_layers:
+        freeze_lower_layers(model, params.trained_layers)
     by_prompt = {render(tokenizer, example.prompt): example for example in examples}
     order = prompt_order(list(by_prompt), params, seed, processes)
     trainer = LoopTrainer(
@@ -160,7 +175,14 @@ def train_grpo(
     ]
 
 
-def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, float | None]:
+def rollout_mode(params: Train) -> Literal["off", "colocate", "server"]:
+    """Return how vLLM takes part in rollouts: `auto` is colocate where vLLM and a GPU are here."""
+    if params.vllm != "auto":
+        return params.vllm
+    return "colocate" if machine.serves_vllm() else "off"
+
+
+def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Return what a training's history comes to: means over its steps, the reward by halves.
 
     Steps that train on an earlier step's rollouts have no reward of their own.
@@ -244,6 +266,7 @@ class LoopTrainer(GRPOTrainer):
         callback: StepCallback,
     ) -> None:
         self.examples = examples
+        self.read: dict[tuple[int, ...], KeysValues] = {}  # prompts of the rollout, by their ids
         self.params = params
         self.match = match
 
@@ -302,12 +325,22 @@ class LoopTrainer(GRPOTrainer):
                 self.processing_class.pad_token_id,
                 self.temperature,
                 compute_entropy,
+                self._read_prompts(input_ids[part], mask[part], logits_to_keep),
             )
             places = (torch.nonzero(own) + torch.tensor([start, 0], device=own.device)).unbind(1)
             logps = logps.index_put(places, found[0])
             if found[1] is not None:
                 entropies[places] = found[1]
         return logps, entropies if compute_entropy else None, None
+
+    def _read_prompts(
+        self, input_ids: torch.Tensor, mask: torch.Tensor, logits_to_keep: int
+    ) -> list[KeysValues] | None:
+        """Return what the rollout computed of these rows' prompts, where they get no gradient."""
+        if self.params.prompt_gradient:
+            return None
+        prompts = zip(input_ids[:, :-logits_to_keep], mask[:, :-logits_to_keep], strict=True)
+        return [self.read[tuple(ids[seen].tolist())] for ids, seen in prompts]
 
     def _prepare_inputs(self, generation_batch: list[dict[str, Any]]) -> dict[str, Any]:
         """Give a backward pass its completions, as whole groups.
@@ -326,6 +359,7 @@ class LoopTrainer(GRPOTrainer):
             if params.oversample == 1:
                 groups = torch.arange(len(advantages))
             tokens = batch["completion_mask"].sum(1).view(-1, self.num_generations).sum(1)
+            longest = int((batch["prompt_mask"].sum(1)[:: self.num_generations] + tokens).max())
             self._buffered_inputs = split_groups(
                 batch,
                 groups,
@@ -333,6 +367,7 @@ class LoopTrainer(GRPOTrainer):
                 self.num_generations,
                 params.minibatches,
                 self.args.gradient_accumulation_steps,
+                training_rows(self.model, longest, CPU_GROUPS),
                 (self.accelerator.process_index, self.accelerator.num_processes),
             )
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
@@ -389,7 +424,9 @@ def _by_decode(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
     model = trainer.accelerator.unwrap_model(trainer.model)
     model.eval()
     size = trainer.num_generations
-    rollouts = decode(model, trainer.processing_class, prompts, sampling, copies=size)
+    kept: list[KeysValues] | None = None if params.prompt_gradient else []
+    rollouts = decode(model, trainer.processing_class, prompts, sampling, size, kept)
+    trainer.read = dict(zip(map(tuple, prompts), kept or (), strict=bool(kept)))
     model.train()
     return rollouts
 
@@ -402,7 +439,11 @@ def _by_vllm(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
     size = trainer.num_generations
     repeated = [prompt for prompt in prompts for _ in range(size)]
     _, completions, logprobs, _ = trainer.vllm_generation.generate(repeated, None, size)
-    ends = stop_ids(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if not trainer.params.prompt_gradient:
+        kept = read_prompts(model, prompts, trainer.processing_class.pad_token_id)
+        trainer.read = dict(zip(map(tuple, prompts), kept, strict=True))
+    ends = stop_ids(model, trainer.processing_class)
     return [
         Tokens(list(ids), [step[0] for step in steps], bool(ids) and ids[-1] in ends)
         for ids, steps in zip(completions, logprobs, strict=True)

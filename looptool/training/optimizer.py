@@ -1,8 +1,8 @@
 """AdamW for bf16 weights that keeps fp32 master copies.
 
 Pure bf16 weights lose updates below 1/256 of a weight to rounding, which at the learning rates of
-RL is nearly all of them; fp32 weights make generation and the update two to three times slower on
-a CPU. Here the update is made on the master copies and then rounded into the model's weights.
+RL is nearly all of them. Here the update is made on the master copies and then rounded into the
+model's weights. A weight that is fp32 already is its own master.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 
 class MasterAdamW(torch.optim.AdamW):
-    """AdamW whose state holds an fp32 copy of each weight, saved and loaded with the rest.
+    """AdamW whose state holds an fp32 master of each weight, saved and loaded with the rest.
 
     Args:
         params: the model's weights, of any floating type.
@@ -23,18 +23,22 @@ class MasterAdamW(torch.optim.AdamW):
 
     def __init__(self, params: Iterable[torch.nn.Parameter], lr: float) -> None:
         self.weights = [weight for weight in params if weight.requires_grad]
-        self.masters = [weight.detach().float().clone() for weight in self.weights]
+        self.masters: list[torch.Tensor] = [
+            weight if weight.dtype == torch.float32 else weight.detach().float()
+            for weight in self.weights
+        ]
         super().__init__(self.masters, lr=lr, weight_decay=0.0, fused=True)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        for weight, master in zip(self.weights, self.masters, strict=True):
+        copied = [(w, m) for w, m in zip(self.weights, self.masters, strict=True) if w is not m]
+        for weight, master in copied:
             if weight.grad is None or master.grad is None:
                 master.grad = None if weight.grad is None else weight.grad.float()
             else:  # written in place: fresh memory for all gradients takes longer than the update
                 master.grad.copy_(weight.grad)
         result = super().step(closure)
-        for weight, master in zip(self.weights, self.masters, strict=True):
+        for weight, master in copied:
             weight.copy_(master)
         return result
 

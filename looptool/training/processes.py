@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from looptool import runs
+from looptool import machine, runs
 from looptool.errors import ConfigError, LooptoolError
 from looptool.params import FILE, Train, load
 
@@ -51,7 +51,7 @@ def check(train: Train) -> None:
             f"num_processes: {count} does not divide the {prompts} prompts of a step "
             "(train.prompts_per_step x train.oversample)"
         )
-    found = len(runs.gpus())
+    found = len(machine.gpus())
     if kind == "MULTI_GPU" and not config.get("use_cpu") and count > found:
         raise wrong(f"num_processes: {count} GPUs are wanted, and there are {found} here")
 
@@ -109,7 +109,7 @@ def main() -> None:
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])  # on one machine
     with runs.telling_errors(f"train@{options.iteration}, process {rank}"):
         params = load(FILE, options.iteration)
-        threads = max(1, (params.model.threads or runs.cores()) // count)
+        threads = max(1, (params.model.threads or machine.cores()) // count)
         run = runs.Run("train", options.iteration, params, threads)
         run.prepare_torch()
         import torch

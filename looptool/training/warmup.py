@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from looptool.engines import Prompt
-from looptool.engines.transformers import render
+from looptool.engines.sizes import training_rows
+from looptool.engines.transformers import load_model, render
+from looptool.machine import NumberTypeName
 from looptool.params import Schedule
 from looptool.samples import Label
-from looptool.training.checkpoints import label_ids, last_checkpoint, load_model, save_model
+from looptool.training.checkpoints import label_ids, last_checkpoint, save_model
 from looptool.training.optimizer import MasterAdamW
 
 
@@ -30,6 +32,7 @@ def train_sft(
     batch_size: int,
     learning_rate: float,
     schedule: Schedule,
+    dtype: NumberTypeName,
     save_steps: int,
     seed: int,
     scratch: Path,
@@ -49,8 +52,7 @@ def train_sft(
 
     from looptool.training.progress import StepCallback
 
-    model, tokenizer = load_model(base)
-    passes = 2 if batch_size % 2 == 0 else 1
+    model, tokenizer = load_model(base, dtype)
     rows = [
         {
             "prompt": tokenizer(render(tokenizer, prompt), add_special_tokens=False).input_ids,
@@ -58,6 +60,11 @@ def train_sft(
         }
         for prompt, label in examples
     ]
+    longest = max(len(row["prompt"]) + len(row["label"]) for row in rows)
+    fitting = training_rows(model, longest, cpu_rows=2)
+    passes = next(
+        n for n in range(1, batch_size + 1) if batch_size % n == 0 and batch_size / n <= fitting
+    )
     rows = in_order(rows, steps, batch_size, seed)
     trainer = Trainer(
         model=model,
@@ -162,8 +169,8 @@ def common_arguments(schedule: Schedule) -> dict[str, Any]:
     Under the `linear` schedule the learning rate falls from its full height to 0, without a rise
     before it: tens of steps have none to spare.
 
-    The weights are bf16 already, so the trainer's own mixed precision stays off; activations of
-    the sizes trained here fit in memory, so they are kept instead of computed again.
+    The weights are of the type to compute in, so the trainer's own mixed precision stays off;
+    activations of the sizes trained here fit in memory, so they are kept instead of computed again.
     """
     import torch
     from transformers import TrainingArguments

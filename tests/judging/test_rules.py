@@ -1,7 +1,5 @@
 """The rules judge on requests written by hand, none of them from any author of ours."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -311,8 +309,8 @@ def test_any_case_gets_an_opinion_that_holds_for_both_sides(
     JUDGE.admit([([WIND, ODD], said(request), one)])
 
 
-def test_a_long_conversation_is_judged_in_reasonable_time() -> None:
-    messages = said(*["Wind at Tarifa on 5 June 2024 at half past six, 12 knots, please?"] * 201)
-    started = time.perf_counter()
-    opinion([WIND], messages, calls(call("wind_forecast", place="Tarifa")), text("Which place?"))
-    assert time.perf_counter() - started < 5
+def test_a_long_conversation_is_judged_as_a_short_one() -> None:
+    asked = "Wind at Tarifa on 5 June 2024 at half past six, 12 knots, please?"
+    label, prediction = calls(call("wind_forecast", place="Tarifa")), text("Which place?")
+    short, long = (opinion([WIND], said(*[asked] * count), label, prediction) for count in (1, 201))
+    assert long.verdict == short.verdict

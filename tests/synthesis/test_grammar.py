@@ -18,9 +18,17 @@ from looptool.tables import CATEGORIES
 
 AUTHOR = GrammarAuthor()
 EVEN = dict.fromkeys(CATEGORIES, 1.0)
-TRAIN = AUTHOR.write(1600, seed="t", split="train", shares=EVEN)
-HELDOUT = AUTHOR.write(1000, seed="t", split="heldout", shares=EVEN)
 COPIED = ("code", "email", "file", "city", "person", "title", "team", "company", "formula", "url")
+
+
+@pytest.fixture(scope="module")
+def train():
+    return AUTHOR.write(1600, seed="t", split="train", shares=EVEN)
+
+
+@pytest.fixture(scope="module")
+def heldout():
+    return AUTHOR.write(1000, seed="t", split="heldout", shares=EVEN)
 
 
 def said(draft):
@@ -38,8 +46,9 @@ def pattern_of(text):
     )
 
 
-@pytest.mark.parametrize("drafts", [TRAIN, HELDOUT], ids=["train", "heldout"])
-def test_every_draft_keeps_the_rules_of_its_category(drafts):
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_every_draft_keeps_the_rules_of_its_category(split, request):
+    drafts = request.getfixturevalue(split)
     assert [fault(draft) for draft in drafts if fault(draft)] == []
     assert {draft.category for draft in drafts} == set(CATEGORIES)
 
@@ -50,18 +59,18 @@ def test_the_same_arguments_give_the_same_drafts():
     assert again != AUTHOR.write(300, seed="r", split="train", shares=DEFAULT_SHARES)
 
 
-def test_the_splits_share_no_leaf_and_no_tool():
+def test_the_splits_share_no_leaf_and_no_tool(train, heldout):
     held = {leaf.key for leaf in trees.split_leaves("heldout")}
-    assert leaf_keys(HELDOUT) <= held
-    assert not leaf_keys(TRAIN) & held
-    assert leaf_keys(HELDOUT) == held, "each held-out leaf is used"
-    names = {tool["name"] for draft in TRAIN for tool in draft.tools}
-    assert not names & {tool["name"] for draft in HELDOUT for tool in draft.tools}
+    assert leaf_keys(heldout) <= held
+    assert not leaf_keys(train) & held
+    assert leaf_keys(heldout) == held, "each held-out leaf is used"
+    names = {tool["name"] for draft in train for tool in draft.tools}
+    assert not names & {tool["name"] for draft in heldout for tool in draft.tools}
 
 
-def test_no_held_out_wording_of_a_parameter_stands_in_training():
-    texts = "\n".join(map(said, TRAIN))
-    found_in_heldout = "\n".join(map(said, HELDOUT))
+def test_no_held_out_wording_of_a_parameter_stands_in_training(train, heldout):
+    texts = "\n".join(map(said, train))
+    found_in_heldout = "\n".join(map(said, heldout))
     seen = 0
     for kind in trees.kinds().values():
         for text in (*kind.heldout, *kind.deny_heldout):
@@ -71,8 +80,8 @@ def test_no_held_out_wording_of_a_parameter_stands_in_training():
     assert seen >= 60, "the patterns do find held-out wordings where they may stand"
 
 
-def test_no_held_out_frame_stands_in_training():
-    texts = "\n".join(map(said, TRAIN))
+def test_no_held_out_frame_stands_in_training(train):
+    texts = "\n".join(map(said, train))
     frames = trees.frames()
     held = [
         text
@@ -88,8 +97,8 @@ def test_no_held_out_frame_stands_in_training():
     assert [head for head in heads if head in texts] == []
 
 
-def test_values_to_copy_stand_in_the_conversation():
-    for draft in TRAIN:
+def test_values_to_copy_stand_in_the_conversation(train):
+    for draft in train:
         told = "\n".join(turn["content"] for turn in draft.messages)
         tools = {tool["name"]: action_of(tool) for tool in draft.tools}
         for call in label_calls(draft.label):
@@ -99,9 +108,9 @@ def test_values_to_copy_stand_in_the_conversation():
                     assert value in told, (name, value, told)
 
 
-def test_optional_parameters_are_often_left_out_and_required_ones_never():
+def test_optional_parameters_are_often_left_out_and_required_ones_never(train):
     given = Counter()
-    for draft in TRAIN:
+    for draft in train:
         if draft.category in ("single", "multiple"):
             (call,) = label_calls(draft.label)
             tool = next(tool for tool in draft.tools if tool["name"] == call.name)
@@ -132,8 +141,8 @@ def test_relative_dates_follow_from_the_day_in_the_system_message():
     assert checked >= 10
 
 
-def test_parallel_calls_differ_and_are_often_asked_for_distributively():
-    drafts = [draft for draft in TRAIN if draft.category == "parallel"]
+def test_parallel_calls_differ_and_are_often_asked_for_distributively(train):
+    drafts = [draft for draft in train if draft.category == "parallel"]
     for draft in drafts:
         calls = label_calls(draft.label)
         assert not any(match([a], [b], draft.tools) for i, a in enumerate(calls) for b in calls[:i])
@@ -141,9 +150,9 @@ def test_parallel_calls_differ_and_are_often_asked_for_distributively():
     assert one_sentence / len(drafts) > 0.4
 
 
-def test_multi_step_uses_a_value_of_the_response():
+def test_multi_step_uses_a_value_of_the_response(train):
     seen = Counter()
-    for draft in TRAIN:
+    for draft in train:
         if draft.category == "multi_step":
             last = draft.messages[-1]
             seen[last["role"]] += 1
@@ -154,8 +163,8 @@ def test_multi_step_uses_a_value_of_the_response():
     assert seen["user"] > 30
 
 
-def test_a_clarifying_label_names_a_required_parameter_that_was_not_given():
-    for draft in TRAIN:
+def test_a_clarifying_label_names_a_required_parameter_that_was_not_given(train):
+    for draft in train:
         if draft.category == "clarify":
             words = {
                 slot.word
@@ -166,13 +175,13 @@ def test_a_clarifying_label_names_a_required_parameter_that_was_not_given():
             assert any(word in draft.label["text"] for word in words), draft.label
 
 
-def test_requests_do_not_repeat():
-    keys = {(said(draft), str(draft.messages), str(draft.tools)) for draft in TRAIN}
-    assert len(keys) == len(TRAIN)
+def test_requests_do_not_repeat(train):
+    keys = {(said(draft), str(draft.messages), str(draft.tools)) for draft in train}
+    assert len(keys) == len(train)
 
 
-def test_requests_are_clean_text():
-    for draft in (*TRAIN, *HELDOUT):
+def test_requests_are_clean_text(train, heldout):
+    for draft in (*train, *heldout):
         text = said(draft)
         assert not re.search(r"[{}]|  |\.\.|\b(None|True|False)\b| ,|\?\.", text), text
 

@@ -55,7 +55,7 @@ def main() -> None:
     runs.quiet()
     grpo.roll_out = roll_out
     history = grpo.train_grpo(
-        base, EXAMPLES, out / "model", SETTINGS, vllm=VLLM, match="schema", seed=7,
+        base, EXAMPLES, out / "model", SETTINGS, vllm=VLLM, match="schema", dtype="float32", seed=7,
         scratch=out / "scratch", processes=int(os.environ.get("WORLD_SIZE", "1")),
     )  # fmt: skip
     process = os.environ.get("RANK", "0")

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from looptool import errors
+from looptool.engines.transformers import load_model
 from looptool.training import processes
-from looptool.training.checkpoints import load_model
 from looptool.training.groups import split_groups
 from tests.tiny import make_tiny_model
 from tests.training.test_training import settings
@@ -61,8 +61,8 @@ def test_two_processes_make_the_updates_of_one(both: tuple[Path, Path]) -> None:
         for name, value in alone.items():
             tolerance = 0.02 if name in ("loss", "grad_norm", "entropy") else 1e-6
             assert shared[name] == pytest.approx(value, rel=tolerance, abs=1e-4), name
-    weights, others = (load_model(folder / "model")[0].state_dict() for folder in both)
-    before = load_model(both[0].parent / "base")[0].state_dict()
+    weights, others = (load_model(folder / "model", "float32")[0].state_dict() for folder in both)
+    before = load_model(both[0].parent / "base", "float32")[0].state_dict()
     moved = sum(float((weights[name] - before[name]).float().abs().sum()) for name in weights)
     apart = sum(float((weights[name] - others[name]).float().abs().sum()) for name in weights)
     assert moved > 0 and apart < 0.1 * moved
@@ -76,7 +76,9 @@ def test_a_process_without_groups_still_takes_part_in_every_pass() -> None:
     }
     tokens, groups = torch.tensor([6, 6, 6, 6]), torch.tensor([0, 2])  # both are process 0's
     first, second = (
-        split_groups(batch, groups, tokens, 2, minibatches=1, passes=2, place=(process, 2))
+        split_groups(
+            batch, groups, tokens, 2, minibatches=1, passes=2, per_pass=2, place=(process, 2)
+        )
         for process in (0, 1)
     )
     assert [len(part["advantages"]) for part in first] == [0, 4]
@@ -105,7 +107,7 @@ CPUS = "distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n"
 def test_an_accelerate_config_is_checked_before_anything_starts(
     text: str | None, message: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes.runs, "gpus", lambda: [])
+    monkeypatch.setattr(processes.machine, "gpus", lambda: [])
     path = tmp_path / "two.yaml"
     if text is not None:
         path.write_text(text)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from looptool import params
+from looptool import machine, params
 from looptool.calls import ToolCall
 from looptool.engines import Prompt
-from looptool.engines.transformers import render
+from looptool.engines.transformers import load_model, render
 from looptool.samples import call_label, text_label
-from looptool.training.checkpoints import label_ids, load_model
+from looptool.training.checkpoints import label_ids
 from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.grpo import Example, _by_vllm, arguments, train_grpo, training_metrics
 from looptool.training.optimizer import MasterAdamW
@@ -43,6 +43,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SHIPPED = params.load(Path(__file__).parents[2] / "params.yaml")
 VLLM = SHIPPED.vllm
 
+DTYPE = machine.number_type("auto").name
+
 
 def settings(**changes: object) -> params.Train:
     train = SHIPPED.train
@@ -65,7 +67,7 @@ def settings(**changes: object) -> params.Train:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_model(folder)[0].state_dict()
+    return load_model(folder, "float32")[0].state_dict()
 
 
 def same(one: Path, other: Path) -> bool:
@@ -83,6 +85,7 @@ def test_sft_lowers_the_loss_and_saves_what_can_be_loaded(base: Path, tmp_path: 
         learning_rate=5e-3,
         schedule="constant",
         save_steps=5,
+        dtype=DTYPE,
         seed=1,
         scratch=tmp_path / "scratch",
     )
@@ -102,6 +105,7 @@ def test_grpo_changes_the_model_and_logs_every_step(base: Path, tmp_path: Path) 
         settings(),
         vllm=VLLM,
         match="schema",
+        dtype=DTYPE,
         seed=7,
         scratch=tmp_path / "s",
     )
@@ -121,6 +125,7 @@ def test_low_rank_adapters_end_in_a_model_as_any_other(base: Path, tmp_path: Pat
         settings(lora_rank=2),
         vllm=VLLM,
         match="schema",
+        dtype=DTYPE,
         seed=7,
         scratch=tmp_path / "s",
     )
@@ -139,6 +144,7 @@ def test_grpo_without_any_signal_leaves_the_model_alone(base: Path, tmp_path: Pa
         settings(anchor="none", steps=2),
         vllm=VLLM,
         match="schema",
+        dtype=DTYPE,
         seed=7,
         scratch=tmp_path / "s",
     )
@@ -158,6 +164,7 @@ def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
         given,
         vllm=VLLM,
         match="schema",
+        dtype=DTYPE,
         seed=7,
         scratch=tmp_path / "a",
     )
@@ -169,7 +176,13 @@ def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
         if step == 3:
             raise Killed
 
-    arguments = {"vllm": VLLM, "match": "schema", "seed": 7, "scratch": tmp_path / "b"}
+    arguments = {
+        "vllm": VLLM,
+        "match": "schema",
+        "dtype": DTYPE,
+        "seed": 7,
+        "scratch": tmp_path / "b",
+    }
     with pytest.raises(Killed):
         train_grpo(base, EXAMPLES, tmp_path / "cut", given, on_step=kill, **arguments)
     started: list[int] = []
@@ -190,6 +203,7 @@ def test_wrong_completions_may_count_for_less_than_right_ones(base: Path, tmp_pa
             settings(steps=1, negative_weight=weight),
             vllm=VLLM,
             match="schema",
+            dtype=DTYPE,
             seed=7,
             scratch=tmp_path / f"s-{weight}",
         )[0]["loss"]
@@ -208,6 +222,7 @@ def test_minibatches_make_the_ratio_leave_one(base: Path, tmp_path: Path) -> Non
         settings(minibatches=2, learning_rate=0.05, schedule="constant"),
         vllm=VLLM,
         match="schema",
+        dtype=DTYPE,
         seed=7,
         scratch=tmp_path / "s",
     )
@@ -222,7 +237,8 @@ def test_the_learning_rate_follows_its_schedule(base: Path, tmp_path: Path) -> N
             row["learning_rate"]
             for row in train_sft(
                 base, examples, tmp_path / schedule, steps=5, batch_size=2, learning_rate=1e-3,
-                schedule=schedule, save_steps=5, seed=1, scratch=tmp_path / f"of-{schedule}",
+                schedule=schedule, save_steps=5, dtype=DTYPE, seed=1,
+                scratch=tmp_path / f"of-{schedule}",
             )
         ]
         for schedule in ("constant", "linear")
@@ -254,14 +270,18 @@ def test_groups_go_whole_to_passes_the_longest_first_and_the_loss_counts_the_tok
         "nothing": None,
     }
     tokens = torch.tensor([3] * 5)
-    passes = split_groups(batch, torch.tensor([0, 2, 4]), tokens, size=2, minibatches=1, passes=5)
+    passes = split_groups(
+        batch, torch.tensor([0, 2, 4]), tokens, size=2, minibatches=1, passes=5, per_pass=2
+    )
     assert [part["advantages"].tolist() for part in passes] == [[8, 9, 0, 1], [4, 5], [], [], []]
     assert {int(part["num_items_in_batch"]) for part in passes} == {9}
-    halves = split_groups(batch, torch.tensor([0, 1, 2]), tokens, size=2, minibatches=2, passes=2)
+    halves = split_groups(
+        batch, torch.tensor([0, 1, 2]), tokens, size=2, minibatches=2, passes=2, per_pass=2
+    )
     assert [part["advantages"].tolist() for part in halves] == [[0, 1, 2, 3], [], [4, 5], []]
     assert [int(part["num_items_in_batch"]) for part in halves] == [12, 12, 6, 6]
     none = split_groups(
-        batch, torch.tensor([], dtype=torch.long), tokens, 2, minibatches=1, passes=2
+        batch, torch.tensor([], dtype=torch.long), tokens, 2, minibatches=1, passes=2, per_pass=2
     )
     assert [part["advantages"].tolist() for part in none] == [[], []]
 
@@ -270,9 +290,9 @@ def test_the_loss_of_sft_is_the_mean_over_the_labels_tokens(base: Path, tmp_path
     examples = [(example.prompt, example.label) for example in EXAMPLES[:4]]
     (step,) = train_sft(
         base, examples, tmp_path / "model", steps=1, batch_size=4, learning_rate=1e-9,
-        schedule="constant", save_steps=5, seed=1, scratch=tmp_path / "scratch",
+        schedule="constant", save_steps=5, dtype=DTYPE, seed=1, scratch=tmp_path / "scratch",
     )  # fmt: skip
-    model, tokenizer = load_model(base)
+    model, tokenizer = load_model(base, "float32")
     lost, tokens = 0.0, 0
     for prompt, label in examples:
         before = tokenizer(render(tokenizer, prompt), add_special_tokens=False).input_ids
@@ -317,7 +337,7 @@ def test_rollouts_by_vllm_are_configured_as_trl_wants_them(
 
 
 def test_what_vllm_sampled_is_taken_as_it_is(base: Path) -> None:
-    model, tokenizer = load_model(base)
+    model, tokenizer = load_model(base, "float32")
     end = tokenizer.eos_token_id
     asked: list[Any] = []
 
@@ -329,6 +349,7 @@ def test_what_vllm_sampled_is_taken_as_it_is(base: Path) -> None:
 
     trainer = SimpleNamespace(
         num_generations=2,
+        params=settings(),
         processing_class=tokenizer,
         model=model,
         accelerator=SimpleNamespace(unwrap_model=lambda model: model),

@@ -1,0 +1,142 @@
+"""The embedded default on one GPU: GRPO's steps, rollouts, and what an engine costs vLLM.
+
+Prints each figure as it comes, with its ratio to a baseline of the same run:
+
+- ten GRPO steps of the default, start-up apart, with cuDNN's attention off and on;
+- 64 prompts × 8 completions by the engine's decoding loop and by `model.generate`;
+- where vLLM is installed: the same by vLLM, and probing through the engine against raw
+  `LLM.generate`.
+
+Needs models/0 and data/iterations/1/train.parquet, as `dvc repro generate@1` makes them.
+
+    python -m benchmarks.gpu [--steps 10]
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from looptool import canonical, machine, params, runs, tables
+from looptool.engines import Prompt, Sampling
+from looptool.engines.transformers import decode, load_model, render
+
+MODEL, DATA = Path("models/0"), Path("data/iterations/1/train.parquet")
+PROMPTS, COPIES, NEW_TOKENS = 64, 8, 160
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--one", choices=tuple(PARTS), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if not machine.gpus():
+        print("there is no NVIDIA GPU here")
+        return
+    runs.quiet()
+    if options.one:
+        PARTS[options.one](options.steps)
+        return
+    for part in PARTS:  # each in a process of its own: memory, kernels and settings start fresh
+        subprocess.run([sys.executable, "-m", "benchmarks.gpu", "--one", part,
+                        "--steps", str(options.steps)])  # fmt: skip
+
+
+def train(steps: int) -> None:
+    off = _seconds_a_step(steps, cudnn=False)
+    print(f"GRPO: {steps} steps {steps * off:.1f} s", flush=True)
+    on = _seconds_a_step(min(steps, 4), cudnn=True)
+    print(f"the same with cuDNN's attention: {steps * on:.1f} s, ratio {on / off:.2f}", flush=True)
+
+
+def _seconds_a_step(steps: int, cudnn: bool) -> float:
+    """Time GRPO's steps, the first left out."""
+    from looptool.training.grpo import train_on
+
+    loaded = params.load()
+    own = loaded.train.model_copy(update={"steps": steps + 1, "vllm": "off"})
+    run = runs.Run("train", 1, loaded.model_copy(update={"train": own}), machine.cores())
+    times: list[float] = []
+
+    def on_step(step: int) -> None:
+        torch.backends.cuda.enable_cudnn_sdp(cudnn)  # loading the model has switched it off
+        times.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        places = Path(folder, "model"), Path(folder, "scratch")
+        train_on(run, MODEL, DATA, *places, on_step)
+    return (times[-1] - times[1]) / steps  # times[0] is the start
+
+
+def rollouts(steps: int) -> None:
+    model, tokenizer = load_model(MODEL, machine.number_type("auto").name)
+    ids = tokenizer([render(tokenizer, each) for each in _prompts()], add_special_tokens=False)
+    rows = ids.input_ids
+    sampling = Sampling(NEW_TOKENS, 1.0)
+    decode(model, tokenizer, rows[:8], sampling, COPIES)
+    start = time.perf_counter()
+    ours = decode(model, tokenizer, rows, sampling, COPIES)
+    own = sum(len(each.ids) for each in ours) / (time.perf_counter() - start)
+    batch = tokenizer.pad({"input_ids": rows}, return_tensors="pt").to(model.device)
+    start = time.perf_counter()
+    with torch.inference_mode():
+        out = model.generate(**batch, max_new_tokens=NEW_TOKENS, do_sample=True, top_k=0,
+                             num_return_sequences=COPIES)  # fmt: skip
+    seconds = time.perf_counter() - start
+    answers = out[:, batch["input_ids"].shape[1] :]
+    ended = (answers == tokenizer.eos_token_id).int()
+    length = torch.where(ended.any(1), ended.argmax(1) + 1, answers.shape[1])
+    theirs = int(length.sum()) / seconds
+    print(f"{PROMPTS} prompts x {COPIES}: looptool {own:.0f} tokens/s, generate {theirs:.0f}, "
+          f"ratio {own / theirs:.2f}", flush=True)  # fmt: skip
+
+
+def vllm(steps: int) -> None:
+    if not machine.serves_vllm():
+        print("vLLM is not installed in this environment")
+        return
+    from looptool.engines.vllm import VllmEngine
+
+    start = time.perf_counter()
+    engine = VllmEngine.load(MODEL, machine.number_type("auto").name, params.load().vllm)
+    print(f"vLLM: loaded in {time.perf_counter() - start:.0f} s", flush=True)
+    from vllm import SamplingParams
+
+    prompts = [{"prompt_token_ids": engine.tokenizer(render(engine.tokenizer, each),
+                add_special_tokens=False).input_ids} for each in _prompts()]  # fmt: skip
+    drawn = SamplingParams(n=COPIES, temperature=1.0, max_tokens=NEW_TOKENS, seed=0)
+    engine.llm.generate(prompts[:8], drawn, use_tqdm=False)
+    start = time.perf_counter()
+    outputs = engine.llm.generate(prompts, drawn, use_tqdm=False)
+    count = sum(len(each.token_ids) for output in outputs for each in output.outputs)
+    print(f"{PROMPTS} prompts x {COPIES} by vLLM: {count / (time.perf_counter() - start):.0f} "
+          "tokens/s", flush=True)  # fmt: skip
+    rates = {}
+    for name in ("raw", "engine", "raw", "engine"):  # the second time of each counts
+        engine.llm.reset_prefix_cache()
+        start = time.perf_counter()
+        if name == "raw":
+            greedy = SamplingParams(temperature=0.0, max_tokens=256, logprobs=0)
+            outputs = engine.llm.generate(prompts * 4, greedy, use_tqdm=False)
+            tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
+        else:
+            answers = engine.generate(_prompts() * 4, Sampling(256, logprobs=True))
+            tokens = sum(answer.tokens for answer in answers)
+        rates[name] = tokens / (time.perf_counter() - start)
+    print(f"probe by vLLM: engine {rates['engine']:.0f} tokens/s, raw {rates['raw']:.0f}, "
+          f"ratio {rates['engine'] / rates['raw']:.2f}", flush=True)  # fmt: skip
+
+
+def _prompts() -> list[Prompt]:
+    rows = tables.read(DATA, tables.Samples).head(PROMPTS).select("messages", "tools").rows()
+    return [Prompt(canonical.loads(messages), canonical.loads(tools)) for messages, tools in rows]
+
+
+PARTS = {"train": train, "rollouts": rollouts, "vllm": vllm}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""How fast this machine reads, writes and trains with a model: a measurement of a few seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from looptool.machine import NumberTypeName
+
+READ_ROWS, READ_TOKENS = 4, 200  # prompts of the embedded default's length
+WRITTEN_ROWS, WRITTEN_STEPS = 32, 4  # answers side by side, as in the middle of a batch
+TRAINED_ROWS, TRAINED_TOKENS, LABEL_TOKENS = 2, 240, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Tokens a second."""
+
+    read: float
+    written: float
+    trained: float
+
+
+def measure(model: Path | str, dtype: NumberTypeName) -> Speeds:
+    """Time a model's three kinds of work on random tokens.
+
+    Args:
+        model: a model folder; training keeps its activations, so it must fit in memory twice.
+    """
+    import torch
+    from transformers import DynamicCache
+
+    from looptool.engines.kv_cache import RoomyLayer
+    from looptool.engines.transformers import load_model
+
+    loaded, _ = load_model(model, dtype)
+    vocabulary = loaded.config.get_text_config().vocab_size
+
+    def tokens(rows: int, columns: int) -> Any:
+        return torch.randint(vocabulary, (rows, columns), device=loaded.device)
+
+    prompts = tokens(READ_ROWS, READ_TOKENS)
+    cache = DynamicCache(config=loaded.config)
+
+    def read() -> None:
+        nonlocal cache
+        cache = DynamicCache(config=loaded.config)
+        loaded(input_ids=prompts, past_key_values=cache, logits_to_keep=1)
+
+    with torch.inference_mode():
+        read_seconds = _seconds(read)
+        rows = torch.arange(WRITTEN_ROWS, device=loaded.device) % READ_ROWS
+        for index, layer in enumerate(cache.layers):
+            cache.layers[index] = RoomyLayer([layer], rows)
+        mask = torch.ones(WRITTEN_ROWS, READ_TOKENS, dtype=torch.long, device=loaded.device)
+        mask[0, 0] = 0  # without padding it would be left out, and another kernel be timed
+
+        def write() -> None:
+            nonlocal mask
+            mask = torch.cat([mask, mask.new_ones(WRITTEN_ROWS, 1)], dim=1)
+            token = tokens(WRITTEN_ROWS, 1)
+            out = loaded(input_ids=token, attention_mask=mask, past_key_values=cache)
+            out.logits.float().log_softmax(-1)
+
+        written_seconds = _seconds(write, WRITTEN_STEPS)
+
+    def train() -> None:
+        ids = tokens(TRAINED_ROWS, TRAINED_TOKENS)
+        out = loaded(input_ids=ids, use_cache=False, logits_to_keep=LABEL_TOKENS)
+        out.logits.float().log_softmax(-1)[..., 0].mean().backward()
+        loaded.zero_grad()
+
+    trained_seconds = _seconds(train)
+    return Speeds(
+        read=READ_ROWS * READ_TOKENS / read_seconds,
+        written=WRITTEN_ROWS / written_seconds,
+        trained=TRAINED_ROWS * TRAINED_TOKENS / trained_seconds,
+    )
+
+
+def _seconds(work: Callable[[], None], times: int = 1) -> float:
+    """Return what `work` takes once it has warmed up."""
+    import torch
+
+    work()
+    _wait(torch)
+    start = time.perf_counter()
+    for _ in range(times):
+        work()
+    _wait(torch)
+    return (time.perf_counter() - start) / times
+
+
+def _wait(torch: Any) -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
