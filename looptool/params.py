@@ -224,8 +224,6 @@ class Train(Section):
     save_steps: Count
     vllm: Literal["auto", "off", "colocate", "server"]
     lora_rank: Count | None
-    trained_layers: Count | None
-    prompt_gradient: bool
     accelerate_config: Name | None
     seed: Seed
 
@@ -235,11 +233,6 @@ class Train(Section):
             raise ValueError(
                 f"minibatches: {self.minibatches} does not divide prompts_per_step, "
                 f"{self.prompts_per_step}"
-            )
-        if not self.prompt_gradient and self.minibatches * self.updates_per_rollout > 1:
-            raise ValueError(
-                "prompt_gradient: must be true where minibatches or updates_per_rollout is above "
-                "1: what the rollout computed of a prompt is out of date after an update"
             )
         return self
 

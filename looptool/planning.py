@@ -9,7 +9,6 @@ else it is a usual share of what data sheets say, and right within a factor of t
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -55,8 +54,7 @@ class Work:
     """What one stage asks of one model over all iterations.
 
     Attributes:
-        read, written, trained: tokens; of those trained on, as many as cost the same where all
-            layers are trained.
+        read, written, trained: tokens.
         local: whether it is computed on this machine.
         stages: how many stages of the pipeline it is.
         seconds: what it takes here, of all stages together.
@@ -161,9 +159,9 @@ def _work(params: Params) -> Iterator[Work]:
         / train.updates_per_rollout
     )  # fmt: skip
     kept = train.steps * train.prompts_per_step
-    tokens = kept * (train.prompt_gradient * prompt + train.group_size * answer) * last
+    tokens = kept * (prompt + train.group_size * answer) * last
     yield Work("train", base, completions * last, completions // train.group_size * prompt * last,
-               completions * answer * last, round(tokens * _trained_share(params)),
+               completions * answer * last, tokens,
                stages=last)  # fmt: skip
     prompt, answer = TOKENS["probe"]
     if handoffs:
@@ -201,23 +199,6 @@ def _seconds(work: Work, weights: int, speeds: tuple[float, float, float]) -> fl
     return start + weights * (
         2 * work.read / read + 2 * work.written / write + 6 * work.trained / train
     )
-
-
-def _trained_share(params: Params) -> float:
-    """Return what training some upper layers costs of what training all does: every layer runs
-    forward, which is a third, and those trained run backward."""
-    layers = _layers_of(params.model.base)
-    if params.train.trained_layers is None or layers is None:
-        return 1.0
-    return (1 + 2 * params.train.trained_layers / layers) / 3
-
-
-def _layers_of(model: str) -> int | None:
-    try:
-        config = json.loads(Path(model, "config.json").read_text("utf-8"))
-        return int(config["num_hidden_layers"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _device() -> tuple[str, tuple[float, float, float]]:

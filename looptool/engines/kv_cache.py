@@ -13,9 +13,6 @@ import torch
 from transformers.cache_utils import DynamicLayer
 
 ROOM = 64  # tokens in reserve whenever a layer is laid out anew
-KeysValues = Sequence[tuple[torch.Tensor, torch.Tensor]]
-"""What a model's layers computed of one text: keys and values of each layer, both of shape (heads,
-tokens, size)."""
 
 
 class RoomyLayer(DynamicLayer):

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from looptool import canonical, machine
 from looptool.engines import Arrived, Completion, Prompt, Sampling
@@ -21,9 +21,6 @@ from looptool.engines.sizes import decoding_rows, reading_rows
 from looptool.errors import ConfigError
 from looptool.fingerprints import served_name
 from looptool.machine import NumberTypeName
-
-if TYPE_CHECKING:
-    from looptool.engines.kv_cache import KeysValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,26 +184,24 @@ def decode(
     prompt_ids: Sequence[Sequence[int]],
     sampling: Sampling,
     copies: int = 1,
-    kept: list[KeysValues] | None = None,
 ) -> list[Tokens]:
     """Answer a batch of prompts, each `copies` times: copies of one prompt stand together.
 
     The draws depend on `sampling.seed` and the batch alone, not on torch's global state.
-
-    Args:
-        kept: an empty list that takes the keys and values of each prompt, all tokens of it but the
-            last. Only for models with full attention in all layers.
     """
     import torch
+
+    from looptool.engines.packed import packed
 
     ends = torch.tensor(sorted(stop_ids(model, tokenizer)), device=model.device)
     generator = torch.Generator(device=model.device).manual_seed(sampling.seed)
     with torch.inference_mode():
-        logits, cache, mask = _read(model, prompt_ids, tokenizer.pad_token_id, copies, kept)
-        rows = torch.arange(len(mask), device=model.device)
-        ids: list[list[int]] = [[] for _ in range(len(mask))]
-        logprobs: list[list[float]] = [[] for _ in range(len(mask))]
-        stopped = [False] * len(mask)
+        logits, cache, mask = _read(model, prompt_ids, tokenizer.pad_token_id, copies)
+    rows = torch.arange(len(mask), device=model.device)
+    ids: list[list[int]] = [[] for _ in range(len(mask))]
+    logprobs: list[list[float]] = [[] for _ in range(len(mask))]
+    stopped = [False] * len(mask)
+    with torch.inference_mode(), packed(model):
         for step in range(sampling.max_new_tokens):
             token, logprob = _draw(logits, sampling, generator)
             done = torch.isin(token, ends)
@@ -234,26 +229,7 @@ def decode(
     return [Tokens(*parts) for parts in zip(ids, logprobs, stopped, strict=True)]
 
 
-def read_prompts(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int) -> list[KeysValues]:
-    """Return the keys and values of each prompt, all tokens of it but the last.
-
-    Only for models with full attention in all layers.
-    """
-    import torch
-
-    kept: list[KeysValues] = []
-    with torch.inference_mode():
-        _read(model, prompt_ids, pad, 1, kept)
-    return kept
-
-
-def _read(
-    model: Any,
-    prompt_ids: Sequence[Sequence[int]],
-    pad: int,
-    copies: int,
-    kept: list[KeysValues] | None = None,
-) -> Any:
+def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int) -> Any:
     """Read each prompt once: (last logits, cache, attention mask) of all rows, copies included."""
     import torch
     from transformers import DynamicCache
@@ -285,17 +261,6 @@ def _read(
         )
         parts.append((rows, mask, part))
         logits.append(out.logits[:, -1])
-    if kept is not None:
-        prompts = {
-            row: [
-                (layer.keys[i, :, -len(prompt_ids[row]) : -1],
-                 layer.values[i, :, -len(prompt_ids[row]) : -1])
-                for layer in part.layers
-            ]
-            for rows, _, part in parts
-            for i, row in enumerate(rows)
-        }  # fmt: skip
-        kept += [prompts[row] for row in range(len(prompt_ids))]
     places = torch.tensor(order, device=model.device).argsort().repeat_interleave(copies)
     width = max(map(len, prompt_ids))
     masks = [torch.nn.functional.pad(mask, (width - mask.shape[1], 0)) for _, mask, _ in parts]

@@ -29,15 +29,6 @@ def add_lora(model: Any, rank: int, seed: int) -> Any:
     )
 
 
-def freeze_lower_layers(model: Any, count: int) -> None:
-    """Leave only the `count` upper layers and the norm behind them to be trained."""
-    first = model.config.get_text_config().num_hidden_layers - count
-    for name, weight in model.named_parameters():
-        layer = re.search(r"\.layers\.(\d+)\.", name)
-        upper = int(layer[1]) >= first if layer else "embed" not in name and "lm_head" not in name
-        weight.requires_grad_(weight.requires_grad and upper)
-
-
 def save_model(model: Any, tokenizer: Any, target: Path) -> None:
     """Write weights (safetensors), config and tokenizer to `target`, whole or not at all.
 

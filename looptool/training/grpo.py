@@ -30,13 +30,11 @@ from trl import GRPOConfig, GRPOTrainer
 from looptool import canonical, machine, tables
 from looptool.calls import MatchMode, parse
 from looptool.engines import Prompt, Sampling
-from looptool.engines.kv_cache import KeysValues
 from looptool.engines.sizes import CPU_GROUPS, training_rows
 from looptool.engines.transformers import (
     Tokens,
     decode,
     load_model,
-    read_prompts,
     render,
     stop_ids,
 )
@@ -46,7 +44,6 @@ from looptool.runs import Run
 from looptool.samples import Label, is_correct
 from looptool.training.checkpoints import (
     add_lora,
-    freeze_lower_layers,
     label_ids,
     last_checkpoint,
     save_model,
@@ -149,8 +146,6 @@ def train_grpo(
     model, tokenizer = load_model(base, dtype)
     if params.lora_rank:
         model = add_lora(model, params.lora_rank, seed)
-    if params.trained_layers:
-        freeze_lower_layers(model, params.trained_layers)
     by_prompt = {render(tokenizer, example.prompt): example for example in examples}
     order = prompt_order(list(by_prompt), params, seed, processes)
     trainer = LoopTrainer(
@@ -266,7 +261,6 @@ class LoopTrainer(GRPOTrainer):
         callback: StepCallback,
     ) -> None:
         self.examples = examples
-        self.read: dict[tuple[int, ...], KeysValues] = {}  # prompts of the rollout, by their ids
         self.params = params
         self.match = match
 
@@ -325,22 +319,12 @@ class LoopTrainer(GRPOTrainer):
                 self.processing_class.pad_token_id,
                 self.temperature,
                 compute_entropy,
-                self._read_prompts(input_ids[part], mask[part], logits_to_keep),
             )
             places = (torch.nonzero(own) + torch.tensor([start, 0], device=own.device)).unbind(1)
             logps = logps.index_put(places, found[0])
             if found[1] is not None:
                 entropies[places] = found[1]
         return logps, entropies if compute_entropy else None, None
-
-    def _read_prompts(
-        self, input_ids: torch.Tensor, mask: torch.Tensor, logits_to_keep: int
-    ) -> list[KeysValues] | None:
-        """Return what the rollout computed of these rows' prompts, where they get no gradient."""
-        if self.params.prompt_gradient:
-            return None
-        prompts = zip(input_ids[:, :-logits_to_keep], mask[:, :-logits_to_keep], strict=True)
-        return [self.read[tuple(ids[seen].tolist())] for ids, seen in prompts]
 
     def _prepare_inputs(self, generation_batch: list[dict[str, Any]]) -> dict[str, Any]:
         """Give a backward pass its completions, as whole groups.
@@ -424,9 +408,7 @@ def _by_decode(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
     model = trainer.accelerator.unwrap_model(trainer.model)
     model.eval()
     size = trainer.num_generations
-    kept: list[KeysValues] | None = None if params.prompt_gradient else []
-    rollouts = decode(model, trainer.processing_class, prompts, sampling, size, kept)
-    trainer.read = dict(zip(map(tuple, prompts), kept or (), strict=bool(kept)))
+    rollouts = decode(model, trainer.processing_class, prompts, sampling, copies=size)
     model.train()
     return rollouts
 
@@ -439,11 +421,7 @@ def _by_vllm(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
     size = trainer.num_generations
     repeated = [prompt for prompt in prompts for _ in range(size)]
     _, completions, logprobs, _ = trainer.vllm_generation.generate(repeated, None, size)
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if not trainer.params.prompt_gradient:
-        kept = read_prompts(model, prompts, trainer.processing_class.pad_token_id)
-        trainer.read = dict(zip(map(tuple, prompts), kept, strict=True))
-    ends = stop_ids(model, trainer.processing_class)
+    ends = stop_ids(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class)
     return [
         Tokens(list(ids), [step[0] for step in steps], bool(ids) and ids[-1] in ends)
         for ids, steps in zip(completions, logprobs, strict=True)

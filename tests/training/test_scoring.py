@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from looptool.engines.transformers import load_model, read_prompts
+from looptool.engines.transformers import load_model
 from looptool.training import scoring
 from looptool.training.scoring import score_completions, shares_prompts
 from tests.tiny import make_tiny_model
@@ -77,26 +77,6 @@ def test_gradients_are_those_of_separate_rows(model, lengths):
     (own * weights).sum().backward()
     for one, other in zip(together, (p.grad for p in model.parameters()), strict=True):
         torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
-
-
-@pytest.mark.parametrize("lengths", LENGTHS)
-def test_prompts_read_before_give_the_same_scores_and_no_gradient(model, lengths):
-    prompts, completions = batch(lengths)
-    read = read_prompts(model, [prompt.tolist() for prompt in prompts], pad=2)
-    before = [[(keys.clone(), values.clone()) for keys, values in layers] for layers in read]
-    whole, entropies = score_completions(model, prompts, completions, pad=2)
-    model.zero_grad()
-    logps, same = score_completions(model, prompts, completions, pad=2, read=read)
-    torch.testing.assert_close(logps, whole, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(same, entropies, atol=1e-4, rtol=1e-4)
-    logps.sum().backward()
-    assert all(weight.grad is not None for weight in model.parameters())
-    embedded = model.get_input_embeddings().weight
-    head = model.lm_head.weight
-    assert embedded is head  # so its rows get a gradient as the head's
-    for layers, copies in zip(read, before, strict=True):
-        for (keys, values), (k, v) in zip(layers, copies, strict=True):
-            assert torch.equal(keys, k) and torch.equal(values, v)
 
 
 def test_a_model_with_windows_reads_each_prompt_by_itself(model):

@@ -349,7 +349,6 @@ def test_what_vllm_sampled_is_taken_as_it_is(base: Path) -> None:
 
     trainer = SimpleNamespace(
         num_generations=2,
-        params=settings(),
         processing_class=tokenizer,
         model=model,
         accelerator=SimpleNamespace(unwrap_model=lambda model: model),
