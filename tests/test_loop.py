@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
-from looptool import tables
+from looptool import machine, tables
 from looptool.benchmarks.bfcl.rows import PYTHON
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.diff import compare, open_data_set
@@ -161,6 +161,12 @@ def test_every_table_is_there_and_keeps_its_rules(loop: tuple[Path, str]) -> Non
         assert len(answers.filter(benchmark="heldout")) == 4
         assert len(answers.filter(benchmark="bfcl")) == 7 * 2
         assert len(answers.filter(benchmark="acebench")) == (2 if SAMPLE.exists() else 0)
+    metrics = {
+        name: json.loads((folder / f"metrics/iterations/{name}.json").read_text("utf-8"))
+        for name in ("0/warmup", "1/train", "1/probe", "0/eval")
+    }
+    assert {each["dtype"] for each in metrics.values()} == {machine.number_type("auto").name}
+    assert metrics["1/probe"]["engine"] == metrics["0/eval"]["engine"] == "transformers"
     quality = json.loads((folder / "metrics/labels.json").read_text("utf-8"))
     assert 0 < quality["1"]["label_error"] < 0.4
 

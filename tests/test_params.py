@@ -74,6 +74,7 @@ def test_names_agree_with_the_tables():
         ("  mix: null", "  mix: {own: 0.5, grammar: 0.5}", "own: a set of data/samples is wanted"),
         ("  mix: null", "  mix: {gramar: 1.0}", "did you mean grammar"),
         ("  mix: null", "  mix: {grammar: 0.0}", "mix: at least one share must be above 0"),
+        ("dtype: auto", "dtype: float16", "model.dtype: 'float16' is unknown; did you mean bfloat"),
         ("mode: generate", "mode: none", "expand.mode: 'none' is unknown (allowed: generate, rep"),
     ],
 )

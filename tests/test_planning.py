@@ -33,7 +33,7 @@ def test_the_defaults_counts_follow_from_its_params() -> None:
     train = loaded.train
     assert work["train"].requests == 2 * train.steps * train.prompts_per_step * train.group_size
     assert work["probe"].requests == loaded.generate.samples
-    assert work["eval"].requests == 3 * (75 + 5 * 10)
+    assert work["eval"].requests == 3 * (60 + 5 * 8)
 
 
 def test_benchmark_rows_are_those_of_the_benchmark() -> None:

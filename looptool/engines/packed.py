@@ -1,9 +1,9 @@
 """Linear layers whose weights are laid out for the CPU's kernels beforehand.
 
-PyTorch multiplies by a weight as it lies in memory, which with few rows, as where answers are
-decoded, takes up to twice as long as by one that oneDNN has laid out. `torch.compile` does the same
-when it freezes a model, after compiling for minutes. `python -m benchmarks.packed` prints what it is
-worth.
+PyTorch multiplies by a weight as it lies in memory. With few rows, as where answers are decoded,
+that takes up to twice as long as with a weight that oneDNN has laid out. `torch.compile` lays
+weights out when it freezes a model, but compiles for minutes. `python -m benchmarks.packed` prints
+what it is worth.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from looptool import params, runs
+from looptool import machine, params, runs
 from looptool.engines import answering
 from looptool.errors import ConfigError
 
@@ -55,3 +55,13 @@ def test_vllm_that_is_not_installed_is_told(
     monkeypatch.setattr(runs, "python_with_vllm", lambda: None)
     with pytest.raises(ConfigError, match=r"verify\.judge\.engine: vLLM is not installed; `loopt"):
         answering.check(judged_by(tmp_path, share=0.9))
+
+
+def test_auto_is_vllm_where_it_has_a_gpu_and_metrics_say_which_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "serves_vllm", lambda: False)
+    assert answering.settings("auto", "float32") == {"engine": "transformers", "dtype": "float32"}
+    monkeypatch.setattr(machine, "serves_vllm", lambda: True)
+    assert answering.settings("auto", "bfloat16") == {"engine": "vllm", "dtype": "bfloat16"}
+    assert answering.settings("openai", "bfloat16") == {"engine": "openai", "dtype": None}

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from looptool import machine, params
@@ -16,7 +17,14 @@ from looptool.engines.transformers import load_model, render
 from looptool.samples import call_label, text_label
 from looptool.training.checkpoints import label_ids
 from looptool.training.groups import prompt_order, split_groups, with_signal
-from looptool.training.grpo import Example, _by_vllm, arguments, train_grpo, training_metrics
+from looptool.training.grpo import (
+    Example,
+    _by_vllm,
+    arguments,
+    rollout_mode,
+    train_grpo,
+    training_metrics,
+)
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.warmup import train_sft
 from tests.tiny import make_tiny_model
@@ -316,6 +324,29 @@ def test_master_weights_gather_updates_that_bf16_would_lose() -> None:
     copy = MasterAdamW([other], lr=1e-4)
     copy.load_state_dict(optimizer.state_dict())
     assert torch.equal(copy.masters[0], optimizer.masters[0]) and torch.equal(other, weight)
+
+
+def test_fp32_weights_are_their_own_masters_and_are_saved_as_bf16(
+    base: Path, tmp_path: Path
+) -> None:
+    weight = torch.nn.Parameter(torch.ones(1))
+    assert MasterAdamW([weight], lr=1e-4).masters[0] is weight
+    train_grpo(
+        base, EXAMPLES, tmp_path / "model", settings(steps=1), vllm=VLLM, match="schema",
+        dtype="float32", seed=7, scratch=tmp_path / "s",
+    )  # fmt: skip
+    saved = safetensors.torch.load_file(tmp_path / "model/model.safetensors")
+    assert {weight.dtype for weight in saved.values()} == {torch.bfloat16}
+    assert not same(base, tmp_path / "model")
+
+
+@pytest.mark.parametrize(("here", "mode"), [(True, "colocate"), (False, "off")])
+def test_rollouts_are_by_vllm_where_it_has_a_gpu(
+    here: bool, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "serves_vllm", lambda: here)
+    assert rollout_mode(settings(vllm="auto")) == mode
+    assert rollout_mode(settings(vllm="server")) == "server"
 
 
 @pytest.mark.parametrize(
