@@ -1,12 +1,12 @@
 # `make run` needs Python 3.11, 3.12 or 3.13 and nothing else; everything goes into .venv.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# uv takes a fifth of pip's time for the same pins, and reads nothing of pip's configuration: it is
-# told where that has wheels lie. Where uv cannot be had, or fails, pip does it.
-FIND_LINKS = $(BIN)/python -m pip config get global.find-links 2>/dev/null | tr -s ' \n' ','
+# uv takes a fifth of pip's time for the same pins, but does not read pip's configuration, so it is
+# given the wheel folders and web indexes named there. Where uv fails, pip does it.
+PIP_SETTING = $(BIN)/python -m pip config list | sed -n "s/.*[.]$(1)='\(.*\)'/\1/p" | sed 's/\\n/ /g' | tr ' ' '\n'
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # pip leaves compiling to the first import (--no-compile), which some images forbid: every stage
@@ -22,10 +22,12 @@ setup: $(INSTALLED) ## .venv with pinned packages, the embedded model, the bench
 	$(BIN)/looptool setup
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it: make PYTHON=…"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; name it: make PYTHON=…"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt uv \
-		&& UV_FIND_LINKS="$$($(FIND_LINKS))" $(BIN)/uv pip install --quiet \
+		&& UV_FIND_LINKS="$$($(call PIP_SETTING,find-links) | tr '\n' ',')" \
+			UV_EXTRA_INDEX_URL="$$($(call PIP_SETTING,extra-index-url) | grep ^http | tr '\n' ' ')" \
+			$(BIN)/uv pip install --quiet \
 			--python $(BIN)/python -c constraints.txt -e '.[dev]' \
 		|| $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
 	touch $@

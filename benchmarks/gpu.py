@@ -58,7 +58,9 @@ def _seconds_a_step(steps: int, cudnn: bool) -> float:
     from looptool.training.grpo import train_on
 
     loaded = params.load()
-    own = loaded.train.model_copy(update={"steps": steps + 1, "vllm": "off"})
+    own = loaded.train.model_copy(
+        update={"steps": steps + 1, "save_steps": steps + 2, "vllm": "off"}
+    )
     run = runs.Run("train", 1, loaded.model_copy(update={"train": own}), machine.cores())
     times: list[float] = []
 

@@ -8,6 +8,7 @@ kernels, and a timing alone would be at the mercy of a busy moment.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -27,8 +28,8 @@ from looptool.errors import ConfigError
 
 NumberTypeName = Literal["bfloat16", "float32"]
 BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # as `torch.cpu` names them
-SLOW = 4  # times float32: with bf16 units it is about 0.5, without them 30 and more
-# What PyTorch and its libraries read of the environment before they choose their kernels.
+SLOW = 2  # times float32: with bf16 units it is about 0.5, without them 30 and more
+# Environment variables that PyTorch and its libraries read before they choose their kernels.
 KERNELS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS",
             "CUDA_VISIBLE_DEVICES")  # fmt: skip
 
@@ -51,7 +52,7 @@ class NumberType:
     @property
     def warning(self) -> str | None:
         """What a user should know who chose this type by hand, or None."""
-        if self.name != "bfloat16" or self.slowdown is None or self.slowdown <= 1:
+        if self.name != "bfloat16" or self.slowdown is None or self.slowdown < SLOW:
             return None
         return (
             f"model.dtype: bfloat16 takes {self.slowdown:.0f} times as long as float32 on this "
@@ -86,17 +87,18 @@ def number_type(wanted: str) -> NumberType:
 def _kept() -> NumberType:
     """Return the machine's decision: the one that is kept in a file, or a new one."""
     file, key = scratch_root() / "machine.json", _identity()
-    try:
-        kept = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        kept = {}
-    if key not in kept:
-        kept[key] = asdict(_decide())
-        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    kept: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        kept = dict(json.loads(file.read_text("utf-8")))
+    with contextlib.suppress(KeyError, TypeError):  # none yet, or one of another version
+        return NumberType(**kept[key])
+    found = _decide()
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    with contextlib.suppress(OSError):  # a stage says so where it needs that folder
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", "utf-8")
+        partial.write_text(json.dumps({**kept, key: asdict(found)}, indent=2) + "\n", "utf-8")
         os.replace(partial, file)
-    return NumberType(**kept[key])
+    return found
 
 
 def _identity() -> str:
@@ -188,8 +190,8 @@ def gpus() -> list[str]:
 
 
 def serves_vllm() -> bool:
-    """Whether vLLM is installed in this environment and has a GPU to run on."""
-    return importlib.util.find_spec("vllm") is not None and bool(gpus())
+    """Whether vLLM is installed in this environment and has a GPU that torch can use."""
+    return importlib.util.find_spec("vllm") is not None and _kept().on_gpu
 
 
 def scratch_root() -> Path:

@@ -119,7 +119,7 @@ def _measured(params: Params, weights: int, dtype: NumberType) -> tuple[float, f
     """Return the operations a second that the base model reaches here, None if it is not tried."""
     if installing.base_problem(Path(params.model.base)):
         return None
-    if not dtype.on_gpu and weights > MEASURED_WEIGHTS:
+    if dtype.warning or (not dtype.on_gpu and weights > MEASURED_WEIGHTS):
         return None
     import torch
 
@@ -128,7 +128,7 @@ def _measured(params: Params, weights: int, dtype: NumberType) -> tuple[float, f
     torch.set_num_threads(params.model.threads or machine.cores())
     try:
         found = speeds.measure(params.model.base, dtype.name)
-    except (LooptoolError, RuntimeError):  # what ails it stands among what is missing
+    except Exception:  # a model that cannot be timed can still be planned for
         return None
     return 2 * weights * found.read, 2 * weights * found.written, 6 * weights * found.trained
 

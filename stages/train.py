@@ -16,7 +16,7 @@ def main() -> None:
         if train.vllm in ("colocate", "server") and not machine.gpus():
             raise run.error("train.vllm", "needs a GPU, and there is none here; set it to off")
         processes.check(train)
-        memory.check(base, "train.lora_rank", train.lora_rank)
+        memory.check(base, "train.lora_rank", run.dtype, train.lora_rank)
         config = train.accelerate_config
         inputs: list[Path | str] = [base, data, *([config] if config else [])]
         scratch = run.scratch(inputs, ["model", "match", "vllm", "train"])

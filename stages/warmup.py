@@ -24,7 +24,7 @@ def main() -> None:
         installing.check_base(params)
         base = Path(params.model.base)
         if params.warmup.steps:
-            memory.check(base, "warmup.steps")
+            memory.check(base, "warmup.steps", run.dtype)
         folder = Path("data/iterations/0")
         heldout = tables.read("data/heldout.parquet", tables.Samples)
         index = contamination.training_index(heldout)

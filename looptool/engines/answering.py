@@ -116,7 +116,7 @@ def answer(
     """Answer all prompts, keeping every answer as it comes: a killed run asks for the rest only.
 
     Answers of an independent engine are kept for good, in the request cache that all runs share;
-    those of others in `scratch`, since in bf16 an answer depends on its batch's make-up.
+    those of others in `scratch`, since an answer depends on its batch's make-up.
 
     Args:
         reach: called with the number of prompts done so far.

@@ -1,7 +1,8 @@
-"""How much a device takes at once: on a GPU what its memory holds, on a CPU what gains speed.
+"""How much a device gets at once: on a GPU as much as its memory holds, on a CPU as much as gains
+speed.
 
-A CPU's sizes are the same whatever memory is free, for they decide what is batched with what, and
-on that the last bits of the results depend.
+Sizes follow from the device and the model alone, not from what memory is free at the moment: they
+decide what is batched with what, and on that the last bits of the results depend.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 CPU_ROWS = 128  # answers that are decoded side by side: twice as many are no faster on two cores
-CPU_TOKENS = 1 << 17  # of their prompts, padding included
+CPU_TOKENS = 1 << 17  # tokens of their prompts and answers, padding included
 CPU_READ_ROWS = 16  # prompts read in one pass: more gain no speed, and cost padding
 CPU_GROUPS = 2  # of completions that share a backward pass: more gain no speed
-GPU_SHARE = 0.5  # of the free memory; the rest is for copies, fragments and the vocabulary's logits
+GPU_SHARE = 0.5  # of what the weights leave; the rest is for copies, fragments and logits
+TRAINED_BYTES = 16  # a trained weight with its gradient, master and Adam's two moments
 
 
 def decoding_rows(model: Any, tokens: int) -> int:
@@ -23,20 +25,27 @@ def decoding_rows(model: Any, tokens: int) -> int:
     """
     if model.device.type == "cpu":
         return max(1, min(CPU_ROWS, CPU_TOKENS // tokens))
+    return _rows_in_memory(model, tokens)
+
+
+def reading_rows(model: Any, rows: int, tokens: int) -> int:
+    """Return how many of `rows` prompts, the longest of `tokens`, are read in one pass."""
+    most = CPU_READ_ROWS if model.device.type == "cpu" else _rows_in_memory(model, tokens)
+    return min(rows, most)
+
+
+def _rows_in_memory(model: Any, tokens: int) -> int:
     config = model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     cached = 2 * config.num_hidden_layers * heads * size  # keys and values of a token
     read = 4 * config.hidden_size + 3 * config.intermediate_size  # one layer's activations
-    return max(1, int(_free(model) / ((cached + read) * model.dtype.itemsize * tokens)))
+    weights = sum(weight.numel() * weight.itemsize for weight in model.parameters())
+    room = GPU_SHARE * (_memory(model) - weights)
+    return max(1, int(room / ((cached + read) * model.dtype.itemsize * tokens)))
 
 
-def reading_rows(model: Any, rows: int) -> int:
-    """Return how many of `rows` prompts are read in one pass."""
-    return min(rows, CPU_READ_ROWS) if model.device.type == "cpu" else rows
-
-
-def training_rows(model: Any, tokens: int, cpu_rows: int) -> int:
+def training_rows(model: Any, tokens: int, cpu_rows: int, taken: float = 0.0) -> int:
     """Return how many rows share one forward and backward pass.
 
     A layer keeps about 34 bytes for each of a token's `hidden_size` numbers in bf16 (Korthikanti
@@ -46,17 +55,21 @@ def training_rows(model: Any, tokens: int, cpu_rows: int) -> int:
     Args:
         tokens: the longest row.
         cpu_rows: what a CPU gets.
+        taken: the share of the GPU's memory that vLLM has taken.
     """
     if model.device.type == "cpu":
         return cpu_rows
     config = model.config.get_text_config()
     kept = 17 * model.dtype.itemsize * config.hidden_size * config.num_hidden_layers
-    return max(1, int(_free(model) / ((kept + 16 * config.vocab_size) * tokens)))
+    state = sum(
+        weight.numel() * (TRAINED_BYTES if weight.requires_grad else weight.itemsize)
+        for weight in model.parameters()
+    )
+    room = GPU_SHARE * (_memory(model) * (1 - taken) - state)
+    return max(1, int(room / ((kept + 16 * config.vocab_size) * tokens)))
 
 
-def _free(model: Any) -> float:
-    """Return the bytes of the GPU's memory that one batch may take."""
+def _memory(model: Any) -> int:
     import torch
 
-    total = torch.cuda.get_device_properties(model.device).total_memory
-    return GPU_SHARE * (total - torch.cuda.memory_allocated(model.device))
+    return int(torch.cuda.get_device_properties(model.device).total_memory)

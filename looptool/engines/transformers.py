@@ -241,7 +241,7 @@ def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int
     # Only full attention's keys and values can be put together afterwards.
     simple = all(type(layer) is DynamicLayer for layer in cache.layers)
     order = sorted(range(len(prompt_ids)), key=lambda row: len(prompt_ids[row]))
-    size = reading_rows(model, len(order)) if simple else len(order)
+    size = reading_rows(model, len(order), len(prompt_ids[order[-1]])) if simple else len(order)
     parts, logits = [], []
     for start in range(0, len(order), size):
         rows = order[start : start + size]

@@ -33,7 +33,7 @@ def show(plan: Plan, console: Console) -> None:
     if plan.dtype.warning:
         console.print(shown(plan.dtype.warning, "yellow"))
     whole = "unknown time" if plan.hours is None else f"about {duration(plan.hours * 3600)}"
-    trust = "measured here" if plan.measured else "right within a factor of three at best"
+    trust = "speed measured here" if plan.measured else "right within a factor of three at best"
     console.print(shown(f"{whole} on {plan.device}, what runs elsewhere left out; {trust}"))
     for problem in plan.missing:
         console.print(shown(f"missing: {problem}", "yellow"), soft_wrap=True)

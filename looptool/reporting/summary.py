@@ -13,6 +13,7 @@ from looptool import runs
 from looptool.errors import ConfigError
 from looptool.params import load
 from looptool.reporting import tidy
+from looptool.reporting.terminal import make_console
 
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
@@ -80,7 +81,7 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
     for iteration, row in rows.items():
         if row["samples"] is not None:
             data.add_row(iteration, *(_cell(name, row[name]) for name in columns))
-    console = console or Console()
+    console = console or make_console()
     console.print(table, data, f"{summary['minutes']:.1f} minutes in stages; {SUMMARY}")
 
 

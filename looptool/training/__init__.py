@@ -1,5 +1,5 @@
 """Training: a short SFT where the base cannot call tools yet (`warmup`), and GRPO (`grpo`).
 
-Both run TRL's trainers on bf16 weights with fp32 master copies in the optimizer (`optimizer`):
-generation and matrix products want bf16, small updates want fp32.
+Both train weights of the run's number type, with fp32 masters in the optimizer (`optimizer`): where
+generation and matrix products want bf16, small updates still want fp32.
 """

@@ -62,7 +62,7 @@ def split_groups(
         groups: which groups of the whole rollout are trained on.
         tokens: how many tokens the completions of each group of the whole rollout have.
         passes: how many a minibatch has.
-        per_pass: how many groups a pass holds, unless there are too few passes for that.
+        per_pass: how many groups a pass holds; more if there would be too few passes.
         place: (number of this process, number of processes). Process r holds the groups r, r + n,
             r + 2n, …. Their passes are of one size, and the last one, in which they exchange
             gradients, is never empty: who has too few groups fills up with one whose completions

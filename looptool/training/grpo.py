@@ -131,7 +131,8 @@ def train_grpo(
 ) -> list[dict[str, float]]:
     """Train `base` on `examples` by GRPO and write the model to `target`.
 
-    A killed run goes on from the last checkpoint in `scratch` and ends as it would have.
+    A killed run goes on from the last checkpoint in `scratch` and ends as it would have, unless
+    vLLM makes the rollouts.
 
     Args:
         processes: how many call it alike, each on its part of every batch (see the module
@@ -171,7 +172,8 @@ def train_grpo(
 
 
 def rollout_mode(params: Train) -> Literal["off", "colocate", "server"]:
-    """Return how vLLM takes part in rollouts: `auto` is colocate where vLLM and a GPU are here."""
+    """Return how vLLM takes part in rollouts: `auto` is colocate where vLLM is installed and there
+    is a GPU for it, else off."""
     if params.vllm != "auto":
         return params.vllm
     return "colocate" if machine.serves_vllm() else "off"
@@ -351,10 +353,16 @@ class LoopTrainer(GRPOTrainer):
                 self.num_generations,
                 params.minibatches,
                 self.args.gradient_accumulation_steps,
-                training_rows(self.model, longest, CPU_GROUPS),
+                self._groups_in_a_pass(longest),
                 (self.accelerator.process_index, self.accelerator.num_processes),
             )
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _groups_in_a_pass(self, tokens: int) -> int:
+        """Return how many groups of at most `tokens` a pass holds, in every process as many."""
+        vllm = self.args.vllm_gpu_memory_utilization if self.args.vllm_mode == "colocate" else 0.0
+        own = training_rows(self.model, tokens, CPU_GROUPS, vllm if self.use_vllm else 0.0)
+        return int(self.accelerator.gather(torch.tensor([own], device=self.args.device)).min())
 
     def _of_all(self, own: torch.Tensor) -> torch.Tensor:
         """Return what every process has a group, in the order of the rollout's prompts."""

@@ -1,4 +1,4 @@
-"""How much memory training takes, told from a model's files before it is loaded."""
+"""How much memory training takes, estimated from a model's files before it is loaded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 
 from looptool import machine
 from looptool.errors import ConfigError
+from looptool.machine import NumberTypeName
 from looptool.params import FILE
 
 BYTES_FROZEN = 3  # a weight under adapters: itself in bf16; those of rank 32 are 2 % of a 1.7B's
+BYTES_FROZEN_FP32 = 5
 BYTES_TRAINED = 16  # a weight: itself and its gradient in bf16, master copy and Adam's two in fp32
 
 
-def check(model: Path | str, field: str, lora_rank: int | None = None) -> None:
+def check(
+    model: Path | str, field: str, dtype: NumberTypeName, lora_rank: int | None = None
+) -> None:
     """Make sure that the GPU, if there is one, holds what training a model takes.
 
     Args:
@@ -32,7 +36,8 @@ def check(model: Path | str, field: str, lora_rank: int | None = None) -> None:
     if not torch.cuda.is_available():
         return
     device = torch.cuda.get_device_properties(torch.cuda.current_device())
-    needed = weights * (BYTES_FROZEN if lora_rank else BYTES_TRAINED)
+    frozen = BYTES_FROZEN if dtype == "bfloat16" else BYTES_FROZEN_FP32
+    needed = weights * (frozen if lora_rank else BYTES_TRAINED)
     if needed > device.total_memory:
         raise ConfigError(
             f"{FILE}: {field}: training {model} takes about {needed / 1e9:.0f} GB, and the GPU, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def test_a_packed_model_computes_the_same(adapters: bool, tmp_path: Path) -> Non
     with torch.inference_mode():
         plain = model(input_ids=IDS).logits
         with packed(model):
-            assert any(isinstance(layer, PackedLinear) for layer in model.modules())
+            swapped = any(isinstance(layer, PackedLinear) for layer in model.modules())
+            assert swapped == (platform.machine() == "x86_64")
             torch.testing.assert_close(model(input_ids=IDS).logits, plain)
     assert [id(layer) for layer in model.modules()] == before
 
