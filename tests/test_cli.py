@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -42,7 +43,9 @@ def call(capsys, monkeypatch, *arguments):
 def test_check_says_what_is_about_to_run(capsys, monkeypatch):
     status, out, err = call(capsys, monkeypatch, "check")
     assert (status, err) == (0, "")
-    assert out == "ready: 2 iterations, mode loop\n"
+    ready, number_type = out.splitlines()
+    assert ready == "ready: 2 iterations, mode loop"
+    assert re.match("(bfloat16|float32): .* has ", number_type)
 
 
 def edit_params(root):
