@@ -1,5 +1,4 @@
 import json
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -7,7 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from looptool import cli, installing, params
+from looptool import cli, installing, machine, params
+from looptool.machine import NumberType
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,6 +25,8 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(installing.importlib.metadata, "version", dict(PACKAGES).__getitem__)
     monkeypatch.setattr(cli.shutil, "which", lambda name: f"/bin/{name}")
+    slow = NumberType("bfloat16", False, "model.dtype says so", 97.0)
+    monkeypatch.setattr(machine, "number_type", lambda wanted: slow)
     return tmp_path
 
 
@@ -43,9 +45,10 @@ def call(capsys, monkeypatch, *arguments):
 def test_check_says_what_is_about_to_run(capsys, monkeypatch):
     status, out, err = call(capsys, monkeypatch, "check")
     assert (status, err) == (0, "")
-    ready, number_type = out.splitlines()
+    ready, number_type, warning = out.splitlines()
     assert ready == "ready: 2 iterations, mode loop"
-    assert re.match("(bfloat16|float32): .* has ", number_type)
+    assert number_type == "bfloat16: model.dtype says so"
+    assert warning.startswith("warning: model.dtype: bfloat16 takes 97 times as long as float32")
 
 
 def edit_params(root):
