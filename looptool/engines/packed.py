@@ -2,8 +2,8 @@
 
 PyTorch multiplies by a weight as it lies in memory. With few rows, as where answers are decoded,
 that takes up to twice as long as with a weight that oneDNN has laid out. `torch.compile` lays
-weights out when it freezes a model, but compiles for minutes. `python -m benchmarks.packed` prints
-what it is worth.
+weights out too when it freezes a model, but has to compile it first. `python -m benchmarks.packed`
+prints what it is worth.
 """
 
 from __future__ import annotations
