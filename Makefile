@@ -39,7 +39,7 @@ run: setup ## the whole loop as params.yaml says, then its summary
 	$(BIN)/looptool summary
 
 test: setup ## all tests
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 test-browser: setup ## the report in Chromium, by Debian's package where it is missing
 	command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && \

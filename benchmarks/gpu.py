@@ -9,7 +9,7 @@ Prints each figure as it comes, with its ratio to a baseline of the same run:
 
 Needs models/0 and data/iterations/1/train.parquet, as `dvc repro generate@1` makes them.
 
-    python -m benchmarks.gpu [--steps 10]
+    python -m benchmarks.gpu
 """
 
 import argparse
@@ -27,11 +27,11 @@ from looptool.engines.transformers import decode, load_model, render
 
 MODEL, DATA = Path("models/0"), Path("data/iterations/1/train.parquet")
 PROMPTS, COPIES, NEW_TOKENS = 64, 8, 160
+STEPS = 10  # of GRPO
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--one", choices=tuple(PARTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not machine.gpus():
@@ -39,18 +39,17 @@ def main() -> None:
         return
     runs.quiet()
     if options.one:
-        PARTS[options.one](options.steps)
+        PARTS[options.one]()
         return
     for part in PARTS:  # each in a process of its own: memory, kernels and settings start fresh
-        subprocess.run([sys.executable, "-m", "benchmarks.gpu", "--one", part,
-                        "--steps", str(options.steps)])  # fmt: skip
+        subprocess.run([sys.executable, "-m", "benchmarks.gpu", "--one", part])
 
 
-def train(steps: int) -> None:
-    off = _seconds_a_step(steps, cudnn=False)
-    print(f"GRPO: {steps} steps {steps * off:.1f} s", flush=True)
-    on = _seconds_a_step(min(steps, 4), cudnn=True)
-    print(f"the same with cuDNN's attention: {steps * on:.1f} s, ratio {on / off:.2f}", flush=True)
+def train() -> None:
+    off = _seconds_a_step(STEPS, cudnn=False)
+    print(f"GRPO: {STEPS} steps {STEPS * off:.1f} s", flush=True)
+    on = _seconds_a_step(4, cudnn=True)
+    print(f"the same with cuDNN's attention: {STEPS * on:.1f} s, ratio {on / off:.2f}", flush=True)
 
 
 def _seconds_a_step(steps: int, cudnn: bool) -> float:
@@ -74,7 +73,7 @@ def _seconds_a_step(steps: int, cudnn: bool) -> float:
     return (times[-1] - times[1]) / steps  # times[0] is the start
 
 
-def rollouts(steps: int) -> None:
+def rollouts() -> None:
     model, tokenizer = load_model(MODEL, machine.number_type("auto").name)
     ids = tokenizer([render(tokenizer, each) for each in _prompts()], add_special_tokens=False)
     rows = ids.input_ids
@@ -97,7 +96,7 @@ def rollouts(steps: int) -> None:
           f"ratio {own / theirs:.2f}", flush=True)  # fmt: skip
 
 
-def vllm(steps: int) -> None:
+def vllm() -> None:
     if not machine.serves_vllm():
         print("vLLM is not installed in this environment")
         return

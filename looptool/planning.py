@@ -18,10 +18,11 @@ from looptool import installing, machine
 from looptool.benchmarks.bfcl.rows import ROWS as BFCL_ROWS
 from looptool.benchmarks.bfcl.rows import expand
 from looptool.engines import answering
+from looptool.engines.sizes import BYTES_TRAINED
 from looptool.errors import LooptoolError
 from looptool.machine import NumberType
 from looptool.params import Params
-from looptool.training.memory import BYTES_FROZEN, BYTES_TRAINED, weights_of
+from looptool.training.memory import BYTES_FROZEN, weights_of
 
 MISMATCHES = 0.5  # share of D_j that the model gets wrong
 TOKENS = {  # (prompt, answer) of one request

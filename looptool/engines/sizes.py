@@ -14,7 +14,7 @@ CPU_TOKENS = 1 << 17  # tokens of their prompts and answers, padding included
 CPU_READ_ROWS = 16  # prompts read in one pass: more gain no speed, and cost padding
 CPU_GROUPS = 2  # of completions that share a backward pass: more gain no speed
 GPU_SHARE = 0.5  # of what the weights leave; the rest is for copies, fragments and logits
-TRAINED_BYTES = 16  # a trained weight with its gradient, master and Adam's two moments
+BYTES_TRAINED = 16  # a weight: itself and its gradient in bf16, master copy and Adam's two in fp32
 
 
 def decoding_rows(model: Any, tokens: int) -> int:
@@ -62,7 +62,7 @@ def training_rows(model: Any, tokens: int, cpu_rows: int, taken: float = 0.0) ->
     config = model.config.get_text_config()
     kept = 17 * model.dtype.itemsize * config.hidden_size * config.num_hidden_layers
     state = sum(
-        weight.numel() * (TRAINED_BYTES if weight.requires_grad else weight.itemsize)
+        weight.numel() * (BYTES_TRAINED if weight.requires_grad else weight.itemsize)
         for weight in model.parameters()
     )
     room = GPU_SHARE * (_memory(model) * (1 - taken) - state)

@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 from looptool import machine
+from looptool.engines.sizes import BYTES_TRAINED
 from looptool.errors import ConfigError
 from looptool.machine import NumberTypeName
 from looptool.params import FILE
 
 BYTES_FROZEN = 3  # a weight under adapters: itself in bf16; those of rank 32 are 2 % of a 1.7B's
 BYTES_FROZEN_FP32 = 5
-BYTES_TRAINED = 16  # a weight: itself and its gradient in bf16, master copy and Adam's two in fp32
 
 
 def check(
