@@ -5,11 +5,13 @@ The text form is that of Hermes and Qwen: `<tool_call>`, one JSON object, `</too
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from looptool import canonical
@@ -22,6 +24,9 @@ _TAG_OUTSIDE_STRINGS = re.compile(
     r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|(<tool_call>|</tool_call>|<think>|</think>)', re.DOTALL
 )
 _SPACE = re.compile(r"\s*")
+_QUOTES = dict(zip("`\"'“‘«「(", "`\"'”’»」)", strict=True))
+_WORDS = re.compile(r"[ \t]+\w[^{}\[\]()=<>\"\n]*|[.,;:!?)…]")
+_BETWEEN_TAGS = re.compile(r"[ \t]+(?:and|or|…|\.\.\.)[ \t]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,31 @@ def render(calls: Iterable[ToolCall]) -> str:
     return "\n".join(blocks)
 
 
+def read_arguments(value: Any) -> dict[str, Any]:
+    """Return a call's arguments as servers and data sets write them: an object, or its JSON text.
+
+    A call without arguments has `""`, `null`, the text `null` or nothing there; JSON text that was
+    encoded twice is decoded twice.
+
+    Raises:
+        ValueError: if they are something else.
+    """
+    for _ in range(2):
+        if isinstance(value, str):
+            value = canonical.loads(value) if value.strip() else None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("arguments must be an object")
+    return value
+
+
 def parse(text: str | bytes) -> Parsed:
     """Read calls, text and thinking out of a model's output. Never raises.
 
-    Tags inside JSON strings are text. Text before a `</think>` that nothing opened is thinking
-    (chat templates open it in the prompt); an unclosed `<think>` is all thinking.
+    Tags inside JSON strings are text, and so are those of calls that a sentence speaks of. Text
+    before a `</think>` that nothing opened is thinking (chat templates open it in the prompt); an
+    unclosed `<think>` is all thinking.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
@@ -84,7 +109,9 @@ def parse(text: str | bytes) -> Parsed:
     while tag := _TAG.search(text, position):
         texts.append(text[position : tag.start()])
         position = tag.end()
-        if tag[0] == "<think>":
+        if tag[0].endswith("tool_call>") and _is_mentioned(text, tag):
+            texts.append(tag[0])
+        elif tag[0] == "<think>":
             end = text.find("</think>", position)
             thinking.append(text[position:] if end < 0 else text[position:end])
             start = position = len(text) if end < 0 else end + len("</think>")
@@ -108,6 +135,30 @@ def parse(text: str | bytes) -> Parsed:
         "\n".join(part.strip() for part in thinking if part.strip()),
         "; ".join(errors) or None,
     )
+
+
+def _is_mentioned(text: str, tag: re.Match[str]) -> bool:
+    """Whether a sentence speaks of a call's tag: in quotes, or with words and no JSON after it.
+
+    Words alone between the two tags are a broken call, `and` and the like apart.
+    """
+    start, end = tag.span()
+    if start and end < len(text) and _QUOTES.get(text[start - 1]) == text[end]:
+        return True
+    window = max(0, start - 500)  # a sentence; the whole of a long line for each tag takes too long
+    line = max(window, text.rfind("\n", window, start) + 1)
+    if tag[0] == "</tool_call>":
+        opening = text.rfind("<tool_call>", line, start)
+        between = text[opening + len("<tool_call>") : start]
+        return opening >= 0 and _BETWEEN_TAGS.fullmatch(between) is not None
+    after = _TAG.search(text, end)
+    rest = text[end : after.start() if after else len(text)]
+    if after and after[0] == "</tool_call>":
+        return bool(text[line:start].strip()) and _BETWEEN_TAGS.fullmatch(rest) is not None
+    words = _WORDS.match(rest)
+    if words is None or "{" in rest:
+        return False
+    return bool(text[line:start].strip()) or len(words[0].split()) > 2
 
 
 def _read_block(text: str, start: int) -> tuple[ToolCall | None, int, str | None]:
@@ -192,37 +243,85 @@ def match(
 
 def _normal_form(call: ToolCall, schema: Mapping[str, Any], mode: MatchMode) -> str:
     """Canonical JSON of a call such that equal calls, and only those, have the same text."""
-    branches = list(_branches(schema, schema))
-    arguments = {}
-    for name, value in call.arguments.items():
-        found = [b["properties"][name] for b in branches if name in _properties(b)]
-        text = canonical.dumps(_normal_value(value, found, schema))
-        if mode == "schema" and any(
-            isinstance(s, Mapping)
-            and "default" in s
-            and text == canonical.dumps(_normal_value(s["default"], found, schema))
-            for s in found
-        ):
-            continue
-        arguments[name] = text
+    arguments = _normal_numbers(call.arguments, schema)
+    if mode == "schema":
+        for branch in _branches(schema, schema):
+            for name, part in _properties(branch).items():
+                if name in arguments and isinstance(part, Mapping) and "default" in part:
+                    default = _normal_numbers({name: part["default"]}, schema)[name]
+                    if canonical.dumps(arguments[name]) == canonical.dumps(default):
+                        del arguments[name]
     return canonical.dumps([call.name, arguments])
 
 
-def _normal_value(value: Any, schemas: Sequence[Any], root: Mapping[str, Any]) -> Any:
-    branches = [branch for schema in schemas for branch in _branches(schema, root)]
-    if isinstance(value, float) and value.is_integer() and any(map(_says_number, branches)):
-        return int(value)
+class _Whole(float):
+    """A float without a fraction, an object of its own at each place of a value."""
+
+    says_number = False  # whether a schema that applies to this place has `"type": "number"`
+
+
+def _normal_numbers(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments with `1.0` written as `1` wherever a schema that applies says `number`."""
+    wholes: list[_Whole] = []
+    marked = _marked(arguments, wholes)
+    if wholes:
+        # a schema that cannot be applied, by a dangling `$ref` for one, says nothing
+        with contextlib.suppress(Exception):
+            for _ in _number_finder(canonical.dumps(schema)).iter_errors(marked):
+                pass
+    return {name: _unmarked(value) for name, value in marked.items()}
+
+
+def _marked(value: Any, wholes: list[_Whole]) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        wholes.append(_Whole(value))
+        return wholes[-1]
     if isinstance(value, list):
-        items = [b["items"] for b in branches if isinstance(b.get("items"), Mapping)]
-        return [_normal_value(item, items, root) for item in value]
-    if isinstance(value, dict):
-        return {
-            key: _normal_value(
-                item, [b["properties"][key] for b in branches if key in _properties(b)], root
-            )
-            for key, item in value.items()
-        }
+        return [_marked(item, wholes) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _marked(item, wholes) for key, item in value.items()}
     return value
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, _Whole):
+        return int(value) if value.says_number else float(value)
+    if isinstance(value, list):
+        return [_unmarked(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _unmarked(item) for key, item in value.items()}
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _number_finder(schema: str) -> Any:
+    """Return a validator that marks each `_Whole` to which `"type": "number"` applies.
+
+    Which schema applies where is jsonschema's matter. It would stop at the first branch of `anyOf`
+    that fits: here all are tried, and what stands under `not` marks nothing.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.validators import extend
+    from referencing import Registry
+
+    check_type = Draft202012Validator.VALIDATORS["type"]
+
+    def mark(validator: Any, types: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        if isinstance(value, _Whole) and (types == "number" or "number" in types):
+            value.says_number = True
+        yield from check_type(validator, types, value, schema)
+
+    def all_branches(
+        validator: Any, branches: Any, value: Any, schema: Any
+    ) -> Iterator[ValidationError]:
+        errors = [list(validator.descend(value, branch)) for branch in branches]
+        if all(errors):
+            yield errors[0][0]
+
+    keywords = {"type": mark, "anyOf": all_branches, "oneOf": all_branches, "not": lambda *_: ()}
+    finder: Any = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
+    return finder(canonical.loads(schema), registry=Registry())
 
 
 def _branches(schema: Any, root: Mapping[str, Any], depth: int = 8) -> Iterator[Mapping[str, Any]]:
@@ -248,8 +347,3 @@ def _branches(schema: Any, root: Mapping[str, Any], depth: int = 8) -> Iterator[
 def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     properties = schema.get("properties")
     return properties if isinstance(properties, Mapping) else {}
-
-
-def _says_number(schema: Mapping[str, Any]) -> bool:
-    kind = schema.get("type")
-    return kind == "number" or (isinstance(kind, list) and "number" in kind)

@@ -98,6 +98,36 @@ def check_label(label: Any) -> str | None:
     return None
 
 
+def category_of(
+    tools: Sequence[Tool], messages: Sequence[Message], label: Label, known: str = ""
+) -> str:
+    """Return the category of a sample, one of `tables.CATEGORIES`, by its form.
+
+    The first rule that applies: calls after a tool's result are `multi_step`; in a conversation
+    with several turns of the user they are `multi_turn`; several calls are `parallel` of one tool
+    and `parallel_multiple` of more; one call is `single` where there is one tool and `multiple`
+    where there are more. A text is `clarify` where it ends in a question, else `irrelevant`.
+
+    Args:
+        known: the category that its author meant. It counts where the form cannot say it: whether
+            a text asks or declines, and whether a call is the first of several steps.
+    """
+    if "text" in label:
+        if known in ("clarify", "irrelevant"):
+            return known
+        return "clarify" if label["text"].rstrip().endswith(("?", "？", "؟")) else "irrelevant"
+    if messages[-1]["role"] == "tool":
+        return "multi_step"
+    if sum(message["role"] == "user" for message in messages) > 1:
+        return "multi_turn"
+    names = [call["name"] for call in label["calls"]]
+    if known == "multi_step" and len(tools) > 1:
+        return known
+    if len(names) > 1:
+        return "parallel" if len(set(names)) == 1 else "parallel_multiple"
+    return "single" if len(tools) == 1 else "multiple"
+
+
 def sample_id(tools: Sequence[Tool], messages: Sequence[Message]) -> str:
     """Return BLAKE2b-128 of tools and messages; the label is no part of it."""
     return sample_id_of_json(canonical.dumps(tools), canonical.dumps(messages))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looptool import canonical
-from looptool.calls import MAX_DEPTH, ToolCall, match, parse, render
+from looptool.calls import MAX_DEPTH, Parsed, ToolCall, match, parse, read_arguments, render
 from tests.strategies import CALL, CALLS, TAGGED_TEXT, TEXT
 
 
@@ -137,6 +137,37 @@ def test_a_call_after_a_malformed_one_is_read():
     assert list(parse(text).calls) == [call("g")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The <tool_call> tag opens a call.",
+        "I will not write a <tool_call>.",
+        "A call stands between <tool_call> and </tool_call>.",
+        "<tool_call> is how a call begins",
+        "Write `<tool_call>`, then JSON {}, then `</tool_call>`.",
+        'Nimm "<tool_call>" dafür',
+    ],
+)
+def test_a_sentence_that_speaks_of_the_tags_is_text(text):
+    assert parse(text) == Parsed((), text, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sure: <tool_call>",
+        "<tool_call>f</tool_call>",
+        "I do: <tool_call> f </tool_call>",
+        "I do: <tool_call>f(a=1)</tool_call>",
+        "I do: <tool_call> this\n{'name': 'f'}",
+        "<tool_call>\nf of a and b, please",
+        "I do it. </tool_call>",
+    ],
+)
+def test_a_broken_call_is_no_sentence(text):
+    assert parse(text).error
+
+
 def test_a_closing_tag_that_nothing_opened_is_an_error():
     assert parse("hello</tool_call>").error
 
@@ -238,6 +269,23 @@ def test_what_the_fields_rewards_confuse_is_told_apart(predicted, expected):
         ({"type": "array", "items": {"type": "number"}}, [1, 2], [1.0, 2.0], True),
         ({"type": "object", "properties": {"x": {"type": "number"}}}, {"x": 1}, {"x": 1.0}, True),
         ({"type": "object", "properties": {"x": {"type": "number"}}}, {"y": 1}, {"y": 1.0}, False),
+        ({"additionalProperties": {"type": "number"}}, {"y": 1}, {"y": 1.0}, True),
+        ({"patternProperties": {"^x": {"type": "number"}}}, {"x1": 1}, {"x1": 1.0}, True),
+        ({"patternProperties": {"^x": {"type": "number"}}}, {"y1": 1}, {"y1": 1.0}, False),
+        (
+            {"properties": {"x": {}}, "additionalProperties": {"type": "number"}},
+            {"x": 1},
+            {"x": 1.0},
+            False,
+        ),
+        ({"prefixItems": [{"type": "number"}, {"type": "integer"}]}, [1, 2], [1.0, 2], True),
+        ({"prefixItems": [{"type": "number"}, {"type": "integer"}]}, [1, 2], [1, 2.0], False),
+        ({"prefixItems": [{}], "items": {"type": "number"}}, ["a", 2], ["a", 2.0], True),
+        ({"unevaluatedProperties": {"type": "number"}}, {"y": 1}, {"y": 1.0}, True),
+        ({"if": {"type": "number"}, "then": {"type": "number"}}, 1, 1.0, True),
+        ({"not": {"type": "number"}}, 1, 1.0, False),
+        ({"anyOf": [{"type": "integer"}, {"type": "number"}]}, 1, 1.0, True),
+        ({"enum": [1, 1.5]}, 1, 1.0, False),
     ],
 )
 def test_one_equals_one_point_nought_only_where_the_schema_says_number(schema, left, right, equal):
@@ -271,3 +319,19 @@ def test_the_text_form_is_that_of_hermes():
 def test_match_of_many_calls_ignores_their_order():
     calls = [call(a=n) for n in range(200)]
     assert match(random.Random(0).sample(calls, 200), calls)
+
+
+@pytest.mark.parametrize("written", ["", " ", None, "null", "{}", {}, '""', '"{}"'])
+def test_no_arguments_are_read_however_a_server_writes_them(written):
+    assert read_arguments(written) == {}
+
+
+@pytest.mark.parametrize("written", [{"a": 1}, '{"a": 1}', '"{\\"a\\": 1}"'])
+def test_arguments_are_read_as_an_object_as_text_and_encoded_twice(written):
+    assert read_arguments(written) == {"a": 1}
+
+
+@pytest.mark.parametrize("written", ["[1]", "x", 5, [], '"\\"{}\\""', '{"a": NaN}'])
+def test_what_is_no_object_is_no_arguments(written):
+    with pytest.raises(ValueError):
+        read_arguments(written)

@@ -4,7 +4,7 @@ from hypothesis import given
 
 from looptool import canonical, samples, tables
 from looptool.calls import Parsed, ToolCall, parse, render
-from looptool.samples import call_label, failure_type, is_correct, text_label
+from looptool.samples import call_label, category_of, failure_type, is_correct, text_label
 from tests.strategies import CALLS, JSON, TEXT
 
 TOOLS = [
@@ -186,3 +186,37 @@ def test_the_data_set_id_ignores_the_order_of_rows_and_alternatives_and_nothing_
         {"sample_id": rows[1]["sample_id"]},
     ):
         assert samples.dataset_id(pl.DataFrame([{**rows[0], **change}, *rows[1:]])) != base
+
+
+# --- categories ------------------------------------------------------------------------------
+
+USER, TOOL = {"role": "user", "content": "a"}, {"role": "tool", "content": "1"}
+CALLED = {"role": "assistant", "content": "", "tool_calls": []}
+
+
+@pytest.mark.parametrize(
+    ("messages", "label", "known", "category"),
+    [
+        ([USER], call_label([call()]), "", "multiple"),
+        ([USER], call_label([call()]), "multi_step", "multi_step"),
+        ([USER], call_label([call()]), "irrelevant", "multiple"),
+        ([USER], call_label([call(), call()]), "", "parallel"),
+        ([USER], call_label([call(), call("g")]), "", "parallel_multiple"),
+        ([USER, CALLED, TOOL], call_label([call()]), "", "multi_step"),
+        ([USER, CALLED, TOOL], call_label([call(), call()]), "", "multi_step"),
+        ([USER, CALLED, TOOL, CALLED, USER], call_label([call()]), "", "multi_turn"),
+        ([USER, CALLED, TOOL, CALLED, USER, CALLED, TOOL], call_label([call()]), "", "multi_step"),
+        ([USER], text_label("Which one?"), "", "clarify"),
+        ([USER], text_label("哪一个？"), "", "clarify"),
+        ([USER], text_label("I cannot."), "", "irrelevant"),
+        ([USER], text_label("Which one? Say it."), "clarify", "clarify"),
+        ([USER], text_label("Anything else?"), "irrelevant", "irrelevant"),
+        ([USER, CALLED, TOOL], text_label("Done."), "multi_step", "irrelevant"),
+    ],
+)
+def test_the_category_follows_from_the_form_of_a_sample(messages, label, known, category):
+    assert category_of(TOOLS, messages, label, known) == category
+
+
+def test_one_call_to_the_only_tool_is_single():
+    assert category_of(TOOLS[:1], [USER], call_label([call()])) == "single"

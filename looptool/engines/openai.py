@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from looptool.calls import ToolCall, render
+from looptool.calls import ToolCall, read_arguments, render
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.errors import ConfigError, LooptoolError
 from looptool.fingerprints import served_name
@@ -307,21 +307,15 @@ def _called(message: Mapping[str, Any]) -> str:
     """Return the calls of an answer as the model wrote them; servers parse them out of the text."""
     parts = []
     for item in message.get("tool_calls") or ():
-        name, text = item["function"]["name"], item["function"]["arguments"]
+        name, arguments = item["function"]["name"], item["function"].get("arguments")
         try:
-            parts.append(render([ToolCall(name, _object(text))]))
+            parts.append(render([ToolCall(name, read_arguments(arguments))]))
         except ValueError:  # kept as it came: reading it is the parser's matter
+            text = arguments if isinstance(arguments, str) else json.dumps(arguments)
             parts.append(
                 f'<tool_call>\n{{"name": {json.dumps(name)}, "arguments": {text}}}\n</tool_call>'
             )
     return "\n".join(parts)
-
-
-def _object(text: str) -> dict[str, Any]:
-    data = json.loads(text)
-    if not isinstance(data, dict):
-        raise ValueError("arguments must be an object")
-    return data
 
 
 def _told(error: Exception) -> str:

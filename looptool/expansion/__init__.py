@@ -70,19 +70,6 @@ class Failure:
     reason: str
 
 
-def fitting_category(category: str, label: Label, tools: Sequence[Tool]) -> str:
-    """Return `category` if it asks for the kind of answer that `label` is, else the plainest that
-    does: a corrected label may call where no call was due, or the other way round."""
-    if "text" in label:
-        return category if category in ("clarify", "irrelevant") else "irrelevant"
-    if category not in ("clarify", "irrelevant"):
-        return category
-    names = [call["name"] for call in label["calls"]]
-    if len(names) > 1:
-        return "parallel" if len(set(names)) == 1 else "parallel_multiple"
-    return "single" if len(tools) == 1 else "multiple"
-
-
 class Expander(Protocol):
     """Makes new samples that keep what was hard in an error seed and change the rest."""
 

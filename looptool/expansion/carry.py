@@ -12,8 +12,8 @@ import polars as pl
 
 from looptool import canonical, tables
 from looptool.errors import ConfigError, TableError
-from looptool.expansion import Candidate, ErrorSeed, fitting_category
-from looptool.samples import ORIGINS, label_id, prediction_label, sample_id
+from looptool.expansion import Candidate, ErrorSeed
+from looptool.samples import ORIGINS, category_of, label_id, prediction_label, sample_id
 
 EVENT_OF_VERDICT = {
     "PRED_WRONG": "failed",
@@ -198,7 +198,8 @@ def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
             )
         if row["event"] == "corrected":
             # Alternatives were accepted beside a label that is wrong: they go with it.
-            category = fitting_category(row["category"], new, canonical.loads(row["tools"]))
+            tools, messages = (canonical.loads(row[name]) for name in ("tools", "messages"))
+            category = category_of(tools, messages, new, row["category"])
             change = (canonical.dumps(new), identity, "[]", category, identity)
         else:
             others = canonical.dumps([*canonical.loads(row["alternatives"]), new])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from looptool.expansion import Candidate, ErrorSeed, Failure, fitting_category
+from looptool.expansion import Candidate, ErrorSeed, Failure
 from looptool.expansion.rewriting import (
     incomplete_request,
     other_request,
@@ -15,7 +15,7 @@ from looptool.expansion.rewriting import (
     rewrite_request,
 )
 from looptool.expansion.substitution import substitute
-from looptool.samples import Label, Message, sample_id
+from looptool.samples import Label, Message, category_of, sample_id
 from looptool.tools import Tool
 
 Way = Callable[[ErrorSeed, random.Random], tuple[list[Message], Label] | None]
@@ -63,7 +63,7 @@ def _expand(seed: ErrorSeed, k: int, salt: str, own: Sequence[Tool]) -> Iterator
         identity = sample_id(tools, messages)
         if identity not in seen:
             seen.add(identity)
-            category = fitting_category(seed.category, label, tools)
+            category = category_of(tools, messages, label, seed.category)
             yield Candidate(seed.sample_id, tools, messages, label, category, how)
         if len(seen) > k:
             return

@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 
 from looptool.engines.dialogues import ANSWER, TURN, messages_of
 from looptool.engines.roles import Question, Role, load_template
-from looptool.expansion import Candidate, ErrorSeed, Failure, fitting_category
-from looptool.samples import Label, Message
+from looptool.expansion import Candidate, ErrorSeed, Failure
+from looptool.samples import Label, Message, category_of
 
 SCHEMA = {
     "type": "object",
@@ -66,7 +66,9 @@ class LLMExpander:
                     each.tools,
                     [*system, *messages],
                     label,
-                    category_of(each, messages, label),
+                    category_of(
+                        each.tools, messages, label, each.category if "text" in label else ""
+                    ),
                     "llm",
                 )
             )
@@ -77,17 +79,6 @@ def scenario(seed: str) -> dict[str, str]:
     """Return one entry of each list in data/scenarios.yaml."""
     rng = random.Random(f"scenario/{seed}")
     return {name: rng.choice(entries) for name, entries in _scenarios().items()}
-
-
-def category_of(seed: ErrorSeed, messages: Sequence[Message], label: Label) -> str:
-    """Return the category of a new sample, by its answer and its turns."""
-    if "text" in label:
-        return fitting_category(seed.category, label, seed.tools)
-    if messages[-1]["role"] == "tool":
-        return "multi_step"
-    if sum(message["role"] == "user" for message in messages) > 1:
-        return "multi_turn"
-    return fitting_category("irrelevant", label, seed.tools)
 
 
 def _sample(data: Any) -> tuple[list[Message], Label]:

@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from looptool.expansion import Candidate, ErrorSeed, Failure, fitting_category
-from looptool.samples import sample_id
+from looptool.expansion import Candidate, ErrorSeed, Failure
+from looptool.samples import category_of, sample_id
 from looptool.tools import Tool
 
 TRIES = 8
@@ -37,7 +37,7 @@ def _repeat(seed: ErrorSeed, k: int, salt: str) -> Iterator[Candidate]:
         identity = sample_id(tools, seed.messages)
         if identity not in seen:
             seen.add(identity)
-            category = fitting_category(seed.category, seed.label, tools)
+            category = category_of(tools, seed.messages, seed.label, seed.category)
             yield Candidate(seed.sample_id, tools, seed.messages, seed.label, category, "repeat")
         if len(seen) > k:
             return

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from looptool import canonical
 from looptool.engines.dialogues import ANSWER, CALLS, TEXT, assistant_message
 from looptool.engines.roles import Question, Role, load_template
-from looptool.samples import Label, Message, sample_id
+from looptool.samples import Label, Message, category_of, sample_id
 from looptool.synthesis import Draft, Split
 from looptool.synthesis.llm_tools import write_tools
 from looptool.synthesis.scripts import KINDS, Turn, as_planned, said, script_of
@@ -74,19 +74,6 @@ class Dialogue:
     script: list[Turn] = field(default_factory=list)
     samples: list[Draft] = field(default_factory=list)
     failure: tuple[str, str] | None = None
-
-    def category(self, label: Label) -> str:
-        """Return the category of the sample whose answer is next: a dialogue gives several."""
-        if "text" in label:
-            return "clarify" if self.kind == "clarify" else "irrelevant"
-        if self.messages[-1]["role"] == "tool":
-            return "multi_step"
-        if sum(message["role"] == "user" for message in self.messages) > 1:
-            return "multi_turn"
-        names = [call["name"] for call in label["calls"]]
-        if len(names) > 1:
-            return "parallel" if len(set(names)) == 1 else "parallel_multiple"
-        return "single" if len(self.tools) == 1 else "multiple"
 
 
 class LLMAuthor:
@@ -177,7 +164,9 @@ class LLMAuthor:
 
     def _act(self, dialogues: Sequence[Dialogue]) -> None:
         def done(each: Dialogue, label: Label) -> None:
-            sample = Draft(each.tools, list(each.messages), label, each.category(label))
+            known = "clarify" if each.kind == "clarify" else "irrelevant"
+            category = category_of(each.tools, each.messages, label, known)
+            sample = Draft(each.tools, list(each.messages), label, category)
             each.samples.append(sample)
             each.messages.append(assistant_message(label))
 

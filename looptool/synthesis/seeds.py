@@ -20,7 +20,7 @@ from looptool.benchmarks.contamination import Index, user_text
 from looptool.calls import match
 from looptool.errors import LooptoolError
 from looptool.judging import Judge
-from looptool.samples import Label, check_label, label_calls, sample_id_of_json
+from looptool.samples import Label, category_of, check_label, label_calls, sample_id_of_json
 from looptool.synthesis import Author, Draft, Source, Split, noise
 from looptool.tools import Tool, check_call, check_tool
 
@@ -29,9 +29,6 @@ PARALLEL_FROM = 5000
 PROCESSES = 2
 _ROUNDS = 12
 _PARTS = ("samples", "truth", "rejected")
-_CALLS = {"single": (1, 1), "multiple": (1, 1), "multi_step": (1, 1), "parallel": (2, 99),
-          "parallel_multiple": (2, 99), "multi_turn": (1, 99), "clarify": (0, 0),
-          "irrelevant": (0, 0)}  # fmt: skip
 
 Refuse = Callable[[list[Draft]], list[str | None]]
 
@@ -216,22 +213,11 @@ def fault(draft: Draft) -> tuple[str, str] | None:
     for call in calls:
         if (reason := check_call(call, draft.tools)) is not None:
             return "call", f"{call.name}: {reason}"
-    bounds = _CALLS.get(draft.category)
-    if bounds is None:
-        return "category", f"{draft.category!r} is no category"
-    if not bounds[0] <= len(calls) <= bounds[1]:
-        return "category", f"{len(calls)} calls in a {draft.category} sample"
-    if draft.category == "multiple" and len(draft.tools) < 2:
-        return "category", "a single tool in a multiple sample"
-    if draft.category.startswith("parallel"):
-        several = len({call.name for call in calls}) > 1
-        if several != (draft.category == "parallel_multiple"):
-            return (
-                "category",
-                f"calls of {'several' if several else 'one'} tool in {draft.category}",
-            )
     if not draft.messages or draft.messages[-1].get("role") not in ("user", "tool"):
         return "messages", "the last turn must be the user's or a tool's"
+    category = category_of(draft.tools, draft.messages, draft.label, draft.category)
+    if category != draft.category:
+        return "category", f"a {category} sample is called {draft.category}"
     return None
 
 

@@ -373,14 +373,16 @@ def test_calls_that_the_server_parsed_are_text_again(server: HTTPServer) -> None
     def call(request: Request) -> Response:
         good = {"name": "f", "arguments": '{"city": "Köln"}'}
         bad = {"name": "g", "arguments": '{"city": NaN}'}
-        items = [{"id": "1", "type": "function", "function": part} for part in (good, bad)]
+        none = [{"name": "h", **more} for more in ({"arguments": ""}, {"arguments": None}, {})]
+        items = [{"id": "1", "type": "function", "function": part} for part in (good, bad, *none)]
         message = {"role": "assistant", "content": "Let me see.", "tool_calls": items}
         return as_json(said("", message=message, finish_reason="tool_calls"))
 
     (answer,) = engine(server, call).generate(prompts("a"), Sampling(5))
     parsed = parse(answer.text)
     assert [call.to_json() for call in parsed.calls] == [
-        {"name": "f", "arguments": {"city": "Köln"}}
+        {"name": "f", "arguments": {"city": "Köln"}},
+        *[{"name": "h", "arguments": {}}] * 3,
     ]
     assert parsed.text == "Let me see."
     assert parsed.error is not None

@@ -66,7 +66,7 @@ def test_each_of_k_is_asked_for_in_a_scenario_of_its_own(tmp_path: Path) -> None
     [
         ([turn("user", "f of 9")], LABEL, "single"),
         ([turn("user", "f twice")], {"calls": LABEL["calls"] * 2}, "parallel"),
-        ([turn("user", "f of what I like")], {"text": "Which x?"}, "irrelevant"),
+        ([turn("user", "f of what I like")], {"text": "Which x?"}, "clarify"),
         ([turn("user", "a"), turn("assistant", "Which?"), turn("user", "9")], LABEL, "multi_turn"),
         ([turn("user", "a"), turn("assistant", calls=LABEL["calls"]), turn("tool", "9")], LABEL,
          "multi_step"),

@@ -10,7 +10,7 @@ from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.importing.formats import Dialogue, Refused
 from looptool.importing.formats.documents import read_documents
-from looptool.samples import Label, Message, check_label, sample_id_of_json
+from looptool.samples import Label, Message, category_of, check_label, sample_id_of_json
 from looptool.tools import Tool, check_call
 
 LARGEST = 20_000_000  # characters of the conversations of all samples of a dialogue
@@ -78,24 +78,6 @@ def cut(dialogue: Dialogue) -> Iterator[Cut]:
             text,
             category_of(tools.documents, messages[:place], label),
         )
-
-
-def category_of(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> str:
-    """Return the category of `tables.CATEGORIES` that a sample's form says.
-
-    A text that ends in a question counts as `clarify`, any other text as `irrelevant`: whether a
-    tool would have fitted is not written anywhere.
-    """
-    if "text" in label:
-        return "clarify" if label["text"].rstrip().endswith("?") else "irrelevant"
-    if messages[-1]["role"] == "tool":
-        return "multi_step" if len(label["calls"]) == 1 else "multi_turn"
-    if sum(message["role"] == "user" for message in messages) > 1:
-        return "multi_turn"
-    names = [call["name"] for call in label["calls"]]
-    if len(names) > 1:
-        return "parallel" if len(set(names)) == 1 else "parallel_multiple"
-    return "single" if len(tools) == 1 else "multiple"
 
 
 def _label(message: Message, tools: Sequence[Tool]) -> Label:
