@@ -9,7 +9,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -72,7 +72,7 @@ def render(calls: Iterable[ToolCall]) -> str:
     return "\n".join(blocks)
 
 
-def read_arguments(value: Any) -> dict[str, Any]:
+def read_arguments(value: Any, loads: Callable[[str], Any] = canonical.loads) -> dict[str, Any]:
     """Return a call's arguments as servers and data sets write them: an object, or its JSON text.
 
     A call without arguments has `""`, `null`, the text `null` or nothing there; JSON text that was
@@ -83,7 +83,7 @@ def read_arguments(value: Any) -> dict[str, Any]:
     """
     for _ in range(2):
         if isinstance(value, str):
-            value = canonical.loads(value) if value.strip() else None
+            value = loads(value) if value.strip() else None
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -245,8 +245,8 @@ def _normal_form(call: ToolCall, schema: Mapping[str, Any], mode: MatchMode) -> 
     """Canonical JSON of a call such that equal calls, and only those, have the same text."""
     arguments = _normal_numbers(call.arguments, schema)
     if mode == "schema":
-        for branch in _branches(schema, schema):
-            for name, part in _properties(branch).items():
+        for branch in branches(schema, schema):
+            for name, part in properties_of(branch).items():
                 if name in arguments and isinstance(part, Mapping) and "default" in part:
                     default = _normal_numbers({name: part["default"]}, schema)[name]
                     if canonical.dumps(arguments[name]) == canonical.dumps(default):
@@ -324,14 +324,14 @@ def _number_finder(schema: str) -> Any:
     return finder(canonical.loads(schema), registry=Registry())
 
 
-def _branches(schema: Any, root: Mapping[str, Any], depth: int = 8) -> Iterator[Mapping[str, Any]]:
+def branches(schema: Any, root: Mapping[str, Any], depth: int = 8) -> Iterator[Mapping[str, Any]]:
     """Yield a schema and the schemas that it combines or points to inside the same document."""
     if not isinstance(schema, Mapping) or depth == 0:
         return
     yield schema
     for keyword in ("anyOf", "oneOf", "allOf"):
         for part in schema.get(keyword) or ():
-            yield from _branches(part, root, depth - 1)
+            yield from branches(part, root, depth - 1)
     reference = schema.get("$ref")
     if isinstance(reference, str) and reference.startswith("#/"):
         target: Any = root
@@ -341,9 +341,9 @@ def _branches(schema: Any, root: Mapping[str, Any], depth: int = 8) -> Iterator[
                 if isinstance(target, Mapping)
                 else None
             )
-        yield from _branches(target, root, depth - 1)
+        yield from branches(target, root, depth - 1)
 
 
-def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     properties = schema.get("properties")
     return properties if isinstance(properties, Mapping) else {}

@@ -497,7 +497,9 @@ def export_tools(
 
 @data_app.command("import")
 def import_data(
-    file: Annotated[Path, typer.Argument(help="JSON lines, or one JSON array.")],
+    file: Annotated[
+        Path, typer.Argument(help="JSON lines, a JSON array, .gz, .zst, Parquet, or a folder.")
+    ],
     form: Annotated[
         SampleFormat | None, typer.Option("--format", help="Of its records; else they tell.")
     ] = None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from looptool import canonical
-from looptool.calls import ToolCall
+from looptool.calls import ToolCall, branches, properties_of
 from looptool.errors import ConfigError
 
 Tool = dict[str, Any]
@@ -101,6 +101,63 @@ def check_arguments(arguments: Mapping[str, Any], parameters: Mapping[str, Any])
         return None
     where = ".".join(str(part) for part in error.absolute_path)
     return f"{where}: {error.message}" if where else error.message
+
+
+def without_nulls(
+    arguments: Mapping[str, Any], parameters: Mapping[str, Any], unnamed: Collection[str] = ()
+) -> tuple[dict[str, Any], int]:
+    """Return arguments without the nulls that their schema does not allow, and how many these were.
+
+    Writers that give every record the same fields put null where nothing was given.
+
+    Args:
+        unnamed: names that are no parameters here but may be elsewhere: their nulls go too where
+            the schema is open.
+    """
+    left_out = 0
+
+    def given(value: Any, schemas: Sequence[Any]) -> Any:
+        nonlocal left_out
+        found = [branch for schema in schemas for branch in branches(schema, parameters)]
+        if isinstance(value, list):
+            items = [branch["items"] for branch in found if "items" in branch]
+            return [given(item, items) for item in value]
+        if not isinstance(value, Mapping):
+            return value
+        closed = any(properties_of(branch) for branch in found) and not any(
+            branch.get(key) for branch in found for key in _OPENING
+        )
+        made = {}
+        for key, item in value.items():
+            parts = [properties_of(branch)[key] for branch in found if key in properties_of(branch)]
+            if item is None and not (
+                any(_admits_null(part, parameters) for part in parts)
+                if parts
+                else not closed and key not in unnamed
+            ):
+                left_out += 1
+            else:
+                made[key] = given(item, parts)
+        return made
+
+    return given(arguments, [parameters]), left_out
+
+
+_OPENING = ("additionalProperties", "patternProperties", "unevaluatedProperties")
+_NARROWING = {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "not"}
+
+
+def _admits_null(schema: Any, root: Mapping[str, Any]) -> bool:
+    """Whether null is a value that a schema's types, one of its branches, or nothing says."""
+    if not isinstance(schema, Mapping):
+        return schema is True
+    for branch in branches(schema, root):
+        kinds = branch.get("type", ())
+        if not _NARROWING & set(branch) or kinds == "null" or "null" in kinds:
+            return True
+        if None in branch.get("enum", ()) or branch.get("const", 0) is None:
+            return True
+    return False
 
 
 @lru_cache(maxsize=4096)

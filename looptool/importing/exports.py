@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,7 +11,10 @@ import polars as pl
 
 from looptool import canonical
 from looptool.errors import ConfigError
-from looptool.importing.formats import Refused, formats
+from looptool.importing.formats import Record, Refused, formats
+from looptool.importing.formats.syntaxes import check_texts
+from looptool.samples import Label, Message
+from looptool.tools import Tool
 
 _ROWS = 20_000  # that are held at a time
 
@@ -23,7 +26,6 @@ def export_samples(data: Path, target: Path, form: str) -> tuple[int, int]:
     Raises:
         ConfigError: if the file cannot be written.
     """
-    write = formats()[form].write
     rejected = target.with_name(f"{target.name}.rejected.jsonl")
     partial, partial_rejected = (
         path.with_name(f".{path.name}.partial") for path in (target, rejected)
@@ -40,7 +42,7 @@ def export_samples(data: Path, target: Path, form: str) -> tuple[int, int]:
                     canonical.loads(row[name]) for name in ("tools", "messages", "label")
                 )
                 try:
-                    _line(file, write(tools, messages, label))
+                    _line(file, record_of(form, tools, messages, label))
                     written += 1
                 except Refused as error:
                     _line(refused, {"sample_id": row["sample_id"], "reason": str(error)})
@@ -56,6 +58,18 @@ def export_samples(data: Path, target: Path, form: str) -> tuple[int, int]:
         partial.unlink(missing_ok=True)
         partial_rejected.unlink(missing_ok=True)
     return written, left_out
+
+
+def record_of(
+    form: str, tools: Sequence[Tool], messages: Sequence[Message], label: Label
+) -> Record:
+    """Return a sample as a record of a format.
+
+    Raises:
+        Refused: if the format cannot hold it, or an importer would read another sample from it.
+    """
+    check_texts(tools, messages, label)
+    return formats()[form].write(tools, messages, label)
 
 
 def _rows(data: Path) -> Iterator[dict[str, Any]]:

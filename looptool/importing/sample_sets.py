@@ -2,7 +2,8 @@
 
 `samples.parquet` (`tables.Imported`) has one row for each assistant turn that became a sample,
 `rejected.parquet` (`tables.Refusals`) one for each record or turn that did not, both with the line
-of the file that they come from, in its order.
+of the file that they come from, in its order. `description.json` says which file that was, and what
+was changed in its records.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ import polars as pl
 
 from looptool import canonical, tables
 from looptool.errors import ConfigError, LooptoolError
-from looptool.importing.formats import Format, Refused, formats
+from looptool.importing.formats import Changes, Format, Refused, formats
 from looptool.importing.formats.cutting import Cut, cut
-from looptool.importing.records import Raw, read_records
+from looptool.importing.records import Raw, read_records, stem
 
 FOLDER = Path("data/samples")
 SAMPLES, REJECTED = "samples.parquet", "rejected.parquet"
+DESCRIPTION = "description.json"
 PROCESSES = 2
 _BATCH = 2000  # records that are converted at a time
 _CHARACTERS = 8_000_000  # likewise
@@ -38,17 +40,19 @@ _GROUP = 20_000  # rows that are written at a time
 _PROBED = 20  # records that tell the format
 _KEPT = 2000  # characters of what was refused
 
-Rows = tuple[dict[str, list[Any]], dict[str, list[Any]]]
+Columns = dict[str, list[Any]]
+Rows = tuple[Columns, Columns, Changes]
 
 
 @dataclass(slots=True)
 class Outcome:
-    """The sums of an import: records read, samples, and rejections by their check."""
+    """The sums of an import: records read, samples, what was changed, and rejections by check."""
 
     format: str
     records: int = 0
     samples: int = 0
     categories: Counter[str] = field(default_factory=Counter)
+    changes: Changes = field(default_factory=Changes)
     rejected: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[int, str, str]] = field(default_factory=list)
 
@@ -58,21 +62,48 @@ class Outcome:
             "records": self.records,
             "samples": self.samples,
             "categories": dict(sorted(self.categories.items())),
+            "changes": dict(sorted(self.changes.items())),
             "rejected": dict(sorted(self.rejected.items())),
         }
 
 
 def place_of(path: Path) -> Path:
-    """Return where the samples of a file go when no folder is named."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip("-.") or "samples"
-    return FOLDER / name[:64]
+    """Return where the samples of a file go when no folder is named: `data/samples/<name>`, or
+    `<parent>-<name>` where the samples of another file lie there.
+
+    Raises:
+        ConfigError: if those of another file lie there too.
+    """
+    full = path.absolute()
+    for name in (stem(full), f"{full.parent.name}-{stem(full)}"):
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "samples"
+        place = FOLDER / name[:64]
+        if not (place / SAMPLES).exists() or _source(place) == _source_of(path):
+            return place
+    raise ConfigError(f"{place}: has the samples of another file: name a folder by --output")
+
+
+def _source_of(path: Path) -> str:
+    """Return how a file is told from another one of its name, on any machine: its path in the
+    project, or its last three parts."""
+    full = path.absolute()
+    if full.is_relative_to(Path.cwd()):
+        return full.relative_to(Path.cwd()).as_posix()
+    return Path(*full.parts[-3:]).as_posix().lstrip("/")
+
+
+def _source(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / DESCRIPTION).read_text("utf-8"))["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def import_samples(
     path: Path, target: Path, form: str | None = None, tell: Callable[[int], None] = lambda _: None
 ) -> Outcome:
-    """Read the samples of a file into `target`; memory does not grow with the file, but for an id
-    of each sample.
+    """Read the samples of a file or folder into `target`; memory does not grow with the file, but
+    for an id of each sample.
 
     Args:
         form: the name of its format; else the first records tell it.
@@ -94,11 +125,12 @@ def import_samples(
         _Writer(target / SAMPLES, tables.Imported) as samples,
         _Writer(target / REJECTED, tables.Refusals) as rejected,
     ):
-        for count, (good, bad) in _converted(first, records, format_.name):
+        for count, (good, bad, changes) in _converted(first, records, format_.name):
             done.records += count
             _take_out_repeated(good, bad, seen)
             done.samples += len(good["line"])
             done.categories.update(good["category"])
+            done.changes.update(changes)
             done.rejected.update(bad["check"])
             for row in zip(bad["line"], bad["check"], bad["reason"], strict=True):
                 if len(done.examples) < 20:
@@ -107,6 +139,10 @@ def import_samples(
             rejected.add(bad)
             tell(done.records)
         samples.keep = done.samples > 0  # else a set that is there stays
+    if samples.keep:
+        described = {"source": _source_of(path), **done.to_json()}
+        text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
+        (target / DESCRIPTION).write_text(text, "utf-8")
     return done
 
 
@@ -136,6 +172,8 @@ def _format_of(path: Path, first: list[Raw], name: str | None) -> Format:
         for form in known.values():
             if isinstance(record, dict) and form.fits(record):
                 return form
+    if broken := next((raw for raw in first if raw.reason), None):
+        raise ConfigError(f"{path}: line {broken.line}: {broken.reason}")
     raise ConfigError(
         f"{path}: its first records are of no format known here; formats are {', '.join(known)}: "
         "name one by --format"
@@ -176,8 +214,10 @@ def _batches(records: Iterable[Raw]) -> Iterator[list[Raw]]:
 
 
 def convert(batch: Iterable[Raw], form: str) -> Rows:
-    """Return the columns of `tables.Imported` and `tables.Refusals` for records of one format."""
+    """Return the columns of `tables.Imported` and `tables.Refusals` for records of one format, and
+    what was changed in those that gave samples."""
     read = formats()[form].read
+    changes = Changes()
     good: dict[str, list[Any]] = {name: [] for name in tables.polars_schema(tables.Imported)}
     bad: dict[str, list[Any]] = {name: [] for name in tables.polars_schema(tables.Refusals)}
     for raw in batch:
@@ -191,9 +231,9 @@ def convert(batch: Iterable[Raw], form: str) -> Rows:
         except ValueError as error:
             _refuse(bad, raw, None, "json", _first_line(error))
             continue
+        changed = Changes()
         try:
-            dialogue = read(record)
-            cuts = list(cut(dialogue))
+            cuts = list(cut(read(record, changed), changed))
         except Refused as error:
             _refuse(bad, raw, None, "record", str(error))
             continue
@@ -202,7 +242,9 @@ def convert(batch: Iterable[Raw], form: str) -> Rows:
                 _refuse(bad, raw, each.turn, "turn", each.reason)
             else:
                 _add(good, raw.line, each)
-    return good, bad
+        if not all(each.reason for each in cuts):
+            changes.update(changed)
+    return good, bad, +changes
 
 
 def _add(good: dict[str, list[Any]], line: int, each: Cut) -> None:

@@ -43,11 +43,16 @@ def show_tools(found: ToolSet, target: Path, console: Console) -> None:
 
 
 def show_samples(found: Outcome, target: Path, console: Console) -> None:
-    """Print what became of a file's records: samples by category, refusals by check, and some."""
+    """Print what became of a file's records: samples by category, what was changed in them,
+    refusals by check, and some of these."""
     table = Table("category", "samples", box=None)
     for category, count in sorted(found.categories.items()):
         table.add_row(category, f"{count:,}")
     console.print(table)
+    if found.changes:
+        console.print(shown("changed:", "yellow"))
+        for change, count in sorted(found.changes.items()):
+            console.print(shown(f"  {change}: {count:,}"))
     refused = sum(found.rejected.values())
     if refused:
         console.print(shown(f"refused, all in {target / REJECTED}:", "red"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from looptool import canonical, tables
 from looptool.errors import ConfigError
 from looptool.importing import exports, records, sample_sets
-from looptool.importing.formats import Refused, cutting, formats
+from looptool.importing.formats import Changes, Refused, cutting, formats
 from looptool.importing.formats.cutting import cut
 from looptool.importing.sample_sets import import_samples
 from looptool.samples import label_id, sample_id
@@ -58,6 +58,7 @@ def test_every_line_becomes_a_sample_or_a_rejection_with_its_number(tmp_path):
         "records": 5,
         "samples": 3,
         "categories": {"single": 3},
+        "changes": {},
         "rejected": {"json": 1, "record": 1},
     }
     data = tables.read(tmp_path / "set/samples.parquet", tables.Imported)
@@ -230,13 +231,14 @@ def conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
 def test_a_sample_is_read_as_it_was_written(messages, label, form):
     chosen = formats()[form]
     try:
-        record = chosen.write([OPEN], messages, label)
+        record = exports.record_of(form, [OPEN], messages, label)
     except Refused:
-        tags = any(tag in json.dumps([messages, label]) for tag in ("tool_", "think>"))
+        tags = any(tag in json.dumps([messages, label]) for tag in ("tool_", "think>", "roam"))
         assert tags or form not in ("openai", "sharegpt")
         return
     assert chosen.fits(record)
-    found = list(cut(chosen.read(json.loads(json.dumps(record)))))
+    changes = Changes()
+    found = list(cut(chosen.read(json.loads(json.dumps(record)), changes), changes))
     assert not any(each.reason for each in found)
     if form != "toolace":  # it cannot say that earlier turns are no labels
         assert len(found) == 1

@@ -7,6 +7,7 @@ documents of whatever dialect the record's tools are in.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from looptool.samples import Label, Message
 from looptool.tools import Tool
 
 Record = dict[str, Any]
+Changes = Counter[str]  # what was left out, moved or read in another way, and how often
 
 
 class Refused(ValueError):
@@ -28,6 +30,7 @@ class Dialogue:
     Attributes:
         tools: as the record has them, in any dialect that `documents` reads.
         messages: chat messages; an assistant's calls are `tool_calls`, their arguments objects.
+            A call may have an `id`, and a tool's message a `tool_call_id`.
         given: places of assistant turns that are context and no label.
         turns: which message of the record each is, from 1; empty where they are the same.
     """
@@ -44,13 +47,13 @@ class Format:
 
     Attributes:
         fits: whether a record looks like it.
-        read: raises `Refused`.
+        read: makes a dialogue of a record and counts what it changed; raises `Refused`.
         write: raises `Refused` for a sample that the format cannot hold.
     """
 
     name: str
     fits: Callable[[Record], bool]
-    read: Callable[[Record], Dialogue]
+    read: Callable[[Record, Changes], Dialogue]
     write: Callable[[Sequence[Tool], Sequence[Message], Label], Record]
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from looptool import canonical
 from looptool.calls import ToolCall
-from looptool.importing.formats import Dialogue, Refused
-from looptool.importing.formats.documents import read_documents
+from looptool.importing.formats import Changes, Dialogue, Refused
+from looptool.importing.formats.documents import Tools, read_documents
+from looptool.importing.formats.results import in_order
+from looptool.importing.formats.syntaxes import read_text
 from looptool.samples import Label, Message, category_of, check_label, sample_id_of_json
-from looptool.tools import Tool, check_call
+from looptool.tools import Tool, check_call, without_nulls
 
 LARGEST = 20_000_000  # characters of the conversations of all samples of a dialogue
 
@@ -34,10 +36,13 @@ class Cut:
     reason: str = ""
 
 
-def cut(dialogue: Dialogue) -> Iterator[Cut]:
+def cut(dialogue: Dialogue, changes: Changes) -> Iterator[Cut]:
     """Yield a sample, or a reason, for each assistant turn of a dialogue that is a label.
 
     After a turn that is refused no other is taken: it would stand in their conversation.
+
+    Args:
+        changes: counts what is left out, moved or read in another way.
 
     Raises:
         Refused: if the whole dialogue is no use: its tools, or nobody asks and answers.
@@ -45,7 +50,8 @@ def cut(dialogue: Dialogue) -> Iterator[Cut]:
     tools = read_documents(dialogue.tools)
     if not tools.documents:
         raise Refused("tools: there are none, so nothing could be called")
-    messages = [_renamed(message, tools.names) for message in dialogue.messages]
+    changes.update(tools.changes)
+    messages, problems = _read_messages(dialogue.messages, tools, changes)
     turns = [place for place, each in enumerate(messages) if each["role"] == "assistant"]
     turns = [place for place in turns if place not in dialogue.given]
     if not turns:
@@ -59,6 +65,9 @@ def cut(dialogue: Dialogue) -> Iterator[Cut]:
             yield Cut(turn, reason=f"message {refused} of the same dialogue was refused")
             continue
         try:
+            for before, problem in problems.items():
+                if before <= place:
+                    raise Refused(problem)
             label = _label(messages[place], tools.documents)
             _check_conversation(messages[:place])
             said = f"[{','.join(texts[:place])}]"
@@ -80,6 +89,60 @@ def cut(dialogue: Dialogue) -> Iterator[Cut]:
         )
 
 
+def _read_messages(
+    messages: Sequence[Message], tools: Tools, changes: Changes
+) -> tuple[list[Message], dict[int, str]]:
+    """Return the messages with all calls read and each result behind its call, and what is wrong
+    with some, by place."""
+    original = {legal: name for name, legal in tools.names.items()}
+    named = [{**tool, "name": original[tool["name"]]} for tool in tools.documents]
+    problems: dict[int, str] = {}
+    made = list(messages)
+    for place, message in enumerate(messages):
+        if message["role"] != "assistant" or "tool_calls" in message:
+            continue
+        try:
+            made[place] = read_text(message["content"], named, changes) or message
+        except Refused as error:
+            problems[place] = str(error)
+    for place, message in enumerate(made):
+        if message.get("tool_calls"):
+            end = place + 1
+            while end < len(made) and made[end]["role"] == "tool":
+                end += 1
+            try:
+                made[place + 1 : end] = in_order(
+                    message["tool_calls"], made[place + 1 : end], changes
+                )
+            except Refused as error:
+                problems.setdefault(place + 1, str(error))
+        elif message["role"] == "tool" and message.get("tool_call_id"):
+            problems.setdefault(place, f"tool_call_id: {message['tool_call_id']!r} answers no call")
+    parameters = {tool["name"]: tool["parameters"] for tool in tools.documents}
+    return [_as_sample(each, tools, parameters, changes) for each in made], problems
+
+
+def _as_sample(
+    message: Message, tools: Tools, parameters: Mapping[str, Any], changes: Changes
+) -> Message:
+    """Return a message as samples have it: names as models can emit them, arguments without nulls
+    that say that there is none."""
+    if "name" in message:
+        message = {**message, "name": tools.names.get(message["name"], message["name"])}
+    if "tool_calls" not in message:
+        return message
+    calls = []
+    for each in message["tool_calls"]:
+        name, arguments = each["function"]["name"], each["function"]["arguments"]
+        name = tools.names.get(name, name)
+        if name in parameters:
+            unnamed = tools.unnamed.get(name, ())
+            arguments, left_out = without_nulls(arguments, parameters[name], unnamed)
+            changes["arguments that are null left out"] += left_out
+        calls.append({"type": "function", "function": {"name": name, "arguments": arguments}})
+    return {**message, "tool_calls": calls}
+
+
 def _label(message: Message, tools: Sequence[Tool]) -> Label:
     if "tool_calls" not in message:
         if not message["content"].strip():
@@ -99,20 +162,6 @@ def _check_conversation(messages: Sequence[Message]) -> None:
         raise Refused("no user speaks before the assistant")
     if messages[-1]["role"] not in ("user", "tool"):
         raise Refused(f"before the assistant speaks the {messages[-1]['role']}, not user or tool")
-
-
-def _renamed(message: Message, names: Any) -> Message:
-    """Return a message with its calls' names as models can emit them."""
-    if "name" in message:
-        message = {**message, "name": names.get(message["name"], message["name"])}
-    if "tool_calls" not in message:
-        return message
-    calls = [
-        {**each, "function": {**each["function"], "name": names.get(name, name)}}
-        for each in message["tool_calls"]
-        for name in [each["function"]["name"]]
-    ]
-    return {**message, "tool_calls": calls}
 
 
 def _dumps(value: Any) -> str:

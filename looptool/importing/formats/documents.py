@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from looptool import canonical
-from looptool.importing.formats import Refused
+from looptool.importing.formats import Changes, Refused
+from looptool.importing.formats.literals import value_of
 from looptool.importing.naming import is_legal, legal_name
 from looptool.importing.schemas import Schemas, Unusable
 from looptool.tools import Tool, check_arguments, check_tool
@@ -30,18 +31,26 @@ _MANY = {"list", "tuple", "set", "sequence", "array", "iterable"}
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Tool documents, their canonical JSON, and what each was called in the record."""
+    """Tool documents, their canonical JSON, and what each was called in the record.
+
+    Attributes:
+        unnamed: parameters that a tool has as null, by its name: it has none of that name.
+        changes: what was left out or read in another way.
+    """
 
     documents: list[Tool]
     text: str
     names: Mapping[str, str]
+    unnamed: Mapping[str, frozenset[str]]
+    changes: Changes
 
 
 def read_documents(raw: Any) -> Tools:
     """Return the tools of a record: a list, one tool, or JSON text of either.
 
     Names that models cannot emit get the nearest legal one. A tool that stands there twice counts
-    once.
+    once. Null is no value of a schema's keywords: writers that give every record the same fields
+    put it where a tool has no such parameter or rule.
 
     Raises:
         Refused: naming the tool and the rule.
@@ -60,14 +69,15 @@ def read_documents(raw: Any) -> Tools:
 @lru_cache(maxsize=256)
 def _read(raw: str) -> Tools | str:
     """Return the tools, or why they are none: a cache holds no exceptions."""
+    changes = Changes()
     try:
-        value = canonical.loads(raw)
+        value = value_of(raw, changes)
     except ValueError as error:
         return f"tools: are no JSON: {error}"
     items = [value] if isinstance(value, dict) else value
     if not isinstance(items, list):
         return "tools: must be a list"
-    documents: dict[str, tuple[Tool, str]] = {}
+    documents: dict[str, _Document] = {}
     names: dict[str, str] = {}
     for place, item in enumerate(items):
         if isinstance(item, dict) and isinstance(item.get("function"), dict):
@@ -78,20 +88,35 @@ def _read(raw: str) -> Tools | str:
         made = _document(canonical.dumps(item))
         if isinstance(made, str):
             return f"tools.{place}: {name}: {made}"
-        legal = made[0]["name"]
+        legal = made.tool["name"]
         if legal in documents:
             if names.get(name) == legal and made == documents[legal]:
                 continue
             return f"tools.{place}: {name}: another tool has this name"
         names[name] = legal
         documents[legal] = made
-    listed = [tool for tool, _ in documents.values()]
-    return Tools(listed, f"[{','.join(text for _, text in documents.values())}]", names)
+        changes["names of tools made legal"] += legal != name
+        changes["parameters that are null left out"] += len(made.unnamed)
+    return Tools(
+        [each.tool for each in documents.values()],
+        f"[{','.join(each.text for each in documents.values())}]",
+        names,
+        {name: each.unnamed for name, each in documents.items() if each.unnamed},
+        +changes,
+    )
+
+
+class _Document(NamedTuple):
+    """A tool, its canonical JSON, and the parameters that it has as null."""
+
+    tool: Tool
+    text: str
+    unnamed: frozenset[str]
 
 
 @lru_cache(maxsize=16_384)
-def _document(text: str) -> tuple[Tool, str] | str:
-    """Return one tool and its canonical JSON, or why it is none."""
+def _document(text: str) -> _Document | str:
+    """Return one tool, or why it is none."""
     item = canonical.loads(text)
     raw: Any = next(
         (item[key] for key in ("parameters", "inputSchema", "input_schema") if item.get(key)), {}
@@ -99,7 +124,9 @@ def _document(text: str) -> tuple[Tool, str] | str:
     description = item.get("description") or ""
     if not isinstance(raw, Mapping) or not isinstance(description, str):
         return "parameters must be an object and description a text"
+    unnamed: set[str] = set()
     try:
+        raw = _without_nulls(raw, unnamed)
         schema = _json_schema(raw) if _is_schema(raw) else _from_flat(raw)
         plain = Schemas(schema).plain(schema, lambda _: None)
     except Unusable as error:
@@ -111,7 +138,65 @@ def _document(text: str) -> tuple[Tool, str] | str:
         "description": description.strip(),
         "parameters": {"type": "object", "properties": {}, **plain},
     }
-    return check_tool(tool) or (tool, canonical.dumps(tool))
+    if problem := check_tool(tool):
+        return problem
+    absent = unnamed & set(plain.get("required", ())) - set(plain.get("properties", ()))
+    if absent:
+        return f"parameters.required: names {min(absent)!r}, whose schema is null"
+    return _Document(tool, canonical.dumps(tool), frozenset(unnamed))
+
+
+def _without_nulls(schema: Mapping[str, Any], unnamed: set[str]) -> dict[str, Any]:
+    """Return a schema, or a map of flat parameters, without nulls; `unnamed` collects properties.
+
+    `default` and `const` may be null: they stay where the schema's type allows it.
+    """
+    made: dict[str, Any] = {}
+    for key, value in schema.items():
+        if value is None and key not in ("default", "const"):
+            if "type" not in schema:
+                unnamed.add(key)
+        elif key in ("properties", "$defs", "definitions") and isinstance(value, Mapping):
+            gone = {name for name, part in value.items() if _is_nothing(part)}
+            unnamed |= gone if key == "properties" else set()
+            made[key] = {
+                name: _without_nulls(part, unnamed) if isinstance(part, Mapping) else part
+                for name, part in value.items()
+                if name not in gone
+            }
+        elif isinstance(value, Mapping) and key not in ("default", "const"):
+            if not _is_nothing(value):
+                made[key] = _without_nulls(value, unnamed)
+            elif isinstance(schema.get("type"), Mapping | None):
+                unnamed.add(key)
+        elif isinstance(value, list) and key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+            made[key] = [
+                _without_nulls(part, unnamed) if isinstance(part, Mapping) else part
+                for part in value
+                if part is not None
+            ]
+        else:
+            made[key] = value
+    for key in ("default", "const"):
+        if key in made and made[key] is None and not _says_null(made):
+            del made[key]
+    return made
+
+
+def _is_nothing(schema: Any) -> bool:
+    """Whether a schema is null, or an object whose fields all are."""
+    if isinstance(schema, Mapping):
+        return bool(schema) and all(map(_is_nothing, schema.values()))
+    return schema is None
+
+
+def _says_null(schema: Mapping[str, Any]) -> bool:
+    kinds = schema.get("type")
+    if isinstance(kinds, str):
+        return kinds.lower() in ("null", "none", "any")
+    if isinstance(kinds, list):
+        return "null" in kinds
+    return None in (schema.get("enum") or ()) or schema.get("nullable") is True or not kinds
 
 
 def _is_schema(raw: Mapping[str, Any]) -> bool:

@@ -12,10 +12,9 @@ import re
 from collections.abc import Sequence
 
 from looptool import canonical
-from looptool.importing.formats import Dialogue, Format, Record, Refused, text_of
+from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, text_of
 from looptool.importing.formats.turns import (
     answer,
-    named,
     plain,
     responses,
     text_of_label,
@@ -37,10 +36,10 @@ _ENDING = (
 )
 
 
-def read(record: Record) -> Dialogue:
+def read(record: Record, changes: Changes) -> Dialogue:
     """Return the dialogue of a record; see the module."""
     instruction, said, output = (text_of(record, key) for key in ("instruction", "input", "output"))
-    tools, rest = tools_in(instruction)
+    tools, rest = tools_in(instruction, changes)
     if tools is None:
         raise Refused("instruction: lists no tools between <tools> tags")
     messages: list[Message] = [{"role": "system", "content": rest}] if rest.strip() else []
@@ -54,12 +53,12 @@ def read(record: Record) -> Dialogue:
     for speaker, text in [*parts, (role, said[start:])]:
         if speaker == "assistant":
             given.add(len(messages))
-            messages.append(answer(text))
+            messages.append(answer(text, changes))
         elif speaker == "tool" or text.lstrip().startswith("<tool_response>"):
             messages += responses(text)
         else:
             messages.append({"role": speaker, "content": text})
-    return Dialogue(tools, named([*messages, answer(output)]), frozenset(given))
+    return Dialogue(tools, [*messages, answer(output, changes)], frozenset(given))
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:

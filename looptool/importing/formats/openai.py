@@ -2,7 +2,8 @@
 
 Arguments are JSON texts. An assistant's message with `"weight": 0` is context and no label. The old
 `functions` and `function_call` are read too, and so are Hermes' tags in texts: `<tool_call>` of an
-assistant, `<tools>` of the system.
+assistant, `<tools>` of the system. A content may be a list of parts: texts, thinking, and calls as
+LLaMA-Factory writes them.
 """
 
 from __future__ import annotations
@@ -11,33 +12,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool import canonical
-from looptool.importing.formats import Dialogue, Format, Record, Refused, list_of
+from looptool.calls import ToolCall
+from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, list_of
 from looptool.importing.formats.turns import answer, calling, calls_of_json, plain, tools_in
 from looptool.samples import Label, Message, label_calls
 from looptool.tools import Tool
 
 _ROLES = {"developer": "system", "function": "tool"}
+_TEXT_PARTS = ("text", "input_text", "output_text")
+_THINKING_PARTS = ("reasoning", "thinking")
 
 
-def read(record: Record) -> Dialogue:
+def read(record: Record, changes: Changes) -> Dialogue:
     """Return the dialogue of a record; see the module."""
     messages: list[Message] = []
     given = set()
-    called: dict[str, str] = {}
     for place, item in enumerate(list_of(record, "messages")):
         try:
-            message = _message(item, called)
+            message = _message(item, changes)
         except Refused as error:
             raise Refused(f"messages.{place}: {error}") from None
         if message["role"] == "assistant" and item.get("weight") == 0:
             given.add(place)
         messages.append(message)
-    tools = record.get("tools") or record.get("functions") or []
-    if not tools and messages and messages[0]["role"] == "system":
-        listed, rest = tools_in(messages[0]["content"])
-        if listed is not None:
-            tools, messages[0] = listed, {"role": "system", "content": rest}
-    return Dialogue(tools, messages, frozenset(given))
+    tools = record.get("tools") or record.get("functions") or None
+    if messages[0]["role"] == "system":
+        tools, rest = tools_in(messages[0]["content"], changes, tools)
+        messages[0] = {"role": "system", "content": rest}
+    return Dialogue(tools or [], messages, frozenset(given))
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
@@ -86,40 +88,68 @@ def _labelled(label: Label) -> Message:
     return calling(label_calls(label))
 
 
-def _message(item: Any, called: dict[str, str]) -> Message:
-    """Return one message; `called` keeps which call has which id, for the tools' answers."""
+def _message(item: Any, changes: Changes) -> Message:
+    """Return one message; calls and results keep their ids."""
     role = item.get("role") if isinstance(item, Mapping) else None
     role = _ROLES.get(str(role), role)
     if role not in ("system", "user", "assistant", "tool"):
         raise Refused(f"role: {role!r} is not system, user, assistant or tool")
-    content = _content(item.get("content"))
+    content, parts = _content(item.get("content"), changes)
+    if parts and role != "assistant":
+        raise Refused(f"content: calls of the {role}")
     if role == "tool":
-        name = item.get("name") or called.get(str(item.get("tool_call_id")))
-        if name is not None and not isinstance(name, str):
-            raise Refused("name: must be a text")
-        return {"role": role, "content": content, **({"name": name} if name else {})}
-    raw = item.get("tool_calls") or ([item["function_call"]] if item.get("function_call") else [])
-    if role == "assistant" and not raw:
-        return answer(content)
+        message: Message = {"role": role, "content": content}
+        for key in ("name", "tool_call_id"):
+            if item.get(key) is not None and not isinstance(item[key], str):
+                raise Refused(f"{key}: must be a text")
+            if item.get(key):
+                message[key] = item[key]
+        return message
     if role != "assistant":
         return {"role": role, "content": content}
-    calls = calls_of_json(raw)
+    if any(item.get(key) for key in ("reasoning_content", "reasoning", "thinking")):
+        changes["thinking left out"] += 1
+    raw = item.get("tool_calls") or ([item["function_call"]] if item.get("function_call") else [])
+    said = answer(content, changes)
+    if not raw and not parts:
+        return said
+    calls = [*calls_of_json(raw, changes), *parts] if raw else parts
+    if "tool_calls" in said and said != calling(calls, said["content"]):
+        raise Refused("content: holds other calls than tool_calls")
+    made = calling(calls, said["content"])
     if isinstance(raw, list):
-        for each, call in zip(raw, calls, strict=True):
-            called[str(each.get("id"))] = call.name
-    return calling(calls, content)
+        for call, each in zip(made["tool_calls"], raw, strict=False):
+            if isinstance(each.get("id"), str) and each["id"]:
+                call["id"] = each["id"]
+    return made
 
 
-def _content(value: Any) -> str:
+def _content(value: Any, changes: Changes) -> tuple[str, list[ToolCall]]:
+    """Return the text of a message's content, and the calls among its parts."""
     if value is None:
-        return ""
+        return "", []
     if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        parts = [part.get("text") if isinstance(part, Mapping) else None for part in value]
-        if all(isinstance(part, str) for part in parts):
-            return "\n".join(map(str, parts))
-    raise Refused("content: must be a text; pictures and sounds are not read")
+        return value, []
+    if not isinstance(value, list):
+        raise Refused("content: must be a text or a list of parts")
+    texts: list[str] = []
+    calls: list[ToolCall] = []
+    for place, part in enumerate(value):
+        kind = part.get("type", "text") if isinstance(part, Mapping) else None
+        inner = (
+            [part[key] for key in ("text", "value") if part.get(key) is not None] if kind else []
+        )
+        if kind in _TEXT_PARTS and len(inner) == 1 and isinstance(inner[0], str):
+            texts.append(inner[0])
+        elif kind in _THINKING_PARTS:
+            changes["thinking left out"] += 1
+        elif kind == "tool_call" and len(inner) == 1:
+            calls += calls_of_json(inner[0], changes)
+        elif isinstance(kind, str) and kind not in _TEXT_PARTS:
+            raise Refused(f"content.{place}: parts of type {kind!r} are not read")
+        else:
+            raise Refused(f"content.{place}: must be a part with a type and one text")
+    return "\n".join(texts), calls
 
 
 FORMAT = Format("openai", lambda record: "messages" in record, read, write)

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from looptool import canonical
-from looptool.importing.formats import Dialogue, Format, Record, Refused, list_of, text_of
+from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, list_of, text_of
 from looptool.importing.formats.turns import (
     answer,
     calling,
     calls_of_json,
-    named,
     plain,
     responses,
     text_of_label,
     text_of_turn,
     tools_in,
+    without_thinking,
 )
 from looptool.samples import Label, Message
 from looptool.tools import Tool
@@ -32,15 +32,14 @@ _ROLES = {
 }  # fmt: skip
 
 
-def read(record: Record) -> Dialogue:
+def read(record: Record, changes: Changes) -> Dialogue:
     """Return the dialogue of a record; see the module."""
     messages: list[Message] = []
     turns: list[int] = []
     given = set()
     tools = record.get("tools") or None
     if isinstance(record.get("system"), str) and record["system"].strip():
-        listed, rest = tools_in(record["system"])
-        tools = tools or listed
+        tools, rest = tools_in(record["system"], changes, tools)
         messages += [{"role": "system", "content": rest}] if rest.strip() else []
         turns += [1] * len(messages)
     for place, item in enumerate(list_of(record, "conversations")):
@@ -50,8 +49,7 @@ def read(record: Record) -> Dialogue:
         try:
             value = text_of(item, "value")
             if role == "system":
-                listed, value = tools_in(value)
-                tools = tools or listed
+                tools, value = tools_in(value, changes, tools)
                 messages += [{"role": role, "content": value}] if value.strip() else []
             elif role == "tool":
                 messages += responses(value)
@@ -60,12 +58,15 @@ def read(record: Record) -> Dialogue:
             else:
                 if item.get("weight") == 0:
                     given.add(len(messages))
-                called = role == "call"
-                messages.append(calling(calls_of_json(value)) if called else answer(value))
+                if role == "call":
+                    calls = calls_of_json(without_thinking(value, changes), changes)
+                    messages.append(calling(calls))
+                else:
+                    messages.append(answer(value, changes))
         except Refused as error:
             raise Refused(f"conversations.{place}: {error}") from None
         turns += [place + 1] * (len(messages) - len(turns))
-    return Dialogue(tools or [], named(messages), frozenset(given), turns)
+    return Dialogue(tools or [], messages, frozenset(given), turns)
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:

@@ -7,17 +7,16 @@ literals; nothing is evaluated.
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from looptool import canonical
 from looptool.calls import ToolCall
-from looptool.importing.formats import Dialogue, Format, Record, Refused, list_of, text_of
-from looptool.importing.formats.turns import calling, named
+from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, list_of, text_of
+from looptool.importing.formats.literals import literal_of, value_of
+from looptool.importing.formats.turns import calling
 from looptool.samples import Label, Message, label_calls
 from looptool.tools import Tool
 
@@ -43,10 +42,10 @@ def fits(record: Record) -> bool:
     )
 
 
-def read(record: Record) -> Dialogue:
+def read(record: Record, changes: Changes) -> Dialogue:
     """Return the dialogue of a record; see the module."""
     system = text_of(record, "system")
-    tools, rest = _tools(system)
+    tools, rest = _tools(system, changes)
     names = {
         item["name"]
         for item in tools
@@ -69,7 +68,7 @@ def read(record: Record) -> Dialogue:
         except Refused as error:
             raise Refused(f"conversations.{place}: {error}") from None
         turns += [place + 1] * (len(messages) - len(turns))
-    return Dialogue(tools, named(messages), turns=turns)
+    return Dialogue(tools, messages, turns=turns)
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
@@ -213,27 +212,12 @@ def _value(text: str, name: str) -> Any:
     except ValueError:
         pass
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # of "\\d" in a text
-            value = _json_value(ast.literal_eval(text))
-        canonical.dumps(value)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return literal_of(text)
+    except ValueError:
         raise Refused(f"{name}: {text[:40]!r} is no value") from None
-    return value
 
 
-def _json_value(value: Any) -> Any:
-    """Return a Python literal as JSON has it: tuples are lists; keys must be texts."""
-    if isinstance(value, list | tuple):
-        return [_json_value(item) for item in value]
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise ValueError
-        return {key: _json_value(item) for key, item in value.items()}
-    return value
-
-
-def _tools(system: str) -> tuple[list[Any], str]:
+def _tools(system: str, changes: Changes) -> tuple[list[Any], str]:
     """Return the functions that a system's text lists, and what it says of the date."""
     head, found, tail = system.partition(_MARK)
     start = tail.find("[")
@@ -244,7 +228,10 @@ def _tools(system: str) -> tuple[list[Any], str]:
     try:
         tools, _ = canonical.decoder().raw_decode(tail, start)
     except (ValueError, RecursionError) as error:
-        raise Refused(f"system: the functions are no JSON: {error}") from None
+        try:
+            tools = value_of(tail[start : _end(tail, start) + 1], changes)
+        except ValueError:
+            raise Refused(f"system: the functions are no JSON: {error}") from None
     if not isinstance(tools, list):
         raise Refused("system: the functions must be a list")
     said = _SENTENCES.split(head if found else head[:start])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from looptool import canonical
-from looptool.calls import ToolCall, parse, render
-from looptool.importing.formats import Refused
+from looptool.calls import ToolCall, parse, read_arguments, render
+from looptool.importing.formats import Changes, Refused
+from looptool.importing.formats.literals import value_of
 from looptool.samples import Label, Message, label_calls
 
 _RESPONSES = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
@@ -21,6 +23,7 @@ _TAGS = (
     "</think>",
 )
 _BARE = {"name", "arguments", "id", "type", "index", "function"}  # of a call without arguments
+_BLOCK = re.compile(r"(<tool_call>\s*)(.*?)(\s*</tool_call>)", re.DOTALL)
 _TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
 _DATED = re.compile(r"\b(today|current (date|time))\b", re.IGNORECASE)
 
@@ -35,7 +38,7 @@ def calling(calls: Sequence[ToolCall], text: str = "") -> Message:
     }
 
 
-def answer(text: str) -> Message:
+def answer(text: str, changes: Changes) -> Message:
     """Return the assistant's message that a text in Hermes form says, its thinking left out.
 
     Raises:
@@ -43,10 +46,31 @@ def answer(text: str) -> Message:
     """
     parsed = parse(text)
     if parsed.error is not None:
+        parsed = parse(_BLOCK.sub(lambda block: _as_json(block, changes), text))
+    if parsed.error is not None:
         raise Refused(parsed.error)
+    if "</think>" in text or "<think>" in text:
+        changes["thinking left out"] += 1
     if parsed.calls:
         return calling(parsed.calls, parsed.text)
     return {"role": "assistant", "content": parsed.text}
+
+
+def without_thinking(text: str, changes: Changes) -> str:
+    """Return what stands behind the thinking that a text begins with."""
+    if not text.lstrip().startswith("<think>"):
+        return text
+    changes["thinking left out"] += 1
+    return text.partition("</think>")[2]
+
+
+def _as_json(block: re.Match[str], changes: Changes) -> str:
+    """Return a call's block with JSON in place of a Python literal."""
+    try:
+        body = canonical.dumps(value_of(block[2], changes))
+    except ValueError:
+        return block[0]
+    return f"{block[1]}{body}{block[3]}"
 
 
 def text_of_turn(message: Message) -> str:
@@ -71,32 +95,42 @@ def plain(text: str) -> str:
     return text
 
 
-def calls_of_json(value: Any) -> list[ToolCall]:
-    """Return the calls of `{"name", "arguments"}`, a list of them, or JSON text of either.
+def calls_of_json(value: Any, changes: Changes) -> list[ToolCall]:
+    """Return the calls of `{"name", "arguments"}`, a list of them, or the text of either.
+
+    `parameters` may stand for `arguments`; a call without arguments needs neither.
 
     Raises:
         Refused: if they are something else.
     """
     if isinstance(value, str):
         try:
-            value = canonical.loads(value)
+            value = value_of(value, changes)
         except ValueError as error:
             raise Refused(f"the calls are no JSON: {error}") from None
     calls = []
     for item in [value] if isinstance(value, dict) else value if isinstance(value, list) else [0]:
         if isinstance(item, dict) and isinstance(item.get("function"), dict):
             item = item["function"]
-        name = item.get("name") if isinstance(item, dict) else None
-        arguments = item.get("arguments") if isinstance(item, dict) else None
-        if arguments is None and isinstance(item, dict) and set(item) <= _BARE:
-            arguments = {}
-        if isinstance(arguments, str):
-            try:
-                arguments = canonical.loads(arguments or "{}")
-            except ValueError as error:
-                raise Refused(f"{name}: the arguments are no JSON: {error}") from None
-        if not isinstance(name, str) or not name or not isinstance(arguments, dict):
+        given = (
+            {key: part for key, part in item.items() if part is not None}
+            if isinstance(item, dict)
+            else {}
+        )
+        name = given.get("name")
+        keys = [key for key in ("arguments", "parameters") if key in given]
+        if (
+            not isinstance(name, str)
+            or not name
+            or len(keys) > 1
+            or not (keys or set(given) <= _BARE)
+        ):
             raise Refused('a call must be {"name": text, "arguments": object}')
+        try:
+            loads = partial(value_of, changes=changes)
+            arguments = read_arguments(given[keys[0]] if keys else None, loads)
+        except ValueError as error:
+            raise Refused(f"{name}: the arguments are no JSON object: {error}") from None
         calls.append(ToolCall(name, arguments))
     return calls
 
@@ -110,35 +144,29 @@ def responses(text: str) -> list[Message]:
     return [{"role": "tool", "content": each.strip()} for each in found or [text]]
 
 
-def named(messages: Sequence[Message]) -> list[Message]:
-    """Return messages whose tool turns say which call they answer, in the order of the calls."""
-    waiting: list[str] = []
-    made = []
-    for message in messages:
-        if message["role"] == "assistant":
-            waiting = [each["function"]["name"] for each in message.get("tool_calls", ())]
-        elif message["role"] == "tool" and waiting:
-            message = {"role": "tool", "name": waiting.pop(0), **message}
-        made.append(message)
-    return made
-
-
-def tools_in(system: str) -> tuple[Any, str]:
+def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str]:
     """Return the tools that a system message lists between `<tools>` tags, or None, and what of
     the message stays when they stand elsewhere: lines that say what day it is.
 
+    Args:
+        known: tools that the record has in a field of its own: then the list is not read.
+
     Raises:
-        Refused: if what stands there is no JSON.
+        Refused: if what stands there is neither JSON nor a Python literal.
     """
     # the format explains itself before it lists them: the tags with something in them count
     found = [block for block in _TOOLS.findall(system) if block.strip()]
     if not found:
-        return None, system
+        return known, system
+    changes["lists of tools left out of a system message"] += 1
     rest = "\n".join(line for line in _TOOLS.sub("", system).splitlines() if _DATED.search(line))
+    if known:
+        return known, rest
     block = found[-1].strip()
     try:
         if block.startswith("["):
-            return canonical.loads(block), rest
-        return [canonical.loads(line) for line in block.splitlines() if line.strip()], rest
+            return value_of(block, changes), rest
+        lines = [line for line in block.splitlines() if line.strip()]
+        return [value_of(line, changes) for line in lines], rest
     except ValueError as error:
         raise Refused(f"<tools>: no JSON: {error}") from None

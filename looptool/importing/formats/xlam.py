@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from looptool import canonical
-from looptool.importing.formats import Dialogue, Format, Record, Refused, text_of
+from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, text_of
 from looptool.importing.formats.turns import calling, calls_of_json
 from looptool.samples import Label, Message
 from looptool.tools import Tool
@@ -18,7 +18,7 @@ from looptool.tools import Tool
 NO_TOOL = "None of the tools can do that."
 
 
-def read(record: Record) -> Dialogue:
+def read(record: Record, changes: Changes) -> Dialogue:
     """Return the dialogue of a record; see the module."""
     query = text_of(record, "query")
     if not query.strip():
@@ -30,7 +30,7 @@ def read(record: Record) -> Dialogue:
     if isinstance(answers, str) and not answers.strip():
         answers = []
     try:
-        calls = calls_of_json(answers)
+        calls = calls_of_json(answers, changes)
     except Refused as error:
         raise Refused(f"answers: {error}") from None
     said: Message = calling(calls) if calls else {"role": "assistant", "content": NO_TOOL}

@@ -1,7 +1,7 @@
 """What the tests of all formats share: a record goes in, labels and reasons come out."""
 
 from looptool import canonical
-from looptool.importing.formats import Refused, formats
+from looptool.importing.formats import Changes, Refused, formats
 from looptool.importing.formats.cutting import cut
 
 
@@ -27,7 +27,8 @@ def refused(reason):
 
 
 def samples(form, record):
-    return list(cut(formats()[form].read(record)))
+    changes = Changes()
+    return list(cut(formats()[form].read(record, changes), changes))
 
 
 def reads(form, record):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from looptool.importing.formats import formats
+from looptool.importing.formats import Changes, formats
 from looptool.importing.records import Raw
 from looptool.importing.sample_sets import convert
 
@@ -121,10 +121,10 @@ def variants(record: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("form", RECORDS)
 def test_nothing_odd_raises_and_everything_is_accounted_for(form: str) -> None:
-    assert list(formats()[form].read(RECORDS[form]).messages)
+    assert list(formats()[form].read(RECORDS[form], Changes()).messages)
     lines = [Raw(n, json.dumps(each)) for n, each in enumerate(variants(RECORDS[form]), start=1)]
     assert len(lines) > 100
-    good, bad = convert(lines, form)
+    good, bad, _ = convert(lines, form)
     assert set(good["line"]) | set(bad["line"]) == {raw.line for raw in lines}
     assert good["line"] and bad["line"]
     assert all(bad["reason"])
