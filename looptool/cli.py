@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import errno
 import json
 import shutil
 import sys
@@ -418,14 +419,15 @@ def report(
     more: Annotated[
         list[str] | None, typer.Argument(metavar="[EXP]...", help="Further ones to compare.")
     ] = None,
+    output: Annotated[Path | None, typer.Option(help="The file; else reports/report.html.")] = None,
 ) -> None:
-    """Write reports/report.html: one file on the run that needs no network.
+    """Write a report on the run: one file that needs no network.
 
     Example: looptool report --compare exp-static exp-fresh
     """
-    from looptool.reporting.report import write_report
+    from looptool.reporting.report import REPORT, write_report
 
-    target = write_report([*(compare or ()), *(more or ())])
+    target = write_report([*(compare or ()), *(more or ())], (output or REPORT).absolute())
     typer.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
 
 
@@ -811,4 +813,9 @@ def main() -> None:
         app()
     except LooptoolError as error:
         print(error, file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:  # of the machine: a full disk, a folder that others own
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
+            raise
+        print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None

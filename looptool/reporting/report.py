@@ -40,7 +40,8 @@ def write_report(
         compare: revisions or experiments whose accuracy stands beside it.
 
     Raises:
-        LooptoolError: if nothing has run yet, or a revision cannot be read.
+        LooptoolError: if nothing has run yet, a revision cannot be read, or the file cannot be
+            written.
     """
     snapshot = open_workspace(root)
     if not snapshot.iterations:
@@ -48,10 +49,15 @@ def write_report(
     others = [open_revision(name, root) for name in compare]
     page = _render(collect(snapshot, others, Path(root)))
     target = Path(root, target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(page, "utf-8")
-    partial.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page, "utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise LooptoolError(
+            f"{target}: cannot be written: {error.strerror}; name another file by --output"
+        ) from None
     return target
 
 
