@@ -114,6 +114,8 @@ def without_nulls(
         unnamed: names that are no parameters here but may be elsewhere: their nulls go too where
             the schema is open.
     """
+    if not _holds_null(arguments):
+        return dict(arguments), 0
     left_out = 0
 
     def given(value: Any, schemas: Sequence[Any]) -> Any:
@@ -141,6 +143,12 @@ def without_nulls(
         return made
 
     return given(arguments, [parameters]), left_out
+
+
+def _holds_null(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(item is None or _holds_null(item) for item in value.values())
+    return isinstance(value, list) and any(map(_holds_null, value))
 
 
 _OPENING = ("additionalProperties", "patternProperties", "unevaluatedProperties")

@@ -242,9 +242,9 @@ def convert(batch: Iterable[Raw], form: str) -> Rows:
                 _refuse(bad, raw, each.turn, "turn", each.reason)
             else:
                 _add(good, raw.line, each)
-        if not all(each.reason for each in cuts):
+        if changed and not all(each.reason for each in cuts):
             changes.update(changed)
-    return good, bad, +changes
+    return good, bad, changes
 
 
 def _add(good: dict[str, list[Any]], line: int, each: Cut) -> None:

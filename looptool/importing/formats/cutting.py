@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,15 +94,13 @@ def _read_messages(
 ) -> tuple[list[Message], dict[int, str]]:
     """Return the messages with all calls read and each result behind its call, and what is wrong
     with some, by place."""
-    original = {legal: name for name, legal in tools.names.items()}
-    named = [{**tool, "name": original[tool["name"]]} for tool in tools.documents]
     problems: dict[int, str] = {}
     made = list(messages)
     for place, message in enumerate(messages):
         if message["role"] != "assistant" or "tool_calls" in message:
             continue
         try:
-            made[place] = read_text(message["content"], named, changes) or message
+            made[place] = read_text(message["content"], tools.as_named, changes) or message
         except Refused as error:
             problems[place] = str(error)
     for place, message in enumerate(made):
@@ -111,20 +109,16 @@ def _read_messages(
             while end < len(made) and made[end]["role"] == "tool":
                 end += 1
             try:
-                made[place + 1 : end] = in_order(
-                    message["tool_calls"], made[place + 1 : end], changes
-                )
+                if results := made[place + 1 : end]:
+                    made[place + 1 : end] = in_order(message["tool_calls"], results, changes)
             except Refused as error:
                 problems.setdefault(place + 1, str(error))
         elif message["role"] == "tool" and message.get("tool_call_id"):
             problems.setdefault(place, f"tool_call_id: {message['tool_call_id']!r} answers no call")
-    parameters = {tool["name"]: tool["parameters"] for tool in tools.documents}
-    return [_as_sample(each, tools, parameters, changes) for each in made], problems
+    return [_as_sample(each, tools, changes) for each in made], problems
 
 
-def _as_sample(
-    message: Message, tools: Tools, parameters: Mapping[str, Any], changes: Changes
-) -> Message:
+def _as_sample(message: Message, tools: Tools, changes: Changes) -> Message:
     """Return a message as samples have it: names as models can emit them, arguments without nulls
     that say that there is none."""
     if "name" in message:
@@ -135,10 +129,11 @@ def _as_sample(
     for each in message["tool_calls"]:
         name, arguments = each["function"]["name"], each["function"]["arguments"]
         name = tools.names.get(name, name)
-        if name in parameters:
+        if name in tools.parameters:
             unnamed = tools.unnamed.get(name, ())
-            arguments, left_out = without_nulls(arguments, parameters[name], unnamed)
-            changes["arguments that are null left out"] += left_out
+            arguments, left_out = without_nulls(arguments, tools.parameters[name], unnamed)
+            if left_out:
+                changes["arguments that are null left out"] += left_out
         calls.append({"type": "function", "function": {"name": name, "arguments": arguments}})
     return {**message, "tool_calls": calls}
 

@@ -34,6 +34,8 @@ class Tools:
     """Tool documents, their canonical JSON, and what each was called in the record.
 
     Attributes:
+        as_named: the documents by the names that they have in the record.
+        parameters: of each tool, by its name.
         unnamed: parameters that a tool has as null, by its name: it has none of that name.
         changes: what was left out or read in another way.
     """
@@ -41,6 +43,8 @@ class Tools:
     documents: list[Tool]
     text: str
     names: Mapping[str, str]
+    as_named: list[Tool]
+    parameters: Mapping[str, Any]
     unnamed: Mapping[str, frozenset[str]]
     changes: Changes
 
@@ -95,14 +99,18 @@ def _read(raw: str) -> Tools | str:
             return f"tools.{place}: {name}: another tool has this name"
         names[name] = legal
         documents[legal] = made
-        changes["names of tools made legal"] += legal != name
-        changes["parameters that are null left out"] += len(made.unnamed)
+        if legal != name:
+            changes["names of tools made legal"] += 1
+        if made.unnamed:
+            changes["parameters that are null left out"] += len(made.unnamed)
     return Tools(
         [each.tool for each in documents.values()],
         f"[{','.join(each.text for each in documents.values())}]",
         names,
+        [{**documents[legal].tool, "name": name} for name, legal in names.items()],
+        {name: each.tool["parameters"] for name, each in documents.items()},
         {name: each.unnamed for name, each in documents.items() if each.unnamed},
-        +changes,
+        changes,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ _TAGS = (
     "</think>",
 )
 _BARE = {"name", "arguments", "id", "type", "index", "function"}  # of a call without arguments
+_CALL = 'a call must be {"name": text, "arguments": object}'
 _BLOCK = re.compile(r"(<tool_call>\s*)(.*?)(\s*</tool_call>)", re.DOTALL)
 _TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
 _DATED = re.compile(r"\b(today|current (date|time))\b", re.IGNORECASE)
@@ -109,30 +110,26 @@ def calls_of_json(value: Any, changes: Changes) -> list[ToolCall]:
         except ValueError as error:
             raise Refused(f"the calls are no JSON: {error}") from None
     calls = []
+    loads = partial(value_of, changes=changes)
     for item in [value] if isinstance(value, dict) else value if isinstance(value, list) else [0]:
         if isinstance(item, dict) and isinstance(item.get("function"), dict):
             item = item["function"]
-        given = (
-            {key: part for key, part in item.items() if part is not None}
-            if isinstance(item, dict)
-            else {}
-        )
-        name = given.get("name")
-        keys = [key for key in ("arguments", "parameters") if key in given]
-        if (
-            not isinstance(name, str)
-            or not name
-            or len(keys) > 1
-            or not (keys or set(given) <= _BARE)
-        ):
-            raise Refused('a call must be {"name": text, "arguments": object}')
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str) or not item["name"]:
+            raise Refused(_CALL)
+        name = item["name"]
+        given = [key for key in ("arguments", "parameters") if item.get(key) is not None]
+        if len(given) > 1 or not (given or _has_nothing_else(item)):
+            raise Refused(_CALL)
         try:
-            loads = partial(value_of, changes=changes)
-            arguments = read_arguments(given[keys[0]] if keys else None, loads)
+            arguments = read_arguments(item[given[0]] if given else None, loads)
         except ValueError as error:
             raise Refused(f"{name}: the arguments are no JSON object: {error}") from None
         calls.append(ToolCall(name, arguments))
     return calls
+
+
+def _has_nothing_else(item: Mapping[str, Any]) -> bool:
+    return {key for key, part in item.items() if part is not None} <= _BARE
 
 
 def responses(text: str) -> list[Message]:
