@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from looptool.judging import Case, Opinion, Verdict, answers, conversation, faults
+from looptool.judging import Case, Opinion, Verdict, answers, conversation, faults, repeats
 from looptool.judging.answers import Answer, all_leaves
 from looptool.judging.conversation import Conversation
 from looptool.judging.evidence import Fault
@@ -51,11 +51,11 @@ def judge(case: Case) -> Opinion:
     """Compare label and prediction of one case."""
     said = conversation.read(case.messages)
     tools = {tool["name"]: tool for tool in reversed(case.tools)}
-    label = answers.read(case.label, "label", tools, said)
+    label = _read(case.label, "label", tools, said)
     own_label = list(faults.own_faults(label))
     if case.prediction is None or check_label(case.prediction) is not None:
         return _unparsable(label, own_label)
-    prediction = answers.read(case.prediction, "prediction", tools, said)
+    prediction = _read(case.prediction, "prediction", tools, said)
     own = own_label + list(faults.own_faults(prediction))
     if not own and both_fine(label, prediction):
         return Opinion(
@@ -72,14 +72,20 @@ def evidence(case: Case) -> tuple[list[Fault], float]:
     """Return all evidence of a case and the doubts about its prediction, to look into."""
     said = conversation.read(case.messages)
     tools = {tool["name"]: tool for tool in reversed(case.tools)}
-    label = answers.read(case.label, "label", tools, said)
-    prediction = answers.read(case.prediction or {"text": "?"}, "prediction", tools, said)
+    label = _read(case.label, "label", tools, said)
+    prediction = _read(case.prediction or {"text": "?"}, "prediction", tools, said)
     found = [*faults.own_faults(label), *faults.own_faults(prediction)]
     if label.calls and prediction.calls:
         found += faults.compare(label, prediction)
     else:
         found += call_or_text(label, prediction, case.tools)
     return found, faults.doubts(prediction)
+
+
+def _read(label: Label, side: str, tools: Mapping[str, Tool], said: Conversation) -> Answer:
+    answer = answers.read(label, side, tools, said)
+    answer.counted = [c.span for c in repeats.counts(answer) if c.fits and c.wanted]
+    return answer
 
 
 def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
@@ -102,6 +108,9 @@ def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion
         verdict, confidence = "LABEL_WRONG", 1 - confidence
     elif against["label"] >= GRAVE:
         verdict, confidence = "BOTH_WRONG", 0.9
+    elif max(against.values()) < TOLERATED and (name := repeats.left_open(label, prediction)):
+        why = f"Nothing tells how often the call to {name} is asked for."
+        return Opinion("NO_CONSENSUS", why, 0.5)
     return Opinion(verdict, _rationale(verdict, found), round(max(confidence, 0.5), 4))
 
 
@@ -152,7 +161,7 @@ def admit(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> s
         return reason
     said = conversation.read(messages)
     by_name: Mapping[str, Tool] = {tool["name"]: tool for tool in reversed(tools)}
-    answer = answers.read(label, "label", by_name, said)
+    answer = _read(label, "label", by_name, said)
     if reasons := [fault.reason for fault in faults.own_faults(answer) if fault.hard]:
         return f"label {reasons[0]}"
     if loose := _unsaid(answer):
