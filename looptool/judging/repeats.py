@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from looptool.judging.answers import Answer, Leaf, all_leaves, bound
-from looptool.judging.conversation import Conversation, Span
+from looptool.judging.conversation import Conversation, Span, Token
 from looptool.judging.numbers import Number, is_measure
 from looptool.judging.relevance import properties
 from looptool.judging.words import STOPWORDS, keyed, split_words, stem, word_set
@@ -61,18 +62,19 @@ _CROSS = re.compile(
 )
 _BOTH = re.compile(r"\bboth times\b")
 _AGAIN = re.compile(
-    r"(?:(?P<joined>\b(?:and|then)\b|,)(?:\s+[\w'’-]+){0,6}?\s+)?"
-    r"\b(?:again|another (?:one|time)|(?:once|one) more|a second time)\b"
+    r"\b(?:again|repeat|another (?:one|time)|(?:once|one) (?:more|again)|a second time)\b"
 )
+_JOINED = re.compile(r"(?:\b(?:and|then)\b|,)(?:\s+[\w'’-]+){0,6}?\s+$")
 # "three times a day", "twice as long", "2 times 7"
 _NO_COUNT = re.compile(
-    r"\s*(?:a|an|per|every|each (?=second|minute|hour|day|week|month|year)|daily|weekly|monthly"
-    r"|yearly|as|the|its|\d|\w+er|more than|over|bigger|speed|zoom)\b"
+    r"\s*(?:a|an|per|for (?:each|every)|you|we|all|every|each (?=second|minute|hour|day|week|month)"
+    r"|daily|weekly|monthly|yearly|as|the|its|\d|\w+er than|more than|bigger|faster|speed|zoom)\b"
 )
 _PAST = re.compile(
     r"(?:\b(?:have|has|had)|['’]ve)\s+(?:(?:already|now|just|also)\s+)?"
     r"(?:\w+ed|been|done|seen|gone|made|told|sent)\b"
-    r"|\b(?:i|we|they|he|she)\s+(?:\w+ed|went|was|were|did|rang|sent)\b|\balready\b|\bago\b|\byesterday\b"
+    r"|\b(?:i|we|they|he|she)\s+(?:(?!need)\w+ed|went|was|were|did|rang|sent)\b"
+    r"|\b(?:already|ago|yesterday)\b"
 )
 _CLAUSE = re.compile(r"[.;:!?\n](?!\d)|,(?!\d)|\b(?:and|then|but)\b")
 _OPEN = word_set("open_counts")
@@ -92,16 +94,23 @@ def counts(answer: Answer) -> list[Count]:
     conversation = answer.conversation
     if not answer.calls or conversation.foreign:
         return []
+    memo = ("counts", *answer.keys)
+    if memo not in conversation.memo:
+        conversation.memo[memo] = _count(answer)
+    return conversation.memo[memo]
+
+
+def _count(answer: Answer) -> list[Count]:
     groups: dict[str, list[int]] = {}
     for index, key in enumerate(answer.keys):
         groups.setdefault(key, []).append(index)
     repeated = len(groups) < len(answer.keys)
-    told = [cue for cue in _cues(conversation) if not cue.again or len(groups) == 1]
+    told = [cue for cue in _cues(answer.conversation) if not cue.again or len(groups) == 1]
     if not told and not repeated:
         return []
     found = [*_times(answer, groups, told), *_things(answer, groups, told)]
     if repeated:
-        found += _left_open(answer, groups, found)
+        found += list(_left_open(answer, groups, found))
     return found
 
 
@@ -303,8 +312,12 @@ def _is_taken(answer: Answer, index: int, cue: Cue, noun: str) -> bool:
             return True
         if leaf.call == index and isinstance(leaf.value, list) and len(leaf.value) == cue.wanted:
             return True
-    if answer.conversation.lower[cue.start : cue.end] in properties(answer.tools[index]):
-        return True  # x2 of x1, y1, x2, y2
+    if cue.times:  # x2 of x1, y1, x2, y2; "repeat" where the tool can do that itself
+        named = {
+            word for name in properties(answer.tools[index]) for word in [name, *split_words(name)]
+        }
+        if named & {*answer.conversation.lower[cue.start : cue.end].split()}:
+            return True
     if not cue.times and len(_named(answer, index)) == cue.wanted:
         return True  # "the two cities Oslo and Bergen"
     given = answer.calls[index].arguments
@@ -352,15 +365,15 @@ def _left_open(
     answer: Answer, groups: Mapping[str, list[int]], found: Sequence[Count]
 ) -> Iterator[Count]:
     """Yield an open count for repeated calls of which the request may well ask for several."""
-    conversation = answer.conversation
     counted = {i for count in found for i in count.calls}
-    names = {answer.calls[i].name for i in counted}
+    several = {count.calls[0] for count in found if count.wanted != 1}
+    names = {answer.calls[i].name for i in several}
     for calls in map(tuple, groups.values()):
         if len(calls) == 1 or counted.issuperset(calls):
             continue
         call, tool = answer.calls[calls[0]], answer.tools[calls[0]]
         if call.name in names or _says_several(answer, calls, tool):
-            yield Count(calls, 0, None, False, conversation.request)
+            yield Count(calls, 0, None, False, (0, 0))
 
 
 def _says_several(answer: Answer, calls: tuple[int, ...], tool: Tool | None) -> bool:
@@ -371,23 +384,38 @@ def _says_several(answer: Answer, calls: tuple[int, ...], tool: Tool | None) -> 
     conversation = answer.conversation
     asked = [token for token in conversation.tokens if conversation.is_pending(token.start)]
     said = {token.word for token in asked}
+    numbered = any(_TIMES.match(conversation.lower, n.end) for n in conversation.numbers)
+    times = "times" in said and not numbered  # "many times", but not "3 times"
     words = set(split_words(f"{tool['name']} {tool.get('description', '')}"))
     alone = len(set(answer.keys)) == 1  # else the other calls may be what is said to be several
-    if alone:
-        named = {word for name in properties(tool) for word in split_words(name)}
-        several = {one for w in said - words - named if (one := singular(w))} & (words - named)
-        if several or (said & _OPEN) - words:
-            return True
+    if alone and (times or (said & _OPEN) - words or _in_plural(tool, words, asked)):
+        return True
     stems = {stem(word) for word in split_words(tool["name"])} - STOPWORDS
     verbs = max((sum(t.stem == wanted for t in asked) for wanted in stems), default=0)
     leaves = answer.leaves[calls[0]]
-    if verbs >= len(calls) and all(len(set(x.ground.spans)) >= len(calls) for x in leaves):
+    if verbs >= len(calls) and all(
+        len(x.ground.spans) >= len(calls) and x.kind != "list" for x in leaves
+    ):
         return True
-    return any(
+    return alone and any(
         cue.wanted == len(calls)
+        and not cue.times
         and conversation.text[cue.start].isalpha()
         and not _is_taken(answer, calls[0], cue, "")
         for cue in _cues(conversation)
+    )
+
+
+def _in_plural(tool: Tool, words: set[str], asked: Sequence[Token]) -> bool:
+    """Whether a request has several of what a tool makes one of: "flip coins", "some dice"."""
+    first = next((stem(word) for word in split_words(tool["name"])), "")
+    named = {word for name in properties(tool) for word in split_words(name)}
+    return any(
+        (one := singular(token.word)) in words - named
+        and one is not None
+        and token.word not in words
+        and (before.word == "some" or before.word in _LETS_THROUGH or before.stem == first)
+        for before, token in pairwise(asked)
     )
 
 
@@ -422,6 +450,8 @@ def _find(conversation: Conversation) -> Iterator[Cue]:
                 continue
             goes_on = behind and behind[1] and not _earlier(conversation)
             vague = goes_on or _NO_COUNT.match(text, end)
+            if vague and said == "once":
+                continue
             times.append((number.start, end))
             yield Cue(number.start, end, None if vague else wanted, True)
         elif wanted > 1 and not _is_no_count(number, conversation):
@@ -439,7 +469,8 @@ def _find(conversation: Conversation) -> Iterator[Cue]:
         yield Cue(*match.span(), 2, True)
     more = [m for m in _AGAIN.finditer(text, start) if conversation.is_pending(m.start())]
     for match in more:
-        asked = 1 if _earlier(conversation) else 1 + len(more) if match["joined"] else None
+        joined = _JOINED.search(text, max(start, match.start() - 80), match.start())
+        asked = 1 if _earlier(conversation) else 1 + len(more) if joined else None
         yield Cue(*match.span(), asked, True, again=True)
 
 
