@@ -11,6 +11,7 @@ from typing import Any
 
 from looptool.calls import ToolCall
 from looptool.judging import dates, numbers
+from looptool.judging.languages import is_foreign, plain
 from looptool.judging.words import stem
 from looptool.samples import Message
 
@@ -127,12 +128,12 @@ def read(messages: Sequence[Message]) -> Conversation:
     text, parts, executed, told = "", [], [], []
     request, since, pending, answered = (0, 0), 0, 0, True
     for message in messages:
-        content = message.get("content") or ""
+        content = plain(message.get("content") or "")
         start = len(text)
         text += content + "\n"
         parts.append((start, start + len(content), message["role"]))
         if message["role"] == "assistant" and content:
-            told.append(content)
+            told.append(message["content"])
         if message["role"] == "user":
             request, since = (start, start + len(content)), 0
             pending, answered = start if answered else pending, False
@@ -152,6 +153,9 @@ def read(messages: Sequence[Message]) -> Conversation:
     conversation.days = dates.find_days(text, today)
     conversation.times = dates.find_times(text)
     conversation.numbers = numbers.find_numbers(text)
+    conversation.foreign = is_foreign(conversation.user_text()[-800:])
+    if conversation.foreign:
+        conversation.numbers = numbers.with_commas(conversation.numbers, text)
     conversation.mentions = list(_mentions(conversation))
     conversation.mentioned = frozenset(
         index

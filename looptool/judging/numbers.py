@@ -118,6 +118,23 @@ def find_numbers(text: str) -> list[Number]:
     return measured + list(_sums(measured, text))
 
 
+def with_commas(found: list[Number], text: str) -> list[Number]:
+    """Return numbers with those that are written as in most of the world: 12,5 and 1.450,00."""
+    more = []
+    for match in _COMMAS.finditer(text):
+        whole = float(re.sub(r"\D", "", match[1]) + (match[2] or "").replace(",", "."))
+        sure = bool(match[2])
+        more.append(Number(match.start(), match.end(), ((whole, 1.0),)))
+        found = [n for n in found if not (sure and match.start() <= n.start < match.end())]
+    return sorted([*found, *more], key=lambda n: (n.start, n.end))
+
+
+_COMMAS = re.compile(
+    r"(?<![\w.,])(\d{1,3}(?:[.’'\u00a0\u202f ]\d{3})+|\d+(?=,\d))(,\d{1,2}|,\d{4,})?(?![\w])"
+    r"(?![.,]\d)"
+)
+
+
 def _sums(found: list[Number], text: str) -> Iterator[Number]:
     """Yield "5 ft 10 in", "an hour and 20 minutes" as one amount each."""
     for one, two in pairwise(found):
