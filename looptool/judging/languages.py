@@ -28,7 +28,8 @@ _LONG_NAMES = re.compile(r"\b[A-Z][\w’'-]* (?:de|du|des|la|le|les|el|da|di|del
 
 _ENGLISH = STOPWORDS.union(
     *map(word_set, ("synonyms", "roles", "numbers", "tens", "ordinals", "calendar", "pale"))
-) - word_set("shared_words")
+)
+_SHARED = word_set("shared_words")
 _OTHERS = word_set("other_languages")
 _ALIKE = 0.6
 
@@ -63,11 +64,11 @@ def is_foreign(text: str) -> bool:
     words = _WORDS.findall(_LONG_NAMES.sub(" ", said))
     latin = [word for word in words if _LATIN.match(word)]
     lower = [w.lower() if i == 0 else w for i, w in enumerate(latin) if i == 0 or w[0].islower()]
-    english = sum(word in _ENGLISH for word in lower)
+    english = sum(word in _ENGLISH and word not in _SHARED for word in lower)
     other = sum(word in _OTHERS or not word.isascii() for word in lower) + said.count("¿")
     letters = [word for word in words if not _LATIN.match(word) and len(word) > 1]
     other += sum(len(word) // 2 if _NO_SPACE.match(word) else 1 for word in letters)
-    return other > english or (not english and len(set(lower)) >= 6)
+    return other > english or (len(set(lower)) >= 6 and _ENGLISH.isdisjoint(lower))
 
 
 def alike(one: str, two: str) -> bool:

@@ -165,6 +165,8 @@ def test_an_unparsable_prediction_leaves_a_label_undecided_that_nobody_here_can_
         "What does 青岛 mean?",
         "Buy 40 shares of NVTK",
         "A café near me",
+        "Roll a 6-sided die, flip a coin twice",
+        "Roll three six-sided dice",
         "",
     ],
 )
