@@ -24,6 +24,8 @@ class Cue:
         wanted: the number, or None where it stays open ("a few times").
         times: whether it counts times.
         again: whether it says so by "again", which asks for one call more, equal or not.
+        nouns: what a number may count: plurals behind it, with their singulars.
+        goes_on: whether it may count what an earlier number did.
     """
 
     start: int
@@ -31,6 +33,8 @@ class Cue:
     wanted: int | None
     times: bool
     again: bool = False
+    nouns: tuple[tuple[str, str], ...] = ()
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +238,13 @@ def _ahead(answer: Answer, own: Mapping[str, list[int]], cue: Cue) -> str | None
 
 def _counted(answer: Answer, index: int, tool: Tool, told: Sequence[Cue]) -> Iterator[Cue]:
     """Yield the cues that count what one call of a tool makes, and those that go on from them."""
-    conversation = answer.conversation
     words = set(split_words(f"{tool['name']} {tool.get('description', '')}"))
     went_before = False
     for cue in told:
         if cue.times:
             continue
-        noun = _noun(cue, words, conversation)
-        if noun is None and not (went_before and _goes_on(cue, conversation)):
+        noun = _noun(cue, words)
+        if noun is None and not (went_before and cue.goes_on):
             continue
         if _is_taken(answer, index, cue, noun or ""):
             continue
@@ -249,28 +252,29 @@ def _counted(answer: Answer, index: int, tool: Tool, told: Sequence[Cue]) -> Ite
         yield cue
 
 
-def _noun(cue: Cue, words: set[str], conversation: Conversation) -> str | None:
+def _noun(cue: Cue, words: set[str]) -> str | None:
     """Return what a number counts, in the singular, if a tool speaks of one of them only."""
-    first = conversation.token_index(cue.end)
-    at = cue.end
-    for token in conversation.tokens[first : first + 5]:
+    return next((one for many, one in cue.nouns if one in words and many not in words), None)
+
+
+def _thing(start: int, end: int, wanted: int, conversation: Conversation) -> Cue | None:
+    """Return a number of things, or None if nothing can be counted by it."""
+    first = conversation.token_index(end)
+    behind = conversation.tokens[first : first + 5]
+    nouns, at = [], end
+    for token in behind:
         between = conversation.text[at : token.start]
-        if re.search(r"[.,;:!?\n]", between):
-            return None
+        if re.search(r"[.,;:!?\n]", between) or (
+            token.word in STOPWORDS and token.word not in _LETS_THROUGH
+        ):
+            break
         at = token.end
-        if token.word in _LETS_THROUGH:
-            continue
-        if token.word in STOPWORDS:
-            return None
-        if (one := singular(token.word)) and one in words and token.word not in words:
-            return one
-    return None
-
-
-def _goes_on(cue: Cue, conversation: Conversation) -> bool:
-    first = conversation.token_index(cue.end)
-    behind = conversation.tokens[first : first + 1]
-    return bool(behind) and behind[0].word in _GOES_ON
+        if token.word not in _LETS_THROUGH and (one := singular(token.word)):
+            nouns.append((token.word, one))
+    goes_on = bool(behind) and behind[0].word in _GOES_ON
+    if not nouns and not goes_on and not conversation.text[start].isalpha():
+        return None
+    return Cue(start, end, wanted, False, nouns=tuple(nouns), goes_on=goes_on)
 
 
 def singular(word: str) -> str | None:
@@ -454,8 +458,12 @@ def _find(conversation: Conversation) -> Iterator[Cue]:
                 continue
             times.append((number.start, end))
             yield Cue(number.start, end, None if vague else wanted, True)
-        elif wanted > 1 and not _is_no_count(number, conversation):
-            yield Cue(number.start, number.end, wanted, False)
+        elif (
+            wanted > 1
+            and (thing := _thing(number.start, number.end, wanted, conversation))
+            and not _is_no_count(number, conversation)
+        ):
+            yield thing
     for match in _CROSS.finditer(text, start):
         unit = re.match(r"\s*([a-z]+)", text[match.end() : match.end() + 12])
         if conversation.is_pending(match.start()) and not (unit and is_measure(unit[1])):
