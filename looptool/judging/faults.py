@@ -75,9 +75,9 @@ def compare(left: Answer, right: Answer) -> list[Fault]:
                 continue
             ones = {leaf.path: leaf for leaf in left.leaves[i]}
             twos = {leaf.path: leaf for leaf in right.leaves[j]}
-            for path in ones.keys() - twos.keys():
+            for path in sorted(ones.keys() - twos.keys()):
                 found += _extra_argument(left, ones[path], right)
-            for path in twos.keys() - ones.keys():
+            for path in sorted(twos.keys() - ones.keys()):
                 found += _extra_argument(right, twos[path], left)
             changed += [
                 (ones[path], twos[path])
