@@ -15,7 +15,7 @@ from looptool.samples import Label, Message
 from looptool.tools import Tool
 
 Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO_CONSENSUS"]
-"""NO_CONSENSUS is the lack of a verdict: judges do not agree, or one does not with itself."""
+"""NO_CONSENSUS is the lack of a verdict: judges do not agree, or one cannot tell."""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class Answer:
     Attributes:
         used: the places that its values come from.
         consumed: the places that the values of calls made since the last request came from.
+        counted: the places that say how many calls are asked for, if it makes so many.
         waiting: whether a tool that fits the request is not called yet; what the answer leaves
             unused may be meant for that one.
     """
@@ -76,6 +77,7 @@ class Answer:
     conversation: Conversation
     used: list[Span] = field(default_factory=list)
     consumed: frozenset[Span] = frozenset()
+    counted: Sequence[Span] = ()
     waiting: bool = False
 
     def uses(self, spans: Sequence[Span]) -> bool:
@@ -83,9 +85,11 @@ class Answer:
         return any(a < end and start < b for a, b in spans for start, end in self.used)
 
     def takes_up(self, mention: Mention) -> bool:
-        """Whether some value comes from what a mention says, or that of a call just made."""
+        """Whether some value comes from what a mention says, or that of a call just made, or the
+        number of calls does."""
         return self.uses([(mention.start, mention.end)]) or any(
-            start < mention.end and mention.start < end for start, end in self.consumed
+            start < mention.end and mention.start < end
+            for start, end in (*self.consumed, *self.counted)
         )
 
     def used_besides(self, leaf: Leaf, spans: Sequence[Span]) -> bool:

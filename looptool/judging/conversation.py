@@ -11,6 +11,7 @@ from typing import Any
 
 from looptool.calls import ToolCall
 from looptool.judging import dates, numbers
+from looptool.judging.languages import is_foreign, plain
 from looptool.judging.words import stem
 from looptool.samples import Message
 
@@ -65,6 +66,8 @@ class Conversation:
             user last.
         told: what the assistant said in words.
         since: how many of `executed` were made since the last message of the user.
+        pending: where the user's messages begin that no call or statement has answered yet.
+        foreign: whether the user does not write English.
     """
 
     text: str
@@ -75,6 +78,8 @@ class Conversation:
     today: dt.date | None
     told: list[str] = field(default_factory=list)
     lower: str = ""
+    pending: int = 0
+    foreign: bool = False
     tokens: list[Token] = field(default_factory=list)
     numbers: list[numbers.Number] = field(default_factory=list)
     days: list[dates.Moment] = field(default_factory=list)
@@ -95,9 +100,9 @@ class Conversation:
         """Whether a span stands in the last message of the user or came after it."""
         return self.request[0] <= span[0]
 
-    def request_text(self) -> str:
-        """Return the last message of the user."""
-        return self.text[self.request[0] : self.request[1]]
+    def is_pending(self, position: int) -> bool:
+        """Whether the user says what stands at `position`, and nothing answers it yet."""
+        return position >= self.pending and self.role_at(position) == "user"
 
     def user_text(self) -> str:
         """Return all that the user says."""
@@ -121,28 +126,36 @@ class Conversation:
 def read(messages: Sequence[Message]) -> Conversation:
     """Return a conversation with all that it mentions."""
     text, parts, executed, told = "", [], [], []
-    request, since = (0, 0), 0
+    request, since, pending, answered = (0, 0), 0, 0, True
     for message in messages:
-        content = message.get("content") or ""
+        content = plain(message.get("content") or "")
         start = len(text)
         text += content + "\n"
         parts.append((start, start + len(content), message["role"]))
         if message["role"] == "assistant" and content:
-            told.append(content)
+            told.append(message["content"])
         if message["role"] == "user":
             request, since = (start, start + len(content)), 0
+            pending, answered = start if answered else pending, False
+        elif message["role"] == "assistant":
+            answered = "?" not in content
         for item in message.get("tool_calls") or ():
             function = item.get("function", item)
             executed.append(ToolCall(function["name"], function["arguments"]))
             since += 1
     today = dates.find_today(text)
-    conversation = Conversation(text, parts, request, executed, since, today, told, text.lower())
+    conversation = Conversation(
+        text, parts, request, executed, since, today, told, text.lower(), pending
+    )
     conversation.tokens = [
         Token(m.start(), m.end(), m[0].lower(), stem(m[0])) for m in _TOKEN.finditer(text)
     ]
     conversation.days = dates.find_days(text, today)
     conversation.times = dates.find_times(text)
     conversation.numbers = numbers.find_numbers(text)
+    conversation.foreign = is_foreign(conversation.user_text()[-800:])
+    if conversation.foreign:
+        conversation.numbers = numbers.with_commas(conversation.numbers, text)
     conversation.mentions = list(_mentions(conversation))
     conversation.mentioned = frozenset(
         index

@@ -7,7 +7,6 @@ All functions are even-handed: `compare(a, b)` gives what speaks against `a` and
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,10 +15,9 @@ from looptool.judging.answers import SAID, Answer, Leaf, all_leaves, bound, clai
 from looptool.judging.conversation import Conversation
 from looptool.judging.evidence import Fault, balance
 from looptool.judging.relevance import prefer, tool_words_asked
+from looptool.judging.repeats import Count, counts
 from looptool.judging.values import changes, placed
 from looptool.tools import Tool
-
-_AGAIN = re.compile(r"\b(twice|two times|again|repeat|each time|\d+ times|both times)\b", re.I)
 
 
 def own_faults(answer: Answer) -> Iterator[Fault]:
@@ -27,14 +25,39 @@ def own_faults(answer: Answer) -> Iterator[Fault]:
     for error in answer.errors:
         yield Fault(answer.side, 6.0, f"breaks the tool's schema ({_short(error)})", hard=True)
     conversation = answer.conversation
-    repeats = Counter(answer.keys)
-    if any(count > 1 for count in repeats.values()):
-        said_so = bool(_AGAIN.search(conversation.request_text()))
-        yield Fault(answer.side, 0.5 if said_so else 4.5, "makes the same call twice", not said_so)
+    told = counts(answer)
+    yield from _repeated(answer, told)
     recent = conversation.executed[len(conversation.executed) - conversation.since :]
-    for call in answer.calls:
-        if any(call == done for done in recent):
+    for index, call in enumerate(answer.calls):
+        asked = any(count.fits for count in told if index in count.calls)
+        if not asked and any(call == done for done in recent):
             yield Fault(answer.side, 4.0, f"repeats the call to {call.name} already made", True)
+
+
+def _repeated(answer: Answer, told: Sequence[Count]) -> Iterator[Fault]:
+    """Yield what is wrong with the number of equal calls: more than one needs a reason."""
+    if answer.conversation.foreign:
+        return
+    for index, key in enumerate(answer.keys):
+        made = answer.keys.count(key)
+        if answer.keys.index(key) != index:
+            continue
+        meant = [count for count in told if index in count.calls]
+        wrong = [count.wanted for count in meant if not count.fits and (made > 1 or count.sure)]
+        if wrong or (made > 1 and not meant):
+            often = {1: "only once", 2: "twice"}.get(made, f"{made} times")
+            asked = f", but {wrong[0]} are asked for" if wrong else ""
+            yield Fault(answer.side, 4.5, f"makes the same call {often}{asked}", hard=True)
+        elif made > 1 and not any(c.sure or c.wanted is None for c in meant) and _leaves(answer):
+            yield Fault(answer.side, 2.0, "makes the same call again and leaves out other values")
+
+
+def _leaves(answer: Answer) -> bool:
+    """Whether an answer has no use for a date, time, code or text that the request has."""
+    return any(
+        m.kind != "name" and not answer.takes_up(m) and not _names_tool(m.text, answer.tools)
+        for m in answer.conversation.mentions
+    )
 
 
 def compare(left: Answer, right: Answer) -> list[Fault]:
@@ -52,16 +75,39 @@ def compare(left: Answer, right: Answer) -> list[Fault]:
                 continue
             ones = {leaf.path: leaf for leaf in left.leaves[i]}
             twos = {leaf.path: leaf for leaf in right.leaves[j]}
-            for path in ones.keys() - twos.keys():
+            for path in sorted(ones.keys() - twos.keys()):
                 found += _extra_argument(left, ones[path], right)
-            for path in twos.keys() - ones.keys():
+            for path in sorted(twos.keys() - ones.keys()):
                 found += _extra_argument(right, twos[path], left)
             changed += [
                 (ones[path], twos[path])
                 for path in sorted(ones.keys() & twos.keys())
                 if ones[path].text != twos[path].text
             ]
-    return found + list(changes(left, right, changed))
+    return [*found, *changes(left, right, changed), *_counted(left, right)]
+
+
+def _counted(left: Answer, right: Answer) -> Iterator[Fault]:
+    """Yield what speaks against calls that are not as many as the things asked for.
+
+    A number of things says little alone, for one call may take them all. It counts where the
+    answers make different numbers of calls.
+    """
+    if len(left.calls) == len(right.calls) or {*left.keys} != {*right.keys}:
+        return
+    told = {answer.side: counts(answer) for answer in (left, right)}
+    for answer, other in ((left, right), (right, left)):
+        wrong = [count for count in told[answer.side] if not count.fits and not count.sure]
+        met = {count.span for count in told[other.side] if count.fits and count.wanted}
+        missed = {count.span for count in told[other.side] if not count.fits}
+        for count in wrong[:1]:
+            made, wanted = len(count.calls), count.wanted
+            name = answer.calls[count.calls[0]].name
+            reason = f"makes {made} of {wanted} calls to {name} that are asked for"
+            if any(count.span in met for count in wrong):
+                yield Fault(answer.side, 3.5, reason)
+            elif count.span in missed and made < (wanted or 0):
+                yield Fault(answer.side, 1.5, reason)
 
 
 # Arguments, calls and tools that only one side has

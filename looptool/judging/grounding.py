@@ -10,6 +10,7 @@ from typing import Any
 from looptool import canonical
 from looptool.judging import dates
 from looptool.judging.conversation import Conversation, Span
+from looptool.judging.languages import bare, joined, plain
 from looptool.judging.numbers import Number
 from looptool.judging.words import (
     CODES,
@@ -160,12 +161,14 @@ def _ground_boolean(value: bool, about: str, conversation: Conversation) -> Grou
 def _ground_text(
     value: str, schema: Mapping[str, Any], about: str, conversation: Conversation
 ) -> Ground:
-    said = value.strip()
+    said = plain(value.strip())
     if not said:
         return Ground(0.3)
     if spans := _verbatim(said.lower(), conversation):
-        plain = len(said) > 1 and said.lower() in STOPWORDS and said.islower()
-        return Ground(0.4 if plain else 1.0, spans)
+        weak = len(said) > 1 and said.lower() in STOPWORDS and said.islower()
+        return Ground(0.4 if weak else 1.0, spans)
+    if spans := _nearly_verbatim(said.lower(), conversation):
+        return Ground(0.95, spans)
     days, minutes = dates.read_value(said)
     if days or minutes:
         return _ground_moment(days, minutes, conversation)
@@ -180,14 +183,34 @@ def _ground_text(
     return best
 
 
+def _nearly_verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
+    """Find a value whose accents the text leaves out or adds, and in other languages than English
+    one that has an ending or a beginning there."""
+    if conversation.foreign and (spans := _places(said, conversation.lower, inside=True)):
+        return spans
+    if said.isascii() and conversation.lower.isascii():
+        return ()
+    if "bare" not in conversation.memo:
+        conversation.memo["bare"] = bare(conversation.lower)
+    return _places(bare(said), conversation.memo["bare"])
+
+
 def _verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
-    spans, text = [], conversation.lower
+    return _places(said, conversation.lower)
+
+
+def _places(said: str, text: str, inside: bool = False) -> tuple[Span, ...]:
+    """Return where a value stands as words of its own, or `inside` as a word's start or end."""
+    spans = []
+    if inside and (len(said) < (3 if said.isascii() else 2) or re.search(r"\d", said)):
+        return ()
     start = text.find(said)
     while start >= 0:
         end = start + len(said)
-        opens = start == 0 or not (text[start - 1].isalnum() and said[0].isalnum())
-        closes = end >= len(text) or not (text[end].isalnum() and said[-1].isalnum())
-        if opens and (closes or text[end : end + 2] in ("s ", "s.", "s,", "s?", "s\n")):
+        opens = start == 0 or not joined(text[start - 1], said[0])
+        closes = end >= len(text) or not joined(said[-1], text[end])
+        genitive = text[end : end + 2] in ("s ", "s.", "s,", "s?", "s\n")
+        if (opens and (closes or genitive)) or (inside and (opens or closes)):
             spans.append((start, end))
         start = text.find(said, start + 1)
     return tuple(spans)
@@ -213,14 +236,14 @@ def _ground_moment(
 
 def _ground_loosely(said: str, conversation: Conversation) -> Ground:
     """Find the words of a value when they do not stand there letter by letter."""
-    plain = _PUNCTUATION.sub(" ", said.lower()).split()
+    words_said = _PUNCTUATION.sub(" ", said.lower()).split()
     spaced = conversation.memo.get("spaced")
     if spaced is None:
         spaced = " " + " ".join(t.word for t in conversation.tokens) + " "
         conversation.memo["spaced"] = spaced
-    if f" {' '.join(plain)} " in spaced:
-        index = len(spaced[: spaced.index(f" {' '.join(plain)} ")].split())
-        tokens = conversation.tokens[index : index + len(plain)]
+    if f" {' '.join(words_said)} " in spaced:
+        index = len(spaced[: spaced.index(f" {' '.join(words_said)} ")].split())
+        tokens = conversation.tokens[index : index + len(words_said)]
         if tokens:
             return Ground(0.97, ((tokens[0].start, tokens[-1].end),))
     words = [word for word in split_words(said) if word not in STOPWORDS] or split_words(said)

@@ -24,6 +24,8 @@ _SCALES = {
 _SHORT_SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "mn": 1e6, "bn": 1e9, "B": 1e9, "m": 1e6}
 
 _WORDS = "|".join(sorted([*_UNITS, *_TENS], key=len, reverse=True))
+_ONES = "|".join(sorted(_UNITS, key=len, reverse=True))
+_AND = r"(?:\s+and\s+(?:a\s+)?|[\s-]+|\s+of\s+)"
 _ORDS = "|".join(sorted(_ORDINALS, key=len, reverse=True))
 _SCALE = r"(?:hundred|thousand|million|billion|trillion|dozen|grand)s?"
 _DIGITS = re.compile(
@@ -33,12 +35,14 @@ _DIGITS = re.compile(
     r"|(?P<percent>\s?%|\s?percent\b|\s?per cent\b)|(?P<ordinal>st|nd|rd|th)\b)?",
     re.IGNORECASE,
 )
+_DIE = re.compile(r"\b[dD](\d{1,3})\b")
 _FRACTION = re.compile(r"(?<![\w./])(?:(\d+)\s+)?(\d{1,3})/(\d{1,3})(?![\w/])")
 _SPELLED = re.compile(
     rf"\b(?:(?:(?:minus|negative)\s+)?(?:half\s+an?\s+|quarter\s+of\s+an?\s+|a\s+(?={_SCALE}\b)"
     rf"|an?\s+(?=couple)|a\s+(?:half|quarter)\b\s*)?"
-    rf"(?:\b(?:{_WORDS}|{_SCALE}|couple|half|quarter)\b"
-    rf"(?:(?:\s+and\s+(?:a\s+)?|[\s-]+|\s+of\s+)(?=(?:{_WORDS}|{_SCALE}|half|quarter)\b))?)+"
+    rf"(?:\b(?:{'|'.join(_TENS)}|{_SCALE}|couple|half|quarter)\b"
+    rf"(?:{_AND}(?=(?:{_WORDS}|{_SCALE}|half|quarter)\b))?"
+    rf"|\b(?:{_ONES})\b(?:{_AND}(?=(?:{_SCALE}|half|quarter)\b))?)+"  # no sum: "two six-sided"
     rf"(?:\s+point(?:\s+(?:{_WORDS}))+)?(?:\s+percent|\s+per cent)?)|\b(?:{_ORDS})\b"
     r"|\bonce\b|\btwice\b|\bthrice\b|\bsingle\b|\bpair\b",
     re.IGNORECASE,
@@ -95,10 +99,15 @@ class Number:
     converted: tuple[tuple[float, str], ...] = ()
 
 
+def is_measure(unit: str) -> bool:
+    """Whether a word is a unit of time, length, mass, volume, data or money."""
+    return unit in _MEASURES
+
+
 def find_numbers(text: str) -> list[Number]:
     """Return the numbers that `text` mentions, by position; a weak reading of "a" as 1 too."""
     found = [*_fractions(text)]
-    for reader in (_parts, _digits, _spelled, _articles):
+    for reader in (_parts, _dice, _digits, _spelled, _articles):
         taken = [(number.start, number.end) for number in found]
         found += [
             number
@@ -107,6 +116,23 @@ def find_numbers(text: str) -> list[Number]:
         ]
     measured = sorted((_with_unit(n, text) for n in found), key=lambda n: (n.start, n.end))
     return measured + list(_sums(measured, text))
+
+
+def with_commas(found: list[Number], text: str) -> list[Number]:
+    """Return numbers with those that are written as in most of the world: 12,5 and 1.450,00."""
+    more = []
+    for match in _COMMAS.finditer(text):
+        whole = float(re.sub(r"\D", "", match[1]) + (match[2] or "").replace(",", "."))
+        sure = bool(match[2])
+        more.append(Number(match.start(), match.end(), ((whole, 1.0),)))
+        found = [n for n in found if not (sure and match.start() <= n.start < match.end())]
+    return sorted([*found, *more], key=lambda n: (n.start, n.end))
+
+
+_COMMAS = re.compile(
+    r"(?<![\w.,])(\d{1,3}(?:[.’'\u00a0\u202f ]\d{3})+|\d+(?=,\d))(,\d{1,2}|,\d{4,})?(?![\w])"
+    r"(?![.,]\d)"
+)
 
 
 def _sums(found: list[Number], text: str) -> Iterator[Number]:
@@ -151,6 +177,12 @@ def _fractions(text: str) -> Iterator[Number]:
         if under:
             values = ((round(whole + over / under, 10), 0.9), (over, 0.5), (under, 0.5))
             yield Number(match.start(), match.end(), values)
+
+
+def _dice(text: str) -> Iterator[Number]:
+    """ "d20" has twenty sides."""
+    for match in _DIE.finditer(text):
+        yield Number(match.start(), match.end(), ((float(match[1]), 0.9),))
 
 
 def _parts(text: str) -> Iterator[Number]:

@@ -3,7 +3,8 @@
 It reads tools, conversation and the two answers as a careful person would who knows English but
 nothing of who wrote the request. Evidence against either answer adds up; a label is replaced only
 if much speaks against it and next to nothing against the prediction. A label against which as much
-speaks, but whose prediction is doubtful itself, is dropped.
+speaks, but whose prediction is doubtful itself, is dropped. What cannot be told without another
+language, or how often a call is asked for where nobody says it, has no verdict.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from looptool.judging import Case, Opinion, Verdict, answers, conversation, faults
+from looptool.judging import (
+    Case,
+    Opinion,
+    Verdict,
+    answers,
+    conversation,
+    faults,
+    foreign,
+    repeats,
+)
 from looptool.judging.answers import Answer, all_leaves
 from looptool.judging.conversation import Conversation
 from looptool.judging.evidence import Fault
@@ -28,6 +38,7 @@ DECISIVE = 2.0
 DECISIVE_CALL_OR_TEXT = 2.5
 TOLERATED = 1.0
 DOUBTFUL = 2.0
+UNREADABLE = "The request is not in English, and only a reader of its language can tell."
 GRAVE = 3.0  # a label goes from this much evidence on, and no such prediction becomes a label
 
 
@@ -51,16 +62,18 @@ def judge(case: Case) -> Opinion:
     """Compare label and prediction of one case."""
     said = conversation.read(case.messages)
     tools = {tool["name"]: tool for tool in reversed(case.tools)}
-    label = answers.read(case.label, "label", tools, said)
+    label = _read(case.label, "label", tools, said)
     own_label = list(faults.own_faults(label))
     if case.prediction is None or check_label(case.prediction) is not None:
         return _unparsable(label, own_label)
-    prediction = answers.read(case.prediction, "prediction", tools, said)
+    prediction = _read(case.prediction, "prediction", tools, said)
     own = own_label + list(faults.own_faults(prediction))
     if not own and both_fine(label, prediction):
         return Opinion(
             "BOTH_CORRECT", "The answers differ only in how they say the same thing.", 0.9
         )
+    if said.foreign:
+        return _weigh_foreign(label, prediction, own + list(foreign.compare(label, prediction)))
     if label.calls and prediction.calls:
         found = own + faults.compare(label, prediction)
     else:
@@ -72,14 +85,20 @@ def evidence(case: Case) -> tuple[list[Fault], float]:
     """Return all evidence of a case and the doubts about its prediction, to look into."""
     said = conversation.read(case.messages)
     tools = {tool["name"]: tool for tool in reversed(case.tools)}
-    label = answers.read(case.label, "label", tools, said)
-    prediction = answers.read(case.prediction or {"text": "?"}, "prediction", tools, said)
+    label = _read(case.label, "label", tools, said)
+    prediction = _read(case.prediction or {"text": "?"}, "prediction", tools, said)
     found = [*faults.own_faults(label), *faults.own_faults(prediction)]
     if label.calls and prediction.calls:
         found += faults.compare(label, prediction)
     else:
         found += call_or_text(label, prediction, case.tools)
     return found, faults.doubts(prediction)
+
+
+def _read(label: Label, side: str, tools: Mapping[str, Tool], said: Conversation) -> Answer:
+    answer = answers.read(label, side, tools, said)
+    answer.counted = [c.span for c in repeats.counts(answer) if c.fits]
+    return answer
 
 
 def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
@@ -102,7 +121,29 @@ def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion
         verdict, confidence = "LABEL_WRONG", 1 - confidence
     elif against["label"] >= GRAVE:
         verdict, confidence = "BOTH_WRONG", 0.9
+    elif max(against.values()) < TOLERATED and (name := repeats.left_open(label, prediction)):
+        why = f"Nothing tells how often the call to {name} is asked for."
+        return Opinion("NO_CONSENSUS", why, 0.5)
     return Opinion(verdict, _rationale(verdict, found), round(max(confidence, 0.5), 4))
+
+
+def _weigh_foreign(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
+    """Weigh what can be told without reading: else there is no verdict."""
+    against = {
+        side: sum(fault.weight for fault in found if fault.side == side)
+        for side in ("label", "prediction")
+    }
+    advantage = against["label"] - against["prediction"]
+    verdict: Verdict = "NO_CONSENSUS"
+    if advantage >= DECISIVE and against["prediction"] <= TOLERATED:
+        verdict = "LABEL_WRONG"
+    elif any(fault.hard and fault.side == "label" for fault in found):
+        verdict = "BOTH_WRONG"
+    elif -advantage >= DECISIVE:
+        verdict = "PRED_WRONG"
+    if verdict == "NO_CONSENSUS":
+        return Opinion(verdict, UNREADABLE, 0.5)
+    return Opinion(verdict, _rationale(verdict, found), 0.9)
 
 
 def _rationale(verdict: Verdict, found: Sequence[Fault]) -> str:
@@ -127,6 +168,8 @@ def _unparsable(label: Answer, own: Sequence[Fault]) -> Opinion:
             0.9,
         )
     loose = _unsaid(label)
+    if loose and label.conversation.foreign:
+        return Opinion("NO_CONSENSUS", f"The prediction cannot be read. {UNREADABLE}", 0.5)
     if loose:
         return Opinion(
             "BOTH_WRONG",
@@ -152,9 +195,11 @@ def admit(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> s
         return reason
     said = conversation.read(messages)
     by_name: Mapping[str, Tool] = {tool["name"]: tool for tool in reversed(tools)}
-    answer = answers.read(label, "label", by_name, said)
+    answer = _read(label, "label", by_name, said)
     if reasons := [fault.reason for fault in faults.own_faults(answer) if fault.hard]:
         return f"label {reasons[0]}"
+    if said.foreign:
+        return None  # nobody here can tell whether its values are said
     if loose := _unsaid(answer):
         return f"label gives {loose}, which nobody said"
     return _uncovered(answer, said)

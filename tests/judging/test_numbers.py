@@ -43,6 +43,11 @@ def test_a_measure_is_known_in_other_units() -> None:
     assert (1.5, "hour") in find_numbers("90 minutes")[0].converted
 
 
+def test_a_number_and_the_one_in_the_word_behind_it_are_no_sum() -> None:
+    assert sure("two six-sided dice") == [2, 6]
+    assert dict(find_numbers("a d20")[-1].values) == {20: 0.9}
+
+
 def test_digits_inside_identifiers_are_no_numbers() -> None:
     assert find_numbers("A320 and B-2x") == [] or sure("A320") == []
 
