@@ -62,21 +62,29 @@ def parse_python_calls(text: str) -> list[ToolCall]:
     return calls
 
 
-def decode_python_calls(text: str) -> list[ToolCall]:
+def decode_python_calls(text: str, alone: bool = False) -> list[ToolCall]:
     """Return the calls that the decoders of BFCL and ACEBench read in a text.
 
     Beyond `parse_python_calls` they take a bare name for its own text (`true` is `"true"`), skip
     arguments without a name, read any sign as a minus, keep tuples, and compute. Only the four
     operations on numbers are computed here; they `eval` whatever stands on both sides of one.
 
+    Args:
+        alone: whether a call may stand without a list, and anything else is a list of none. So
+            does ACEBench read what its agents say.
+
     Raises:
         ValueError: where theirs fail, and on computations beyond the four operations.
     """
     body = _parse(text)
-    if not isinstance(body, ast.List | ast.Tuple | ast.Set):
+    if isinstance(body, ast.List | ast.Tuple | ast.Set):
+        elements = body.elts
+    elif alone:
+        elements = [body] if isinstance(body, ast.Call) else []
+    else:
         raise ValueError("not a list of calls")
     calls = []
-    for element in body.elts:
+    for element in elements:
         if not isinstance(element, ast.Call):
             raise ValueError(f"{_source(element)} is no call")
         ((name, arguments),) = _loose_call(element, 0).items()

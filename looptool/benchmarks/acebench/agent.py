@@ -5,6 +5,7 @@ All dialogues go on at once, in rounds: each engine is asked for many prompts to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,7 +26,8 @@ from looptool.benchmarks.acebench.prompts import (
     user_prompt,
 )
 from looptool.benchmarks.acebench.rows import PARAM, Row, assistant_message
-from looptool.benchmarks.acebench.scoring import BENCHMARK, Fault, calls_of, official_text
+from looptool.benchmarks.acebench.scoring import BENCHMARK, Fault, official_text
+from looptool.benchmarks.python_calls import decode_python_calls
 from looptool.calls import ToolCall, parse
 from looptool.engines import Prompt
 from looptool.errors import ConfigError
@@ -67,6 +69,7 @@ class _Dialogue:
     said: list[tuple[Speaker, Any]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     steps: list[list[ToolCall]] = field(default_factory=list)
+    called: list[ToolCall] | None = None  # by the last words of the agent; None: no calls at all
     process: list[str] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
     count: int = 0
@@ -251,17 +254,32 @@ def _begin(row: Row) -> _Dialogue:
 
 def _agent_says(dialogue: _Dialogue, text: str) -> None:
     alone = dialogue.row.category == STEP
-    parsed = calls_of(text)
-    if alone and not parsed.calls and parsed.text:
-        parsed = calls_of(f"[{parsed.text}]")  # the official steps put what is missing around it
-    official, calls = official_text(text), list(parsed.calls)
-    if calls:
+    official = official_text(text)
+    # with a user, only what has brackets in one line is taken for calls
+    calls = _calls(official) if alone or re.search(r"\[.*\]", official) else None
+    dialogue.called = calls
+    if calls is not None:
         dialogue.steps.append(calls)
-    dialogue.messages.append(assistant_message(official, calls))
-    follows: Literal["execution", "user"] = "execution" if calls or alone else "user"
-    dialogue.add("agent", official, follows)
+    dialogue.messages.append(assistant_message(official, calls or ()))
+    dialogue.add("agent", official, "user" if calls is None and not alone else "execution")
     if dialogue.next == "execution":
         dialogue.process.append(official)
+
+
+def _calls(text: str) -> list[ToolCall] | None:
+    """Return the calls that the official runner executes when an agent says this, or None.
+
+    It strips brackets and quotes from both ends, whatever was between them, but hardly any white
+    space; and it cannot write an argument that is an object.
+    """
+    try:
+        calls = decode_python_calls(text.removeprefix(" ").strip("[]'"), alone=True)
+        canonical.dumps([call.to_json() for call in calls])
+    except (ValueError, TypeError):
+        return None
+    if any(isinstance(value, dict) for call in calls for value in call.arguments.values()):
+        return None
+    return calls
 
 
 def _user_says(dialogue: _Dialogue, text: str) -> None:
@@ -278,16 +296,16 @@ def _item(dialogue: _Dialogue, checkout: Path | str, saved: Mapping[str, Any]) -
         "scenario": row.category.removeprefix("agent_"),
         "classes": row.entry["involved_classes"],
         "config": row.entry.get("initial_config") or {},
-        "functions": [tool["name"] for tool in row.tools],
         "saved": saved,
         "steps": [[call.to_json() for call in step] for step in dialogue.steps],
     }
 
 
 def _take_results(dialogue: _Dialogue, answer: Mapping[str, Any]) -> None:
-    if not (dialogue.messages and dialogue.messages[-1].get("tool_calls")):
-        nudge = _NUDGE[dialogue.row.language]
+    nudge = _NUDGE[dialogue.row.language]
+    if not dialogue.called:
         dialogue.messages.append({"role": "user", "content": nudge})
+    if dialogue.called is None:
         dialogue.add("execution", nudge, "agent")
         return
     if sandbox.RAISED in answer:  # never by a call: what one raises, or returns, is its result
@@ -299,7 +317,7 @@ def _take_results(dialogue: _Dialogue, answer: Mapping[str, Any]) -> None:
         dialogue.next, dialogue.states = "nobody", []
         return
     dialogue.states = answer["states"]
-    for call, result in zip(dialogue.steps[-1], answer["results"], strict=True):
+    for call, result in zip(dialogue.called, answer["results"], strict=True):
         content = result if isinstance(result, str) else canonical.dumps(result)
         dialogue.messages.append({"role": "tool", "name": call.name, "content": content})
     dialogue.add("execution", answer["results"], "agent")

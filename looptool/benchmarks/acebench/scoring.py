@@ -1,8 +1,9 @@
 """Verdicts on ACEBench's `normal` and `special` rows: by the official rules, and by ours.
 
-`valid` is what the official runner finds in the file that `exports` writes: it strips all white
-space from an answer, compares strings by whether one holds the other, and looks at no number and
-no truth value at the top level of the arguments. `strict` forgives none of that.
+`valid` is what the official runner finds in the file that `exports` writes: it takes the first
+list out of the text around it (in dialogues it strips all white space instead), compares strings
+by whether one holds the other, and looks at no number and no truth value at the top level of the
+arguments. `strict` forgives none of that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from looptool import canonical, tables
-from looptool.benchmarks.acebench.rows import Row
+from looptool.benchmarks.acebench.rows import DIALOGUES, Row
 from looptool.benchmarks.python_calls import (
     decode_python_calls,
     parse_python_calls,
@@ -52,6 +53,7 @@ _PHRASES = {
 }
 _PUNCTUATION = re.compile(r"[ ,./\-_*^]")
 _NUMBERED = re.compile(r"_\d+$")
+_BRACKET = re.compile(r"[\[\]]")
 _CALLING = re.compile(r"\[\s*[^\W\d][\w.]*\(")  # a list of calls with text around it
 
 
@@ -110,10 +112,11 @@ def calls_of(text: str) -> Parsed:
 def official_text(text: str) -> str:
     """Return the answer as the official runner is given it: calls as Python, else the text.
 
-    What cannot be read as our form is handed over as the model wrote it.
+    What cannot be read as our form, or holds neither calls in it nor thinking, is handed over as
+    the model wrote it: white space around a list matters to the official agents.
     """
     parsed = parse(text)
-    if parsed.error:
+    if parsed.error or parsed.text == text.strip():
         return text
     return render_python_calls(parsed.calls) if parsed.calls else parsed.text
 
@@ -128,7 +131,9 @@ def official_fault(row: Row, text: str) -> Fault | None:
     if row.group == "special":
         return _special_fault(row, text)
     try:
-        calls = decode_python_calls("".join(text.split()))
+        calls = decode_python_calls(
+            "".join(text.split()) if row.category in DIALOGUES else _first_list(text)
+        )
     except ValueError as error:
         return Fault("wrong_output_format", str(error))
     functions = row.entry["function"]
@@ -219,6 +224,27 @@ def _names(text: str, name: str) -> bool:
         re.search(rf"(?<![a-z0-9]){spelling}(?![a-z0-9])", text, re.IGNORECASE)
         for spelling in filter(None, spellings)
     )
+
+
+def _first_list(text: str) -> str:
+    """Return the first outermost `[…]` of a text.
+
+    Brackets count inside strings too, and after a `]` that nothing opened, nothing is outermost
+    until another `[` makes up for it.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    depth, start = 0, -1
+    for bracket in _BRACKET.finditer(text):
+        if bracket[0] == "[":
+            start = bracket.start() if depth == 0 else start
+            depth += 1
+        else:
+            depth -= 1
+            if depth == 0 and start >= 0:
+                return text[start : bracket.end()]
+    raise ValueError("no list")
 
 
 def _special_fault(row: Row, text: str) -> Fault | None:

@@ -1,7 +1,7 @@
 """Runs calls on the scenario classes of the user's checkout of ACEBench, in the sandbox.
 
-Nothing is evaluated: a call names a method that its row offers and that a class of the row has,
-and its arguments are JSON.
+Nothing is evaluated: a call names a public method of a class of its row, offered or not, and its
+arguments are JSON.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import random
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,22 @@ from looptool.benchmarks import sandbox
 _LONGEST = 10_000  # characters of a state that is no JSON
 
 
+class _UnknownError(Exception):
+    """There is no such function."""
+
+
 def handle(item: Mapping[str, Any]) -> dict[str, Any]:
     """Replay an agent's calls from the start.
 
     Args:
         item: `checkout`, `language` (`en`, `zh`), `scenario` (`multi_step`, `multi_turn`),
-            `classes`, `config` (initial values by class), `functions` (names that may be called),
-            `saved` (the attributes that make up a class's state, by class) and `steps`: a list of
-            lists of calls, `{"name", "arguments"}`.
+            `classes`, `config` (initial values by class), `saved` (the attributes that make up a
+            class's state, by class) and `steps`: a list of lists of calls,
+            `{"name", "arguments"}`.
 
     Returns:
         `results`, those of the last step, and `states`, `{class: {attribute: value}}` for each
-        class in the order given.
+        class in the order given; no states if a call failed in each step of a `multi_turn`.
 
     Raises:
         LookupError: if the checkout has no such class.
@@ -48,8 +52,10 @@ def handle(item: Mapping[str, Any]) -> dict[str, Any]:
             instance._load_scenario(values, long_context=False)
         instances[name] = instance
     results: list[Any] = []
+    ran = False
     for step in item["steps"]:
-        results = [_result(instances, item["functions"], call) for call in step]
+        results, whole = _results(instances, step, stops=item["scenario"] == "multi_turn")
+        ran = ran or whole
     return {
         "results": results,
         "states": [
@@ -61,15 +67,41 @@ def handle(item: Mapping[str, Any]) -> dict[str, Any]:
                 }
             }
             for name, instance in instances.items()
+            if ran
         ],
     }
 
 
-def _result(instances: Mapping[str, Any], functions: list[str], call: Mapping[str, Any]) -> Any:
-    """Return what a call gives, or what went wrong, as the official runner words it.
+def _results(
+    instances: Mapping[str, Any], step: Sequence[Mapping[str, Any]], stops: bool
+) -> tuple[list[Any], bool]:
+    """Return what each call of a step gives, or what went wrong, and whether all were made.
+
+    Args:
+        stops: whether a call that fails is the last, as in the official runner with a user. There
+            a function that does not exist is no failure behind one that does.
+    """
+    results: list[Any] = []
+    for call in step:
+        try:
+            results.append(_result(instances, call))
+        except Exception as error:  # other people's code on a model's arguments
+            overlooked = bool(results) and isinstance(error, _UnknownError)
+            results.append(f"Error during execution: {error}")
+            if stops and not overlooked:
+                left = len(step) - len(results)
+                return results + ["Error during execution: a call before it failed"] * left, False
+    return results, True
+
+
+def _result(instances: Mapping[str, Any], call: Mapping[str, Any]) -> Any:
+    """Return what a call gives.
 
     A method that several classes have is called on each, and the last result counts: the phone's
     settings are kept in every class.
+
+    Raises:
+        Exception: what the method raises, or if there is none.
     """
     name = call["name"]
     methods = [
@@ -77,18 +109,12 @@ def _result(instances: Mapping[str, Any], functions: list[str], call: Mapping[st
         for instance in instances.values()
         if not name.startswith("_") and inspect.isfunction(getattr(type(instance), name, None))
     ]
-    if name not in functions or not methods:
-        return f"Error during execution: there is no function {name!r}"
+    if not methods:
+        raise _UnknownError(f"there is no function {name!r}")
     result: Any = None
     for method in methods:
-        try:
-            result = method(**copy.deepcopy(call["arguments"]))
-        except Exception as error:  # other people's code on a model's arguments
-            return f"Error during execution: {error}"
-    try:
-        return _as_json(result) if isinstance(result, str | dict) else str(result)
-    except (ValueError, RecursionError) as error:  # an integer of thousands of digits, a circle
-        return f"Error during execution: {error}"
+        result = method(**copy.deepcopy(call["arguments"]))
+    return _as_json(result) if isinstance(result, str | dict) else str(result)
 
 
 def _as_json(value: Any) -> Any:

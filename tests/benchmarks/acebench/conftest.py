@@ -85,7 +85,7 @@ class MessageApi(BaseApi):
         raise RuntimeError("boom")
 
     def unlisted(self):
-        return "must not be called"
+        return "not offered"
 """
 
 

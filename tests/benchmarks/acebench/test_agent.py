@@ -57,7 +57,6 @@ def item(checkout: Path, row: Row, *steps: list[ToolCall]) -> dict[str, Any]:
         "scenario": "multi_turn",
         "classes": row.entry["involved_classes"],
         "config": row.entry["initial_config"],
-        "functions": [tool["name"] for tool in row.tools],
         "saved": {"BaseApi": ["on"], "MessageApi": ["box"]},
         "steps": [[call.to_json() for call in step] for step in steps],
     }
@@ -175,7 +174,6 @@ def test_calls_change_every_class_that_has_the_method(checkout: Path, turn: Row)
 @pytest.mark.parametrize(
     ("call", "result"),
     [
-        (ToolCall("unlisted", {}), "there is no function 'unlisted'"),
         (ToolCall("_hidden", {}), "there is no function '_hidden'"),
         (ToolCall("__init__", {}), "there is no function '__init__'"),
         (ToolCall("box", {}), "there is no function 'box'"),
@@ -185,13 +183,92 @@ def test_calls_change_every_class_that_has_the_method(checkout: Path, turn: Row)
         (ToolCall("explode", {}), "boom"),
     ],
 )
-def test_only_offered_methods_are_called_and_errors_are_results(
+def test_only_public_methods_are_called_and_errors_are_results(
     checkout: Path, turn: Row, call: ToolCall, result: str
 ) -> None:
-    asked = item(checkout, turn, [call])
-    asked["functions"] += ["_hidden", "__init__", "box", "os.system"]
-    (said,) = worker.handle(asked)["results"]
+    (said,) = worker.handle(item(checkout, turn, [call]))["results"]
     assert said.startswith("Error during execution: ") and result in said
+
+
+def test_a_method_that_is_not_offered_is_called_as_officially(checkout: Path, turn: Row) -> None:
+    assert "unlisted" not in {tool["name"] for tool in turn.tools}
+    answer = worker.handle(item(checkout, turn, [ToolCall("unlisted", {})]))
+    assert answer["results"] == ["not offered"]
+
+
+@pytest.mark.parametrize(
+    ("names", "alone", "with_a_user"),
+    [
+        (["turn_on"], True, True),
+        (["explode", "turn_on"], True, False),
+        (["turn_on", "explode"], True, True),
+        (["unknown", "turn_on"], True, False),
+        (["look", "unknown", "turn_on"], True, True),
+    ],
+)
+def test_with_a_user_a_failure_ends_its_step(
+    checkout: Path, turn: Row, names: list[str], alone: bool, with_a_user: bool
+) -> None:
+    asked = item(checkout, turn, [ToolCall(name, {}) for name in names])
+    for scenario, on in (("multi_step", alone), ("multi_turn", with_a_user)):
+        # what a failed step leaves behind shows once a later one runs through
+        look = [{"name": "look", "arguments": {}}]
+        answer = worker.handle({**asked, "scenario": scenario, "steps": [*asked["steps"], look]})
+        assert answer["states"][0] == {"BaseApi": {"on": on}}
+        assert len(worker.handle({**asked, "scenario": scenario})["results"]) == len(names)
+
+
+def test_with_a_user_there_are_no_states_while_every_step_failed(checkout: Path, turn: Row) -> None:
+    failing = [ToolCall("turn_on", {}), ToolCall("explode", {})]
+    assert worker.handle(item(checkout, turn, failing, failing))["states"] == []
+    assert worker.handle(item(checkout, turn, failing, [ToolCall("look", {})]))["states"]
+    alone = {**item(checkout, turn, failing), "scenario": "multi_step"}
+    assert worker.handle(alone)["states"][0] == {"BaseApi": {"on": True}}
+
+
+@pytest.mark.parametrize(
+    ("said", "alone", "with_a_user"),
+    [
+        ("[turn_on()]", True, True),
+        (" [turn_on()]", True, True),
+        ("[[turn_on()]]", True, True),
+        ("'[turn_on()]'", True, True),
+        ("(turn_on(), look())", True, False),
+        ("turn_on()", True, False),
+        ("[turn_on()", True, False),
+        ("[turn_on(),\nlook()]", False, False),
+        ("[turn_on()]\n", False, False),
+        ("  [turn_on()]", False, False),
+        ("I do: [turn_on()]", False, False),
+        ("[turn_on(), then]", False, False),
+        ("[send(text={'hi': 1}), turn_on()]", False, False),
+        ("<think>On it.</think>\n[turn_on()]", True, True),
+    ],
+)
+def test_what_an_agent_says_is_read_as_officially(
+    checkout: Path, step: Row, turn: Row, said: str, alone: bool, with_a_user: bool
+) -> None:
+    outcomes = [
+        agent.drive([row], checkout, Scripted(said, DONE), Scripted("Go.", DONE), execute=here)[0]
+        for row in (step, turn)
+    ]
+    on = [{"BaseApi": {"on": True}} in outcome.states for outcome in outcomes]
+    assert on == [alone, with_a_user]
+    assert outcomes[0].process[0] == said.removeprefix("<think>On it.</think>\n")
+
+
+def test_values_that_json_cannot_hold_make_no_call(checkout: Path, step: Row) -> None:
+    model = Scripted("[send(text=b'hi'), turn_on()]", DONE)
+    (outcome,) = agent.drive([step], checkout, model, execute=here)
+    assert outcome.states == []
+
+
+def test_a_single_word_is_a_list_of_no_calls(checkout: Path, step: Row) -> None:
+    (outcome,) = agent.drive([step], checkout, Scripted("Done", DONE), execute=here)
+    assert outcome.states[0] == {"BaseApi": {"on": False}}
+    assert [message["role"] for message in outcome.messages[-3:]] == [
+        *("assistant", "user", "assistant")
+    ]
 
 
 def test_an_unknown_class_is_an_error_of_the_item(checkout: Path, turn: Row) -> None:

@@ -23,7 +23,7 @@ from looptool.benchmarks.acebench.scoring import (
     score,
 )
 from looptool.benchmarks.python_calls import render_python_calls
-from looptool.calls import render
+from looptool.calls import ToolCall, render
 from tests.strategies import TAGGED_TEXT, TEXT
 
 NEW_YORK = "city='New York', days=3, rain=True, tags=['a', 'b']"
@@ -94,7 +94,10 @@ def test_arguments(
         ("It rains.", "wrong_output_format"),
         ("", "wrong_output_format"),
         (f"weather_get({NEW_YORK})", "wrong_output_format"),
-        (f"[weather_get({NEW_YORK})] Done.", "wrong_output_format"),
+        (f"See [1]. [weather_get({NEW_YORK})]", "wrong_output_format"),
+        (f"[[weather_get({NEW_YORK})]]", "wrong_output_format"),
+        (f"] [weather_get({NEW_YORK})]", "wrong_output_format"),
+        (f"[weather_get(city=']', {NEW_YORK[17:]})]", "wrong_output_format"),
         (f"[weather_get({NEW_YORK})", "wrong_output_format"),
         ('<tool_call>{"name": "weather_get"', "wrong_output_format"),
         ("[]", "wrong functions number"),
@@ -116,6 +119,43 @@ def test_a_wrong_answer_is_named_as_the_official_runner_does(
     fault = official_fault(row, text)
     assert fault is not None and fault.kind == kind
     assert not is_strictly_right(row, text)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    ["Sure: {} Done.", "```python\n{}\n```", "{} or [other()]", "{} ]", "{}\n[", "[weather_get]{}"],
+)
+def test_words_around_the_first_list_are_forgiven_officially(
+    found: dict[str, Row], wrapped: str
+) -> None:
+    text = wrapped.format(f"[weather_get({NEW_YORK})]")
+    right = not wrapped.startswith("[")
+    assert verdicts(found["normal_atom_bool_0"], text) == (right, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ("[weather_get( city = 'B' )]\n", True),
+        ("weather_get(city='B'),", True),
+        ("So: [weather_get(city='B')]", False),
+        ("[weather_get(city='B')] [1]", False),
+    ],
+)
+def test_in_dialogues_the_list_stands_alone(checkout: Path, text: str, valid: bool) -> None:
+    row = rows(checkout, "en", ["normal_multi_turn_user_adjust"])[0]
+    assert (official_fault(row, text) is None) == valid
+
+
+def test_only_dialogues_lose_the_white_space_in_values(
+    checkout: Path, found: dict[str, Row]
+) -> None:
+    dialogue = rows(checkout, "en", ["normal_multi_turn_user_adjust"])[0]
+    # a string is compared without blanks anyway, a list in an object is not
+    answer = {"weather_get": {"city": "B", "place": {"name": ["old town"]}}}
+    text = render([ToolCall("weather_get", answer["weather_get"])])
+    assert verdicts(replace(dialogue, answer=answer), text) == (False, True)
+    assert verdicts(replace(found["normal_atom_bool_0"], answer=answer), text) == (True, True)
 
 
 def test_our_own_form_gets_the_same_verdicts(found: dict[str, Row]) -> None:
@@ -259,5 +299,6 @@ def test_perfect_answers_to_the_benchmarks_own_rows_are_strictly_right(sample: P
     texts = {row.id: render(answer_calls(row, alternatives(row)[0])) for row in found}
     scored = score(found, texts)
     assert scored["strict"].all()
-    # the official runner strips all white space from answers, also from inside the lists in objects
-    assert scored["valid"].sum() == 64
+    # two of dialogues, whose white space is stripped also inside the lists in objects, and one
+    # whose document does not say what its list holds
+    assert scored["valid"].sum() == 69
