@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from looptool.tools import Tool
+from looptool.tools import Tool, check_tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Found:
     Attributes:
         content: the source's bytes, of which the set's sha256 is made.
         names: what functions are called in the source, by the name of their tool.
+        made: the names of tools that are not their source's own.
     """
 
     content: bytes
@@ -35,3 +36,15 @@ class Found:
     skipped: list[Note] = field(default_factory=list)
     warnings: list[Note] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+
+
+def problem_of(tool: Tool) -> str | None:
+    """Return why a tool that was read can be part of no set, or None if it can."""
+    if problem := check_tool(tool):
+        return "is nested too deeply" if "recursion" in problem else problem
+    try:
+        tool["description"].encode()
+    except UnicodeEncodeError:
+        return "description: holds half of a surrogate pair"
+    return None

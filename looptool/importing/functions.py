@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from looptool.importing import Found, Note
+from looptool.importing import Found, Note, problem_of
 from looptool.importing.naming import is_legal, legal_name
 from looptool.importing.schemas import Schemas, Unusable
-from looptool.tools import check_tool
 
 _SCHEMA_KEYS = ("parameters", "inputSchema", "input_schema")
 
@@ -31,36 +30,57 @@ def listed(document: Any) -> list[Any] | None:
 
 
 def read_functions(items: list[Any], found: Found) -> None:
-    """Add a tool to `found` for each function, or the reason why there is none."""
-    taken: set[str] = set()
-    for number, item in enumerate(items, start=1):
+    """Add a tool to `found` for each function, or the reason why there is none.
+
+    A legal name stays with its function, whatever stands before; others are made legal beside it.
+    """
+    functions = [_function(item) for item in items]
+    wanted = [item.get("name") if isinstance(item, Mapping) else None for item in functions]
+    taken = {name for name in wanted if isinstance(name, str) and is_legal(name)}
+    seen: set[str] = set()
+    for number, (item, wish) in enumerate(zip(functions, wanted, strict=True), start=1):
         what = f"function {number}"
         told: list[str] = []
         try:
-            if isinstance(item, Mapping) and isinstance(item.get("function"), Mapping):
-                item = item["function"]
             if not isinstance(item, Mapping):
                 raise Unusable("must be an object")
-            name = item.get("name")
-            if not isinstance(name, str) or not name.strip():
-                raise Unusable("name: must be a text that is not empty")
-            what = name
-            if name in taken:
+            if not isinstance(wish, str) or not wish.strip():
+                raise Unusable(_foreign(item) or "name: must be a text that is not empty")
+            what = name = wish
+            if what in seen:
                 raise Unusable("another function has this name")
-            if not is_legal(name):
-                name = legal_name(name, taken)
+            if not is_legal(what):
+                name = legal_name(what, taken)
                 told.append(f"{what!r} is no name that a model can emit")
             tool = _tool(name, item, told)
         except Unusable as reason:
             found.skipped.append(Note(what, str(reason)))
             continue
-        taken |= {what, name}
+        taken.add(name)
+        seen.add(what)
         found.tools.append(tool)
         found.names[name] = what
+        found.made |= {name} - {what}
         found.warnings += [Note(name, text) for text in dict.fromkeys(told)]
 
 
+def _function(item: Any) -> Any:
+    if isinstance(item, Mapping) and isinstance(item.get("function"), Mapping):
+        return item["function"]
+    return item
+
+
+def _foreign(item: Mapping[str, Any]) -> str | None:
+    """Return why an item is no function: a tool of another type, which its vendor runs."""
+    kind = item.get("type")
+    if kind in (None, "function") or any(item.get(key) is not None for key in _SCHEMA_KEYS):
+        return None
+    return f"type: {str(kind)[:60]!r} is no function with parameters"
+
+
 def _tool(name: str, item: Mapping[str, Any], told: list[str]) -> dict[str, Any]:
+    if foreign := _foreign(item):
+        raise Unusable(foreign)
     schema = next((item[key] for key in _SCHEMA_KEYS if item.get(key) is not None), None)
     if schema is None:
         schema = {"type": "object", "properties": {}}
@@ -74,6 +94,6 @@ def _tool(name: str, item: Mapping[str, Any], told: list[str]) -> dict[str, Any]
         raise Unusable("description: must be a text")
     parameters = {"type": "object", "properties": {}, **plain}
     tool = {"name": name, "description": description.strip(), "parameters": parameters}
-    if problem := check_tool(tool):
+    if problem := problem_of(tool):
         raise Unusable(problem)
     return tool

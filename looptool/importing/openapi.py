@@ -7,18 +7,31 @@ into them, so that a call is flat; a name that stands in two places gets its pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from looptool.errors import ConfigError
-from looptool.importing import Found, Note
+from looptool.importing import Found, Note, problem_of
 from looptool.importing.naming import is_legal, legal_name
 from looptool.importing.schemas import Schemas, Unusable, Warn
-from looptool.tools import Tool, check_tool
+from looptool.tools import Tool
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_FIELDS = {"parameters", "summary", "description", "servers", "$ref"}  # of a path, beside methods
+_MEDIA = (
+    r"application/json",
+    r"(application|text)/(x-)?json|application/(?!json-patch|merge-patch)[^/]+\+json",
+    r"application/merge-patch\+json",
+    r"application/x-www-form-urlencoded",
+    r"multipart/form-data",
+    r"(\*|application)/\*",
+)  # the best first; any other comes behind them
+_RULES = {
+    "patternProperties", "propertyNames", "minProperties", "maxProperties", "dependentRequired",
+    "dependentSchemas", "if", "not",
+}  # fmt: skip
 
 
 def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
@@ -38,7 +51,7 @@ def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
     paths = document.get("paths") or {}
     if not isinstance(paths, Mapping):
         raise ConfigError(f"{where}: paths: must be an object")
-    schemas = Schemas(document, old=version.startswith("3.0"))
+    schemas = Schemas(document, old=version.startswith("3.0"), requests=True)
     operations = list(_operations(paths, schemas, found))
     names = _names(operations, found)
     for (what, _, _, _), name in zip(operations, names, strict=True):
@@ -53,7 +66,10 @@ def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
         except Unusable as reason:
             found.skipped.append(Note(what, str(reason)))
             continue
-        if problem := check_tool(tool):
+        except RecursionError:
+            found.skipped.append(Note(what, "is nested too deeply"))
+            continue
+        if problem := problem_of(tool):
             found.skipped.append(Note(what, problem))
             continue
         found.tools.append(tool)
@@ -68,15 +84,21 @@ def _operations(
         if path.startswith("x-"):
             continue
         try:
-            item = schemas.target(item)
-            if not isinstance(item, Mapping):
+            target = schemas.target(item)
+            if not isinstance(target, Mapping):
                 raise Unusable("the path must be an object")
         except Unusable as reason:
-            found.skipped.append(Note(str(path), str(reason)))
+            found.skipped.append(Note(path, str(reason)))
             continue
+        if target is not item:  # what stands beside a reference counts too
+            target = {**target, **item}
+        for key in target:
+            if key not in METHODS and key not in _FIELDS and not key.startswith("x-"):
+                why = f"is no method (allowed: {', '.join(METHODS)})"
+                found.skipped.append(Note(f"{path} {key}", why))
         for method in METHODS:
-            if method in item:
-                yield f"{method.upper()} {path}", item, item[method], path
+            if method in target:
+                yield f"{method.upper()} {path}", target, target[method], path
 
 
 def _names(
@@ -88,6 +110,7 @@ def _names(
         for _, _, operation, _ in operations
     ]
     taken: set[str] = set()
+    seen: set[str] = set()
     names: list[str | None] = [None] * len(operations)
     for place, identity in enumerate(wanted):
         if isinstance(identity, str) and is_legal(identity) and identity not in taken:
@@ -97,9 +120,11 @@ def _names(
         if names[place] is not None or not isinstance(operation, Mapping):
             continue
         identity = wanted[place]
-        twice = isinstance(identity, str) and identity in taken
+        twice = isinstance(identity, str) and (identity in taken or identity in seen)
         own = isinstance(identity, str) and bool(identity.strip()) and not twice
         name = legal_name(identity if own else _derived(what), taken)
+        if own:
+            seen.add(identity)
         if twice:
             found.warnings.append(
                 Note(name, f"{what}: another operation is called {identity!r} already")
@@ -110,6 +135,7 @@ def _names(
             )
         names[place] = name
         taken.add(name)
+        found.made.add(name)
     return names
 
 
@@ -130,7 +156,7 @@ def _tool(
     warn: Warn,
 ) -> Tool:
     places = [
-        *_parameters(item, operation, schemas, warn),
+        *_parameters(item, operation, path, schemas, warn),
         *_body(operation.get("requestBody"), schemas, warn),
     ]
     properties: dict[str, Any] = {}
@@ -143,17 +169,14 @@ def _tool(
         properties[free] = schema
         if needed:
             required.append(free)
-    for part in path.split("/"):
-        if part.startswith("{") and part.endswith("}") and part[1:-1] not in properties:
-            warn(f"the path's {part} is described nowhere; it is taken for a text")
-            properties[part[1:-1]] = {"type": "string"}
-            required.append(part[1:-1])
     if operation.get("deprecated") is True:
         warn("is deprecated")
+    parameters = {"type": "object", "properties": properties, "required": required}
+    schemas.limit("its parameters", parameters)
     return {
         "name": name,
         "description": _description(operation, item, what, warn),
-        "parameters": {"type": "object", "properties": properties, "required": required},
+        "parameters": parameters,
     }
 
 
@@ -186,7 +209,7 @@ def _description(
 
 
 def _parameters(
-    item: Mapping[str, Any], operation: Mapping[str, Any], schemas: Schemas, warn: Warn
+    item: Mapping[str, Any], operation: Mapping[str, Any], path: str, schemas: Schemas, warn: Warn
 ) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
     """Yield (place, name, schema, whether it is required) of path and query, in their order.
 
@@ -206,6 +229,14 @@ def _parameters(
             if not isinstance(name, str) or not name or not isinstance(place, str):
                 raise Unusable("parameters: each needs name and in")
             chosen[place, name] = parameter
+    template = _template(path, chosen)
+    for place, name in chosen:
+        if place == "path" and name not in [each for _, _, each in template]:
+            warn(f"{name} is one of the path's parameters, and the path does not hold it")
+    for expression, place, name in template:
+        if (place, name) not in chosen:
+            warn(f"the path's {expression} is described nowhere; it is taken for a text")
+            chosen[place, name] = {"schema": {"type": "string"}}
     for (place, name), parameter in chosen.items():
         if place in ("header", "cookie"):
             warn(f"{place} {name} is left out")
@@ -217,7 +248,8 @@ def _parameters(
         schema = parameter.get("schema")
         content = parameter.get("content")
         if schema is None and isinstance(content, Mapping) and content:
-            schema = next(iter(content.values())).get("schema")
+            media = next(iter(content.values()))
+            schema = media.get("schema") if isinstance(media, Mapping) else None
         if schema is None:
             warn(f"{name} has no schema; it is taken for a text")
             schema = {"type": "string"}
@@ -227,6 +259,51 @@ def _parameters(
         if "example" in parameter and "examples" not in plain:
             plain = {**plain, "examples": [parameter["example"]]}
         yield place, name, plain, place == "path" or parameter.get("required") is True
+
+
+def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    """Return (expression, place, name) of each parameter that a path's template names.
+
+    OpenAPI 3.1.1, section 4.8.8.2: each `{name}` is one parameter of the path, whatever stands
+    beside it in its segment. Frameworks and RFC 6570 write more into the braces, which is no part
+    of the name unless a parameter is called so: `{name:path}`, `{name*}`, `{+name}`, `{a,b}`;
+    `{?a,b}` names parameters of the query.
+
+    Raises:
+        Unusable: if a brace has no partner, or nothing stands between two.
+    """
+    found = []
+    for expression in _expressions(path):
+        inside = expression[1:-1].strip()
+        if ("path", inside) in known:
+            found.append((expression, "path", inside))
+            continue
+        place = "query" if inside.startswith(("?", "&")) else "path"
+        plain = re.sub(r":\d+(?=,|$)", "", inside.lstrip("?&+#./;*"))  # RFC 6570: that many signs
+        for part in re.split("[:=]", plain)[0].split(
+            ","
+        ):  # behind it stands a pattern or a default
+            name = part.strip().rstrip("*+?")
+            if not name:
+                raise Unusable(f"its path's {expression} has no name")
+            found.append((expression, place, name))
+    return found
+
+
+def _expressions(path: str) -> Iterator[str]:
+    depth = start = 0
+    for place, sign in enumerate(path):
+        if sign == "{":
+            start = start if depth else place
+            depth += 1
+        elif sign == "}":
+            depth -= 1
+            if depth == 0:
+                yield path[start : place + 1]
+        if depth < 0:
+            break
+    if depth:
+        raise Unusable("its path has a brace without its partner")
 
 
 def _body(
@@ -244,60 +321,57 @@ def _body(
     if not isinstance(content, Mapping) or not content:
         warn("the body has no content; it is left out")
         return
-    kind = _media_type(content)
+    kind = _media_type(content, warn)
     media = content[kind]
     schema = media.get("schema") if isinstance(media, Mapping) else None
     if schema is None:
         schema = {"type": "object"} if "json" in kind else {"type": "string"}
         warn(f"the body ({kind}) has no schema")
-    plain = schemas.plain(_without_read_only(schema, schemas), warn)
+    plain = schemas.plain(schema, warn)
     needed = body.get("required") is True
-    properties = plain.get("properties")
-    if isinstance(properties, dict) and not {"anyOf", "oneOf"} & set(plain):
-        must = [name for name in plain.get("required", ()) if name in properties]
-        for name, part in properties.items():
+    if _is_flat(plain):
+        must = plain.get("required", ())
+        for name, part in plain["properties"].items():
             yield "body", name, part, needed and name in must
         if isinstance(plain.get("additionalProperties"), dict):
             warn("the body takes further fields, which are left out")
+        if rules := sorted(_RULES & set(plain)):
+            warn(f"what {', '.join(rules)} says of the body is left out")
         return
     if isinstance(text := body.get("description"), str) and "description" not in plain:
         plain = {**plain, "description": " ".join(text.split())}
     yield "body", "body", plain, needed
 
 
-def _media_type(content: Mapping[str, Any]) -> str:
-    """Return the media type that a model can fill best: JSON, then forms, then the first."""
-    kinds = [str(kind) for kind in content]
-    for wanted in ("application/json", "+json", "json", *_FORMS):
-        for kind in kinds:
-            if wanted in kind.casefold():
-                return kind
-    return kinds[0]
+def _is_flat(schema: Mapping[str, Any]) -> bool:
+    """Whether a body's fields can stand beside the other parameters."""
+    kind, fields = schema.get("type", "object"), schema.get("properties")
+    return (
+        (kind == "object" or (isinstance(kind, list) and "object" in kind))
+        and isinstance(fields, dict)
+        and not {"anyOf", "oneOf"} & set(schema)
+        and (bool(fields) or not isinstance(schema.get("additionalProperties"), dict))
+    )
 
 
-def _without_read_only(schema: Any, schemas: Schemas, depth: int = 0) -> Any:
-    """Return a body's schema without the fields that only answers have."""
-    node = schemas.target(schema)
-    if not isinstance(node, Mapping) or depth > 8:
-        return schema
-    made = dict(node)
-    if isinstance(fields := made.get("properties"), Mapping):
-        kept = {name: part for name, part in fields.items() if not _is_read_only(part, schemas)}
-        if len(kept) == len(fields) and "allOf" not in made:
-            return schema
-        made["properties"] = kept
-        if isinstance(made.get("required"), list):
-            made["required"] = [name for name in made["required"] if name in kept]
-    if isinstance(made.get("allOf"), list):
-        made["allOf"] = [_without_read_only(part, schemas, depth + 1) for part in made["allOf"]]
-    return made
+def _media_type(content: Mapping[str, Any], warn: Warn) -> str:
+    """Return the media type that a model can fill best; see `_MEDIA`.
 
+    Types are compared whole, without parameters and case (RFC 9110, section 8.3.1); one with a
+    schema comes before one without.
+    """
 
-def _is_read_only(schema: Any, schemas: Schemas) -> bool:
-    if isinstance(schema, Mapping) and schema.get("readOnly") is True:
-        return True
-    try:
-        target = schemas.target(schema)
-    except Unusable:
-        return False
-    return isinstance(target, Mapping) and target.get("readOnly") is True
+    def schema(kind: str) -> Any:
+        media = content[kind]
+        return media.get("schema") if isinstance(media, Mapping) else None
+
+    def rank(kind: str) -> tuple[bool, int]:
+        name = kind.split(";")[0].strip().casefold()
+        places = (place for place, each in enumerate(_MEDIA) if re.fullmatch(each, name))
+        return schema(kind) is None, next(places, len(_MEDIA))
+
+    chosen = min(content, key=rank)
+    others = [kind for kind in content if schema(kind) not in (None, schema(chosen))]
+    if others:
+        warn(f"the body is taken as {chosen}; {', '.join(others)} is left out")
+    return chosen

@@ -9,7 +9,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,8 +30,13 @@ def read_module(source: str) -> Found:
     found = Found(Path(str(module.__file__)).read_bytes())
     schemas = []
     for name, function in _functions(module):
+        if not inspect.isfunction(function):
+            found.skipped.append(Note(name, "__all__ names it, and it is no function"))
+            continue
         try:
-            schemas.append(get_json_schema(function))
+            schema = get_json_schema(function)
+            schema["function"]["name"] = name  # that of the code may be a decorator's
+            schemas.append(schema)
         except Exception as error:  # its parser raises what it meets
             found.skipped.append(Note(name, " ".join(str(error).split())))
     read_functions(schemas, found)
@@ -67,17 +71,15 @@ def _load(source: str) -> ModuleType:
     return module
 
 
-def _functions(module: ModuleType) -> list[tuple[str, Callable[..., Any]]]:
-    """Return the module's own functions, or those that `__all__` names, in their order."""
+def _functions(module: ModuleType) -> list[tuple[str, Any]]:
+    """Return the module's own functions, or whatever `__all__` names, in their order."""
     names = getattr(module, "__all__", None)
-    if names is None:
-        names = [
-            name
-            for name, value in vars(module).items()
-            if not name.startswith("_")
-            and inspect.isfunction(value)
-            and value.__module__ == module.__name__
-        ]
+    if names is not None:
+        return [(str(name), getattr(module, str(name), None)) for name in names]
     return [
-        (name, vars(module)[name]) for name in names if inspect.isfunction(vars(module).get(name))
+        (name, value)
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and inspect.isfunction(value)
+        and value.__module__ == module.__name__
     ]

@@ -14,8 +14,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from looptool import canonical
+from looptool.importing.read_only import MARK, Memory, is_read_only, writable
+from looptool.importing.variants import Choice, Hierarchy, has_choice
 
 LARGEST = 60_000  # characters of one tool's parameters: no context of a small model holds more
+_MOST = LARGEST // 6  # schemas under one reference: each takes at least `"":{},` of those
+_NAMED = 8  # read-only fields that a warning names
+_REMEMBERED = 200_000  # parts whose size is kept
 _NO_USE = {
     "xml", "discriminator", "externalDocs", "deprecated", "readOnly", "writeOnly", "$schema",
     "$id", "$comment", "$anchor", "$defs", "definitions", "contentMediaType", "contentEncoding",
@@ -23,8 +28,11 @@ _NO_USE = {
 _MAPS = {"properties", "patternProperties", "dependentSchemas"}  # of names to schemas
 _LISTS = {"anyOf", "oneOf", "prefixItems"}
 _SINGLE = {"items", "not", "contains", "propertyNames", "if", "then", "else"}
+_VALUES = {"const", "enum", "default", "examples"}
+_OPEN = {"additionalProperties", "unevaluatedProperties", "unevaluatedItems"}  # or true or false
 
 Warn = Callable[[str], None]
+Key = tuple[str, bool]  # a reference, and whether only what its variants have in common is meant
 
 
 class Unusable(ValueError):
@@ -37,13 +45,19 @@ class Schemas:
     Args:
         root: the whole document, which references point into.
         old: whether it is in the dialect of OpenAPI 3.0 (`nullable`, boolean bounds).
+        requests: whether the schemas are those of an API's requests: read-only fields are left out
+            then, and discriminators say what a schema may be.
     """
 
-    def __init__(self, root: Any, old: bool = False) -> None:
+    def __init__(self, root: Any, old: bool = False, requests: bool = False) -> None:
         self.root = root
         self.old = old
-        self._known: dict[str, Any] = {}
+        self._hierarchy = Hierarchy(root) if requests else None
+        self._known: dict[Key, tuple[dict[str, Any], list[str]]] = {}  # and what was warned of
+        self._failed: dict[Key, str] = {}
         self._sizes: dict[int, tuple[int, Any]] = {}  # with the object: an id ends with it
+        self._written: Memory = {}
+        self._left = _MOST
 
     def plain(self, schema: Any, warn: Warn) -> dict[str, Any]:
         """Return `schema` on its own.
@@ -52,18 +66,23 @@ class Schemas:
             Unusable: if it points outside of the document or nowhere, is no schema, or would be
                 larger than `LARGEST`.
         """
+        self._left = _MOST
+        if len(self._sizes) > _REMEMBERED:
+            self._sizes.clear()
+            self._written.clear()
         try:
             made, _ = self._plain(schema, (), warn)
-            size = self._size(made)
+            if self._hierarchy:
+                made, _, names = writable(made, self._written)
+                if names:
+                    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+                    told = ", ".join(sorted(names)[:_NAMED])
+                    warn(f"read-only fields are left out: {told}{more}")
+            self.limit("a schema", made)
         except RecursionError:
             raise Unusable("is nested too deeply") from None
         except TypeError as error:  # a keyword's value is of another type than it must be
             raise Unusable(f"is no JSON Schema: {error}") from None
-        if size > LARGEST:
-            raise Unusable(
-                f"its parameters take {size} characters once references are inlined; "
-                f"at most {LARGEST} are imported"
-            )
         return {key: value for key, value in made.items() if key != "title"}
 
     def target(self, node: Any) -> Any:
@@ -79,6 +98,8 @@ class Schemas:
     def _at(self, reference: str) -> Any:
         if not reference.startswith("#"):
             raise Unusable(f"refers to {reference}, which is not in the file")
+        if reference[1:2] not in ("", "/"):  # the name of an $anchor
+            raise Unusable(f"refers to {reference}, and only paths are followed")
         node = self.root
         for part in unquote(reference[1:]).split("/")[1:]:
             part = part.replace("~1", "/").replace("~0", "~")
@@ -89,9 +110,18 @@ class Schemas:
         return node
 
     def _plain(
-        self, schema: Any, above: tuple[str, ...], warn: Warn
-    ) -> tuple[dict[str, Any], frozenset[str]]:
-        """Return the schema without references, and those on the way to it that it was cut at."""
+        self, schema: Any, above: tuple[Key, ...], warn: Warn, heir: str = ""
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        """Return the schema without references, and those on the way to it that it was cut at.
+
+        `heir` is the reference whose target the schema is, or is a part of by `allOf`.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise Unusable(
+                f"its parameters take more than {_MOST} schemas once references are inlined; "
+                f"at most {LARGEST} characters are imported"
+            )
         if schema is True or schema is None:
             return {}, frozenset()
         if schema is False:
@@ -99,61 +129,175 @@ class Schemas:
         if not isinstance(schema, Mapping):
             raise Unusable(f"{canonical_or_repr(schema)[:60]} is no schema")
         if isinstance(reference := schema.get("$ref"), str):
-            return self._referred(reference, schema, above, warn)
+            base = heir and self._hierarchy and self._hierarchy.is_base(reference, heir)
+            return self._referred((reference, bool(base)), schema, above, warn)
         made: dict[str, Any] = {}
-        cuts: frozenset[str] = frozenset()
+        cuts: frozenset[Key] = frozenset()
 
-        def inner(part: Any) -> dict[str, Any]:
+        def inner(part: Any, heir: str = "") -> dict[str, Any]:
             nonlocal cuts
-            plain, found = self._plain(part, above, warn)
+            plain, found = self._plain(part, above, warn, heir)
             cuts |= found
             return plain
 
+        if self._hierarchy and ("contentMediaType" in schema or schema.get("format") == "binary"):
+            warn("takes a file's content, which a model can give as a text only")
         for key, value in schema.items():
             if key in _NO_USE or key.startswith("x-"):
                 continue
             if key in _MAPS:
                 if not isinstance(value, Mapping):
                     raise Unusable(f"{key}: must be an object")
-                made[key] = {name: _untitled(inner(part), name) for name, part in value.items()}
+                made[key] = {
+                    name: MARK
+                    if key == "properties" and self._is_read_only(part)
+                    else _untitled(inner(part), name)
+                    for name, part in value.items()
+                }
             elif key in _LISTS:
                 if not isinstance(value, list) or not value:
                     raise Unusable(f"{key}: must be a list that is not empty")
                 made[key] = [_untitled(inner(part)) for part in value]
             elif key in _SINGLE:
                 made[key] = _untitled(inner(value))
-            elif key == "additionalProperties":
+            elif key in _OPEN:
                 made[key] = value if isinstance(value, bool) else inner(value)
             elif key == "example":
                 made.setdefault("examples", [value])
+            elif key in ("$dynamicRef", "$recursiveRef"):
+                raise Unusable(f"{key} is not followed")
             elif key != "allOf":
                 made[key] = value
         for part in schema.get("allOf") or ():
-            made = merged(made, inner(part), warn)
-        return self._tidy(made, warn), cuts
+            made = merged(made, inner(part, heir), warn)
+        made = self._tidy(made, warn)
+        if has_choice(schema) and (choice := self._inline_choice(schema, heir)):
+            made, found = self._chosen(choice, made, above, warn)
+            cuts |= found
+        return made, cuts
 
     def _referred(
-        self, reference: str, schema: Mapping[str, Any], above: tuple[str, ...], warn: Warn
-    ) -> tuple[dict[str, Any], frozenset[str]]:
-        beside = {key: value for key, value in schema.items() if key != "$ref"}
-        if reference in self._known:
-            made, cuts = self._known[reference], frozenset[str]()
-        elif reference in above:
+        self, key: Key, schema: Mapping[str, Any], above: tuple[Key, ...], warn: Warn
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        reference = key[0]
+        beside = {word: value for word, value in schema.items() if word != "$ref"}
+        cuts: frozenset[Key] = frozenset()
+        if key in self._known:
+            made, told = self._known[key]
+            for text in told:
+                warn(text)
+        elif key in above or (reference, True) in above:
             warn(f"{reference} holds itself; it is cut there")
             target = self._at(reference)
             kind = target.get("type") if isinstance(target, Mapping) else None
-            made, cuts = ({"type": kind} if kind else {}), frozenset([reference])
+            made = {"type": kind} if kind else {}
+            cuts = frozenset([key if key in above else (reference, True)])
         else:
-            made, cuts = self._plain(self._at(reference), (*above, reference), warn)
-            cuts -= {reference}
-            if not cuts:  # it is the same wherever it is referred to
-                self._known[reference] = made
+            made, cuts = self._followed(key, above, warn)
         if beside and not self.old:  # 3.0 ignores what stands beside a reference
             more, found = self._plain(beside, above, warn)
             return {**made, **more}, cuts | found
         if beside.get("description"):
             return {**made, "description": beside["description"]}, cuts
         return made, cuts
+
+    def _followed(
+        self, key: Key, above: tuple[Key, ...], warn: Warn
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        """Return what stands at a reference, and keep it if it is the same wherever it is used."""
+        if not above:
+            if key in self._failed:
+                raise Unusable(self._failed[key])
+            self._left = _MOST
+        told: list[str] = []
+        try:
+            made, cuts = self._target(key, (*above, key), told.append)
+            self.limit(key[0], made)
+        except Unusable as reason:
+            if not above:
+                self._failed[key] = str(reason)
+            raise
+        cuts -= {key}
+        told = list(dict.fromkeys(told))
+        if not cuts:
+            self._known[key] = made, told
+        for text in told:
+            warn(text)
+        return made, cuts
+
+    def _target(
+        self, key: Key, above: tuple[Key, ...], warn: Warn
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        reference, base = key
+        target = self._at(reference)
+        choice = self._hierarchy and self._hierarchy.choice(reference)
+        if base and not choice:  # its variants stand in its oneOf
+            target = {word: part for word, part in target.items() if word not in _LISTS}
+        if base or not choice:
+            return self._plain(target, above, warn, reference)
+        made, cuts = self._referred((reference, True), {}, above, warn)
+        made, found = self._chosen(choice, made, above, warn)
+        return made, cuts | found
+
+    def _inline_choice(self, schema: Mapping[str, Any], heir: str) -> Choice | None:
+        """Return what the discriminator of a schema without a name maps to."""
+        if self._hierarchy is None or (heir and self._hierarchy.choice(heir)):
+            return None
+        return self._hierarchy.mapped(schema)
+
+    def _chosen(
+        self, choice: Choice, base: dict[str, Any], above: tuple[Key, ...], warn: Warn
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        """Return one of a schema's variants, each with its value of the discriminator's field.
+
+        Where it is not sure which value stands for which variant, any of them may be given, and
+        the schema itself if no mapping says that it may not.
+        """
+        if not isinstance(choice.field, str):
+            raise Unusable("discriminator.propertyName: must be a text")
+        parts: list[dict[str, Any]] = []
+        cuts: frozenset[Key] = frozenset()
+        unsure: list[str] = []
+        for variant in choice.variants:
+            own = self._hierarchy and self._hierarchy.choice(variant.reference)
+            made, found = self._referred((variant.reference, bool(own)), {}, above, warn)
+            cuts |= found
+            made = merged(made, base, warn)
+            tagged = _tagged(made, choice, variant.values)
+            if tagged is None:
+                unsure += variant.values
+            parts.append(_untitled(tagged or made))
+        if unsure:
+            warn(
+                f"{choice.field} chooses among variants, and which value stands for "
+                f"{', '.join(unsure[:_NAMED])} is not sure; any of them may be given"
+            )
+            if not choice.mapped and base not in parts:
+                parts.append(_untitled(base))
+        if len(parts) == 1:
+            return parts[0], cuts
+        return {"anyOf" if unsure else "oneOf": parts}, cuts
+
+    def _is_read_only(self, schema: Any) -> bool:
+        return self._hierarchy is not None and is_read_only(schema, self._at_or_none)
+
+    def _at_or_none(self, reference: str) -> Any:
+        try:
+            return self._at(reference)
+        except Unusable:
+            return None
+
+    def limit(self, what: str, schema: dict[str, Any]) -> None:
+        """Refuse a schema that is too large, also in between: what is large grows.
+
+        Raises:
+            Unusable: if it would be larger than `LARGEST`.
+        """
+        if (size := self._size(schema)) > LARGEST:
+            raise Unusable(
+                f"{what}: takes {size} characters once references are inlined; "
+                f"at most {LARGEST} are imported"
+            )
 
     def _tidy(self, made: dict[str, Any], warn: Warn) -> dict[str, Any]:
         if made.pop("nullable", False) is True:
@@ -175,6 +319,8 @@ class Schemas:
                 del made[key]
         if "required" in made and not isinstance(made["required"], list):
             del made["required"]  # a flag of draft 3, which says nothing about the value
+        if not all(isinstance(name, str) for name in made.get("required", ())):
+            raise Unusable("required: must be a list of names")
         if isinstance(items := made.get("items"), list):
             made["prefixItems"] = items
             del made["items"]
@@ -210,7 +356,11 @@ def merged(one: dict[str, Any], other: dict[str, Any], warn: Warn) -> dict[str, 
         elif key == "required":
             made[key] = list(dict.fromkeys([*made[key], *value]))
         elif key == "enum":
-            made[key] = [each for each in made[key] if each in value]
+            other_values = set(map(_identity, value))
+            both = [each for each in made[key] if _identity(each) in other_values]
+            if not both:
+                warn("allOf: two enums have no value in common; the first counts")
+            made[key] = both or made[key]
         elif key in ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"):
             made[key] = max(made[key], value)
         elif key in ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"):
@@ -229,6 +379,29 @@ def merged(one: dict[str, Any], other: dict[str, Any], warn: Warn) -> dict[str, 
     return made
 
 
+def _tagged(
+    schema: dict[str, Any], choice: Choice, values: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Return a variant whose discriminator holds its values; None if the schema contradicts them.
+
+    Names of components yield to the one value that the variant itself allows.
+    """
+    tag = schema.get("properties", {}).get(choice.field, {"type": "string"})
+    allowed = [tag["const"]] if "const" in tag else tag.get("enum", values)
+    fitting = [value for value in values if value in allowed]
+    if not fitting and not choice.mapped and len(allowed) == 1:
+        fitting = allowed
+    if not fitting or "string" not in _kinds(tag.get("type", "string")) or "readOnly" in tag:
+        return None
+    kept = {key: value for key, value in tag.items() if key not in _VALUES}
+    kept |= {"const": fitting[0]} if len(fitting) == 1 else {"enum": fitting}
+    return {
+        **schema,
+        "properties": {**schema.get("properties", {}), choice.field: kept},
+        "required": list(dict.fromkeys([*schema.get("required", ()), choice.field])),
+    }
+
+
 def _untitled(schema: dict[str, Any], name: str = "") -> dict[str, Any]:
     """Return a schema whose title is its description, if it has none and the title says more than
     the name."""
@@ -239,6 +412,13 @@ def _untitled(schema: dict[str, Any], name: str = "") -> dict[str, Any]:
     if isinstance(title, str) and _letters(title) != _letters(name):
         made.setdefault("description", title)
     return made
+
+
+def _identity(value: Any) -> Any:
+    """Return what two values of an enum share exactly when JSON Schema takes them for one."""
+    if isinstance(value, bool | list | dict):
+        return canonical_or_repr(value), type(value)
+    return value
 
 
 def _letters(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from looptool.errors import ConfigError
 from looptool.importing import Found, Note
 from looptool.importing.lint import lint
+from looptool.importing.naming import legal_name
 from looptool.tools import Tool
 
 FOLDER = Path("data/tools")
@@ -50,28 +51,52 @@ def import_tools(sources: Sequence[str]) -> ToolSet:
     """
     hasher = hashlib.sha256()
     merged = Found(b"")
-    taken: dict[str, str] = {}
-    for source in sources:
-        found = _read(source)
+    read = [_read(source) for source in sources]
+    owners: dict[str, int] = {}
+    for place, found in enumerate(read):
+        for name in _own(found):
+            owners.setdefault(name, place)
+    taken = set(owners)
+    for place, found in enumerate(read):
         hasher.update(found.content)
+        own = _own(found)
+        renamed: dict[str, str] = {}
         for tool in found.tools:
-            if tool["name"] in taken:
-                why = f"{taken[tool['name']]} has a tool of this name"
-                merged.skipped.append(Note(tool["name"], why))
-            else:
-                merged.tools.append(tool)
-        taken.update({tool["name"]: source for tool in found.tools if tool["name"] not in taken})
+            name = tool["name"]
+            if name in own and owners[name] != place:
+                why = f"{sources[owners[name]]} has a tool of this name"
+                merged.skipped.append(Note(name, why))
+                continue
+            if name not in own:
+                renamed[name] = legal_name(name, taken)
+                taken.add(renamed[name])
+            merged.tools.append({**tool, "name": renamed.get(name, name)})
         merged.skipped += found.skipped
-        merged.warnings += found.warnings
+        merged.warnings += [
+            Note(renamed.get(note.what, note.what), note.why) for note in found.warnings
+        ]
     if not merged.tools and not merged.skipped:
         raise ConfigError(f"{', '.join(sources)}: holds no tools")
     return ToolSet(
         list(sources),
         hasher.hexdigest(),
         merged.tools,
-        merged.skipped,
-        [*merged.warnings, *lint(merged.tools)],
+        list(map(_readable, merged.skipped)),
+        list(map(_readable, [*merged.warnings, *lint(merged.tools)])),
     )
+
+
+def _own(found: Found) -> set[str]:
+    """Return the names of a source's tools that it gave them itself: all but those made legal."""
+    return {tool["name"] for tool in found.tools} - found.made
+
+
+def _readable(note: Note) -> Note:
+    """Return a note that UTF-8 can hold: half of a surrogate pair becomes its escape."""
+    what, why = (
+        text.encode("utf-8", "backslashreplace").decode() for text in (note.what, note.why)
+    )
+    return Note(what, why)
 
 
 def _read(source: str) -> Found:
@@ -89,7 +114,10 @@ def _read(source: str) -> Found:
     from looptool.importing.openapi import read_openapi
     from looptool.importing.reading import read_document
 
-    document, found = read_document(path)
+    try:
+        document, found = read_document(path)
+    except ValueError as error:  # a whole number of more digits than Python reads
+        raise ConfigError(f"{source}: {error}") from None
     if isinstance(document, Mapping) and {"openapi", "swagger"} & set(document):
         read_openapi(document, source, found)
     elif (items := listed(document)) is not None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looptool.errors import ConfigError
-from looptool.importing import tool_sets
+from looptool.importing import Note, tool_sets
 from looptool.importing.lint import lint
 from looptool.importing.naming import LONGEST, is_legal, legal_name
 from looptool.importing.tool_sets import export, import_tools
@@ -101,10 +101,88 @@ def test_a_name_that_models_cannot_emit_is_made_legal_and_told(tmp_path: Path) -
     assert found.warnings[0].why == "'get the/weather' is no name that a model can emit"
 
 
+def test_a_name_made_legal_never_takes_that_of_another_function(tmp_path: Path) -> None:
+    wishes = ["天気", "日本語", "a b", "a_b", "a/b", "tool", "a b", "tool", "x" * 70, "x" * 71]
+    found = imported(tmp_path, [{**TOOL, "name": name} for name in wishes])
+    names = [tool["name"] for tool in found.tools]
+    assert names[:6] == ["tool_2", "tool_3", "a_b_2", "a_b", "a_b_3", "tool"]
+    assert len(set(names)) == 8
+    assert [(note.what, note.why) for note in found.skipped] == [
+        ("a b", "another function has this name"), ("tool", "another function has this name")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_name_made_legal_never_takes_that_of_another_source(tmp_path: Path, turned: bool) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{**TOOL, "name": "a b"}]))
+    (tmp_path / "b.json").write_text(json.dumps([{**TOOL, "name": "a_b"}]))
+    sources = [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
+    found = import_tools(sources[::-1] if turned else sources)
+    names = ["a_b", "a_b_2"] if turned else ["a_b_2", "a_b"]
+    assert [tool["name"] for tool in found.tools] == names and not found.skipped
+    assert Note("a_b_2", "'a b' is no name that a model can emit") in found.warnings
+
+
+def test_a_source_that_is_given_twice_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([TOOL]))
+    found = import_tools([str(tmp_path / "a.json")] * 2)
+    assert found.tools == [TOOL] and len(found.skipped) == 1
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "web_search_20250305", "name": "web_search", "max_uses": 5},
+        {"type": "custom", "name": "code", "format": {"type": "text"}},
+        {"type": "custom", "custom": {"name": "code"}},
+        {"type": "file_search", "vector_store_ids": ["a"]},
+    ],
+)
+def test_a_tool_that_its_vendor_runs_is_no_function(tmp_path: Path, item: Any) -> None:
+    found = imported(tmp_path, [TOOL, item])
+    assert found.tools == [TOOL]
+    assert found.skipped[0].why == f"type: {item['type']!r} is no function with parameters"
+
+
+def test_what_utf_8_cannot_hold_is_refused_or_escaped(tmp_path: Path) -> None:
+    odd = [{**TOOL, "name": "\ud800x"}, {**TOOL, "name": "g", "description": "\ud800"}]
+    found = imported(tmp_path, odd)
+    tool_sets.write(found, tmp_path / "set.json")
+    assert [tool["name"] for tool in found.tools] == ["x"]
+    assert found.skipped == [Note("g", "description: holds half of a surrogate pair")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"$ref": "#A"}, "refers to #A, and only paths are followed"),
+        ({"properties": {"a": {"$dynamicRef": "#node"}}}, "$dynamicRef is not followed"),
+        ({"properties": {"a": {"required": [1]}}}, "required: must be a list of names"),
+    ],
+)
+def test_a_schema_that_cannot_be_followed_is_a_reason_to_skip(
+    tmp_path: Path, schema: Any, reason: str
+) -> None:
+    found = imported(tmp_path, [{"name": "g", "parameters": schema}])
+    assert not found.tools and found.skipped[0].why == reason
+
+
+def test_deep_nesting_is_a_reason_to_skip(tmp_path: Path) -> None:
+    for depth in (150, 300, 800):
+        schema: Any = {"type": "string"}
+        for _ in range(depth):
+            schema = {"type": "array", "items": schema}
+        parameters = {"type": "object", "properties": {"a": schema}}
+        found = imported(tmp_path, [TOOL, {"name": "g", "parameters": parameters}])
+        told = [note.why for note in found.skipped]
+        assert told == ["is nested too deeply"] or (depth == 150 and not told)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "is empty"),
+        (b"[" + b"1" * 5000 + b"]", "Exceeds the limit"),
         (b"\xff\xfe", "line 1: is no UTF-8"),
         (b'[\n{"a": ]', "line 2: no valid JSON"),
         (b'{"a": 1}\n{"b": \n', "line 2: no valid JSON"),
@@ -269,6 +347,23 @@ def test_public_functions_of_a_module_become_tools(tmp_path: Path) -> None:
     )
     (note,) = found.skipped
     assert note.what == "bare" and "docstring" in note.why
+
+
+def test_functions_of_a_module_go_by_the_names_that_it_gives_them(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "__all__ = ['one', 'two', 'Three', 'four']\n"
+        "def make():\n"
+        "    def inner(x: int) -> int:\n"
+        "        'Do it.\\n\\n        Args:\\n            x: What.\\n        '\n"
+        "    return inner\n"
+        "one, two = make(), make()\n"
+        "class Three: pass\n"
+    )
+    found = import_tools([str(tmp_path / "mine.py")])
+    assert [tool["name"] for tool in found.tools] == ["one", "two"]
+    assert found.skipped == [
+        Note(name, "__all__ names it, and it is no function") for name in ("Three", "four")
+    ]
 
 
 def test_a_module_that_cannot_be_imported_is_told(tmp_path: Path) -> None:

@@ -304,3 +304,208 @@ def test_a_path_that_stands_twice_is_told(tmp_path: Path) -> None:
     assert any(
         note.what == "/country/{code}" and "stands twice" in note.why for note in found.warnings
     )
+
+
+def in_path(*names: str) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "integer"}}
+            for name in names]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/grid/{x},{y}", ["x", "y"]),
+        ("/{a}.{b}", ["a", "b"]),
+        ("/{a}...{b}/c", ["a", "b"]),
+        ("/x-{a}-{b}", ["a", "b"]),
+        ("/{id}:cancel", ["id"]),
+        ("/a({id})/b", ["id"]),
+        ("/{p:path}", ["p"]),
+        ("/{ id : [0-9]{2} }/{n:[a,b]}", ["id", "n"]),
+        ("/{rest*}", ["rest"]),
+        ("/{*rest}", ["rest"]),
+        ("/{+rest}", ["rest"]),
+        ("/{proxy+}", ["proxy"]),
+        ("/{id?}", ["id"]),
+        ("/{name=shelves/*}", ["name"]),
+        ("/x{/a,b}", ["a", "b"]),
+        ("/x{;a:3,b}", ["a", "b"]),
+        ("/{x}/{x}", ["x"]),
+        ("/x", []),
+    ],
+)
+@pytest.mark.parametrize("described", [True, False])
+def test_each_template_expression_of_a_path_is_one_parameter(
+    tmp_path: Path, path: str, names: list[str], described: bool
+) -> None:
+    operation = {"summary": "X", "parameters": in_path(*names) if described else []}
+    found = imported(tmp_path, {path: {"get": operation}})
+    parameters = only(found)["parameters"]
+    kind = "integer" if described else "string"
+    assert parameters["properties"] == {name: {"type": kind} for name in names}
+    assert parameters["required"] == names
+    assert ("is described nowhere; it is taken for a text" in warned(found)) == bool(
+        names and not described
+    )
+
+
+def test_a_parameter_that_is_called_like_its_expression_is_that_one(tmp_path: Path) -> None:
+    found = imported(tmp_path, {"/{a,b}": {"get": {"parameters": in_path("a,b")}}})
+    assert list(only(found)["parameters"]["properties"]) == ["a,b"]
+
+
+def test_an_expression_of_the_query_adds_no_required_parameter(tmp_path: Path) -> None:
+    paths = {"/x{?page,size}": {"get": {"parameters": [query("page", type="integer")]}}}
+    parameters = only(imported(tmp_path, paths))["parameters"]
+    assert parameters["properties"] == {"page": {"type": "integer"}, "size": {"type": "string"}}
+    assert parameters["required"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/{}", "its path's {} has no name"),
+        ("/{?}", "its path's {?} has no name"),
+        ("/{a,}", "its path's {a,} has no name"),
+        ("/{a", "its path has a brace without its partner"),
+        ("/a}", "its path has a brace without its partner"),
+        ("/}a{", "its path has a brace without its partner"),
+        ("/{a{b}", "its path has a brace without its partner"),
+    ],
+)
+def test_a_path_that_is_no_template_is_skipped(tmp_path: Path, path: str, reason: str) -> None:
+    found = imported(tmp_path, {path: {"get": {"parameters": in_path("a")}}})
+    assert [(note.what, note.why) for note in found.skipped] == [(f"GET {path}", reason)]
+
+
+def test_a_path_parameter_that_the_path_does_not_hold_is_told(tmp_path: Path) -> None:
+    found = imported(tmp_path, {"/x": {"get": {"parameters": in_path("id")}}})
+    assert "id is one of the path's parameters, and the path does not hold it" in warned(found)
+
+
+JSON_PATCH = {"type": "array", "items": {"type": "object"}}
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        ("application/json-patch+json", "application/json"),
+        ("application/json-patch+json", "Application/JSON; charset=utf-8"),
+        ("application/merge-patch+json", "application/json"),
+        ("application/vnd.x+json", "application/json"),
+        ("application/json-patch+json", "application/vnd.x.v2+json;v=2"),
+        ("application/json-patch+json", "application/merge-patch+json"),
+        ("application/json-patch+json", "application/x-www-form-urlencoded"),
+        ("application/json-seq", "multipart/form-data; boundary=x"),
+        ("application/x-ndjson", "*/*"),
+        ("application/xml", "text/json"),
+        ("text/plain", "multipart/form-data"),
+        ("application/jsonp", "application/hal+json"),
+        ("multipart/form-data", "application/x-www-form-urlencoded"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_media_types_are_compared_whole(
+    tmp_path: Path, worse: str, better: str, turned: bool
+) -> None:
+    fields = {"type": "object", "properties": {"status": {"type": "string"}}}
+    content = {worse: {"schema": JSON_PATCH}, better: {"schema": fields}}
+    if turned:
+        content = dict(reversed(content.items()))
+    found = imported(tmp_path, {"/x": {"patch": {"requestBody": {"content": content}}}})
+    assert list(only(found)["parameters"]["properties"]) == ["status"]
+    assert f"the body is taken as {better}; {worse} is left out" in warned(found)
+
+
+def test_a_media_type_with_a_schema_comes_before_one_without(tmp_path: Path) -> None:
+    fields = {"type": "object", "properties": {"a": {"type": "string"}}}
+    content = {"application/json": {}, "multipart/form-data": {"schema": fields}}
+    found = imported(tmp_path, {"/x": {"post": {"requestBody": {"content": content}}}})
+    assert list(only(found)["parameters"]["properties"]) == ["a"]
+
+
+def test_a_json_patch_alone_is_one_parameter(tmp_path: Path) -> None:
+    found = imported(tmp_path, {"/x": {"patch": body(JSON_PATCH, "application/json-patch+json")}})
+    assert only(found)["parameters"]["properties"] == {"body": JSON_PATCH}
+
+
+def test_made_up_names_never_take_an_operations_own(tmp_path: Path) -> None:
+    paths = {
+        "/a": {"get": {"operationId": "a b"}, "post": {"operationId": "a b"}},
+        "/b": {"get": {}, "post": {"operationId": "get_b"}, "put": {"operationId": "a_b"}},
+    }
+    found = imported(tmp_path, paths)
+    names = {tool["description"]: tool["name"] for tool in found.tools}
+    assert names == {
+        "GET /a": "a_b_2", "POST /a": "post_a", "GET /b": "get_b_2", "POST /b": "get_b",
+        "PUT /b": "a_b",
+    }  # fmt: skip
+    assert "POST /a: another operation is called 'a b' already" in warned(found)
+    assert not found.skipped
+
+
+def test_what_stands_beside_a_paths_reference_and_unknown_methods_are_not_lost(
+    tmp_path: Path,
+) -> None:
+    shared = {"X": {"get": {"summary": "Got"}}}
+    paths = {
+        "/x": {"$ref": "#/components/pathItems/X", "put": {"summary": "Put"}},
+        "/y": {"GET": {"summary": "Loud"}, "x-own": {}, "servers": []},
+    }
+    found = imported(tmp_path, paths, components={"pathItems": shared})
+    assert [tool["description"] for tool in found.tools] == ["Got", "Put"]
+    assert [(note.what, note.why[:12]) for note in found.skipped] == [("/y GET", "is no method")]
+
+
+def test_an_operation_with_more_parameters_than_a_model_can_read_is_skipped(
+    tmp_path: Path,
+) -> None:
+    many = [query(f"parameter{number}", type="string") for number in range(3000)]
+    found = imported(tmp_path, {"/x": {"get": {"parameters": many}}, "/y": {"get": {}}})
+    assert [tool["name"] for tool in found.tools] == ["get_y"]
+    assert "its parameters: takes" in found.skipped[0].why
+
+
+def test_schemas_that_refer_to_one_another_all_over_are_skipped_in_no_time(tmp_path: Path) -> None:
+    names = [f"S{number}" for number in range(14)]
+    every = {name: reference(name) for name in names}
+    for schema in ({"properties": every}, {"allOf": [*every.values()]}):
+        schemas = dict.fromkeys(names, schema)
+        paths = {"/x": {"post": body(reference("S0"))}}
+        found = imported(tmp_path, paths, components={"schemas": schemas})
+        assert "once references are inlined" in found.skipped[0].why
+
+
+def test_a_warning_stands_with_every_operation_that_it_is_about(tmp_path: Path) -> None:
+    paths = {f"/{name}": {"post": body(reference("Node"))} for name in "ab"}
+    found = imported(tmp_path, paths)
+    told = [note.what for note in found.warnings if "holds itself" in note.why]
+    assert told == ["post_a", "post_b"]
+
+
+def test_enums_of_allof_leave_what_is_in_both(tmp_path: Path) -> None:
+    def both(*enums: list[Any]) -> tuple[Any, str]:
+        schema = {"properties": {"k": {"allOf": [{"enum": values} for values in enums]}}}
+        found = imported(tmp_path, {"/x": {"post": body(schema)}})
+        return only(found)["parameters"]["properties"]["k"]["enum"], warned(found)
+
+    assert both(["a", "b", 1, True], ["b", True])[0] == ["b", True]
+    values, told = both(["a"], ["b"])
+    assert values == ["a"] and "two enums have no value in common" in told
+
+
+def test_a_body_of_free_fields_is_one_parameter(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {}, "additionalProperties": {"type": "integer"}}
+    found = imported(tmp_path, {"/x": {"post": body(schema)}})
+    assert only(found)["parameters"]["properties"] == {"body": schema}
+
+
+def test_rules_that_a_spread_out_body_cannot_keep_are_told(tmp_path: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}},
+        "minProperties": 1,
+        "not": {"required": ["a"]},
+    }
+    found = imported(tmp_path, {"/x": {"post": body(schema)}})
+    assert "what minProperties, not says of the body is left out" in warned(found)
