@@ -265,9 +265,11 @@ def _normal_numbers(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> 
     wholes: list[_Whole] = []
     marked = _marked(arguments, wholes)
     if wholes:
-        # a schema that cannot be applied, by a dangling `$ref` for one, says nothing
-        with contextlib.suppress(Exception):
-            for _ in _number_finder(canonical.dumps(schema)).iter_errors(marked):
+        from referencing import Registry
+
+        finder = _number_finder()
+        with contextlib.suppress(Exception):  # a schema that ends nowhere, or is none
+            for _ in finder(schema, registry=Registry()).iter_errors(marked):
                 pass
     return {name: _unmarked(value) for name, value in marked.items()}
 
@@ -293,9 +295,9 @@ def _unmarked(value: Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=1024)
-def _number_finder(schema: str) -> Any:
-    """Return a validator that marks each `_Whole` to which `"type": "number"` applies.
+@lru_cache(maxsize=1)
+def _number_finder() -> Any:
+    """Return a validator's class that marks each `_Whole` to which `"type": "number"` applies.
 
     Which schema applies where is jsonschema's matter. It would stop at the first branch of `anyOf`
     that fits: here all are tried, and what stands under `not` marks nothing.
@@ -303,7 +305,6 @@ def _number_finder(schema: str) -> Any:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
     from jsonschema.validators import extend
-    from referencing import Registry
 
     check_type = Draft202012Validator.VALIDATORS["type"]
 
@@ -319,9 +320,20 @@ def _number_finder(schema: str) -> Any:
         if all(errors):
             yield errors[0][0]
 
-    keywords = {"type": mark, "anyOf": all_branches, "oneOf": all_branches, "not": lambda *_: ()}
-    finder: Any = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
-    return finder(canonical.loads(schema), registry=Registry())
+    def forgiving(check: Any) -> Any:
+        def run(*arguments: Any) -> Iterator[ValidationError]:
+            # a keyword that cannot be applied (a dangling `$ref`, a type that there is not) says
+            # nothing, and must not keep the others from what they say
+            with contextlib.suppress(Exception):
+                yield from check(*arguments) or ()
+
+        return run
+
+    changed = {"type": mark, "anyOf": all_branches, "oneOf": all_branches, "not": lambda *_: ()}
+    keywords = {**Draft202012Validator.VALIDATORS, **changed}
+    checks = {name: forgiving(check) for name, check in keywords.items()}
+    finder: Any = extend(Draft202012Validator, checks)  # type: ignore[no-untyped-call]
+    return finder
 
 
 def branches(schema: Any, root: Mapping[str, Any], depth: int = 8) -> Iterator[Mapping[str, Any]]:

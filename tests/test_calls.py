@@ -295,6 +295,14 @@ def test_one_equals_one_point_nought_only_where_the_schema_says_number(schema, l
     assert match([call("other", a=left)], [call("other", a=right)], tools) is False
 
 
+@pytest.mark.parametrize(
+    "bad", [{"type": "float"}, {"pattern": "("}, {"$ref": "#/nowhere"}, {"type": "dict"}]
+)
+def test_a_schema_that_cannot_be_applied_keeps_no_other_from_being_found(bad):
+    tools = [tool(b=bad, a={"type": "number"})]
+    assert match([call(a=1, b="x")], [call(a=1.0, b="x")], tools)
+
+
 def test_a_default_left_out_equals_the_default_given_but_not_in_strict_mode():
     tools = [tool(a={"type": "number", "default": 2}, b={"default": True})]
     assert match([call(a=2.0, b=True)], [call()], tools)

@@ -165,7 +165,7 @@ def _without_nulls(schema: Mapping[str, Any], unnamed: set[str]) -> dict[str, An
             if "type" not in schema:
                 unnamed.add(key)
         elif key in ("properties", "$defs", "definitions") and isinstance(value, Mapping):
-            gone = {name for name, part in value.items() if _is_nothing(part)}
+            gone = {name for name, part in value.items() if is_nothing(part)}
             unnamed |= gone if key == "properties" else set()
             made[key] = {
                 name: _without_nulls(part, unnamed) if isinstance(part, Mapping) else part
@@ -173,7 +173,7 @@ def _without_nulls(schema: Mapping[str, Any], unnamed: set[str]) -> dict[str, An
                 if name not in gone
             }
         elif isinstance(value, Mapping) and key not in ("default", "const"):
-            if not _is_nothing(value):
+            if not is_nothing(value):
                 made[key] = _without_nulls(value, unnamed)
             elif isinstance(schema.get("type"), Mapping | None):
                 unnamed.add(key)
@@ -191,11 +191,11 @@ def _without_nulls(schema: Mapping[str, Any], unnamed: set[str]) -> dict[str, An
     return made
 
 
-def _is_nothing(schema: Any) -> bool:
-    """Whether a schema is null, or an object whose fields all are."""
-    if isinstance(schema, Mapping):
-        return bool(schema) and all(map(_is_nothing, schema.values()))
-    return schema is None
+def is_nothing(value: Any) -> bool:
+    """Whether a value is null, or an object whose fields all are."""
+    if isinstance(value, Mapping):
+        return bool(value) and all(map(is_nothing, value.values()))
+    return value is None
 
 
 def _says_null(schema: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, list_of
+from looptool.importing.formats.documents import is_nothing
 from looptool.importing.formats.turns import answer, calling, calls_of_json, plain, tools_in
 from looptool.samples import Label, Message, label_calls
 from looptool.tools import Tool
@@ -100,16 +101,18 @@ def _message(item: Any, changes: Changes) -> Message:
     if role == "tool":
         message: Message = {"role": role, "content": content}
         for key in ("name", "tool_call_id"):
-            if item.get(key) is not None and not isinstance(item[key], str):
+            if item.get(key) is not None and not isinstance(item[key], str | int):
                 raise Refused(f"{key}: must be a text")
-            if item.get(key):
-                message[key] = item[key]
+            if item.get(key) not in (None, ""):
+                message[key] = str(item[key])
         return message
     if role != "assistant":
         return {"role": role, "content": content}
     if any(item.get(key) for key in ("reasoning_content", "reasoning", "thinking")):
         changes["thinking left out"] += 1
-    raw = item.get("tool_calls") or ([item["function_call"]] if item.get("function_call") else [])
+    raw = item.get("tool_calls") or []
+    if isinstance(raw, list):
+        raw = [each for each in (raw or [item.get("function_call")]) if not is_nothing(each)]
     said = answer(content, changes)
     if not raw and not parts:
         return said
@@ -119,8 +122,8 @@ def _message(item: Any, changes: Changes) -> Message:
     made = calling(calls, said["content"])
     if isinstance(raw, list):
         for call, each in zip(made["tool_calls"], raw, strict=False):
-            if isinstance(each.get("id"), str) and each["id"]:
-                call["id"] = each["id"]
+            if isinstance(each.get("id"), str | int) and each["id"] != "":
+                call["id"] = str(each["id"])
     return made
 
 
@@ -135,7 +138,7 @@ def _content(value: Any, changes: Changes) -> tuple[str, list[ToolCall]]:
     texts: list[str] = []
     calls: list[ToolCall] = []
     for place, part in enumerate(value):
-        kind = part.get("type", "text") if isinstance(part, Mapping) else None
+        kind = part.get("type") or "text" if isinstance(part, Mapping) else None
         inner = (
             [part[key] for key in ("text", "value") if part.get(key) is not None] if kind else []
         )

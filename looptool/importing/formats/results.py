@@ -32,8 +32,9 @@ def in_order(
     """
     names = [call["function"]["name"] for call in calls]
     ids = [result.get("tool_call_id") for result in results]
-    if any(ids):
-        places = _places_of_ids(ids, [call.get("id") for call in calls])
+    called = [call.get("id") for call in calls]
+    if any(ids) and (any(called) or len(calls) > 1):  # one call without id has one result
+        places = _places_of_ids(ids, called)
         for result, place in zip(results, places, strict=True):
             if result.get("name", names[place]) != names[place]:
                 raise Refused(f"name: {result['name']!r} answers a call of {names[place]!r}")

@@ -31,6 +31,14 @@ TEXT = {"type": "string", "enum": None, "default": None, "items": None, "propert
 MAYBE = {"type": ["integer", "null"]}
 
 
+def test_calls_of_which_everything_is_null_were_never_made():
+    nothing = {"name": None, "arguments": None}
+    given = record({}, schema([], place=TEXT))
+    given["messages"][1] |= {"content": "Hi", "function_call": nothing,
+                             "tool_calls": [{"id": None, "function": nothing}]}  # fmt: skip
+    assert reads("openai", given) == [{"text": "Hi"}]
+
+
 def test_a_parameter_that_is_null_does_not_exist():
     for nothing in (None, {"type": None, "description": None, "items": {"type": None}}):
         given = record({"place": "Oslo"}, schema(place=TEXT, days=nothing))

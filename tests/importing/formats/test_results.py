@@ -40,6 +40,16 @@ def test_results_follow_the_order_of_their_calls_by_id():
     assert read(given) == [("f", "1"), ("f", "2"), ("g", "3")]
 
 
+def test_ids_may_be_numbers():
+    given = record([(0, "f"), (1, "g")], result("2", 1), result("1", 0))
+    assert read(given) == [("f", "1"), ("g", "2")]
+
+
+def test_one_call_without_id_has_the_one_result():
+    given = record([(None, "f")], result("1", "x"))
+    assert read(given) == [("f", "1")]
+
+
 def test_results_without_ids_are_told_by_name_and_else_by_place():
     calls = [("x", "f"), ("y", "g")]
     named = record(calls, result("2", name="g"), result("1", name="f"))
