@@ -324,8 +324,12 @@ def _number_finder() -> Any:
         def run(*arguments: Any) -> Iterator[ValidationError]:
             # a keyword that cannot be applied (a dangling `$ref`, a type that there is not) says
             # nothing, and must not keep the others from what they say
-            with contextlib.suppress(Exception):
+            try:
                 yield from check(*arguments) or ()
+            except RecursionError:
+                raise  # caught here, each level of a schema that holds itself would try again
+            except Exception:
+                return
 
         return run
 

@@ -314,6 +314,8 @@ def test_a_default_left_out_equals_the_default_given_but_not_in_strict_mode():
 def test_a_schema_that_points_to_itself_ends():
     tools = [tool(a={"$ref": "#/properties/a"})]
     assert match([call(a=1)], [call(a=1)], tools)
+    tools = [tool(a={"anyOf": [{"$ref": "#/properties/a"}, {"$ref": "#/properties/a"}]})]
+    assert not match([call(a=1)], [call(a=1.0)], tools)
 
 
 def test_the_text_form_is_that_of_hermes():

@@ -15,7 +15,7 @@ from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.importing.formats import Changes, Refused
 from looptool.importing.formats.literals import value_of
-from looptool.importing.formats.toolace import read_calls
+from looptool.importing.formats.toolace import LIKE_CALLS, read_calls
 from looptool.importing.formats.turns import calling, calls_of_json
 from looptool.samples import Label, Message
 from looptool.tools import Tool
@@ -46,6 +46,7 @@ _REACT = re.compile(
 )
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "action_input", "tool_input")
+_NEAR = 2000  # characters behind a tool's name in which its parameters are looked for
 _OTHER_KEYS = {"id", "type", "index"}
 _FOREIGN = re.compile(
     r"<function[=_s]|<invoke|<\|?tool|\[TOOL_|<TOOLCALL|Action Input:|\bto=functions\.|<｜tool"
@@ -112,7 +113,7 @@ def _tagged(text: str, tools: Sequence[Tool], changes: Changes) -> Message | Non
 
 def _react(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
     found = _REACT.fullmatch(text)
-    if found is None or not any(tool["name"] == found["name"] for tool in tools):
+    if found is None:
         return None
     if "\nAction:" in found["input"] or "\nObservation:" in found["input"]:
         raise Refused("holds several steps of Action and Observation")
@@ -127,8 +128,9 @@ def _alone(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None
     fence = _FENCE.fullmatch(text)
     body = (fence[1] if fence else text).strip()
     names = [tool["name"] for tool in tools]
-    python = body.startswith(tuple(f"{mark}{name}(" for name in names for mark in ("", "[")))
-    if not (python and body.endswith((")", ")]"))) and not _looks_like_json_calls(body, names):
+    named = body.startswith(tuple(f"{name}(" for name in names)) and body.endswith(")")
+    listed = LIKE_CALLS.fullmatch(body) is not None
+    if not (named or listed or _looks_like_json_calls(body)):
         return None
     return calling(_calls_in(body, tools, changes))
 
@@ -176,7 +178,7 @@ def _plain_item(item: Any) -> Any:
     return item
 
 
-def _looks_like_json_calls(body: str, names: Sequence[str]) -> bool:
+def _looks_like_json_calls(body: str) -> bool:
     if not (body.startswith(("{", "[")) and body.endswith(("}", "]"))):
         return False
     try:
@@ -205,7 +207,8 @@ def _named_with_arguments(text: str, tools: Sequence[Tool]) -> str | None:
     pattern, parameters = _signs_of_calls(canonical.dumps([_outline(tool) for tool in tools]))
     foreign = _FOREIGN.search(text) is not None
     for found in pattern.finditer(text):
-        name, after = found["name"], text[found.end("name") :]
+        name, end = found["name"], found.end("name")
+        after = text[end : end + _NEAR]
         if foreign or re.match(r"""\((?:\s*\)|\s*["'\d{\[])""", after):
             return name
         marked = found["before"] is not None and re.match(

@@ -25,7 +25,7 @@ _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "ass
           "tool": "tool", "system": "system"}  # fmt: skip
 _DATED = re.compile(r"\b(?:today|current (?:date|time))\b", re.IGNORECASE)
 _SENTENCES = re.compile(r"(?<=[.\n])")
-_LIKE_CALLS = re.compile(r"\[\s*[^\[\]{}\"'()]+\(.*\)\s*\]", re.DOTALL)
+LIKE_CALLS = re.compile(r"\[\s*[^\[\]{}\"'()]+\(.*\)\s*\]", re.DOTALL)
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 
 
@@ -38,7 +38,7 @@ def fits(record: Record) -> bool:
         return True
     said = [turn.get("value") for turn in turns if isinstance(turn, Mapping)]
     return "system" in record and any(
-        isinstance(text, str) and _LIKE_CALLS.fullmatch(text.strip()) for text in said
+        isinstance(text, str) and LIKE_CALLS.fullmatch(text.strip()) for text in said
     )
 
 
@@ -115,7 +115,7 @@ def holds_calls(text: str, names: Collection[str]) -> bool:
     Args:
         names: of the tools.
     """
-    if _LIKE_CALLS.fullmatch(text.strip()):
+    if LIKE_CALLS.fullmatch(text.strip()):
         return True
     called = (re.search(rf"(?<!\w){re.escape(name)}\(", text) for name in names)
     return any(called)

@@ -132,6 +132,17 @@ def test_a_text_that_only_speaks_of_things_stays_a_text(text):
     assert read(text) is None
 
 
-def test_a_call_of_a_tool_that_there_is_not_is_a_call_all_the_same():
-    text = json.dumps({"name": "fly", "arguments": {"to": "Oslo"}})
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"name": "fly", "arguments": {"to": "Oslo"}}),
+        '[fly(to="Oslo")]',
+        'Thought: far\nAction: fly\nAction Input: {"to": "Oslo"}',
+    ],
+)
+def test_a_call_of_a_tool_that_there_is_not_is_a_call_all_the_same(text):
     assert read(text) == [("fly", {"to": "Oslo"})]
+
+
+def test_a_long_text_full_of_a_tools_name_takes_no_time_to_speak_of():
+    assert read("read_item " * 50_000) is None
