@@ -236,7 +236,8 @@ def _parameters(
     for expression, place, name in template:
         if (place, name) not in chosen:
             warn(f"the path's {expression} is described nowhere; it is taken for a text")
-            chosen[place, name] = {"schema": {"type": "string"}}
+            needed = not expression.startswith(("{?", "{&"))
+            chosen[place, name] = {"schema": {"type": "string"}, "required": needed}
     for (place, name), parameter in chosen.items():
         if place in ("header", "cookie"):
             warn(f"{place} {name} is left out")
@@ -266,23 +267,25 @@ def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, 
 
     OpenAPI 3.1.1, section 4.8.8.2: each `{name}` is one parameter of the path, whatever stands
     beside it in its segment. Frameworks and RFC 6570 write more into the braces, which is no part
-    of the name unless a parameter is called so: `{name:path}`, `{name*}`, `{+name}`, `{a,b}`;
-    `{?a,b}` names parameters of the query.
+    of the name unless a parameter is called so: `{name:path}`, `{name*}`, `{+name}`, `{a,b}`.
+    `{?a,b}`, and what stands behind a question mark, are parameters of the query.
 
     Raises:
         Unusable: if a brace has no partner, or nothing stands between two.
     """
     found = []
-    for expression in _expressions(path):
+    queried = False
+    for before, expression in _expressions(path):
+        queried |= "?" in before
         inside = expression[1:-1].strip()
         if ("path", inside) in known:
             found.append((expression, "path", inside))
             continue
-        place = "query" if inside.startswith(("?", "&")) else "path"
+        queried |= inside.startswith(("?", "&"))
+        place = "query" if queried else "path"
         plain = re.sub(r":\d+(?=,|$)", "", inside.lstrip("?&+#./;*"))  # RFC 6570: that many signs
-        for part in re.split("[:=]", plain)[0].split(
-            ","
-        ):  # behind it stands a pattern or a default
+        plain = re.split("[:=]", plain)[0]  # behind these stands a pattern or a default
+        for part in plain.split(","):
             name = part.strip().rstrip("*+?")
             if not name:
                 raise Unusable(f"its path's {expression} has no name")
@@ -290,8 +293,9 @@ def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, 
     return found
 
 
-def _expressions(path: str) -> Iterator[str]:
-    depth = start = 0
+def _expressions(path: str) -> Iterator[tuple[str, str]]:
+    """Yield each expression of a template, and what stands between it and the one before."""
+    depth = start = end = 0
     for place, sign in enumerate(path):
         if sign == "{":
             start = start if depth else place
@@ -299,7 +303,8 @@ def _expressions(path: str) -> Iterator[str]:
         elif sign == "}":
             depth -= 1
             if depth == 0:
-                yield path[start : place + 1]
+                yield path[end:start], path[start : place + 1]
+                end = place + 1
         if depth < 0:
             break
     if depth:

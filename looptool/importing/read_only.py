@@ -11,26 +11,36 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 MARK = {"readOnly": True}
+_CHILDREN = {
+    "items", "contains", "additionalProperties", "propertyNames", "unevaluatedProperties",
+    "unevaluatedItems",
+}  # fmt: skip
 
 Memory = dict[tuple[int, frozenset[str]], tuple[Any, "Writable"]]  # with the object: an id ends
 Writable = tuple[dict[str, Any], frozenset[str], frozenset[str]]
 
 
-def is_read_only(schema: Any, at: Callable[[str], Any], depth: int = 0) -> bool:
+def is_read_only(
+    schema: Any, at: Callable[[str], Any], known: dict[str, bool] | None = None
+) -> bool:
     """Whether a schema, what it refers to, or each of its alternatives is marked read-only.
 
     Args:
         schema: any value.
         at: what a reference refers to; None where to nothing.
-        depth: of the recursion, which ends at 8.
+        known: what was found of references; those on the way count as not read-only.
     """
-    if not isinstance(schema, Mapping) or depth > 8:
+    known = {} if known is None else known
+    if not isinstance(schema, Mapping):
         return False
     if schema.get("readOnly") is True:
         return True
     if isinstance(reference := schema.get("$ref"), str):
-        return is_read_only(at(reference), at, depth + 1)
-    if any(is_read_only(part, at, depth + 1) for part in _list(schema.get("allOf"))):
+        if reference not in known:
+            known[reference] = False
+            known[reference] = is_read_only(at(reference), at, known)
+        return known[reference]
+    if any(is_read_only(part, at, known) for part in _list(schema.get("allOf"))):
         return True
     parts = [
         part
@@ -38,7 +48,7 @@ def is_read_only(schema: Any, at: Callable[[str], Any], depth: int = 0) -> bool:
         for part in _list(schema.get(key))
         if part != {"type": "null"}
     ]
-    return bool(parts) and all(is_read_only(part, at, depth + 1) for part in parts)
+    return bool(parts) and all(is_read_only(part, at, known) for part in parts)
 
 
 def writable(
@@ -90,7 +100,7 @@ def writable(
             made[word] = [child(part) for part in value]
         elif word in ("then", "else"):
             made[word] = branch(value)
-        elif word in ("items", "contains", "additionalProperties") and isinstance(value, dict):
+        elif word in _CHILDREN and isinstance(value, dict):
             made[word] = child(value)
         else:
             made[word] = value

@@ -28,6 +28,7 @@ _NO_USE = {
 _MAPS = {"properties", "patternProperties", "dependentSchemas"}  # of names to schemas
 _LISTS = {"anyOf", "oneOf", "prefixItems"}
 _SINGLE = {"items", "not", "contains", "propertyNames", "if", "then", "else"}
+_NOTES = {"description", "title", "default", "examples"}  # which no value is held against
 _VALUES = {"const", "enum", "default", "examples"}
 _OPEN = {"additionalProperties", "unevaluatedProperties", "unevaluatedItems"}  # or true or false
 
@@ -78,7 +79,7 @@ class Schemas:
                     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
                     told = ", ".join(sorted(names)[:_NAMED])
                     warn(f"read-only fields are left out: {told}{more}")
-            self.limit("a schema", made)
+            self.limit("its parameters", made)
         except RecursionError:
             raise Unusable("is nested too deeply") from None
         except TypeError as error:  # a keyword's value is of another type than it must be
@@ -119,7 +120,7 @@ class Schemas:
         self._left -= 1
         if self._left < 0:
             raise Unusable(
-                f"its parameters take more than {_MOST} schemas once references are inlined; "
+                f"its parameters: more than {_MOST} schemas once references are inlined; "
                 f"at most {LARGEST} characters are imported"
             )
         if schema is True or schema is None:
@@ -196,7 +197,8 @@ class Schemas:
             made, cuts = self._followed(key, above, warn)
         if beside and not self.old:  # 3.0 ignores what stands beside a reference
             more, found = self._plain(beside, above, warn)
-            return {**made, **more}, cuts | found
+            made = {**made, **{word: more[word] for word in _NOTES & set(more)}}
+            return merged(made, more, warn), cuts | found
         if beside.get("description"):
             return {**made, "description": beside["description"]}, cuts
         return made, cuts
@@ -231,6 +233,8 @@ class Schemas:
         reference, base = key
         target = self._at(reference)
         choice = self._hierarchy and self._hierarchy.choice(reference)
+        if base:  # of the schema itself, whatever it goes by
+            target = self.target(target)
         if base and not choice:  # its variants stand in its oneOf
             target = {word: part for word, part in target.items() if word not in _LISTS}
         if base or not choice:
@@ -295,7 +299,7 @@ class Schemas:
         """
         if (size := self._size(schema)) > LARGEST:
             raise Unusable(
-                f"{what}: takes {size} characters once references are inlined; "
+                f"{what}: {size} characters once references are inlined; "
                 f"at most {LARGEST} are imported"
             )
 
@@ -304,6 +308,9 @@ class Schemas:
             kind = made.get("type")
             if isinstance(kind, str):
                 made["type"] = [kind, "null"]
+            for word in () if "type" in made else ("anyOf", "oneOf"):
+                if word in made and {"type": "null"} not in made[word]:
+                    made[word] = [*made[word], {"type": "null"}]
             if isinstance(made.get("enum"), list) and None not in made["enum"]:
                 made["enum"] = [*made["enum"], None]
         for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
@@ -374,7 +381,7 @@ def merged(one: dict[str, Any], other: dict[str, Any], warn: Warn) -> dict[str, 
                 warn(f"allOf: types {made[key]} and {value} contradict each other")
             else:
                 made[key] = both[0] if len(both) == 1 else both
-        elif key in ("anyOf", "oneOf"):
+        elif key not in _NOTES:
             warn(f"allOf: several {key}; the first counts")
     return made
 
