@@ -14,6 +14,7 @@ from looptool.importing.records import Raw
 from looptool.importing.sample_sets import convert
 from looptool.samples import category_of, check_label
 from looptool.tools import check_tool
+from tests.importing.chats import WRITERS, chats
 from tests.strategies import JSON
 
 NAMES = st.sampled_from(["go", "get_item", "größe", "a.b", "", "x" * 80])
@@ -116,7 +117,9 @@ def broken(draw: st.DrawFn, record: Any) -> Any:
 @st.composite
 def lines(draw: st.DrawFn) -> tuple[str, list[str]]:
     form = draw(st.sampled_from(list(RECORDS)))
-    records = [draw(broken(draw(RECORDS[form]))) for _ in range(draw(st.integers(1, 3)))]
+    sound = [chats().map(write) for of, write in WRITERS.values() if of == form]
+    made = st.one_of(RECORDS[form], *sound)
+    records = [draw(broken(draw(made))) for _ in range(draw(st.integers(1, 3)))]
     return form, [json.dumps(record) for record in records]
 
 
