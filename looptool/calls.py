@@ -106,10 +106,11 @@ def parse(text: str | bytes) -> Parsed:
     errors: list[str] = []
     blocks = 0
     start = position = 0  # `start`: where the thinking ends that a lone </think> would close
+    last_closed = text.rfind("</think>")
     while tag := _TAG.search(text, position):
         texts.append(text[position : tag.start()])
         position = tag.end()
-        if tag[0].endswith("tool_call>") and _is_mentioned(text, tag):
+        if _is_mentioned(text, tag, last_closed):
             texts.append(tag[0])
         elif tag[0] == "<think>":
             end = text.find("</think>", position)
@@ -137,16 +138,20 @@ def parse(text: str | bytes) -> Parsed:
     )
 
 
-def _is_mentioned(text: str, tag: re.Match[str]) -> bool:
-    """Whether a sentence speaks of a call's tag: in quotes, or with words and no JSON after it.
+def _is_mentioned(text: str, tag: re.Match[str], last_closed: int) -> bool:
+    """Whether a sentence speaks of a tag: in quotes, or with words and no JSON after it.
 
-    Words alone between the two tags are a broken call, `and` and the like apart.
+    Words alone between the two tags are a broken call, `and` and the like apart. A `<think>` behind
+    words that nothing closes is spoken of too: thinking begins a line, or ends.
     """
     start, end = tag.span()
     if start and end < len(text) and _QUOTES.get(text[start - 1]) == text[end]:
         return True
     window = max(0, start - 500)  # a sentence; the whole of a long line for each tag takes too long
     line = max(window, text.rfind("\n", window, start) + 1)
+    if not tag[0].endswith("tool_call>"):
+        opens = tag[0] == "<think>" and end > last_closed
+        return opens and bool(text[line:start].strip())
     if tag[0] == "</tool_call>":
         opening = text.rfind("<tool_call>", line, start)
         between = text[opening + len("<tool_call>") : start]

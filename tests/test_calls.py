@@ -183,7 +183,20 @@ def test_bytes_that_are_no_utf8_are_read_with_replacement():
     assert parse(b"\xff\xfe hello").text == "\ufffd\ufffd hello"
 
 
-@pytest.mark.parametrize("piece", ["<tool_call>{", '<tool_call>{"', "<think></think>", "</think>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Models wrap thoughts in <think> tags. Shall I go on?",
+        "Use the `<think>` tag, then `</think>`.",
+    ],
+)
+def test_thinking_that_is_only_spoken_of_is_text(text):
+    assert (parse(text).text, parse(text).thinking) == (text, "")
+
+
+@pytest.mark.parametrize(
+    "piece", ["a <think> b", "<tool_call>{", '<tool_call>{"', "<think></think>", "</think>"]
+)
 def test_long_garbage_holds_no_call(piece):
     assert parse(piece * 2000).calls == ()
 

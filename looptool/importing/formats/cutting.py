@@ -9,9 +9,10 @@ from typing import Any
 from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.importing.formats import Changes, Dialogue, Refused
+from looptool.importing.formats.control_tokens import without_control_tokens
 from looptool.importing.formats.documents import Tools, read_documents
 from looptool.importing.formats.results import in_order
-from looptool.importing.formats.syntaxes import read_text
+from looptool.importing.formats.syntaxes import read_beside, read_text
 from looptool.samples import Label, Message, category_of, check_label, sample_id_of_json
 from looptool.tools import Tool, check_call, without_nulls
 
@@ -97,10 +98,8 @@ def _read_messages(
     problems: dict[int, str] = {}
     made = list(messages)
     for place, message in enumerate(messages):
-        if message["role"] != "assistant" or "tool_calls" in message:
-            continue
         try:
-            made[place] = read_text(message["content"], tools.as_named, changes) or message
+            made[place] = _read_message(message, tools, changes)
         except Refused as error:
             problems[place] = str(error)
     for place, message in enumerate(made):
@@ -116,6 +115,21 @@ def _read_messages(
         elif message["role"] == "tool" and message.get("tool_call_id"):
             problems.setdefault(place, f"tool_call_id: {message['tool_call_id']!r} answers no call")
     return [_as_sample(each, tools, changes) for each in made], problems
+
+
+def _read_message(message: Message, tools: Tools, changes: Changes) -> Message:
+    """Return a message whose text is nothing but what is said, all calls in `tool_calls`."""
+    text, role = message["content"], message["role"]
+    said = without_control_tokens(text, role == "assistant", changes)
+    if said is not text:
+        message = {**message, "content": said}
+    if role != "assistant":
+        return message
+    if "tool_calls" not in message:
+        message = read_text(said, tools.as_named, changes) or message
+    if "tool_calls" in message and message["content"]:
+        message = read_beside(message, tools.as_named, changes)
+    return message
 
 
 def _as_sample(message: Message, tools: Tools, changes: Changes) -> Message:

@@ -25,6 +25,7 @@ from looptool.samples import Label, Message
 from looptool.tools import Tool
 
 _NEXT = re.compile(r"<\|im_end\|>\s*<\|im_start\|>(system|user|assistant|tool)\n")
+_FIRST = re.compile(r"<\|im_start\|>(system|user|assistant|tool)\n")
 _INTRODUCTION = (
     "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
     "You are provided with function signatures within <tools></tools> XML tags:\n<tools>\n"
@@ -44,8 +45,9 @@ def read(record: Record, changes: Changes) -> Dialogue:
         raise Refused("instruction: lists no tools between <tools> tags")
     messages: list[Message] = [{"role": "system", "content": rest}] if rest.strip() else []
     given = set()
-    role, start = "user", 0
-    said = said.removeprefix("<|im_start|>user\n").rstrip().removesuffix("<|im_end|>")
+    said = said.rstrip().removesuffix("<|im_start|>assistant").rstrip().removesuffix("<|im_end|>")
+    opening = _FIRST.match(said)
+    role, start = (opening[1], opening.end()) if opening else ("user", 0)
     parts = []
     for found in _NEXT.finditer(said):
         parts.append((role, said[start : found.start()]))

@@ -53,6 +53,8 @@ def _json_value(node: ast.expr) -> Any:
     match node:
         case ast.Constant(value=None | bool() | int() | float() | str()):
             return node.value
+        case ast.Name(id="true" | "false" | "null" as word):  # where both languages are mixed
+            return canonical.loads(word)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
             return -number
         case ast.List() | ast.Tuple():

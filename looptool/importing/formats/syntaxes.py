@@ -14,6 +14,7 @@ from typing import Any
 from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.importing.formats import Changes, Refused
+from looptool.importing.formats.control_tokens import END_OF_TURN
 from looptool.importing.formats.literals import value_of
 from looptool.importing.formats.toolace import LIKE_CALLS, read_calls
 from looptool.importing.formats.turns import calling, calls_of_json
@@ -33,11 +34,12 @@ _MARKS = {
     "<tool_calls>": "</tool_calls>",
 }
 _MARKED = re.compile("|".join(map(re.escape, _MARKS)))
-_END_OF_TURN = re.compile(
-    r"\s*(?:<\|eot_id\|>|<\|eom_id\|>|<\|endoftext\|>|<\|im_end\|>|</s>)\s*\Z"
-)
 _FUNCTION_TAG = re.compile(r"<function=([^>\s]+)>\s*(.*?)\s*(?:</function>|\Z)", re.DOTALL)
+_QUOTED_JSON = re.compile(  # Glaive
+    r"""\{\s*"name":\s*"([^"\\]+)",\s*"arguments":\s*'\s*(\{.*\})\s*'\s*\}""", re.DOTALL
+)
 _MISTRAL = re.compile(r"([\w.-]+)\s*(?:\[ARGS\])?\s*(\{.*\})", re.DOTALL)
+_BETWEEN = re.compile(r"\s*;?\s*")
 _FENCE = re.compile(r"```(?:json|python|tool_code|tool_call)?[ \t]*\n(.*?)\n?```", re.DOTALL)
 _REACT = re.compile(
     r"(?:Thought:(?P<thought>.*?)\n\s*)?Action:[ \t]*(?P<name>[^\n]+?)[ \t]*\n+"
@@ -46,7 +48,11 @@ _REACT = re.compile(
 )
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "action_input", "tool_input")
+_NO_CALLS = ("[]", "{}", '{"tool_calls": []}')
 _NEAR = 2000  # characters behind a tool's name in which its parameters are looked for
+_CLOSE = 60  # characters behind it in which they need no sign that a call is meant
+_NO_VALUE = r"\s*(?:[.;?!)]|and\b|or\b|\Z)"  # behind a quoted parameter that is only spoken of
+_SENTENCE_END = re.compile(r"[.?!]\s|\n")
 _OTHER_KEYS = {"id", "type", "index"}
 _FOREIGN = re.compile(
     r"<function[=_s]|<invoke|<\|?tool|\[TOOL_|<TOOLCALL|Action Input:|\bto=functions\.|<｜tool"
@@ -62,15 +68,31 @@ def read_text(text: str, tools: Sequence[Tool], changes: Changes) -> Message | N
     Raises:
         Refused: if it holds calls that cannot be read.
     """
-    said = _END_OF_TURN.sub("", text.strip())
-    for syntax, reader in _READERS.items():
-        found = reader(said, tools, changes)
-        if found is not None:
-            changes[f"calls read from {syntax}"] += 1
-            return found
-    if name := _named_with_arguments(said, tools):
+    found = _read_calls(text, tools, changes)
+    if found is None and (name := _named_with_arguments(text, tools)):
         raise Refused(f"names the tool {name!r} with arguments, as no call that can be read")
-    return None
+    return found
+
+
+def read_beside(message: Message, tools: Sequence[Tool], changes: Changes) -> Message:
+    """Return a message that makes calls, its text without calls that only repeat these.
+
+    Raises:
+        Refused: if the text makes others, or names another tool with arguments.
+    """
+    calls = [each["function"] for each in message["tool_calls"]]
+    text = message["content"]
+    beside = _read_calls(text, tools, Changes())
+    if beside is None:
+        called = {call["name"] for call in calls}  # a text may say what they do
+        unread = tools if _FOREIGN.search(text) else [t for t in tools if t["name"] not in called]
+        if unread and (name := _named_with_arguments(text, unread)):
+            raise Refused(f"makes calls, and names the tool {name!r} with arguments beside them")
+        return message
+    if [each["function"] for each in beside["tool_calls"]] != calls:
+        raise Refused("makes calls in two ways, and not the same ones")
+    changes["calls that the text repeats left out of it"] += 1
+    return {**message, "content": beside["content"]}
 
 
 def check_texts(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> None:
@@ -83,6 +105,18 @@ def check_texts(tools: Sequence[Tool], messages: Sequence[Message], label: Label
     for text in [*texts, label.get("text", "")]:
         if read_text(text, tools, Changes()):
             raise Refused("a text looks like calls")
+
+
+def _read_calls(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
+    said = END_OF_TURN.sub("", text.strip())
+    if said in _NO_CALLS:
+        raise Refused(f"says {said} in place of words")
+    for syntax, reader in _READERS.items():
+        found = reader(said, tools, changes)
+        if found is not None:
+            changes[f"calls read from {syntax}"] += 1
+            return found
+    return None
 
 
 def _marked(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
@@ -144,10 +178,14 @@ _READERS = {
 
 
 def _calls_in(body: str, tools: Sequence[Tool], changes: Changes) -> list[ToolCall]:
-    body = _END_OF_TURN.sub("", body.strip())
+    body = END_OF_TURN.sub("", body.strip())
+    if found := _QUOTED_JSON.fullmatch(body):
+        # no Python literal, though it looks like one: the JSON between the quotes is as it is
+        arguments = found[2].replace("\\'", "'")
+        return _calls_of({"name": found[1], "arguments": arguments}, changes)
     if body.startswith(("{", "[")):
         try:
-            return _calls_of(value_of(body, changes), changes)
+            return _calls_of(_values_of(body, changes), changes)
         except Refused:
             raise
         except ValueError as error:
@@ -157,6 +195,19 @@ def _calls_in(body: str, tools: Sequence[Tool], changes: Changes) -> list[ToolCa
         return _calls_of({"name": found[1], "arguments": found[2]}, changes)
     names = [tool["name"] for tool in tools]
     return read_calls(body if body.startswith("[") else f"[{body}]", names)
+
+
+def _values_of(body: str, changes: Changes) -> Any:
+    """Return a text's value, or the list of its objects with a line or a semicolon between them."""
+    try:
+        return value_of(body, changes)
+    except ValueError:
+        found, place = [], 0
+        while place < len(body):
+            value, end = canonical.decoder().raw_decode(body, place)
+            found.append(value)
+            place = end + len(_BETWEEN.match(body, end)[0])  # type: ignore[index]
+        return found
 
 
 def _calls_of(value: Any, changes: Changes) -> list[ToolCall]:
@@ -182,7 +233,7 @@ def _looks_like_json_calls(body: str) -> bool:
     if not (body.startswith(("{", "[")) and body.endswith(("}", "]"))):
         return False
     try:
-        value = value_of(body, Changes())
+        value = _values_of(body, Changes())
     except ValueError:
         return False
     if isinstance(value, Mapping) and set(value) == {"tool_calls"}:
@@ -202,14 +253,17 @@ def _named_with_arguments(text: str, tools: Sequence[Tool]) -> str | None:
     """Return the tool that a text names together with its arguments, or None.
 
     Prose that only speaks of a tool passes: its name must stand between signs, or be no word of a
-    language, and one of its parameters must follow as a key.
+    language, and one of its parameters must follow as a key; where one follows closely, the word
+    alone is enough.
     """
     pattern, parameters = _signs_of_calls(canonical.dumps([_outline(tool) for tool in tools]))
     foreign = _FOREIGN.search(text) is not None
     for found in pattern.finditer(text):
         name, end = found["name"], found.end("name")
         after = text[end : end + _NEAR]
-        if foreign or re.match(r"""\((?:\s*\)|\s*["'\d{\[])""", after):
+        if foreign or re.match(r"""\((?:\s*\)|\s*["'\d{\[])|\[["'\w]""", after):
+            return name
+        if parameters[name].search(_SENTENCE_END.split(after[:_CLOSE], maxsplit=1)[0]):
             return name
         marked = found["before"] is not None and re.match(
             r"""\s*(?:["'`(\[{<:>|*,]|\n|\Z)""", after
@@ -240,4 +294,7 @@ def _keys(parameters: Sequence[str]) -> re.Pattern[str]:
     if not parameters:
         return re.compile(r"\A\W*(?:\(\s*\)|\{\s*\})")
     listed = "|".join(map(re.escape, sorted(parameters, key=len, reverse=True)))
-    return re.compile(rf"""["'`<>]\s*(?:{listed})\s*["'`<>]|(?<!\w)(?:{listed})\s*[=:]""")
+    return re.compile(
+        rf"""["'`]\s*(?:{listed})\s*["'`](?!{_NO_VALUE})|[<>]\s*(?:{listed})\s*[<>]"""
+        rf"""|(?<!\w)(?:{listed})\s*[=:]"""
+    )

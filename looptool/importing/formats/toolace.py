@@ -15,8 +15,9 @@ from typing import Any
 from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, list_of, text_of
+from looptool.importing.formats.control_tokens import without_control_tokens
 from looptool.importing.formats.literals import literal_of, value_of
-from looptool.importing.formats.turns import calling
+from looptool.importing.formats.turns import calling, without_thinking
 from looptool.samples import Label, Message, label_calls
 from looptool.tools import Tool
 
@@ -59,6 +60,8 @@ def read(record: Record, changes: Changes) -> Dialogue:
             raise Refused(f"conversations.{place}.from: must be one of {', '.join(_ROLES)}")
         try:
             value = text_of(item, "value")
+            if role == "assistant":
+                value = without_control_tokens(without_thinking(value, changes), True, changes)
             if role == "tool":
                 messages += _responses(value)
             elif role == "assistant" and holds_calls(value, names):
@@ -235,6 +238,7 @@ def _tools(system: str, changes: Changes) -> tuple[list[Any], str]:
     if not isinstance(tools, list):
         raise Refused("system: the functions must be a list")
     said = _SENTENCES.split(head if found else head[:start])
+    changes["lists of tools left out of a system message"] += 1
     return tools, "\n".join(each.strip() for each in said if _DATED.search(each))
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from looptool.importing.formats import Changes, Refused
-from looptool.importing.formats.syntaxes import read_text
+from looptool.importing.formats.syntaxes import read_beside, read_text
 from looptool.samples import label_calls
 
 TOOLS = [
@@ -72,6 +72,7 @@ def test_several_calls_keep_their_order():
     assert read(f"<TOOLCALL>[{JSON}, {other}]</TOOLCALL>") == expected
     assert read(f"[TOOL_CALLS][{JSON}][TOOL_CALLS][{other}]") == expected
     assert read('[read_item(item="a"), search(query="b")]') == expected
+    assert read(f"<|python_tag|>{JSON}; {other}") == read(f"{JSON}\n{other}") == expected
     assert read('<function=read_item>{"item": "a"}</function>\n'
                 '<function=search>{"query": "b"}</function>') == expected  # fmt: skip
 
@@ -107,6 +108,14 @@ def test_what_is_said_beside_the_calls_stays():
         "I call `read_item` with `item` a.",
         "read_item {item: a}",
         '{"name": "read_item", "item": "a"}',
+        'I will call search with {"query": "x"}.',
+        'Calling search with query = "x".',
+        '<search query="x"/>',
+        'Action: search["cheap flights"]',
+        "search[cheap flights]",
+        "await search(query='x')",
+        "[]",
+        '{"tool_calls": []}',
     ],
 )  # fmt: skip
 def test_a_tool_named_with_arguments_that_cannot_be_read_is_refused(text):
@@ -122,6 +131,8 @@ def test_a_tool_named_with_arguments_that_cannot_be_read_is_refused(text):
         "Your search: nothing. Query again?",
         "The tool read_item is not made for that.",
         "I cannot pause it.",
+        "To use `read_item` I need the `item`. Which one?",
+        "I search. The query: a long one.",
         '{"title": "a", "query": "b"}',
         "Here is some code:\n```python\nprint(1)\n```",
         "[1] is a source, and [search] another.",
@@ -130,6 +141,53 @@ def test_a_tool_named_with_arguments_that_cannot_be_read_is_refused(text):
 )
 def test_a_text_that_only_speaks_of_things_stays_a_text(text):
     assert read(text) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "item"),
+    [
+        (r'{"item": "C:\\temp\\new"}', r"C:\temp\new"),
+        (r'{"item": "\\bfoo\\b"}', r"\bfoo\b"),
+        ('{"item": "world\'s best"}', "world's best"),
+        (r'{"item": "world\'s best"}', "world's best"),
+        (r'{"item": "a \"b\"\n"}', 'a "b"\n'),
+        ('{\n  "item": "a"\n}', "a"),
+    ],
+)
+def test_the_json_between_glaives_quotes_is_read_as_it_stands(arguments, item):
+    text = f"""<functioncall> {{"name": "read_item", "arguments": '{arguments}'}}"""
+    assert read(text) == [("read_item", {"item": item})]
+
+
+def beside(text, calls):
+    message = {"role": "assistant", "content": text, "tool_calls": calls}
+    return read_beside(message, TOOLS, Changes())["content"]
+
+
+CALLS = [{"type": "function", "function": {"name": "read_item", "arguments": {"item": "a"}}}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "search", "arguments": {"query": "b"}}',
+        JSON.replace('"a"', '"b"'),
+        '[search(query="b")]',
+        '<function=search>{"query": "b"}</function>',
+        'I look. <functioncall> {"name": "search"}',
+        'And then search with {"query": "b"}.',
+        '<invoke name="read_item"><parameter name="item">b</parameter></invoke>',
+    ],
+)
+def test_other_calls_beside_those_that_are_made_are_refused(text):
+    with pytest.raises(Refused):
+        beside(text, CALLS)
+
+
+def test_the_same_calls_beside_those_that_are_made_go_and_words_stay():
+    assert beside(JSON, CALLS) == beside(f"[TOOL_CALLS][{JSON}]", CALLS) == ""
+    words = 'I call read_item with item = "a".'
+    assert beside(words, CALLS) == words
 
 
 @pytest.mark.parametrize(
