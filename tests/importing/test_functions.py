@@ -74,6 +74,23 @@ def test_definitions_are_inlined_and_titles_that_say_nothing_are_left_out(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ("number", "integer", "integer"),
+        (["integer", "null"], ["null", "number"], ["integer", "null"]),
+        ("number", ["integer", "string"], "integer"),
+    ],
+)
+def test_what_must_be_a_number_and_an_integer_is_an_integer(
+    tmp_path: Path, one: Any, other: Any, both: Any
+) -> None:
+    schema = {"properties": {"a": {"allOf": [{"type": one}, {"type": other}]}}}
+    found = imported(tmp_path, [{**TOOL, "parameters": schema}])
+    assert found.tools[0]["parameters"]["properties"] == {"a": {"type": both}}
+    assert not any("contradict" in note.why for note in found.warnings)
+
+
+@pytest.mark.parametrize(
     ("item", "what", "why"),
     [
         (3, "function 2", "must be an object"),
