@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -381,6 +382,54 @@ def test_functions_of_a_module_go_by_the_names_that_it_gives_them(tmp_path: Path
     assert found.skipped == [
         Note(name, "__all__ names it, and it is no function") for name in ("Three", "four")
     ]
+
+
+def test_a_modules_dataclasses_may_have_their_hints_as_texts(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text(
+        "from __future__ import annotations\n"
+        "import json\n"
+        "from dataclasses import dataclass\n"
+        "@dataclass\nclass Point:\n    x: int\n"
+        "def f(x: int) -> str:\n    'F.\\n\\n    Args:\\n        x: What.\\n    '\n"
+        "    return json.dumps(x)\n"
+    )
+    found = import_tools([str(tmp_path / "json.py")])
+    assert [tool["name"] for tool in found.tools] == ["f"]
+    assert sys.modules["json"] is json and "json_" not in sys.modules
+
+
+def test_types_in_a_docstring_are_left_to_the_hints(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def f(a: int, b: str = '', *more: int, **words: str):\n"
+        '    """F.\n\n'
+        "    Args:\n"
+        "        a (int, optional): What (of b): all.\n"
+        "        b (Optional[tuple(str)]): Which.\n"
+        "        *more (int): More.\n"
+        "        **words: Words.\n"
+        '    """\n'
+    )
+    found = import_tools([str(tmp_path / "mine.py")])
+    assert found.tools[0]["parameters"] == {
+        "type": "object",
+        "properties": {
+            "a": {"type": "integer", "description": "What (of b): all."},
+            "b": {"type": "string", "description": "Which."},
+        },
+        "required": ["a"],
+    }
+    assert found.warnings == [Note("f", "left out, as calls name each parameter: *more, **words")]
+
+
+@pytest.mark.parametrize(
+    "text", ["F.\n\n    :param a: What.\n", "F.\n\n    Parameters\n    ----------\n    a : int\n"]
+)
+def test_a_docstring_of_another_style_is_skipped_with_the_name_of_the_right_one(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "mine.py").write_text(f'def f(a: int):\n    """{text}"""\n')
+    (note,) = import_tools([str(tmp_path / "mine.py")]).skipped
+    assert "argument 'a' in a section `Args:` of Google's style" in note.why
 
 
 def test_a_module_that_cannot_be_imported_is_told(tmp_path: Path) -> None:
