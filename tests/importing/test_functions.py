@@ -99,7 +99,19 @@ def test_what_must_be_a_number_and_an_integer_is_an_integer(
         (TOOL, "f", "another function has this name"),
         ({"name": "g", "parameters": 3}, "g", "parameters: must be a JSON Schema object"),
         ({"name": "g", "parameters": {"type": "array"}}, "g", "parameters.type: must be object"),
-        ({"name": "g", "parameters": {"properties": {"a": {"type": "no"}}}}, "g", "'no' is not"),
+        (
+            {"name": "g", "parameters": {"properties": {"a": {"type": "no"}}}},
+            "g",
+            "'no' is no type",
+        ),
+        ({"name": "g", "parameters": {"properties": {"a": {"type": 3}}}}, "g", "'3' is no type"),
+        ({"name": "g", "parameters": {"a": {}, "b": 3}}, "g", "parameters.b: must be an object"),
+        ({"name": "g", "parameters": {"a": {}, "required": ["a"]}}, "g", "required: must be an"),
+        (
+            {"name": "g", "parameters": {"properties": {"a": None}, "required": ["a"]}},
+            "g",
+            "parameters.required: names 'a', whose schema is null",
+        ),
         ({"name": "g", "description": 3}, "g", "description: must be a text"),
         ({"name": "g", "parameters": {"$ref": "#/a"}}, "g", "refers to #/a, and there is no such"),
     ],
@@ -111,6 +123,68 @@ def test_what_is_no_function_is_skipped_by_name_with_the_reason(
     assert found.tools == [TOOL]
     (note,) = found.skipped
     assert note.what == what and why in note.why
+
+
+TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected", "warning"),
+    [
+        (
+            {"a": {"type": "str", "description": "q"}, "b": {"type": "int", "default": 3}},
+            {"properties": {"a": {**TEXT, "description": "q"}, "b": {**WHOLE, "default": 3}},
+             "required": ["a"]},
+            "its parameters are flat, no JSON Schema; those that say nothing else are required: a",
+        ),
+        (
+            {"items": {"type": "List[int], optional", "default": ""}},
+            {"properties": {"items": {"type": "array", "items": WHOLE}}},
+            "defaults that break their schemas are left out: items",
+        ),
+        (
+            {"type": "dict", "properties": {"a": {"type": "dict", "properties": {}}}},
+            {"properties": {"a": {"type": "object", "properties": {}}}},
+            "types are read as JSON Schema's: dict",
+        ),
+        (
+            {"type": "OBJECT", "properties": {"a": {"type": "STRING", "nullable": True}}},
+            {"properties": {"a": {"type": ["string", "null"]}}},
+            "types are read as JSON Schema's: OBJECT, STRING",
+        ),
+        (
+            {"type": "object", "properties": {"a": {**TEXT, "enum": None}, "b": None}},
+            {"properties": {"a": TEXT}},
+            "left out, as they are null: b",
+        ),
+        (
+            {"properties": {"a": {**TEXT, "description": None, "default": None}}},
+            {"properties": {"a": TEXT}},
+            None,
+        ),
+        ({"anyOf": [PARAMETERS]}, {"properties": {}, "anyOf": [PARAMETERS]}, None),
+        ({"additionalProperties": TEXT}, {"properties": {}, "additionalProperties": TEXT}, None),
+    ],
+)  # fmt: skip
+def test_parameters_in_another_dialect_become_json_schema_and_are_told(
+    tmp_path: Path, schema: Any, expected: Any, warning: str | None
+) -> None:
+    found = imported(tmp_path, [{**TOOL, "parameters": schema}])
+    assert not found.skipped
+    assert found.tools[0]["parameters"] == {"type": "object", **expected}
+    told = [note.why for note in found.warnings if "without description" not in note.why]
+    assert warning in told if warning else not told
+
+
+@pytest.mark.parametrize("wrap", [lambda page: page, lambda page: {"id": 1, "result": page}])
+def test_a_saved_page_that_names_a_next_one_is_told(tmp_path: Path, wrap: Any) -> None:
+    tools = [{"name": "f", "inputSchema": PARAMETERS}]
+    told = {}
+    for cursor in ("abc", None, ""):
+        found = imported(tmp_path, wrap({"tools": tools, "nextCursor": cursor}))
+        assert len(found.tools) == 1
+        told[cursor] = any("nextCursor" in note.why for note in found.warnings)
+    assert told == {"abc": True, None: False, "": False}
 
 
 def test_a_name_that_models_cannot_emit_is_made_legal_and_told(tmp_path: Path) -> None:
