@@ -1,15 +1,31 @@
-"""Lists of functions: OpenAI's and Anthropic's tools, MCP's `tools/list`, bare JSON Schemas."""
+"""Lists of functions: OpenAI's and Anthropic's tools, MCP's `tools/list`, bare JSON Schemas.
+
+Parameters may be in another dialect: flat ones, or with the types of Python, BFCL or Gemini. What
+that leaves open is warned of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from looptool.importing import Found, Note, problem_of
+from looptool.importing.formats.documents import (
+    JSON_TYPES,
+    from_flat,
+    is_schema,
+    json_schema,
+    without_nulls,
+)
 from looptool.importing.naming import is_legal, legal_name
 from looptool.importing.schemas import Schemas, Unusable
 
 _SCHEMA_KEYS = ("parameters", "inputSchema", "input_schema")
+_WORDS = {*Draft202012Validator.VALIDATORS, "title", "description", "default", "examples"}
+_MAPS = {"additionalProperties", "patternProperties", "dependentSchemas", "definitions"}
+_VALUES = {"default", "examples", "example", "enum", "const"}
 
 
 def listed(document: Any) -> list[Any] | None:
@@ -27,6 +43,13 @@ def listed(document: Any) -> list[Any] | None:
         if isinstance(document.get(key), list):
             return list(document[key])
     return [document] if "name" in document or "function" in document else None
+
+
+def is_one_page(document: Any) -> bool:
+    """Whether a saved answer to `tools/list` names a next page, so that tools are missing."""
+    if isinstance(document, Mapping) and isinstance(document.get("result"), Mapping):
+        document = document["result"]
+    return isinstance(document, Mapping) and bool(document.get("nextCursor"))
 
 
 def read_functions(items: list[Any], found: Found) -> None:
@@ -81,12 +104,13 @@ def _foreign(item: Mapping[str, Any]) -> str | None:
 def _tool(name: str, item: Mapping[str, Any], told: list[str]) -> dict[str, Any]:
     if foreign := _foreign(item):
         raise Unusable(foreign)
-    schema = next((item[key] for key in _SCHEMA_KEYS if item.get(key) is not None), None)
-    if schema is None:
-        schema = {"type": "object", "properties": {}}
+    schema: Any = next((item[key] for key in _SCHEMA_KEYS if item.get(key) is not None), {})
     if not isinstance(schema, Mapping):
         raise Unusable("parameters: must be a JSON Schema object")
-    plain = Schemas(schema).plain(schema, told.append)
+    try:
+        plain = _parameters(schema, told)
+    except RecursionError:
+        raise Unusable("is nested too deeply") from None
     if plain.get("type", "object") != "object":
         raise Unusable(f"parameters.type: must be object, found {plain['type']!r}")
     description = item.get("description") or item.get("title") or ""
@@ -97,3 +121,60 @@ def _tool(name: str, item: Mapping[str, Any], told: list[str]) -> dict[str, Any]
     if problem := problem_of(tool):
         raise Unusable(problem)
     return tool
+
+
+def _parameters(raw: Mapping[str, Any], told: list[str]) -> dict[str, Any]:
+    """Return the JSON Schema of a function's parameters, in whatever dialect they are."""
+    nulls: set[str] = set()
+    schema = without_nulls(raw, nulls)
+    if nulls:
+        told.append(f"left out, as they are null: {', '.join(sorted(nulls))}")
+    kinds = list(_types(schema))
+    for kind in kinds:
+        if not isinstance(kind, str):
+            raise Unusable(f"type: {str(kind)[:40]!r} is no type")
+    odd = sorted(set(kinds) - JSON_TYPES)
+    if _is_flat(schema):
+        flat, schema = schema, from_flat(schema)
+        told.append(
+            "its parameters are flat, no JSON Schema; those that say nothing else are required: "
+            f"{', '.join(schema.get('required', ())) or 'none'}"
+        )
+        kept = schema["properties"]
+        lost = [name for name in kept if "default" in flat[name] and "default" not in kept[name]]
+        if lost:
+            told.append(f"defaults that break their schemas are left out: {', '.join(lost)}")
+    plain = Schemas(schema).plain(schema, told.append)
+    if odd:
+        plain = json_schema(plain)
+        told.append(f"types are read as JSON Schema's: {', '.join(odd)}")
+    absent = nulls & set(plain.get("required", ())) - set(plain.get("properties", ()))
+    if absent:
+        raise Unusable(f"parameters.required: names {min(absent)!r}, whose schema is null")
+    return plain
+
+
+def _is_flat(raw: Mapping[str, Any]) -> bool:
+    """Whether a field is a parameter itself (`{"city": {"type": "str"}}`) and no word of a schema.
+
+    A parameter may be called like a word of JSON Schema that takes no object.
+    """
+    return not is_schema(raw) and any(
+        not key.startswith(("$", "x-"))
+        and key not in _MAPS
+        and (key not in _WORDS or isinstance(part, Mapping))
+        for key, part in raw.items()
+    )
+
+
+def _types(schema: Any) -> Iterator[Any]:
+    """Yield each type that a schema names, at any depth."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _types(part)
+    elif isinstance(schema, Mapping):
+        for key, part in schema.items():
+            if key == "type" and not isinstance(part, Mapping):
+                yield from part if isinstance(part, list) else [part]
+            elif key not in _VALUES:
+                yield from _types(part)

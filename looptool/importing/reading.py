@@ -11,6 +11,11 @@ from looptool.errors import ConfigError
 from looptool.importing import Found, Note
 
 _LARGEST = 200_000_000  # bytes
+_INTEGER = r"^(?:-?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+)$"
+_FLOAT = (
+    r"^(?:-?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
 
 
 def read_document(path: Path) -> tuple[Any, Found]:
@@ -77,7 +82,11 @@ def _lines(path: Path, text: str, decoder: json.JSONDecoder) -> list[Any]:
 
 
 def _yaml(path: Path, text: str, twice: set[str]) -> Any:
-    """Read YAML 1.2's JSON schema: `no` and `2020-01-01` are texts, keys are texts."""
+    """Read YAML 1.2: `no`, `2020-01-01`, `12:30`, `1_000` and `=` are texts, and so are keys.
+
+    Its core schema takes `01234` and `+49170` for numbers, its JSON schema, which OpenAPI names,
+    does not: they stay texts, as a number would lose what is written.
+    """
     import yaml
 
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -98,16 +107,16 @@ def _yaml(path: Path, text: str, twice: set[str]) -> Any:
             return made
 
     Loader.yaml_implicit_resolvers = {
-        first: [
-            (tag, pattern)
-            for tag, pattern in resolvers
-            if not tag.endswith((":bool", ":timestamp"))
-        ]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":merge", ":null"))]
         for first, resolvers in base.yaml_implicit_resolvers.items()
     }
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-    )
+    for tag, pattern, first in (
+        ("bool", "^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+        ("int", _INTEGER, "-0123456789"),
+        ("float", _FLOAT, "-+.0123456789"),
+    ):
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
+    Loader.add_constructor("tag:yaml.org,2002:merge", Loader.construct_yaml_str)  # a value `<<`
     Loader.add_constructor(
         "tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node)
     )

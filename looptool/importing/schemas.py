@@ -159,6 +159,8 @@ class Schemas:
                 if not isinstance(value, list) or not value:
                     raise Unusable(f"{key}: must be a list that is not empty")
                 made[key] = [_untitled(inner(part)) for part in value]
+                if schema.get("discriminator") is not None and key != "prefixItems":
+                    made |= self._listed(schema, key, made.pop(key), warn)
             elif key in _SINGLE:
                 made[key] = _untitled(inner(value))
             elif key in _OPEN:
@@ -236,7 +238,11 @@ class Schemas:
         if base:  # of the schema itself, whatever it goes by
             target = self.target(target)
         if base and not choice:  # its variants stand in its oneOf
-            target = {word: part for word, part in target.items() if word not in _LISTS}
+            target = {
+                word: part
+                for word, part in target.items()
+                if word not in _LISTS and word != "discriminator"
+            }
         if base or not choice:
             return self._plain(target, above, warn, reference)
         made, cuts = self._referred((reference, True), {}, above, warn)
@@ -281,6 +287,34 @@ class Schemas:
         if len(parts) == 1:
             return parts[0], cuts
         return {"anyOf" if unsure else "oneOf": parts}, cuts
+
+    def _listed(
+        self, schema: Mapping[str, Any], key: str, parts: list[dict[str, Any]], warn: Warn
+    ) -> dict[str, Any]:
+        """Return the schemas listed beside a discriminator, each with its value of the field.
+
+        Without the values one call fits several of them, and `oneOf` would refuse it.
+        """
+        made: list[dict[str, Any]] = []
+        unsure = ""
+        for part, plain in zip(schema[key], parts, strict=True):
+            choice = self._hierarchy.listed(schema, part) if self._hierarchy else None
+            if choice is None or not isinstance(choice.field, str) or not _is_object(plain):
+                made.append(plain)
+                continue
+            tagged = None
+            if choice.mapped or not {"oneOf", "anyOf"} & set(plain):  # else they may have values
+                tagged = _tagged(plain, choice, choice.variants[0].values)
+            if tagged is None:
+                unsure = choice.field
+            made.append(tagged or plain)
+        if not unsure or key == "anyOf" or "anyOf" in schema:
+            return {key: made}
+        warn(
+            f"{unsure} chooses among variants, and which value stands for each is not sure; "
+            "any of them may be given"
+        )
+        return {"anyOf": made}
 
     def _is_read_only(self, schema: Any) -> bool:
         return self._hierarchy is not None and is_read_only(schema, self._at_or_none)
@@ -376,8 +410,7 @@ def merged(one: dict[str, Any], other: dict[str, Any], warn: Warn) -> dict[str, 
             if isinstance(made[key], dict):
                 made[key] = merged(made[key], value, warn)
         elif key == "type":
-            both = [kind for kind in _kinds(made[key]) if kind in _kinds(value)]
-            if not both:
+            if not (both := _common(_kinds(made[key]), _kinds(value))):
                 warn(f"allOf: types {made[key]} and {value} contradict each other")
             else:
                 made[key] = both[0] if len(both) == 1 else both
@@ -434,6 +467,20 @@ def _letters(text: str) -> str:
 
 def _kinds(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def _common(one: list[Any], other: list[Any]) -> list[Any]:
+    """Return the types that both allow: an integer is a number."""
+
+    def allows(kinds: list[Any], kind: Any) -> bool:
+        return kind in kinds or (kind == "integer" and "number" in kinds)
+
+    both = [kind for kind in one if allows(other, kind)]
+    return both + [kind for kind in other if kind not in one and allows(one, kind)]
+
+
+def _is_object(schema: dict[str, Any]) -> bool:
+    return "object" in _kinds(schema.get("type", "object"))
 
 
 def _is_pattern(pattern: Any) -> bool:

@@ -110,7 +110,7 @@ def _read(source: str) -> Found:
         from looptool.importing.python import read_module
 
         return read_module(source)
-    from looptool.importing.functions import listed, read_functions
+    from looptool.importing.functions import is_one_page, listed, read_functions
     from looptool.importing.openapi import read_openapi
     from looptool.importing.reading import read_document
 
@@ -122,6 +122,12 @@ def _read(source: str) -> Found:
         read_openapi(document, source, found)
     elif (items := listed(document)) is not None:
         read_functions(items, found)
+        if is_one_page(document):
+            found.warnings.append(
+                Note(
+                    source, "is one page of several (nextCursor); the tools of the next are missing"
+                )
+            )
     else:
         raise ConfigError(
             f"{source}: is neither OpenAPI (openapi: …) nor a list of functions "

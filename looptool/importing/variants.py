@@ -1,8 +1,8 @@
 """What a `discriminator` of OpenAPI chooses among (OpenAPI 3.1.1, section 4.8.25).
 
 A parent names its variants in `mapping`; without one they name it: components whose `allOf` leads
-to the parent, each under its own name. A discriminator beside `oneOf` or `anyOf` adds nothing to
-them and is not looked at here.
+to the parent, each under its own name. A discriminator beside `oneOf` or `anyOf` chooses among what
+these list: it says which value stands for which.
 """
 
 from __future__ import annotations
@@ -112,6 +112,22 @@ class Hierarchy:
             values.setdefault(reference, []).append(value)
         variants = tuple(Variant(each, tuple(texts)) for each, texts in values.items())
         return Choice(_field(schema), variants, mapped=True)
+
+    def listed(self, schema: Mapping[str, Any], part: Any) -> Choice:
+        """Return which values stand for one schema that stands in `oneOf` or `anyOf` beside a
+        discriminator; none where neither the mapping nor its name says so.
+        """
+        reference = part.get("$ref") if isinstance(part, Mapping) else None
+        mapped = self.mapped(schema)
+        values: tuple[str, ...] = ()
+        if not isinstance(reference, str):
+            reference = ""
+        elif mapped is None and reference.startswith(COMPONENTS):
+            values = (_component(reference),)
+        for each in mapped.variants if mapped else ():
+            if self._name(each.reference) == self._name(reference):
+                values = each.values
+        return Choice(_field(schema), (Variant(reference, values),), mapped=bool(mapped and values))
 
     def is_base(self, reference: str, heir: str) -> bool:
         """Whether one named schema is only the common part of another, which its `allOf` refers to.

@@ -234,15 +234,73 @@ def test_a_variant_that_says_its_value_itself_keeps_it(tmp_path: Path) -> None:
     assert [part["properties"]["kind"]["const"] for part in made["oneOf"]] == ["circle", "square"]
 
 
+def either(field: str) -> dict[str, Any]:
+    """A schema that is built on no parent."""
+    return {"type": "object", "properties": {"kind": TEXT, "name": TEXT, field: TEXT}}
+
+
 @pytest.mark.parametrize("key", ["oneOf", "anyOf"])
-def test_alternatives_beside_a_discriminator_stay(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize(
+    ("discriminator", "values"),
+    [
+        (TAG, ["Circle", "Square"]),
+        (mapping(c="Circle", s="#/components/schemas/Square"), ["c", "s"]),
+        (mapping(c="Alias", s="Square"), ["c", "s"]),
+    ],
+)
+def test_alternatives_beside_a_discriminator_have_its_values(
+    tmp_path: Path, key: str, discriminator: Any, values: list[str]
+) -> None:
     schemas = {
-        "Shape": {key: [reference("Circle"), reference("Square")], "discriminator": TAG},
-        "Circle": {"type": "object", "properties": {"kind": TEXT, "radius": TEXT}},
-        "Square": {"type": "object", "properties": {"kind": TEXT, "side": TEXT}},
-    }
+        "Shape": {key: [reference("Circle"), reference("Square")], "discriminator": discriminator},
+        "Circle": either("radius"), "Square": either("side"), "Alias": reference("Circle"),
+    }  # fmt: skip
     made = imported_body(tmp_path, reference("Shape"), schemas)
-    assert made == {key: [schemas["Circle"], schemas["Square"]]}
+    assert [part["properties"]["kind"]["const"] for part in made[key]] == values
+    assert check_arguments({"kind": values[0], "name": "x"}, made) is None
+    assert check_arguments({"kind": "other", "name": "x"}, made) is not None
+
+
+@pytest.mark.parametrize(
+    "unnamed",
+    [either("side"), reference("Square"), {"oneOf": [reference("Square")]}],
+)
+def test_alternatives_whose_values_are_not_sure_may_overlap(tmp_path: Path, unnamed: Any) -> None:
+    document = {
+        "oneOf": [reference("Circle"), unnamed, {"type": "null"}],
+        "discriminator": mapping(c="Circle"),
+    }
+    schemas = {"Circle": either("radius"), "Square": either("side")}
+    found = imported(tmp_path, {"/x": {"post": body(document)}}, components={"schemas": schemas})
+    made = only(found)["parameters"]["properties"]["body"]
+    assert check_arguments({"kind": "c", "name": "x"}, made) is None
+    assert "which value stands for each is not sure; any of them may be given" in warned(found)
+
+
+def test_alternatives_that_say_their_values_themselves_keep_them(tmp_path: Path) -> None:
+    square = {"type": "object", "properties": {"kind": {"const": "square"}, "side": TEXT}}
+    document = {"oneOf": [reference("Circle"), square], "discriminator": mapping(c="Circle")}
+    made = imported_body(tmp_path, document, {"Circle": either("radius")})
+    assert [part["properties"]["kind"]["const"] for part in made["oneOf"]] == ["c", "square"]
+
+
+def test_alternatives_that_are_built_on_a_parent_with_a_mapping_are_listed_once(
+    tmp_path: Path,
+) -> None:
+    listed = [reference("Circle"), reference("Square")]
+    schemas = {
+        "Shape": parent(oneOf=listed, discriminator=mapping(c="Circle", s="Square")),
+        "Circle": CIRCLE, "Square": SQUARE,
+    }  # fmt: skip
+    found = imported(
+        tmp_path, {"/x": {"post": body(reference("Shape"))}}, components={"schemas": schemas}
+    )
+    made = only(found)["parameters"]["properties"]["body"]
+    assert made["oneOf"] == [
+        shape({"const": "c"}, radius={"type": "number"}), shape({"const": "s"}, side=TEXT)
+    ]  # fmt: skip
+    assert "holds itself" not in warned(found)
+    assert check_arguments({"kind": "c", "name": "x", "radius": 1}, made) is None
 
 
 def test_alternatives_that_are_built_on_their_parent_have_its_fields(tmp_path: Path) -> None:

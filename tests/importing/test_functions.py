@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,23 @@ def test_definitions_are_inlined_and_titles_that_say_nothing_are_left_out(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ("number", "integer", "integer"),
+        (["integer", "null"], ["null", "number"], ["integer", "null"]),
+        ("number", ["integer", "string"], "integer"),
+    ],
+)
+def test_what_must_be_a_number_and_an_integer_is_an_integer(
+    tmp_path: Path, one: Any, other: Any, both: Any
+) -> None:
+    schema = {"properties": {"a": {"allOf": [{"type": one}, {"type": other}]}}}
+    found = imported(tmp_path, [{**TOOL, "parameters": schema}])
+    assert found.tools[0]["parameters"]["properties"] == {"a": {"type": both}}
+    assert not any("contradict" in note.why for note in found.warnings)
+
+
+@pytest.mark.parametrize(
     ("item", "what", "why"),
     [
         (3, "function 2", "must be an object"),
@@ -81,7 +99,19 @@ def test_definitions_are_inlined_and_titles_that_say_nothing_are_left_out(tmp_pa
         (TOOL, "f", "another function has this name"),
         ({"name": "g", "parameters": 3}, "g", "parameters: must be a JSON Schema object"),
         ({"name": "g", "parameters": {"type": "array"}}, "g", "parameters.type: must be object"),
-        ({"name": "g", "parameters": {"properties": {"a": {"type": "no"}}}}, "g", "'no' is not"),
+        (
+            {"name": "g", "parameters": {"properties": {"a": {"type": "no"}}}},
+            "g",
+            "'no' is no type",
+        ),
+        ({"name": "g", "parameters": {"properties": {"a": {"type": 3}}}}, "g", "'3' is no type"),
+        ({"name": "g", "parameters": {"a": {}, "b": 3}}, "g", "parameters.b: must be an object"),
+        ({"name": "g", "parameters": {"a": {}, "required": ["a"]}}, "g", "required: must be an"),
+        (
+            {"name": "g", "parameters": {"properties": {"a": None}, "required": ["a"]}},
+            "g",
+            "parameters.required: names 'a', whose schema is null",
+        ),
         ({"name": "g", "description": 3}, "g", "description: must be a text"),
         ({"name": "g", "parameters": {"$ref": "#/a"}}, "g", "refers to #/a, and there is no such"),
     ],
@@ -93,6 +123,68 @@ def test_what_is_no_function_is_skipped_by_name_with_the_reason(
     assert found.tools == [TOOL]
     (note,) = found.skipped
     assert note.what == what and why in note.why
+
+
+TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected", "warning"),
+    [
+        (
+            {"a": {"type": "str", "description": "q"}, "b": {"type": "int", "default": 3}},
+            {"properties": {"a": {**TEXT, "description": "q"}, "b": {**WHOLE, "default": 3}},
+             "required": ["a"]},
+            "its parameters are flat, no JSON Schema; those that say nothing else are required: a",
+        ),
+        (
+            {"items": {"type": "List[int], optional", "default": ""}},
+            {"properties": {"items": {"type": "array", "items": WHOLE}}},
+            "defaults that break their schemas are left out: items",
+        ),
+        (
+            {"type": "dict", "properties": {"a": {"type": "dict", "properties": {}}}},
+            {"properties": {"a": {"type": "object", "properties": {}}}},
+            "types are read as JSON Schema's: dict",
+        ),
+        (
+            {"type": "OBJECT", "properties": {"a": {"type": "STRING", "nullable": True}}},
+            {"properties": {"a": {"type": ["string", "null"]}}},
+            "types are read as JSON Schema's: OBJECT, STRING",
+        ),
+        (
+            {"type": "object", "properties": {"a": {**TEXT, "enum": None}, "b": None}},
+            {"properties": {"a": TEXT}},
+            "left out, as they are null: b",
+        ),
+        (
+            {"properties": {"a": {**TEXT, "description": None, "default": None}}},
+            {"properties": {"a": TEXT}},
+            None,
+        ),
+        ({"anyOf": [PARAMETERS]}, {"properties": {}, "anyOf": [PARAMETERS]}, None),
+        ({"additionalProperties": TEXT}, {"properties": {}, "additionalProperties": TEXT}, None),
+    ],
+)  # fmt: skip
+def test_parameters_in_another_dialect_become_json_schema_and_are_told(
+    tmp_path: Path, schema: Any, expected: Any, warning: str | None
+) -> None:
+    found = imported(tmp_path, [{**TOOL, "parameters": schema}])
+    assert not found.skipped
+    assert found.tools[0]["parameters"] == {"type": "object", **expected}
+    told = [note.why for note in found.warnings if "without description" not in note.why]
+    assert warning in told if warning else not told
+
+
+@pytest.mark.parametrize("wrap", [lambda page: page, lambda page: {"id": 1, "result": page}])
+def test_a_saved_page_that_names_a_next_one_is_told(tmp_path: Path, wrap: Any) -> None:
+    tools = [{"name": "f", "inputSchema": PARAMETERS}]
+    told = {}
+    for cursor in ("abc", None, ""):
+        found = imported(tmp_path, wrap({"tools": tools, "nextCursor": cursor}))
+        assert len(found.tools) == 1
+        told[cursor] = any("nextCursor" in note.why for note in found.warnings)
+    assert told == {"abc": True, None: False, "": False}
 
 
 def test_a_name_that_models_cannot_emit_is_made_legal_and_told(tmp_path: Path) -> None:
@@ -364,6 +456,54 @@ def test_functions_of_a_module_go_by_the_names_that_it_gives_them(tmp_path: Path
     assert found.skipped == [
         Note(name, "__all__ names it, and it is no function") for name in ("Three", "four")
     ]
+
+
+def test_a_modules_dataclasses_may_have_their_hints_as_texts(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text(
+        "from __future__ import annotations\n"
+        "import json\n"
+        "from dataclasses import dataclass\n"
+        "@dataclass\nclass Point:\n    x: int\n"
+        "def f(x: int) -> str:\n    'F.\\n\\n    Args:\\n        x: What.\\n    '\n"
+        "    return json.dumps(x)\n"
+    )
+    found = import_tools([str(tmp_path / "json.py")])
+    assert [tool["name"] for tool in found.tools] == ["f"]
+    assert sys.modules["json"] is json and "json_" not in sys.modules
+
+
+def test_types_in_a_docstring_are_left_to_the_hints(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def f(a: int, b: str = '', *more: int, **words: str):\n"
+        '    """F.\n\n'
+        "    Args:\n"
+        "        a (int, optional): What (of b): all.\n"
+        "        b (Optional[tuple(str)]): Which.\n"
+        "        *more (int): More.\n"
+        "        **words: Words.\n"
+        '    """\n'
+    )
+    found = import_tools([str(tmp_path / "mine.py")])
+    assert found.tools[0]["parameters"] == {
+        "type": "object",
+        "properties": {
+            "a": {"type": "integer", "description": "What (of b): all."},
+            "b": {"type": "string", "description": "Which."},
+        },
+        "required": ["a"],
+    }
+    assert found.warnings == [Note("f", "left out, as calls name each parameter: *more, **words")]
+
+
+@pytest.mark.parametrize(
+    "text", ["F.\n\n    :param a: What.\n", "F.\n\n    Parameters\n    ----------\n    a : int\n"]
+)
+def test_a_docstring_of_another_style_is_skipped_with_the_name_of_the_right_one(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "mine.py").write_text(f'def f(a: int):\n    """{text}"""\n')
+    (note,) = import_tools([str(tmp_path / "mine.py")]).skipped
+    assert "argument 'a' in a section `Args:` of Google's style" in note.why
 
 
 def test_a_module_that_cannot_be_imported_is_told(tmp_path: Path) -> None:

@@ -296,6 +296,20 @@ def test_yaml_is_read_by_the_rules_of_json(tmp_path: Path, text: str) -> None:
     assert properties["since"]["default"] == "2020-01-01"
 
 
+def test_yaml_takes_for_a_number_only_what_is_written_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "api.yaml"
+    values = "08:30, 12:30, 10:20:30, 01234, 1_000, 0b11, +49170, =, <<, 7, -1.5, 0x1F, 0o17, 1e3"
+    file.write_text(
+        "openapi: 3.1.0\n"
+        "paths: {/x: {get: {parameters: [{name: at, in: query, schema: {enum: ["
+        f"{values}"
+        "]}}]}}}\n"
+    )
+    texts = values.split(", ")[:9]
+    (tool,) = import_tools([str(file)]).tools
+    assert tool["parameters"]["properties"]["at"]["enum"] == [*texts, 7, -1.5, 31, 15, 1000.0]
+
+
 def test_a_path_that_stands_twice_is_told(tmp_path: Path) -> None:
     file = tmp_path / "api.yaml"
     file.write_text(YAML + "  /country/{code}:\n    get: {summary: Another}\n")

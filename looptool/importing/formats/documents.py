@@ -24,7 +24,7 @@ _TYPES = {
     "double": "number", "bool": "boolean", "list": "array", "tuple": "array", "set": "array",
     "dict": "object", "map": "object", "none": "null", "nonetype": "null",
 }  # fmt: skip
-_JSON_TYPES = {"string", "integer", "number", "boolean", "array", "object", "null"}
+JSON_TYPES = {"string", "integer", "number", "boolean", "array", "object", "null"}
 _ANY = {"any", "", "callable"}
 _MANY = {"list", "tuple", "set", "sequence", "array", "iterable"}
 
@@ -134,8 +134,8 @@ def _document(text: str) -> _Document | str:
         return "parameters must be an object and description a text"
     unnamed: set[str] = set()
     try:
-        raw = _without_nulls(raw, unnamed)
-        schema = _json_schema(raw) if _is_schema(raw) else _from_flat(raw)
+        raw = without_nulls(raw, unnamed)
+        schema = json_schema(raw) if is_schema(raw) else from_flat(raw)
         plain = Schemas(schema).plain(schema, lambda _: None)
     except Unusable as error:
         return str(error)
@@ -154,7 +154,7 @@ def _document(text: str) -> _Document | str:
     return _Document(tool, canonical.dumps(tool), frozenset(unnamed))
 
 
-def _without_nulls(schema: Mapping[str, Any], unnamed: set[str]) -> dict[str, Any]:
+def without_nulls(schema: Mapping[str, Any], unnamed: set[str]) -> dict[str, Any]:
     """Return a schema, or a map of flat parameters, without nulls; `unnamed` collects properties.
 
     `default` and `const` may be null: they stay where the schema's type allows it.
@@ -168,18 +168,18 @@ def _without_nulls(schema: Mapping[str, Any], unnamed: set[str]) -> dict[str, An
             gone = {name for name, part in value.items() if is_nothing(part)}
             unnamed |= gone if key == "properties" else set()
             made[key] = {
-                name: _without_nulls(part, unnamed) if isinstance(part, Mapping) else part
+                name: without_nulls(part, unnamed) if isinstance(part, Mapping) else part
                 for name, part in value.items()
                 if name not in gone
             }
         elif isinstance(value, Mapping) and key not in ("default", "const"):
             if not is_nothing(value):
-                made[key] = _without_nulls(value, unnamed)
+                made[key] = without_nulls(value, unnamed)
             elif isinstance(schema.get("type"), Mapping | None):
                 unnamed.add(key)
         elif isinstance(value, list) and key in ("anyOf", "oneOf", "allOf", "prefixItems"):
             made[key] = [
-                _without_nulls(part, unnamed) if isinstance(part, Mapping) else part
+                without_nulls(part, unnamed) if isinstance(part, Mapping) else part
                 for part in value
                 if part is not None
             ]
@@ -207,7 +207,7 @@ def _says_null(schema: Mapping[str, Any]) -> bool:
     return None in (schema.get("enum") or ()) or schema.get("nullable") is True or not kinds
 
 
-def _is_schema(raw: Mapping[str, Any]) -> bool:
+def is_schema(raw: Mapping[str, Any]) -> bool:
     """Whether parameters are a JSON Schema; in flat ones every field is a parameter's object."""
     if isinstance(raw.get("type"), str) and raw["type"].lower() in ("object", "dict"):
         return True
@@ -218,12 +218,13 @@ def _is_schema(raw: Mapping[str, Any]) -> bool:
     )
 
 
-def _from_flat(raw: Mapping[str, Any]) -> dict[str, Any]:
+def from_flat(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of flat parameters; those without a default count as required."""
     properties, required = {}, []
     for name, part in raw.items():
         if not isinstance(part, Mapping):
             raise Unusable(f"parameters.{name}: must be an object")
-        schema = _json_schema(part)
+        schema = json_schema(part)
         kind = part.get("type", "")
         optional = isinstance(kind, str) and "optional" in kind.lower()
         if not optional and "default" not in part and part.get("required") is not False:
@@ -239,7 +240,7 @@ def _from_flat(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {**made, "required": required} if required else made
 
 
-def _json_schema(schema: Any) -> Any:
+def json_schema(schema: Any) -> Any:
     """Return a schema with Python's and BFCL's types turned into JSON Schema's."""
     if not isinstance(schema, Mapping):
         return schema
@@ -249,11 +250,11 @@ def _json_schema(schema: Any) -> Any:
             made = {**_type(value), **made}
         elif key in ("properties", "patternProperties", "$defs", "definitions"):
             parts = value.items() if isinstance(value, Mapping) else ()
-            made[key] = {name: _json_schema(part) for name, part in parts}
+            made[key] = {name: json_schema(part) for name, part in parts}
         elif key in ("items", "additionalProperties", "not"):
-            made[key] = _json_schema(value)
+            made[key] = json_schema(value)
         elif key in ("anyOf", "oneOf", "allOf") and isinstance(value, list):
-            made[key] = [_json_schema(part) for part in value]
+            made[key] = [json_schema(part) for part in value]
         elif key == "required" and isinstance(value, list):
             made[key] = [name for place, name in enumerate(value) if name not in value[:place]]
         elif key != "optional" and not (key in ("enum", "required") and value is None):
@@ -288,7 +289,7 @@ def _type(value: Any) -> dict[str, Any]:
     kind = _TYPES.get(outer, outer)
     if outer in _ANY:
         return {}
-    if kind not in _JSON_TYPES:
+    if kind not in JSON_TYPES:
         raise Unusable(f"type: {value[:40]!r} is no type")
     return {"type": kind}
 
