@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from looptool import canonical
 from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, list_of, text_of
+from looptool.importing.formats.results import taken_apart
 from looptool.importing.formats.turns import (
     answer,
     calling,
@@ -52,7 +53,7 @@ def read(record: Record, changes: Changes) -> Dialogue:
                 tools, value = tools_in(value, changes, tools)
                 messages += [{"role": role, "content": value}] if value.strip() else []
             elif role == "tool":
-                messages += responses(value)
+                messages += taken_apart(responses(value), messages, changes)
             elif role == "user":
                 messages.append({"role": role, "content": value})
             else:
