@@ -15,7 +15,15 @@ from looptool import canonical
 from looptool.calls import ToolCall
 from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, list_of
 from looptool.importing.formats.documents import is_nothing
-from looptool.importing.formats.turns import answer, calling, calls_of_json, plain, tools_in
+from looptool.importing.formats.results import taken_apart
+from looptool.importing.formats.turns import (
+    answer,
+    calling,
+    calls_of_json,
+    of_user,
+    plain,
+    tools_in,
+)
 from looptool.samples import Label, Message, label_calls
 from looptool.tools import Tool
 
@@ -27,20 +35,22 @@ _THINKING_PARTS = ("reasoning", "thinking")
 def read(record: Record, changes: Changes) -> Dialogue:
     """Return the dialogue of a record; see the module."""
     messages: list[Message] = []
+    turns: list[int] = []
     given = set()
     for place, item in enumerate(list_of(record, "messages")):
         try:
-            message = _message(item, changes)
+            made = taken_apart(_messages(item, changes), messages, changes)
         except Refused as error:
             raise Refused(f"messages.{place}: {error}") from None
-        if message["role"] == "assistant" and item.get("weight") == 0:
-            given.add(place)
-        messages.append(message)
+        if made[0]["role"] == "assistant" and item.get("weight") == 0:
+            given.add(len(messages))
+        messages += made
+        turns += [place + 1] * len(made)
     tools = record.get("tools") or record.get("functions") or None
     if messages[0]["role"] == "system":
         tools, rest = tools_in(messages[0]["content"], changes, tools)
         messages[0] = {"role": "system", "content": rest}
-    return Dialogue(tools or [], messages, frozenset(given))
+    return Dialogue(tools or [], messages, frozenset(given), turns)
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
@@ -89,8 +99,8 @@ def _labelled(label: Label) -> Message:
     return calling(label_calls(label))
 
 
-def _message(item: Any, changes: Changes) -> Message:
-    """Return one message; calls and results keep their ids."""
+def _messages(item: Any, changes: Changes) -> list[Message]:
+    """Return what a message says; calls and results keep their ids."""
     role = item.get("role") if isinstance(item, Mapping) else None
     role = _ROLES.get(str(role), role)
     if role not in ("system", "user", "assistant", "tool"):
@@ -105,9 +115,11 @@ def _message(item: Any, changes: Changes) -> Message:
                 raise Refused(f"{key}: must be a text")
             if item.get(key) not in (None, ""):
                 message[key] = str(item[key])
-        return message
-    if role != "assistant":
-        return {"role": role, "content": content}
+        return [message]
+    if role == "user":
+        return of_user(content, changes)
+    if role == "system":
+        return [{"role": role, "content": content}]
     if any(item.get(key) for key in ("reasoning_content", "reasoning", "thinking")):
         changes["thinking left out"] += 1
     raw = item.get("tool_calls") or []
@@ -115,7 +127,7 @@ def _message(item: Any, changes: Changes) -> Message:
         raw = [each for each in (raw or [item.get("function_call")]) if not is_nothing(each)]
     said = answer(content, changes)
     if not raw and not parts:
-        return said
+        return [said]
     calls = [*calls_of_json(raw, changes), *parts] if raw else parts
     if "tool_calls" in said and said != calling(calls, said["content"]):
         raise Refused("content: holds other calls than tool_calls")
@@ -124,7 +136,7 @@ def _message(item: Any, changes: Changes) -> Message:
         for call, each in zip(made["tool_calls"], raw, strict=False):
             if isinstance(each.get("id"), str | int) and each["id"] != "":
                 call["id"] = str(each["id"])
-    return made
+    return [made]
 
 
 def _content(value: Any, changes: Changes) -> tuple[str, list[ToolCall]]:

@@ -17,7 +17,7 @@ from looptool.samples import Message
 
 _VALUES = {"content", "results", "result", "output"}
 _KEYS = _VALUES | {"name", "tool_call_id"}  # of a result that names its tool in its content
-_TOLD = ("name", "tool_call_id")
+_TOLD = {"name", "tool_call_id"}
 
 
 def in_order(
@@ -61,14 +61,14 @@ def in_order(
 def taken_apart(
     results: list[Message], before: Sequence[Message], changes: Changes
 ) -> list[Message]:
-    """Return the results of a turn, each for itself where one message lists those of several
-    calls by their names.
+    """Return the messages of a turn, each result for itself where one message lists those of
+    several calls by their names.
 
     Args:
         before: all messages before them.
     """
-    calls = before[-1].get("tool_calls", ()) if before else ()
-    if len(calls) < 2 or len(results) > 1 or set(results[0]) & set(_TOLD):
+    calls = before[-1].get("tool_calls", ()) if before and results[0]["role"] == "tool" else ()
+    if len(calls) < 2 or len(results) > 1 or results[0].keys() & _TOLD:
         return results
     items = _named_in(results[0]["content"])
     names = [call["function"]["name"] for call in calls]

@@ -16,6 +16,7 @@ from looptool.importing.formats.turns import (
     answer,
     calling,
     calls_of_json,
+    of_user,
     plain,
     responses,
     text_of_label,
@@ -52,10 +53,9 @@ def read(record: Record, changes: Changes) -> Dialogue:
             if role == "system":
                 tools, value = tools_in(value, changes, tools)
                 messages += [{"role": role, "content": value}] if value.strip() else []
-            elif role == "tool":
-                messages += taken_apart(responses(value), messages, changes)
-            elif role == "user":
-                messages.append({"role": role, "content": value})
+            elif role in ("tool", "user"):
+                made = responses(value) if role == "tool" else of_user(value, changes)
+                messages += taken_apart(made, messages, changes)
             else:
                 if item.get("weight") == 0:
                     given.add(len(messages))

@@ -141,6 +141,15 @@ def responses(text: str) -> list[Message]:
     return [{"role": "tool", "content": each.strip()} for each in found or [text]]
 
 
+def of_user(text: str, changes: Changes) -> list[Message]:
+    """Return the messages of a user's turn: results, where it is wholly `<tool_response>` blocks,
+    as Qwen's template renders them."""
+    if "<tool_response>" not in text or _RESPONSES.sub("", text).strip():
+        return [{"role": "user", "content": text}]
+    changes["results read from a user's turn"] += 1
+    return responses(text)
+
+
 def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str]:
     """Return the tools that a system message lists between `<tools>` tags, or None, and what of
     the message stays when they stand elsewhere: lines that say what day it is.

@@ -142,3 +142,23 @@ def test_a_result_that_follows_no_call_must_have_no_id():
 
 def test_a_last_call_without_result_is_left_as_it_is():
     assert read(record([("x", "f"), ("y", "g")], result("1", "x"))) == [("f", "1")]
+
+
+def test_results_in_a_users_turn_are_no_words_of_the_user():
+    block = "<tool_response>\n1\n</tool_response>"
+    said = {"role": "user", "content": block}
+    given = {"messages": [USER, called(("x", "f")), said, called(("y", "g"))], "tools": TOOLS}
+    last = samples("openai", given)[-1]
+    assert (last.category, last.turn) == ("multi_step", 4)
+    assert read(given) == [("f", "1")]
+    given = hermes()
+    given["conversations"].insert(2, {"from": "human", "value": f"{block}\n{block}"})
+    assert read(given, "sharegpt") == [("f", "1"), ("g", "1")]
+    given["conversations"][2]["value"] = f"What is {block}?"
+    assert read(given, "sharegpt") == []
+
+
+def test_a_message_is_counted_as_the_record_counts_it():
+    items = json.dumps([{"name": name, "result": 1} for name in "fg"])
+    given = record([(None, "f"), (None, "g")], result(items))
+    assert [each.turn for each in samples("openai", given)] == [2, 4]
