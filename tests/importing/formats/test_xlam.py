@@ -87,6 +87,19 @@ def test_a_record_is_read_as_a_person_would(given, expected):
     assert reads("xlam", given) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("names", "legal"),
+    [
+        (["天气", "查询"], ["tool", "tool_2"]),
+        (["get weather", "get_weather"], ["get_weather_2", "get_weather"]),
+        (["get weather", "get/weather", "get weather"], ["get_weather", "get_weather_2"]),
+    ],
+)
+def test_names_that_are_one_when_made_legal_stay_apart(names, legal):
+    given = record([call(name) for name in dict.fromkeys(names)], *map(tool, names))
+    assert reads("xlam", given) == [calls(*((name, {}) for name in legal))]
+
+
 def test_a_flat_parameter_keeps_what_it_says():
     from looptool.importing.formats.documents import read_documents
 
