@@ -9,6 +9,7 @@ LLaMA-Factory writes them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from looptool import canonical
@@ -37,6 +38,9 @@ def read(record: Record, changes: Changes) -> Dialogue:
     messages: list[Message] = []
     turns: list[int] = []
     given = set()
+    if record.get("system"):
+        messages = _messages({"role": "system", "content": record["system"]}, changes)
+        turns = [1]
     for place, item in enumerate(list_of(record, "messages")):
         try:
             made = taken_apart(_messages(item, changes), messages, changes)
@@ -47,9 +51,8 @@ def read(record: Record, changes: Changes) -> Dialogue:
         messages += made
         turns += [place + 1] * len(made)
     tools = record.get("tools") or record.get("functions") or None
-    if messages[0]["role"] == "system":
-        tools, rest = tools_in(messages[0]["content"], changes, tools)
-        messages[0] = {"role": "system", "content": rest}
+    for message in takewhile(lambda each: each["role"] == "system", messages):
+        tools, message["content"] = tools_in(message["content"], changes, tools)
     return Dialogue(tools or [], messages, frozenset(given), turns)
 
 

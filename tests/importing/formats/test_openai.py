@@ -123,3 +123,13 @@ def test_each_category_is_told_by_the_form_of_the_sample():
     assert samples("openai", several)[0].category == "parallel_multiple"
     assert samples("openai", record(USER, assistant(OSLO, OSLO)))[0].category == "parallel"
     assert samples("openai", record(USER, assistant(content="No.")))[0].category == "irrelevant"
+
+
+def test_what_the_field_of_the_system_says_is_its_first_message():
+    rule = {"role": "system", "content": "Never book before 9am."}
+    tools = f"Tools: <tools>{json.dumps(ROAM)}</tools>"
+    for said in (rule["content"], [{"type": "text", "text": rule["content"]}]):
+        (found,) = samples("openai", record(USER, assistant(OSLO), system=said))
+        assert (canonical.loads(found.messages)[0], found.turn) == (rule, 2)
+    assert reads("openai", record(USER, assistant(OSLO), system=tools, tools=[])) == [calls(OSLO)]
+    assert reads("openai", record(USER, assistant(OSLO), system=5)) == [refused("must be a text")]
