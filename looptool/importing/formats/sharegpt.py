@@ -16,6 +16,7 @@ from looptool.importing.formats.turns import (
     answer,
     calling,
     calls_of_json,
+    greetings,
     of_user,
     plain,
     responses,
@@ -67,6 +68,7 @@ def read(record: Record, changes: Changes) -> Dialogue:
         except Refused as error:
             raise Refused(f"conversations.{place}: {error}") from None
         turns += [place + 1] * (len(messages) - len(turns))
+    given |= greetings(messages, changes)
     return Dialogue(tools or [], messages, frozenset(given), turns)
 
 

@@ -77,6 +77,7 @@ NUMBER = {"n": {"type": "int", "description": "How many"}}
         (record([["f"]], ROAM), refused("a call must be")),
         (record([call(n=1)], tool(**NUMBER), query=" "), refused("query: is empty")),
         ({"query": "a", "tools": "[]"}, refused("answers: is missing")),
+        ({"query": "a", "tools": "[]", "answers": None}, refused("answers: is null")),
         ({"query": 5, "tools": "[]", "answers": "[]"}, refused("query: must be a text")),
         ({"query": "a", "tools": "{", "answers": "[]"}, refused("tools: are no JSON")),
         (record([call(n=1)], tool(**NUMBER), tool(n={"type": "str"})), refused("another tool")),
