@@ -108,7 +108,8 @@ def without_nulls(
 ) -> tuple[dict[str, Any], int]:
     """Return arguments without the nulls that their schema does not allow, and how many these were.
 
-    Writers that give every record the same fields put null where nothing was given.
+    Writers that give every record the same fields put null where nothing was given. An object that
+    may hold anything keeps its nulls, unless others of the call show such a writer.
 
     Args:
         unnamed: names that are no parameters here but may be elsewhere: their nulls go too where
@@ -117,6 +118,7 @@ def without_nulls(
     if not _holds_null(arguments):
         return dict(arguments), 0
     left_out = 0
+    is_filled = False  # whether a writer has put nulls here
 
     def given(value: Any, schemas: Sequence[Any]) -> Any:
         nonlocal left_out
@@ -126,23 +128,48 @@ def without_nulls(
             return [given(item, items) for item in value]
         if not isinstance(value, Mapping):
             return value
-        closed = any(properties_of(branch) for branch in found) and not any(
-            branch.get(key) for branch in found for key in _OPENING
-        )
+        closed = any(
+            properties_of(branch) or branch.get("additionalProperties") is False for branch in found
+        ) and not any(branch.get(key) for branch in found for key in _OPENING)
         made = {}
         for key, item in value.items():
-            parts = [properties_of(branch)[key] for branch in found if key in properties_of(branch)]
+            parts = [part for branch in found for part in _schemas_of(key, branch)]
             if item is None and not (
                 any(_admits_null(part, parameters) for part in parts)
                 if parts
-                else not closed and key not in unnamed
+                else not (closed or is_filled or key in unnamed)
             ):
                 left_out += 1
             else:
                 made[key] = given(item, parts)
         return made
 
-    return given(arguments, [parameters]), left_out
+    made = given(arguments, [parameters])
+    if left_out and _holds_null(made):
+        is_filled = True
+        made = given(made, [parameters])
+    return made, left_out
+
+
+def _schemas_of(key: str, schema: Mapping[str, Any]) -> list[Any]:
+    """Return what an object's schema says of the value at a key; nothing, where it takes any."""
+    patterns = schema.get("patternProperties")
+    found = [
+        part
+        for pattern, part in (patterns.items() if isinstance(patterns, Mapping) else ())
+        if _is_match(pattern, key)
+    ]
+    if key in properties_of(schema):
+        found.append(properties_of(schema)[key])
+    others = schema.get("additionalProperties")
+    return found or ([others] if isinstance(others, Mapping) and others else [])
+
+
+def _is_match(pattern: str, key: str) -> bool:
+    try:
+        return re.search(pattern, key) is not None
+    except re.error:  # the check of the call says so
+        return False
 
 
 def _holds_null(value: Any) -> bool:

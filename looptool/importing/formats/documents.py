@@ -52,9 +52,9 @@ class Tools:
 def read_documents(raw: Any) -> Tools:
     """Return the tools of a record: a list, one tool, or JSON text of either.
 
-    Names that models cannot emit get the nearest legal one. A tool that stands there twice counts
-    once. Null is no value of a schema's keywords: writers that give every record the same fields
-    put it where a tool has no such parameter or rule.
+    Names that models cannot emit get the nearest legal one that is free. A tool that stands there
+    twice counts once. Null is no value of a schema's keywords: writers that give every record the
+    same fields put it where a tool has no such parameter or rule.
 
     Raises:
         Refused: naming the tool and the rule.
@@ -81,23 +81,27 @@ def _read(raw: str) -> Tools | str:
     items = [value] if isinstance(value, dict) else value
     if not isinstance(items, list):
         return "tools: must be a list"
-    documents: dict[str, _Document] = {}
-    names: dict[str, str] = {}
     for place, item in enumerate(items):
         if isinstance(item, dict) and isinstance(item.get("function"), dict):
-            item = item["function"]
+            item = items[place] = item["function"]
         name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str) or not name.strip():
             return f"tools.{place}: has no name"
-        made = _document(canonical.dumps(item))
+    # a legal name stays with its tool, whatever stands before; others are made legal beside it
+    names = {item["name"]: item["name"] for item in items if is_legal(item["name"])}
+    for item in items:
+        if item["name"] not in names:
+            names[item["name"]] = legal_name(item["name"], names.values())
+    documents: dict[str, _Document] = {}
+    for place, item in enumerate(items):
+        name, legal = item["name"], names[item["name"]]
+        made = _document(canonical.dumps(item), legal)
         if isinstance(made, str):
             return f"tools.{place}: {name}: {made}"
-        legal = made.tool["name"]
         if legal in documents:
-            if names.get(name) == legal and made == documents[legal]:
+            if made == documents[legal]:
                 continue
             return f"tools.{place}: {name}: another tool has this name"
-        names[name] = legal
         documents[legal] = made
         if legal != name:
             changes["names of tools made legal"] += 1
@@ -123,8 +127,8 @@ class _Document(NamedTuple):
 
 
 @lru_cache(maxsize=16_384)
-def _document(text: str) -> _Document | str:
-    """Return one tool, or why it is none."""
+def _document(text: str, name: str) -> _Document | str:
+    """Return one tool under a name, or why it is none."""
     item = canonical.loads(text)
     raw: Any = next(
         (item[key] for key in ("parameters", "inputSchema", "input_schema") if item.get(key)), {}
@@ -142,7 +146,7 @@ def _document(text: str) -> _Document | str:
     except RecursionError:
         return "is nested too deeply"
     tool = {
-        "name": item["name"] if is_legal(item["name"]) else legal_name(item["name"]),
+        "name": name,
         "description": description.strip(),
         "parameters": {"type": "object", "properties": {}, **plain},
     }

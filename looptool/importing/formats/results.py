@@ -12,7 +12,12 @@ from typing import Any
 
 from looptool import canonical
 from looptool.importing.formats import Changes, Refused
+from looptool.importing.formats.literals import value_of
 from looptool.samples import Message
+
+_VALUES = {"content", "results", "result", "output"}
+_KEYS = _VALUES | {"name", "tool_call_id"}  # of a result that names its tool in its content
+_TOLD = {"name", "tool_call_id"}
 
 
 def in_order(
@@ -20,8 +25,8 @@ def in_order(
 ) -> list[Message]:
     """Return the messages of tools in the order of the calls that they answer, with their names.
 
-    A result is told by its id; where results have none, by the name of its tool; else by its
-    place.
+    A result is told by its id; where results have none, by the name of its tool; where none has a
+    name either, by its place.
 
     Args:
         calls: `tool_calls` of the assistant's message before them.
@@ -36,20 +41,43 @@ def in_order(
     if any(ids) and (any(called) or len(calls) > 1):  # one call without id has one result
         places = _places_of_ids(ids, called)
         for result, place in zip(results, places, strict=True):
-            if result.get("name", names[place]) != names[place]:
+            if "name" in result and not _is_same(result["name"], names[place]):
                 raise Refused(f"name: {result['name']!r} answers a call of {names[place]!r}")
     else:
-        places = _places_of_names([_name(result, names) for result in results], names)
+        if len(calls) > 1:
+            results = _with_names(results, names)
+        places = _places_of_names([result.get("name") for result in results], names)
     if sorted(places)[: len(calls)] != list(range(min(len(places), len(calls)))):
         missing = min(set(range(len(calls))) - set(places))
         raise Refused(f"call {missing + 1} has no result, and a later one has")
     if places != sorted(places):
         changes["results moved behind their calls"] += 1
-    made = []
-    for place, result in sorted(zip(places, results, strict=True), key=itemgetter(0)):
-        name = {"name": names[place]} if place < len(names) else {}
-        made.append({**name, **{k: v for k, v in result.items() if k != "tool_call_id"}})
-    return made
+    return [
+        {"name": names[place], **{k: v for k, v in result.items() if k not in _TOLD}}
+        for place, result in sorted(zip(places, results, strict=True), key=itemgetter(0))
+    ]
+
+
+def taken_apart(
+    results: list[Message], before: Sequence[Message], changes: Changes
+) -> list[Message]:
+    """Return the messages of a turn, each result for itself where one message lists those of
+    several calls by their names.
+
+    Args:
+        before: all messages before them.
+    """
+    calls = before[-1].get("tool_calls", ()) if before and results[0]["role"] == "tool" else ()
+    if len(calls) < 2 or len(results) > 1 or results[0].keys() & _TOLD:
+        return results
+    items = _named_in(results[0]["content"])
+    names = [call["function"]["name"] for call in calls]
+    if len(items) < 2 or not any(_is_same(item["name"], name) for item in items for name in names):
+        return results
+    changes["messages with several results taken apart"] += 1
+    return [
+        {"role": "tool", "name": item["name"], "content": canonical.dumps(item)} for item in items
+    ]
 
 
 def _places_of_ids(ids: Sequence[str | None], called: Sequence[str | None]) -> list[int]:
@@ -67,28 +95,63 @@ def _places_of_ids(ids: Sequence[str | None], called: Sequence[str | None]) -> l
 
 
 def _places_of_names(named: Sequence[str | None], names: Sequence[str]) -> list[int]:
-    """Return for each result the first open call of its name, if all names are told and known."""
+    """Return for each result the first open call of its name; its place, if none has a name."""
+    if not any(named):
+        if len(named) > len(names):
+            raise Refused(f"there are more results ({len(named)}) than calls ({len(names)})")
+        return list(range(len(named)))
     open_calls = list(range(len(names)))
     places = []
     for name in named:
-        place = next((place for place in open_calls if names[place] == name), None)
+        if name is None:
+            raise Refused("name: is missing beside results that have one")
+        place = next((place for place in open_calls if _is_same(name, names[place])), None)
         if place is None:
-            return list(range(len(named)))
+            raise Refused(f"name: {name!r} answers no call of the turn before that is open")
         open_calls.remove(place)
         places.append(place)
     return places
 
 
-def _name(result: Message, names: Sequence[str]) -> str | None:
-    """Return the tool that a result names, in its field or, as Hermes has it, in its content."""
-    if "name" in result:
-        return str(result["name"])
-    content = result["content"].strip()
-    if len(names) < 2 or not content.startswith("{"):
-        return None
+def _is_same(name: str, other: str) -> bool:
+    """Whether two names are of one tool: OpenAI's namespace `functions` is no part of them."""
+    return name.removeprefix("functions.") == other.removeprefix("functions.")
+
+
+def _with_names(results: Sequence[Message], names: Sequence[str]) -> Sequence[Message]:
+    """Return results with the tools that they name in their contents, as Hermes has it.
+
+    Any tool may answer with a name and a content, of a file for example: these count where one of
+    them is the name of a call.
+    """
+    made: list[Message] = []
+    is_told = False
+    for result in results:
+        inner = [] if "name" in result else _named_in(result["content"])
+        known = any(_is_same(item["name"], name) for item in inner for name in names)
+        if known and len(inner) > 1:
+            raise Refused("one message has the results of several calls beside another's")
+        is_told |= known or "name" in result
+        made.append({**result, "name": inner[0]["name"]} if len(inner) == 1 else result)
+    return made if is_told else results
+
+
+def _named_in(text: str) -> list[dict[str, Any]]:
+    """Return the results with names that a text holds: an object, or a list of such."""
+    if "name" not in text or text.lstrip()[:1] not in ("{", "["):
+        return []
     try:
-        value = canonical.loads(content)
+        value = value_of(text.strip(), Changes())
     except ValueError:
-        return None
-    name = value.get("name") if set(value) == {"name", "content"} else None
-    return name if isinstance(name, str) else None
+        return []
+    items = value if isinstance(value, list) else [value]
+    return items if all(map(_names_its_tool, items)) else []
+
+
+def _names_its_tool(item: Any) -> bool:
+    return (
+        isinstance(item, dict)
+        and isinstance(item.get("name"), str)
+        and _VALUES & set(item) != set()
+        and set(item) <= _KEYS
+    )

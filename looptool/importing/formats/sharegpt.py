@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 
 from looptool import canonical
 from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, list_of, text_of
+from looptool.importing.formats.results import taken_apart
 from looptool.importing.formats.turns import (
     answer,
     calling,
     calls_of_json,
+    greetings,
+    of_user,
     plain,
     responses,
     text_of_label,
@@ -51,10 +54,9 @@ def read(record: Record, changes: Changes) -> Dialogue:
             if role == "system":
                 tools, value = tools_in(value, changes, tools)
                 messages += [{"role": role, "content": value}] if value.strip() else []
-            elif role == "tool":
-                messages += responses(value)
-            elif role == "user":
-                messages.append({"role": role, "content": value})
+            elif role in ("tool", "user"):
+                made = responses(value) if role == "tool" else of_user(value, changes)
+                messages += taken_apart(made, messages, changes)
             else:
                 if item.get("weight") == 0:
                     given.add(len(messages))
@@ -66,6 +68,7 @@ def read(record: Record, changes: Changes) -> Dialogue:
         except Refused as error:
             raise Refused(f"conversations.{place}: {error}") from None
         turns += [place + 1] * (len(messages) - len(turns))
+    given |= greetings(messages, changes)
     return Dialogue(tools or [], messages, frozenset(given), turns)
 
 

@@ -22,10 +22,12 @@ _TAGS = (
     "<think>",
     "</think>",
 )
+_GAP = re.compile(r"[\s,]*")
 _BARE = {"name", "arguments", "id", "type", "index", "function"}  # of a call without arguments
 _CALL = 'a call must be {"name": text, "arguments": object}'
-_BLOCK = re.compile(r"(<tool_call>\s*)(.*?)(\s*</tool_call>)", re.DOTALL)
+_BLOCK = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
+_NO_LISTS = ("", "[]", "null")
 _DATED = re.compile(r"\b(today|current (date|time))\b", re.IGNORECASE)
 
 
@@ -47,7 +49,7 @@ def answer(text: str, changes: Changes) -> Message:
     """
     parsed = parse(text)
     if parsed.error is not None:
-        parsed = parse(_BLOCK.sub(lambda block: _as_json(block, changes), text))
+        parsed = parse(_BLOCK.sub(lambda block: _in_form(block, changes), text))
     if parsed.error is not None:
         raise Refused(parsed.error)
     if "</think>" in text or "<think>" in text:
@@ -65,13 +67,46 @@ def without_thinking(text: str, changes: Changes) -> str:
     return text.partition("</think>")[2]
 
 
-def _as_json(block: re.Match[str], changes: Changes) -> str:
-    """Return a call's block with JSON in place of a Python literal."""
+def _in_form(block: re.Match[str], changes: Changes) -> str:
+    """Return blocks that `parse` reads for one that holds calls in another shape: a Python literal,
+    `parameters` or a text as arguments, an id, several calls."""
     try:
-        body = canonical.dumps(value_of(block[2], changes))
-    except ValueError:
+        items = _values(block[1], changes)
+        if not items or any(set(item) - _BARE - {"parameters"} for item in items):
+            return block[0]
+        calls = calls_of_json(items, changes)
+        blocks = render(calls)
+    except (ValueError, TypeError, RecursionError):  # `parse` says what is wrong
         return block[0]
-    return f"{block[1]}{body}{block[3]}"
+    if [call.to_json() for call in calls] != items:
+        changes["<tool_call> blocks of another shape"] += 1
+    return blocks
+
+
+def _values(text: str, changes: Changes) -> list[Any]:
+    """Return the values that a text holds: a list, or one behind another, with commas or without.
+
+    Raises:
+        ValueError: if it is neither JSON nor Python literals, whole or line by line.
+    """
+    found: list[Any] = []
+    place = 0
+    try:
+        while place < len(text):
+            value, place = canonical.decoder().raw_decode(text, place)
+            found += value if isinstance(value, list) else [value]
+            place = _GAP.match(text, place).end()  # type: ignore[union-attr]
+        return found
+    except (ValueError, RecursionError):
+        pass
+    try:
+        value = value_of(text, changes)
+        return value if isinstance(value, list) else [value]
+    except ValueError:
+        if "\n" not in text:
+            raise
+    lines = [line.strip().removesuffix(",") for line in text.splitlines()]
+    return [value_of(line, changes) for line in lines if line]
 
 
 def text_of_turn(message: Message) -> str:
@@ -141,6 +176,15 @@ def responses(text: str) -> list[Message]:
     return [{"role": "tool", "content": each.strip()} for each in found or [text]]
 
 
+def of_user(text: str, changes: Changes) -> list[Message]:
+    """Return the messages of a user's turn: results, where it is wholly `<tool_response>` blocks,
+    as Qwen's template renders them."""
+    if "<tool_response>" not in text or _RESPONSES.sub("", text).strip():
+        return [{"role": "user", "content": text}]
+    changes["results read from a user's turn"] += 1
+    return responses(text)
+
+
 def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str]:
     """Return the tools that a system message lists between `<tools>` tags, or None, and what of
     the message stays when they stand elsewhere: lines that say what day it is.
@@ -152,18 +196,26 @@ def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str
         Refused: if what stands there is neither JSON nor a Python literal.
     """
     # the format explains itself before it lists them: the tags with something in them count
-    found = [block for block in _TOOLS.findall(system) if block.strip()]
+    found = [block.strip() for block in _TOOLS.findall(system) if block.strip()]
     if not found:
         return known, system
     changes["lists of tools left out of a system message"] += 1
     rest = "\n".join(line for line in _TOOLS.sub("", system).splitlines() if _DATED.search(line))
-    if known:
+    if known and not (isinstance(known, str) and known.strip() in _NO_LISTS):
         return known, rest
-    block = found[-1].strip()
+    listed = [block for block in found if block[0] in "[{"] or found
     try:
-        if block.startswith("["):
-            return value_of(block, changes), rest
-        lines = [line for line in block.splitlines() if line.strip()]
-        return [value_of(line, changes) for line in lines], rest
+        return [tool for block in listed for tool in _values(block, changes)], rest
     except ValueError as error:
         raise Refused(f"<tools>: no JSON: {error}") from None
+
+
+def greetings(messages: Sequence[Message], changes: Changes) -> set[int]:
+    """Return the place of what an assistant says before the user asks: it answers nothing, so it
+    is context and no label."""
+    first = next((n for n, each in enumerate(messages) if each["role"] != "system"), 0)
+    roles = [each["role"] for each in messages[first : first + 2]]
+    if roles != ["assistant", "user"] or "tool_calls" in messages[first]:
+        return set()
+    changes["greetings that are no labels"] += 1
+    return {first}

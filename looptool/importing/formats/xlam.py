@@ -27,6 +27,8 @@ def read(record: Record, changes: Changes) -> Dialogue:
         if key not in record:
             raise Refused(f"{key}: is missing")
     answers: Any = record["answers"]
+    if answers is None:
+        raise Refused("answers: is null, which does not say whether there are no calls")
     if isinstance(answers, str) and not answers.strip():
         answers = []
     try:

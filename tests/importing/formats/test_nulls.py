@@ -29,6 +29,7 @@ def document(given):
 
 TEXT = {"type": "string", "enum": None, "default": None, "items": None, "properties": None}
 MAYBE = {"type": ["integer", "null"]}
+MAP = {"additionalProperties": {"type": "integer"}}
 
 
 def test_calls_of_which_everything_is_null_were_never_made():
@@ -70,14 +71,32 @@ def test_a_parameter_that_is_null_inside_an_object_does_not_exist():
         ({"place": [{"a": "x", "b": None}]},
          schema(place={"type": "array", "items": {"type": "object", "properties": {"a": TEXT}}}),
          {"place": [{"a": "x"}]}),
-        ({"place": ["x", None]}, schema(place={"type": "array", "items": MAYBE}), None),
+        ({"place": {"a": 1, "b": None}}, schema(place={"type": "object", **MAP}),
+         {"place": {"a": 1}}),
+        ({"place": {"a": 1, "b": None}},
+         schema(place={"type": "object", "patternProperties": {"^[ab]$": {"type": "integer"}}}),
+         {"place": {"a": 1}}),
+        ({"place": {"a": {"c": None}}},
+         schema(place={"type": "object", "additionalProperties": {"type": "object", **MAP}}),
+         {"place": {"a": {}}}),
+        ({"place": {"a": 1, "b": None}},
+         schema(place={"type": "object", "additionalProperties": MAYBE}),
+         {"place": {"a": 1, "b": None}}),
+        ({"place": {"a": None}}, schema(place={"type": "object", "additionalProperties": False}),
+         {"place": {}}),
+        ({"place": {"a": 1, "b": None}}, schema(place={"type": "object"}),
+         {"place": {"a": 1, "b": None}}),
+        ({"place": {"a": 1, "b": None}, "days": None}, schema(place={"type": "object"}),
+         {"place": {"a": 1}}),
+        ({"place": ["x", None]}, schema(place={"type": "array", "items": MAYBE}),
+         "is not of type"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("written", [lambda value: value, json.dumps])
 def test_a_null_argument_that_the_schema_does_not_allow_was_never_given(
     arguments, parameters, left, written
 ):
-    expected = refused("is not of type") if left is None else calls(("go", left))
+    expected = refused(left) if isinstance(left, str) else calls(("go", left))
     assert reads("openai", record(written(arguments), parameters)) == [expected]
 
 

@@ -123,3 +123,64 @@ def test_each_category_is_told_by_the_form_of_the_sample():
     assert samples("openai", several)[0].category == "parallel_multiple"
     assert samples("openai", record(USER, assistant(OSLO, OSLO)))[0].category == "parallel"
     assert samples("openai", record(USER, assistant(content="No.")))[0].category == "irrelevant"
+
+
+def test_what_the_field_of_the_system_says_is_its_first_message():
+    rule = {"role": "system", "content": "Never book before 9am."}
+    tools = f"Tools: <tools>{json.dumps(ROAM)}</tools>"
+    for said in (rule["content"], [{"type": "text", "text": rule["content"]}]):
+        (found,) = samples("openai", record(USER, assistant(OSLO), system=said))
+        assert (canonical.loads(found.messages)[0], found.turn) == (rule, 2)
+    assert reads("openai", record(USER, assistant(OSLO), system=tools, tools=[])) == [calls(OSLO)]
+    assert reads("openai", record(USER, assistant(OSLO), system=5)) == [refused("must be a text")]
+
+
+def test_a_greeting_is_context_and_no_label():
+    hello = assistant(content="Hello! Where to?")
+    (found,) = samples("openai", record(hello, USER, assistant(OSLO)))
+    assert canonical.loads(found.messages)[0] == {
+        "role": "assistant",
+        "content": "Hello! Where to?",
+    }
+    assert found.turn == 3
+    assert reads("openai", record(assistant(OSLO), USER, assistant(OSLO))) == [
+        refused("no user speaks"), refused("message 1 of the same dialogue")
+    ]  # fmt: skip
+
+
+def use(place, number):
+    return {"type": "tool_use", "id": f"u{number}", "name": "roam", "input": {"place": place}}
+
+
+def answered(number, content, **more):
+    return {"type": "tool_result", "tool_use_id": f"u{number}", "content": content, **more}
+
+
+def anthropic(*results):
+    said = [{"type": "text", "text": "I go."}, use("Oslo", 0), use("Rome", 1)]
+    tools = [{"name": "roam", "input_schema": ROAM["parameters"]}]
+    return record(USER, {"role": "assistant", "content": said},
+                  {"role": "user", "content": list(results)}, assistant(content="Done."),
+                  tools=tools)  # fmt: skip
+
+
+def test_anthropics_calls_and_results_are_read():
+    thanks = {"type": "text", "text": "And now?"}
+    given = anthropic(answered(1, [{"type": "text", "text": "far"}]),
+                      answered(0, "near", is_error=True), thanks)  # fmt: skip
+    assert reads("openai", given) == [calls(OSLO, ("roam", {"place": "Rome"})), text("Done.")]
+    last = samples("openai", given)[-1]
+    assert canonical.loads(last.messages)[2:] == [
+        {"role": "tool", "name": "roam", "content": "near"},
+        {"role": "tool", "name": "roam", "content": "far"},
+        {"role": "user", "content": "And now?"},
+    ]
+    assert last.turn == 4
+    assert reads("openai", anthropic(answered(7, "x")))[-1] == refused("'u7' answers no call")
+    assert reads("openai", anthropic(thanks, answered(0, "x"))) == [refused("'tool_result'")]
+
+
+def test_ipython_is_a_tool():
+    said = {"role": "ipython", "content": "12 km"}
+    given = record(USER, assistant(OSLO), said, assistant(content="Far."))
+    assert canonical.loads(samples("openai", given)[1].messages)[2]["role"] == "tool"

@@ -106,3 +106,63 @@ def test_several_responses_in_a_turn_become_a_message_for_each_call():
         {"role": "tool", "name": "roam", "content": "1"},
         {"role": "tool", "name": "roam", "content": "2"},
     ]
+
+
+ROME = ("roam", {"place": "Rome"})
+ONE, TWO = ({"name": name, "arguments": arguments} for name, arguments in (OSLO, ROME))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ('{"name": "roam", "parameters": {"place": "Oslo"}}', calls(OSLO)),
+        (json.dumps({**ONE, "id": "1", "type": "function"}), calls(OSLO)),
+        (json.dumps({**ONE, "arguments": json.dumps(ONE["arguments"])}), calls(OSLO)),
+        (json.dumps({"type": "function", "function": ONE}), calls(OSLO)),
+        (json.dumps([ONE, TWO]), calls(OSLO, ROME)),
+        (f"{json.dumps(ONE)}\n{json.dumps(TWO)}", calls(OSLO, ROME)),
+        (f"{ONE}\n{TWO}", calls(OSLO, ROME)),
+        ("[]", refused("not a JSON object")),
+        ("[5]", refused("not a JSON object")),
+        (json.dumps({**ONE, "result": 5}), refused("needs exactly the keys")),
+        (json.dumps({**ONE, "parameters": {}}), refused("needs exactly the keys")),
+    ],
+)
+def test_a_block_may_hold_its_calls_in_another_shape(body, expected):
+    given = record(ASK, ("gpt", f"I go. <tool_call>\n{body}\n</tool_call>"))
+    assert reads("sharegpt", given) == [expected]
+
+
+GO = {**ROAM, "name": "go"}
+PRETTY = json.dumps(ROAM, indent=2), json.dumps(GO, indent=2)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "\n".join(PRETTY),
+        ",\n".join(PRETTY),
+        f"{json.dumps(ROAM)},\n{json.dumps(GO)},",
+        f"{ROAM}\n{GO}",
+        f"{ROAM},\n{GO},",
+        f"{json.dumps([ROAM])}</tools> and <tools>{json.dumps([GO, ROAM])}",
+    ],
+)
+@pytest.mark.parametrize("tools", [None, ()])
+def test_tools_in_the_system_are_all_read_however_they_are_written(listed, tools):
+    given = record(("system", SYSTEM.format(listed)), ASK, ("gpt", CALL), tools=tools)
+    (found,) = samples("sharegpt", given)
+    assert [each["name"] for each in canonical.loads(found.tools)] == ["roam", "go"]
+
+
+def test_two_lists_of_tools_that_differ_are_refused():
+    other = {**ROAM, "description": "Runs"}
+    listed = f"{json.dumps(ROAM)}</tools><tools>{json.dumps(other)}"
+    given = record(("system", SYSTEM.format(listed)), ASK, ("gpt", CALL), tools=None)
+    assert reads("sharegpt", given) == [refused("another tool has this name")]
+
+
+def test_a_greeting_is_context_and_no_label():
+    system = ("system", "Be kind")
+    assert reads("sharegpt", record(system, ("gpt", "Hello!"), ASK, ("gpt", CALL))) == [calls(OSLO)]
+    assert reads("sharegpt", record(system, ("gpt", "Hello!"))) == [refused("no user speaks")]

@@ -77,6 +77,7 @@ NUMBER = {"n": {"type": "int", "description": "How many"}}
         (record([["f"]], ROAM), refused("a call must be")),
         (record([call(n=1)], tool(**NUMBER), query=" "), refused("query: is empty")),
         ({"query": "a", "tools": "[]"}, refused("answers: is missing")),
+        ({"query": "a", "tools": "[]", "answers": None}, refused("answers: is null")),
         ({"query": 5, "tools": "[]", "answers": "[]"}, refused("query: must be a text")),
         ({"query": "a", "tools": "{", "answers": "[]"}, refused("tools: are no JSON")),
         (record([call(n=1)], tool(**NUMBER), tool(n={"type": "str"})), refused("another tool")),
@@ -85,6 +86,19 @@ NUMBER = {"n": {"type": "int", "description": "How many"}}
 )  # fmt: skip
 def test_a_record_is_read_as_a_person_would(given, expected):
     assert reads("xlam", given) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("names", "legal"),
+    [
+        (["天气", "查询"], ["tool", "tool_2"]),
+        (["get weather", "get_weather"], ["get_weather_2", "get_weather"]),
+        (["get weather", "get/weather", "get weather"], ["get_weather", "get_weather_2"]),
+    ],
+)
+def test_names_that_are_one_when_made_legal_stay_apart(names, legal):
+    given = record([call(name) for name in dict.fromkeys(names)], *map(tool, names))
+    assert reads("xlam", given) == [calls(*((name, {}) for name in legal))]
 
 
 def test_a_flat_parameter_keeps_what_it_says():
