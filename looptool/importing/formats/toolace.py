@@ -17,7 +17,7 @@ from looptool.calls import ToolCall
 from looptool.importing.formats import Changes, Dialogue, Format, Record, Refused, list_of, text_of
 from looptool.importing.formats.control_tokens import without_control_tokens
 from looptool.importing.formats.literals import literal_of, value_of
-from looptool.importing.formats.turns import calling, without_thinking
+from looptool.importing.formats.turns import calling, greetings, without_thinking
 from looptool.samples import Label, Message, label_calls
 from looptool.tools import Tool
 
@@ -71,7 +71,7 @@ def read(record: Record, changes: Changes) -> Dialogue:
         except Refused as error:
             raise Refused(f"conversations.{place}: {error}") from None
         turns += [place + 1] * (len(messages) - len(turns))
-    return Dialogue(tools, messages, turns=turns)
+    return Dialogue(tools, messages, frozenset(greetings(messages, changes)), turns)
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
