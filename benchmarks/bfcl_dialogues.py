@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.vllm_engines import SETTINGS, enter_vllm
-from looptool import runs
-from looptool.benchmarks.bfcl import dialogues
-from looptool.benchmarks.bfcl.rows import Row, rows
+from looptool.core import runs
 from looptool.engines import Prompt, Sampling
+from looptool.evaluation.bfcl import dialogues
+from looptool.evaluation.bfcl.rows import Row, rows
 
 NEW_TOKENS, STEPS = 48, 6
 

@@ -23,10 +23,10 @@ from typing import Any
 
 import polars as pl
 
-from looptool import canonical, tables
-from looptool.benchmarks.bfcl import dialogues, exports, scoring
-from looptool.benchmarks.bfcl.rows import CATEGORIES, MULTI_TURN, answers, entries
-from looptool.calls import ToolCall, render
+from looptool.core import canonical, tables
+from looptool.core.calls import ToolCall, render
+from looptool.evaluation.bfcl import dialogues, exports, scoring
+from looptool.evaluation.bfcl.rows import CATEGORIES, MULTI_TURN, answers, entries
 
 Calls = list[ToolCall]
 

@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from looptool import canonical, machine, runs, tables
+from looptool.core import canonical, machine, runs, tables
 from looptool.engines import Prompt, Sampling
 from looptool.engines.transformers import TransformersEngine, decode, render
 

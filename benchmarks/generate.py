@@ -18,8 +18,8 @@ import time
 
 def measure(count: int) -> dict[str, float]:
     """Make `count` samples in this process (and its workers); return seconds and peak memory."""
-    from looptool.synthesis import DEFAULT_SHARES
-    from looptool.synthesis.grammar import GrammarAuthor
+    from looptool.core import params
+    from looptool.offline.grammar.author import GrammarAuthor
     from looptool.synthesis.seeds import PROCESSES, make_seeds
 
     start = time.perf_counter()
@@ -28,7 +28,7 @@ def measure(count: int) -> dict[str, float]:
         author=GrammarAuthor(),
         seed="benchmark",
         split="train",
-        shares=DEFAULT_SHARES,
+        shares=params.load().generate.shares,
         label_noise=0.15,
         iteration=1,
     )

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from looptool import canonical, machine, params, runs, tables
+from looptool.core import canonical, machine, params, runs, tables
 from looptool.engines import Prompt, Sampling
 from looptool.engines.transformers import decode, load_model, render
 

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from looptool.errors import LooptoolError
-from looptool.importing import tool_sets
-from looptool.importing.openapi import METHODS
-from looptool.importing.reading import read_document
+from looptool.core.errors import LooptoolError
+from looptool.exchange import tool_sets
+from looptool.exchange.openapi import METHODS
+from looptool.exchange.reading import read_document
 
 
 def main() -> None:

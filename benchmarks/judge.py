@@ -24,14 +24,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from looptool.benchmarks.bfcl import rows as bfcl
-from looptool.calls import ToolCall
+from looptool.core.calls import ToolCall
+from looptool.core.samples import Label, call_label, text_label
+from looptool.core.tools import check_call
+from looptool.evaluation.bfcl import rows as bfcl
 from looptool.judging import Case, Opinion, Verdict
-from looptool.judging.rules import RulesJudge
-from looptool.samples import Label, call_label, text_label
+from looptool.offline.rules.judge import RulesJudge
 from looptool.synthesis import Draft
 from looptool.synthesis import noise as noise_kinds
-from looptool.tools import check_call
 
 NOISE_RATE = 0.15
 Noised = tuple[Draft, Label, str]
@@ -87,8 +87,8 @@ def _first(values: list[Any]) -> Any:
 
 def grammar_drafts(count: int, split: Literal["train", "heldout"]) -> list[Draft]:
     """Return drafts of the grammar author, all categories alike."""
-    from looptool.synthesis.grammar import GrammarAuthor
-    from looptool.tables import CATEGORIES
+    from looptool.core.tables import CATEGORIES
+    from looptool.offline.grammar.author import GrammarAuthor
 
     author = GrammarAuthor()
     shares = dict.fromkeys(CATEGORIES, 1 / len(CATEGORIES))

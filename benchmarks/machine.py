@@ -11,8 +11,9 @@ import sys
 
 import torch
 
-from looptool import machine, params, planning, runs
+from looptool.core import machine, params, runs
 from looptool.engines import speeds
+from looptool.workspace import plan as planning
 
 
 def measure(model: str) -> None:

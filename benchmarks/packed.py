@@ -11,7 +11,7 @@ import time
 import torch
 from transformers import DynamicCache
 
-from looptool import machine, runs
+from looptool.core import machine, runs
 from looptool.engines.kv_cache import RoomyLayer
 from looptool.engines.packed import packed
 from looptool.engines.transformers import load_model

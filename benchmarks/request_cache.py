@@ -16,7 +16,7 @@ import time
 from dataclasses import astuple
 from pathlib import Path
 
-from looptool import canonical
+from looptool.core import canonical
 from looptool.engines import Completion
 from looptool.engines.request_cache import RequestCache
 

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from looptool import runs
-from looptool.importing.sample_sets import PROCESSES, import_samples
+from looptool.core import runs
+from looptool.exchange.sample_sets import PROCESSES, import_samples
 
 TOOLS = 4000
 _VALUES: dict[str, Any] = {

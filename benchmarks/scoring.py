@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from looptool import machine, runs
+from looptool.core import machine, runs
 from looptool.engines.transformers import load_model
 from looptool.training.scoring import score_completions
 

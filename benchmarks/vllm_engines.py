@@ -26,9 +26,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from looptool import runs
+from looptool.core import runs
+from looptool.core.params import Server, Vllm
 from looptool.engines import Prompt, Sampling
-from looptool.params import Server, Vllm
 
 ROOM = 2048
 PORT = 8765
@@ -68,10 +68,12 @@ def enter_vllm() -> None:
 
 def make_prompts(count: int) -> list[Prompt]:
     """Return prompts as probing has them: tools and conversations of the grammar author."""
-    from looptool.synthesis import DEFAULT_SHARES
-    from looptool.synthesis.grammar import GrammarAuthor
+    from looptool.core import params
+    from looptool.offline.grammar.author import GrammarAuthor
 
-    drafts = GrammarAuthor().write(4 * count, seed="bench", split="train", shares=DEFAULT_SHARES)
+    drafts = GrammarAuthor().write(
+        4 * count, seed="bench", split="train", shares=params.load().generate.shares
+    )
     # the shortest: a CPU would spend nearly all of its time on reading the others
     drafts.sort(key=lambda draft: len(str((draft.messages, draft.tools))))
     return [Prompt(draft.messages, draft.tools) for draft in drafts[:count]]

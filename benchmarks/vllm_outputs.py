@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.vllm_engines import SETTINGS, enter_vllm, make_prompts
-from looptool import machine, runs
+from looptool.core import machine, runs
 from looptool.engines import Prompt, Sampling
 
 

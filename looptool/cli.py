@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from looptool.errors import ConfigError, LooptoolError
+from looptool.core.errors import ConfigError, LooptoolError
 
 app = typer.Typer(
     help="A closed data-training loop for tool-calling models. The loop itself is `dvc repro`.",
@@ -147,15 +147,17 @@ def setup(
 
     Example: looptool setup --with vllm
     """
-    from looptool import installing, runs
+    from looptool.core import runs
+    from looptool.engines.folders import EMBEDDED_BASE
+    from looptool.workspace import setup as installing
 
     _in_project()
     runs.quiet()
     if extra is Extra.VLLM:
         installing.install_vllm()
     installing.install_packages()
-    installing.prepare_base(installing.EMBEDDED_BASE)
-    installing.track_base(installing.EMBEDDED_BASE)
+    installing.prepare_base(EMBEDDED_BASE)
+    installing.track_base(EMBEDDED_BASE)
     installing.write_plots_page()
 
 
@@ -171,9 +173,9 @@ def init(
 
     Example: looptool init weather --tools openapi.yaml
     """
-    from looptool import starting
-    from looptool.importing.tool_sets import place_of
+    from looptool.exchange.tool_sets import place_of
     from looptool.reporting import imports
+    from looptool.workspace import init as starting
 
     found = starting.start(folder, tools or ())
     if found is not None and tools:
@@ -190,7 +192,7 @@ def unroll(
     ] = False,
 ) -> None:
     """Rewrite the loop in params.yaml to so many iterations."""
-    from looptool import unrolling
+    from looptool.workspace import unroll as unrolling
 
     if print_overrides:
         typer.echo(" ".join(f"-S '{value}'" for value in unrolling.overrides(iterations)))
@@ -201,17 +203,19 @@ def unroll(
 @app.command()
 def check() -> None:
     """Say what is missing or wrong before a run is started."""
-    from looptool import installing, machine, params
-    from looptool.benchmarks import running
-    from looptool.benchmarks.bfcl import rows as bfcl
+    from looptool.core import machine, params
+    from looptool.core.tools import read_tools
     from looptool.engines import answering
+    from looptool.engines.folders import check_base
+    from looptool.evaluation import running
+    from looptool.evaluation.bfcl import rows as bfcl
+    from looptool.evaluation.bfcl.package import check_benchmark
     from looptool.synthesis.own import check_own
-    from looptool.tools import read_tools
     from looptool.training import processes
 
     loaded = params.load()
-    installing.check_base(loaded)
-    installing.check_benchmark()
+    check_base(Path(loaded.model.base))
+    check_benchmark()
     bfcl.rows(loaded.eval.bfcl.categories, loaded.eval.bfcl.limit)
     running.acebench_of(loaded.eval.acebench)
     answering.check(loaded)
@@ -240,8 +244,9 @@ def plan(as_json: Json = False) -> None:
 
     Example: looptool config use qwen3-8b && looptool plan
     """
-    from looptool import params, planning, runs
+    from looptool.core import params, runs
     from looptool.reporting import planned
+    from looptool.workspace import plan as planning
 
     runs.quiet()
     found = planning.plan(params.load())
@@ -270,7 +275,7 @@ def results(
 
     Example: looptool results loop no-verify
     """
-    from looptool.reporting.results import run_results
+    from looptool.workspace.trials import run_results
 
     run_results(names or [])
 
@@ -289,7 +294,7 @@ def serve(
 
     Example: looptool serve 2 --port 8001 -- --max-model-len 4096
     """
-    from looptool import serving
+    from looptool.workspace import serve as serving
 
     serving.serve(model, port, more or [])
 
@@ -315,7 +320,7 @@ def chat(
 
     Example: looptool chat 2 --tools data/tools/mine.json --mcp "stdio:python server.py"
     """
-    from looptool.reporting import chat as chatting
+    from looptool.workspace import chat as chatting
 
     chatting.open_chat(model, tools, server, offer, system, _console())
 
@@ -440,8 +445,8 @@ def use(
 
     Example: looptool config use qwen3-8b
     """
-    from looptool import presets
-    from looptool.reporting.terminal import show_difference
+    from looptool.terminal import show_difference
+    from looptool.workspace import presets
 
     def agree(before: str, after: str) -> bool:
         show_difference(before, after, "params.yaml", _console())
@@ -470,7 +475,7 @@ def import_tools(
 
     Example: looptool tools import petstore.yaml
     """
-    from looptool.importing import tool_sets
+    from looptool.exchange import tool_sets
     from looptool.reporting import imports
 
     found = tool_sets.import_tools(sources)
@@ -491,8 +496,8 @@ def export_tools(
 
     Example: looptool tools export data/tools/petstore.json --format openai
     """
-    from looptool.importing import tool_sets
-    from looptool.tools import read_tools
+    from looptool.core.tools import read_tools
+    from looptool.exchange import tool_sets
 
     _print_json(tool_sets.export(read_tools(file), form.value))
 
@@ -514,9 +519,9 @@ def import_data(
 
     Example: looptool data import xlam_function_calling_60k.json
     """
-    from looptool.importing import sample_sets
+    from looptool.exchange import sample_sets
     from looptool.reporting import imports
-    from looptool.reporting.terminal import counting
+    from looptool.terminal import counting
 
     target = output or sample_sets.place_of(file)
     with counting("records") as tell:
@@ -545,7 +550,7 @@ def export_data(
 
     Example: looptool data export 2 --format openai --output d2.jsonl
     """
-    from looptool.importing import exports
+    from looptool.exchange import exports
     from looptool.lineage.diff import open_data_set
 
     opened = open_data_set(data)
@@ -578,7 +583,7 @@ def bench_tools(
 
     Example: looptool bench tools models/base 0 2 --requests requests.jsonl
     """
-    from looptool.reporting import by_tool
+    from looptool.evaluation import by_tool
 
     asked = models or []
     measured = by_tool.ask(requests, asked) if requests else by_tool.stored(asked)
@@ -606,7 +611,7 @@ def bench_bfcl(
 
     Example: looptool bench bfcl 0 2 --category non_live --category live
     """
-    from looptool.reporting import bench
+    from looptool.evaluation import bench
 
     results = bench.run_bfcl(
         targets,
@@ -648,7 +653,7 @@ def bench_acebench(
 
     Example: looptool bench acebench 0 2 --path ../ACEBench --category normal --category special
     """
-    from looptool.reporting import bench
+    from looptool.evaluation import bench
 
     results = bench.run_acebench(
         targets,
@@ -681,7 +686,7 @@ def bench_export(
 
     Example: looptool bench export 2 --format bfcl-result --name looptool-2
     """
-    from looptool.reporting import bench
+    from looptool.evaluation import bench
 
     benchmark: Literal["bfcl", "acebench"] = "bfcl" if form is ResultFormat.BFCL else "acebench"
     for written in bench.export(benchmark, target, prompt, output, name, path):
@@ -798,7 +803,7 @@ def _snapshot(rev: str | None) -> Any:
 
 
 def _console() -> Any:
-    from looptool.reporting.terminal import make_console
+    from looptool.terminal import make_console
 
     return make_console()
 

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from looptool import canonical, tables
-from looptool.calls import MatchMode, parse
-from looptool.samples import failure_type, is_correct
+from looptool.core import canonical, tables
+from looptool.core.calls import MatchMode, parse
+from looptool.core.samples import failure_type, is_correct
 
 
 class Completion(Protocol):

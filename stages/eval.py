@@ -8,19 +8,20 @@ from pathlib import Path
 
 import polars as pl
 
-from looptool import canonical, installing, runs, tables
-from looptool.benchmarks import heldout as heldout_benchmark
-from looptool.benchmarks import running, scores
-from looptool.benchmarks.bfcl import dialogues, scoring
-from looptool.benchmarks.bfcl import rows as bfcl
+from looptool.core import canonical, runs, tables
 from looptool.engines import Prompt, Sampling, answering
+from looptool.evaluation import heldout as heldout_benchmark
+from looptool.evaluation import running, scores
+from looptool.evaluation.bfcl import dialogues, scoring
+from looptool.evaluation.bfcl import rows as bfcl
+from looptool.evaluation.bfcl.package import check_benchmark
 
 
 def main() -> None:
     iteration = runs.iteration_argument()
     with runs.stage("eval", iteration) as run:
         params, model = run.params, Path(f"models/{iteration}")
-        installing.check_benchmark()
+        check_benchmark()
         samples = tables.read("data/heldout.parquet", tables.Samples)
         samples = samples.slice(0, params.eval.heldout_limit)
         rows = bfcl.rows(params.eval.bfcl.categories, params.eval.bfcl.limit)

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import polars as pl
 
-from looptool import runs, tables
-from looptool.benchmarks import contamination
+from looptool.core import runs, tables
+from looptool.core.fingerprints import hash_path
+from looptool.core.samples import dataset_id
+from looptool.core.tools import read_tools
 from looptool.engines.roles import Cast
 from looptool.expansion import make_expander
 from looptool.expansion.accept import accept, failed
 from looptool.expansion.carry import compose, error_seeds
-from looptool.fingerprints import hash_path
 from looptool.judging import make_judges
-from looptool.samples import dataset_id
-from looptool.synthesis.shelves import known_to
-from looptool.tools import read_tools
+from looptool.synthesis import contamination
+from looptool.synthesis.heldout import known_to
 
 
 def main() -> None:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import polars as pl
 
-from looptool import runs, tables
-from looptool.benchmarks import contamination
+from looptool.core import events, runs, tables
+from looptool.core.params import load
+from looptool.core.samples import dataset_id
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
-from looptool.lineage import events
-from looptool.params import load
-from looptool.samples import dataset_id
-from looptool.synthesis import make_sources
+from looptool.synthesis import contamination
+from looptool.synthesis.mixing import make_sources
 from looptool.synthesis.seeds import mix_seeds, tools_of
 
 

@@ -6,10 +6,10 @@ appear nowhere in training. The stages that make training data refuse what overl
 
 from pathlib import Path
 
-from looptool import runs, tables
+from looptool.core import runs, tables
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
-from looptool.synthesis import make_authors
+from looptool.synthesis.mixing import make_authors
 from looptool.synthesis.seeds import make_seeds, refuser
 
 

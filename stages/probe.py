@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from looptool import canonical, runs, tables
+from looptool.core import canonical, runs, tables
 from looptool.engines import Prompt, Sampling, answering
 from looptool.probing import probe, probe_metrics
 

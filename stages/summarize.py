@@ -5,7 +5,7 @@ Also the only stage that reads the truth tables, to say how good the labels were
 
 from pathlib import Path
 
-from looptool import runs
+from looptool.core import runs
 from looptool.reporting import labels, tidy
 
 

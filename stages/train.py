@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from looptool import machine, runs, tables
+from looptool.core import machine, runs, tables
 from looptool.training import memory, processes
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from looptool import runs, tables
+from looptool.core import runs, tables
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.judging.verify import verify

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from looptool.calls import ToolCall
+from looptool.core.calls import ToolCall
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 TAGS = st.sampled_from(["<tool_call>", "</tool_call>", "<think>", "</think>", '"', "\\", "{", "\n"])
@@ -23,3 +23,8 @@ CALL = st.builds(
     st.dictionaries(st.sampled_from(["a", "b"]) | TAGGED_TEXT, JSON, max_size=3),
 )
 CALLS = st.lists(CALL, max_size=4)
+
+SHARES = {
+    "single": 0.22, "multiple": 0.20, "parallel": 0.16, "parallel_multiple": 0.14,
+    "multi_step": 0.06, "multi_turn": 0.06, "clarify": 0.06, "irrelevant": 0.10,
+}  # fmt: skip

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from looptool import cli, installing, machine, params
-from looptool.machine import NumberType
+from looptool import cli
+from looptool.core import machine, params
+from looptool.core.machine import NumberType
+from looptool.workspace import setup as installing
 
 ROOT = Path(__file__).parents[1]
 

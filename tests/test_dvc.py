@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from looptool.fingerprints import code_files
+from looptool.core.fingerprints import code_files
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from looptool import machine
-from looptool.calls import ToolCall, parse
+from looptool.core import machine
+from looptool.core.calls import ToolCall, parse
+from looptool.core.samples import call_label, is_correct, text_label
 from looptool.engines import Prompt, Sampling
 from looptool.engines.transformers import TransformersEngine, render
-from looptool.samples import call_label, is_correct, text_label
 from looptool.training.checkpoints import label_ids
 from looptool.training.warmup import train_sft
 

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from pytest_httpserver import HTTPServer
 
-from looptool import canonical, samples, tables
+from looptool.core import canonical, samples, tables
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.revisions import open_workspace
 from tests import scripted

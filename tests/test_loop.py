@@ -19,13 +19,13 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
-from looptool import machine, tables
-from looptool.benchmarks.bfcl.rows import PYTHON
+from looptool.core import machine, tables
+from looptool.evaluation.bfcl.rows import PYTHON
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.diff import compare, open_data_set
 from looptool.lineage.history import trace
 from looptool.lineage.revisions import open_revision, open_workspace
-from tests.benchmarks.acebench.conftest import SAMPLE
+from tests.evaluation.acebench.conftest import SAMPLE
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,8 +140,10 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.mark.slow
 def test_two_iterations_run_in_the_order_of_the_design(loop: tuple[Path, str]) -> None:
-    order = "heldout warmup eval@0 generate@1 train@1 eval@1 probe@1 verify@1 expand@1 generate@2"
-    assert ran(loop[1]) == [*order.split(), "train@2", "eval@2", "summarize"]
+    order = (
+        "heldout warmup_samples warmup eval@0 generate@1 train@1 eval@1 probe@1 verify@1 expand@1"
+    )
+    assert ran(loop[1]) == [*order.split(), "generate@2", "train@2", "eval@2", "summarize"]
 
 
 @pytest.mark.slow
@@ -234,7 +236,7 @@ def test_a_second_run_is_refused_and_a_killed_one_ends_as_an_undisturbed_one(
     loop: tuple[Path, str], tmp_path: Path
 ) -> None:
     folder = project(tmp_path / "killed")
-    dvc(folder, "repro", "generate@1")
+    dvc(folder, "repro", "warmup", "generate@1")
     for stage, begun, results in (
         (
             "train",

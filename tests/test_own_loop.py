@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from looptool import tables
+from looptool.core import tables
 from looptool.lineage.revisions import open_revision
 from tests.test_loop import dvc, project, ran, table
 
@@ -37,7 +37,7 @@ def test_the_loop_is_about_the_users_own_tools_where_params_name_them(tmp_path: 
     command += ["--output", "data/tools/mine.json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert not done.returncode and "4 tools, 0 skipped" in done.stdout, done.stderr
-    assert ran(dvc(folder, "repro", "generate@1")) == ["heldout", "warmup", "generate@1"]
+    assert ran(dvc(folder, "repro", "generate@1")) == ["heldout", "warmup_samples", "generate@1"]
     names = {tool["name"] for tool in own}
     for name in ("heldout", "warmup", "iterations/1/train"):
         data = table(folder, f"{name}.parquet", tables.Samples)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from looptool import canonical, samples, tables
+from looptool.core import canonical, samples, tables
 from looptool.probing import perplexity, probe, probe_metrics
 
 TOOL = {

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from looptool import canonical, tables
+from looptool.core import canonical, tables
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.revisions import open_workspace
 from tests.test_loop import dvc, project, table
@@ -105,8 +105,8 @@ def write_script(folder: Path, samples: pl.DataFrame, truth: pl.DataFrame) -> Co
 
 
 def written(label: Any) -> str:
-    from looptool.calls import render
-    from looptool.samples import label_calls
+    from looptool.core.calls import render
+    from looptool.core.samples import label_calls
 
     return label["text"] if "text" in label else render(label_calls(label))
 

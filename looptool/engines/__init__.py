@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from looptool.samples import Message
-from looptool.tools import Tool
+from looptool.core.samples import Message
+from looptool.core.tools import Tool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from looptool import canonical, machine, runs
+from looptool.core import canonical, machine, runs
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.machine import NumberTypeName
+from looptool.core.params import FILE, EngineName, Params
 from looptool.engines import Completion, Engine, Prompt, Sampling
-from looptool.errors import ConfigError, LooptoolError
-from looptool.machine import NumberTypeName
-from looptool.params import FILE, EngineName, Params
 
 
 def chosen(name: EngineName) -> EngineName:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from looptool.samples import Label, Message, check_label
+from looptool.core.samples import Label, Message, check_label
 
 CALL = {
     "type": "object",

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from looptool.calls import ToolCall, read_arguments, render
+from looptool.core.calls import ToolCall, read_arguments, render
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.fingerprints import served_name
+from looptool.core.params import FILE, Server
+from looptool.core.samples import Message
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.errors import ConfigError, LooptoolError
-from looptool.fingerprints import served_name
-from looptool.params import FILE, Server
-from looptool.samples import Message
 
 CRASHES = 3  # so often a prompt must crash a server that answers others to be the one at fault
 GIVE_UP = 16  # requests in a row without an answer: the server is gone, or nothing suits it

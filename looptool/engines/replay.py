@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from looptool.core.errors import ConfigError
+from looptool.core.fingerprints import hash_path
+from looptool.core.samples import sample_id
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.errors import ConfigError
-from looptool.fingerprints import hash_path
-from looptool.samples import sample_id
 
 FILE = Path("data/replay.jsonl")
 

@@ -17,10 +17,10 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from typing import Any
 
-from looptool import machine, runs
+from looptool.core import machine, runs
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.params import FILE
 from looptool.engines import Arrived, Completion, Engine, Prompt, Sampling
-from looptool.errors import ConfigError, LooptoolError
-from looptool.params import FILE
 
 
 class _Stopped(Exception):

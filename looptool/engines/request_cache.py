@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from looptool.core.errors import LooptoolError
 from looptool.engines import Completion
-from looptool.errors import LooptoolError
 
 _WAIT = 60.0  # seconds for another writer
 _AT_ONCE = 1000  # keys in one statement

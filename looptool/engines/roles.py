@@ -18,12 +18,12 @@ import jinja2
 import polars as pl
 from jsonschema import Draft202012Validator
 
-from looptool import canonical, tables
+from looptool.core import canonical, tables
+from looptool.core.params import Params
+from looptool.core.params import Role as RoleSettings
+from looptool.core.samples import Message
 from looptool.engines import Completion, Engine, Prompt, Sampling
 from looptool.engines.answering import answer, check_all_answered, load
-from looptool.params import Params
-from looptool.params import Role as RoleSettings
-from looptool.samples import Message
 
 T = TypeVar("T")
 Schema = Mapping[str, Any]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from looptool.machine import NumberTypeName
+from looptool.core.machine import NumberTypeName
 
 READ_ROWS, READ_TOKENS = 4, 200  # prompts of the embedded default's length
 WRITTEN_ROWS, WRITTEN_STEPS = 32, 8  # answers side by side

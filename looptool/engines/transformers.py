@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from looptool import canonical, machine
+from looptool.core import canonical, machine
+from looptool.core.errors import ConfigError
+from looptool.core.fingerprints import served_name
+from looptool.core.machine import NumberTypeName
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.sizes import decoding_rows, reading_rows
-from looptool.errors import ConfigError
-from looptool.fingerprints import served_name
-from looptool.machine import NumberTypeName
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from looptool.core.errors import ConfigError
+from looptool.core.fingerprints import served_name
+from looptool.core.params import Vllm
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.transformers import load_tokenizer, refusal, render
-from looptool.errors import ConfigError
-from looptool.fingerprints import served_name
-from looptool.params import Vllm
 
 # Where a schema allows white space, small models write it without end.
 COMPACT = {"backend": "xgrammar", "disable_any_whitespace": True}

@@ -11,14 +11,15 @@ history: an expansion of a wrong label is wrong, and the truth never leaks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from looptool.core.params import Expand
+from looptool.core.registry import load
+from looptool.core.samples import Label, Message
+from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
-from looptool.params import Expand
-from looptool.samples import Label, Message
-from looptool.tools import Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,14 @@ class Expander(Protocol):
         ...
 
 
+EXPANDERS: Mapping[str, str] = {
+    "grammar": "looptool.offline.rewriter.expander:make_expander",
+    "llm": "looptool.expansion.llm:make_expander",
+    "repeat": "looptool.expansion.repeat:make_expander",
+}
+"""What makes an expander of (settings, cast, own tools), by the name that params give it."""
+
+
 def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool] = ()) -> Expander:
     """Return the expander that params name; any, where nothing is to be expanded.
 
@@ -98,29 +107,5 @@ def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool] = ()) -> Exp
         own: the user's tools, where the loop is about these.
     """
     name = "repeat" if settings.mode == "repeat" else settings.expander
-    return EXPANDERS[name](settings, cast, own)
-
-
-def _grammar(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
-    from looptool.expansion.grammar import GrammarExpander
-
-    return GrammarExpander(own)
-
-
-def _repeat(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
-    from looptool.expansion.repeat import RepeatExpander
-
-    return RepeatExpander()
-
-
-def _llm(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
-    from looptool.expansion.llm import LLMExpander
-
-    return LLMExpander(cast.play(settings, settings.model))
-
-
-EXPANDERS: Mapping[str, Callable[[Expand, Cast, Sequence[Tool]], Expander]] = {
-    "grammar": _grammar,
-    "llm": _llm,
-    "repeat": _repeat,
-}
+    expander: Expander = load(EXPANDERS[name])(settings, cast, own)
+    return expander

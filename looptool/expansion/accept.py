@@ -9,12 +9,12 @@ from itertools import pairwise
 import polars as pl
 from datasketch import MinHash, MinHashLSH
 
-from looptool import canonical, tables
-from looptool.benchmarks.contamination import Index, user_text
+from looptool.core import canonical, tables
+from looptool.core.samples import check_label, label_calls, sample_id
+from looptool.core.tools import check_call, check_tool
 from looptool.expansion import Candidate, Expander
 from looptool.judging import Judge
-from looptool.samples import check_label, label_calls, sample_id
-from looptool.tools import check_call, check_tool
+from looptool.synthesis.contamination import Index, user_text
 
 PERMUTATIONS = 128
 _WORD = re.compile(r"\w+(?:[.,:/-]\w+)*|[^\w\s]")

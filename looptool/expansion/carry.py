@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from looptool import canonical, tables
-from looptool.errors import ConfigError, TableError
+from looptool.core import canonical, tables
+from looptool.core.errors import ConfigError, TableError
+from looptool.core.samples import ORIGINS, category_of, label_id, prediction_label, sample_id
 from looptool.expansion import Candidate, ErrorSeed
-from looptool.samples import ORIGINS, category_of, label_id, prediction_label, sample_id
 
 EVENT_OF_VERDICT = {
     "PRED_WRONG": "failed",

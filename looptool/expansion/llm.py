@@ -10,10 +10,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from looptool.core.params import Expand
+from looptool.core.samples import Label, Message, category_of
+from looptool.core.tools import Tool
 from looptool.engines.dialogues import ANSWER, TURN, messages_of
-from looptool.engines.roles import Question, Role, load_template
-from looptool.expansion import Candidate, ErrorSeed, Failure
-from looptool.samples import Label, Message, category_of
+from looptool.engines.roles import Cast, Question, Role, load_template
+from looptool.expansion import Candidate, ErrorSeed, Expander, Failure
 
 SCHEMA = {
     "type": "object",
@@ -93,3 +95,8 @@ def _scenarios() -> Mapping[str, Sequence[str]]:
     path = Path(__file__).parent / "data" / "scenarios.yaml"
     scenarios: Mapping[str, Sequence[str]] = YAML(typ="safe", pure=True).load(path)
     return scenarios
+
+
+def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
+    """Return the expander of this name in params; see `expansion.make_expander`."""
+    return LLMExpander(cast.play(settings, settings.model))

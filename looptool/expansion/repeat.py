@@ -11,9 +11,11 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from looptool.expansion import Candidate, ErrorSeed, Failure
-from looptool.samples import category_of, sample_id
-from looptool.tools import Tool
+from looptool.core.params import Expand
+from looptool.core.samples import category_of, sample_id
+from looptool.core.tools import Tool
+from looptool.engines.roles import Cast
+from looptool.expansion import Candidate, ErrorSeed, Expander, Failure
 
 TRIES = 8
 
@@ -62,3 +64,8 @@ def _toggled(node: Any, rng: random.Random) -> Any:
     if not isinstance(text, str) or not text.strip():
         return node
     return {**node, "description": text[:-1] if text.endswith(".") else f"{text}."}
+
+
+def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
+    """Return the expander of this name in params; see `expansion.make_expander`."""
+    return RepeatExpander()

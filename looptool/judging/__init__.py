@@ -5,14 +5,15 @@ A judge sees tools, conversation and the two answers, nothing else: no truth, no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from looptool.core.params import Verify
+from looptool.core.registry import load
+from looptool.core.samples import Label, Message
+from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
-from looptool.params import JudgeRole, Verify
-from looptool.samples import Label, Message
-from looptool.tools import Tool
 
 Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO_CONSENSUS"]
 """NO_CONSENSUS is the lack of a verdict: judges do not agree, or one cannot tell."""
@@ -60,22 +61,13 @@ class Judge(Protocol):
         ...
 
 
+JUDGES: Mapping[str, str] = {
+    "rules": "looptool.offline.rules.judge:make_judges",
+    "llm": "looptool.judging.llm:make_judges",
+}
+"""What makes judges of (settings, cast), by the name that params give them."""
+
+
 def make_judges(settings: Verify, cast: Cast) -> list[Judge]:
     """Return the judges that params name: one for `rules`, one a model for `llm`."""
-    return [judge for name in settings.judges for judge in JUDGES[name](settings.judge, cast)]
-
-
-def _rules(settings: JudgeRole, cast: Cast) -> list[Judge]:
-    from looptool.judging.rules import RulesJudge
-
-    return [RulesJudge()]
-
-
-def _llm(settings: JudgeRole, cast: Cast) -> list[Judge]:
-    from looptool.judging.llm import LLMJudge
-
-    return [LLMJudge(cast.play(settings, model)) for model in settings.models]
-
-
-JUDGES: Mapping[str, Callable[[JudgeRole, Cast], list[Judge]]] = {"rules": _rules, "llm": _llm}
-"""What makes judges, by the name that params give them."""
+    return [judge for name in settings.judges for judge in load(JUDGES[name])(settings.judge, cast)]

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from looptool.engines.roles import Question, Reply, Role, Schema, load_template
-from looptool.judging import Case, Opinion, Verdict
-from looptool.samples import Label, Message, check_label, label_calls, sample_id
-from looptool.tools import Tool, check_call
+from looptool.core.params import JudgeRole
+from looptool.core.samples import Label, Message, check_label, label_calls, sample_id
+from looptool.core.tools import Tool, check_call
+from looptool.engines.roles import Cast, Question, Reply, Role, Schema, load_template
+from looptool.judging import Case, Judge, Opinion, Verdict
 
 _MARK = {"enum": ["correct", "wrong"]}
 _TEXT = {"type": "string", "maxLength": 4000}
@@ -151,3 +152,8 @@ def _fits(answer: Label, tools: Sequence[Tool]) -> bool:
     if check_label(answer) is not None:
         return False
     return not any(check_call(call, tools) for call in label_calls(answer))
+
+
+def make_judges(settings: JudgeRole, cast: Cast) -> list[Judge]:
+    """Return one judge for each model that `verify.judge` names."""
+    return [LLMJudge(cast.play(settings, model)) for model in settings.models]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from looptool import canonical, samples, tables
+from looptool.core import canonical, samples, tables
+from looptool.core.samples import Label
 from looptool.judging import Case, Judge, Opinion, Verdict
-from looptool.samples import Label
 
 
 def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import duckdb
 
-from looptool import canonical, tables
-from looptool.errors import LooptoolError, TableError
+from looptool.core import canonical, tables
+from looptool.core.errors import LooptoolError, TableError
+from looptool.core.samples import dataset_id, prediction_label, sample_id_of_json
+from looptool.core.samples import label_id as label_id_of
 from looptool.lineage.questions import BIRTHS, OUTCOMES
 from looptool.lineage.revisions import Snapshot
 from looptool.lineage.views import empty, read_json
-from looptool.samples import dataset_id, prediction_label, sample_id_of_json
-from looptool.samples import label_id as label_id_of
 
 FIRST = 20  # problems of one kind in one file that are told
 _BATCH = 20_000

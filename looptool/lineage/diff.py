@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 
-from looptool import canonical
-from looptool.errors import ConfigError, LooptoolError, TableError
+from looptool.core import canonical
+from looptool.core.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import Snapshot, open_revision, open_workspace
 from looptool.lineage.views import read_labels
 
@@ -74,7 +74,7 @@ def open_data_set(reference: str, root: Path | str = ".") -> DataSet:
         LooptoolError: if there is no such revision, iteration or file.
     """
     if reference.endswith(".parquet"):
-        from looptool import tables
+        from looptool.core import tables
 
         if set(reference) & set("*?["):
             raise ConfigError(f"{reference}: one file is compared; *, ? and [ are not allowed")

@@ -12,11 +12,11 @@ from typing import Any
 
 import duckdb
 
-from looptool import canonical
-from looptool.errors import ConfigError, LooptoolError
+from looptool.core import canonical
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.samples import prediction_label
 from looptool.lineage.revisions import Snapshot
 from looptool.lineage.views import connect, read_json, rows
-from looptool.samples import prediction_label
 
 SHORTEST = 6
 _HEX = re.compile(r"[0-9a-f]{1,32}")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from looptool.errors import ConfigError, LooptoolError
+from looptool.core.errors import ConfigError, LooptoolError
 
 _DATA = re.compile(r"data/iterations/(\d+)/(.+)")
 

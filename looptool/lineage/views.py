@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from looptool.errors import ConfigError, LooptoolError, TableError
+from looptool.core.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import Snapshot
 
 if TYPE_CHECKING:  # polars and pandera take most of a second to load, which a question seldom needs
@@ -206,7 +206,7 @@ def _bench(sources: Sequence[str]) -> str:
 
 def empty(table: str, **more: str) -> str:
     """Return a query without rows that has the columns of a model in `tables`, and `more`."""
-    from looptool import tables
+    from looptool.core import tables
 
     names = {"String": "VARCHAR", "Int64": "BIGINT", "Float64": "DOUBLE", "Boolean": "BOOLEAN"}
     schema = tables.polars_schema(getattr(tables, table))

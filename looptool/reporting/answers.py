@@ -12,9 +12,9 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from looptool.errors import ConfigError, LooptoolError
+from looptool.core.errors import ConfigError, LooptoolError
 from looptool.lineage.views import query
-from looptool.reporting.terminal import short, shown
+from looptool.terminal import short, shown
 
 SHOWN = 50  # rows of a table on the terminal; the other formats hold all
 

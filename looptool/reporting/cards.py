@@ -15,15 +15,15 @@ from typing import Any
 
 import polars as pl
 
-from looptool import tables
-from looptool.errors import ConfigError, LooptoolError
-from looptool.fingerprints import hash_path
+from looptool.core import tables
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.fingerprints import hash_path
+from looptool.core.params import Params, load
+from looptool.core.samples import dataset_id
 from looptool.lineage.diff import DataSet
 from looptool.lineage.history import recorded_dataset_id
 from looptool.lineage.revisions import Snapshot, open_workspace
 from looptool.lineage.views import read_json
-from looptool.params import Params, load
-from looptool.samples import dataset_id
 
 _MARK = "<!-- written by looptool -->"
 _PROJECTS = ("data", "metrics", "models", "stages", ".dvc", ".git")

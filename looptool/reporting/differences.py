@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from looptool.lineage.diff import CLASSES, Diff
-from looptool.reporting.terminal import shown
+from looptool.terminal import shown
 
 _WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"{}\[\],:]+|\s+|.')
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from looptool import canonical
-from looptool.importing import Note
-from looptool.importing.sample_sets import REJECTED, Outcome
-from looptool.importing.tool_sets import ToolSet
-from looptool.reporting.terminal import short, shown
+from looptool.core import canonical
+from looptool.exchange import Note
+from looptool.exchange.sample_sets import REJECTED, Outcome
+from looptool.exchange.tool_sets import ToolSet
+from looptool.terminal import short, shown
 
 _ROWS = 60  # of the table
 _NOTES = 20  # of each kind

@@ -13,10 +13,10 @@ from typing import Any
 
 import polars as pl
 
-from looptool import canonical, tables
-from looptool.calls import MatchMode, parse
-from looptool.calls import match as same_calls
-from looptool.samples import is_correct, label_calls, prediction_label
+from looptool.core import canonical, tables
+from looptool.core.calls import MatchMode, parse
+from looptool.core.calls import match as same_calls
+from looptool.core.samples import is_correct, label_calls, prediction_label
 
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
 # The label_id that an expansion was born with, and the state of the label that it was made from.

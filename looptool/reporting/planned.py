@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from looptool.planning import Plan
-from looptool.reporting.terminal import shown
-from looptool.runs import duration
+from looptool.core.runs import duration
+from looptool.terminal import shown
+from looptool.workspace.plan import Plan
 
 
 def show(plan: Plan, console: Console) -> None:

@@ -13,15 +13,16 @@ from typing import Any
 
 import duckdb
 
-from looptool import runs
-from looptool.errors import LooptoolError
+from looptool.core import runs
+from looptool.core.errors import LooptoolError
+from looptool.core.params import FILE
+from looptool.core.samples import ORIGINS
+from looptool.evaluation import bench, by_tool
 from looptool.lineage import views
 from looptool.lineage.history import History, Life, lives, recorded_dataset_id
 from looptool.lineage.revisions import Snapshot, open_revision, open_workspace
 from looptool.lineage.views import connect, read_json
-from looptool.params import FILE
-from looptool.reporting import bench, by_tool, tracing
-from looptool.samples import ORIGINS
+from looptool.reporting import tracing
 
 REPORT = Path("reports/report.html")
 BROWSED = 600  # samples in the browser

@@ -9,11 +9,11 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from looptool import canonical
+from looptool.core import canonical
+from looptool.core.errors import ConfigError
 from looptool.engines.request_cache import Usage
-from looptool.errors import ConfigError
 from looptool.lineage.views import rows
-from looptool.reporting.terminal import shown
+from looptool.terminal import shown
 
 PARTS = {"author": "synthesis", "judge": "judging", "expander": "expansion"}
 

@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from looptool import runs
-from looptool.errors import ConfigError, LooptoolError
+from looptool.core import runs
+from looptool.core.errors import ConfigError, LooptoolError
 
 STAGES = ("warmup", "generate", "train", "eval", "probe", "verify", "expand")
 TOLD = 3  # changes of a stage that are told; --json has all

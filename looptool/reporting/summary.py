@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from looptool import runs
-from looptool.errors import ConfigError
-from looptool.params import load
+from looptool.core import runs
+from looptool.core.errors import ConfigError
+from looptool.core.params import load
 from looptool.reporting import tidy
-from looptool.reporting.terminal import make_console
+from looptool.terminal import make_console
 
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"

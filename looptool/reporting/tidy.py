@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from looptool.samples import ORIGINS
+from looptool.core.samples import ORIGINS
 
 
 def read(metrics: Path, iteration: int, stage: str) -> Any:

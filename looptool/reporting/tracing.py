@@ -10,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from looptool.lineage.history import Event, History, LabelVersion, Life, Step
-from looptool.reporting.terminal import short, shown
+from looptool.terminal import short, shown
 
 WIDTH = 400  # characters of a label, prediction or message that are shown
 

@@ -17,15 +17,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from looptool import canonical
+from looptool.core import canonical, params
+from looptool.core.samples import Label, Message, category_of, sample_id
+from looptool.core.tools import Tool, read_tools
 from looptool.engines.dialogues import ANSWER, CALLS, TEXT, assistant_message
-from looptool.engines.roles import Question, Role, load_template
-from looptool.samples import Label, Message, category_of, sample_id
-from looptool.synthesis import Draft, Split
+from looptool.engines.roles import Cast, Question, Role, load_template
+from looptool.synthesis import Author, Draft, Split
+from looptool.synthesis.heldout import known_to
 from looptool.synthesis.llm_tools import write_tools
 from looptool.synthesis.scripts import KINDS, Turn, as_planned, said, script_of
-from looptool.synthesis.shelves import known_to
-from looptool.tools import Tool
 
 TOOLS_EACH = 0.5  # tools written for each dialogue
 FAILING = 0.1  # chance that a call fails and the tool says so
@@ -254,3 +254,9 @@ def _voices() -> Mapping[str, Sequence[str]]:
     path = Path(__file__).parent / "data" / "personas.yaml"
     voices: Mapping[str, Sequence[str]] = YAML(typ="safe", pure=True).load(path)
     return voices
+
+
+def make_author(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) -> Author:
+    """Return the author that `generate.author: llm` names."""
+    own = read_tools(settings.tools) if settings.tools else ()
+    return LLMAuthor(cast.play(settings.author, settings.author.model), heldout, own)

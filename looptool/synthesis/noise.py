@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from looptool import canonical
-from looptool.calls import ToolCall, match
-from looptool.samples import Label, Message, call_label, label_calls, text_label
-from looptool.tools import check_call
+from looptool.core import canonical
+from looptool.core.calls import ToolCall, match
+from looptool.core.samples import Label, Message, call_label, label_calls, text_label
+from looptool.core.tools import check_call
 
 if TYPE_CHECKING:
     from looptool.synthesis import Draft

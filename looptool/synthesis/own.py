@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from looptool import canonical, tables
-from looptool.errors import ConfigError
+from looptool.core import canonical, tables
+from looptool.core.errors import ConfigError
 from looptool.synthesis import Draft, Split
 
 FILE = "samples.parquet"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from looptool.calls import match
-from looptool.samples import Label, check_label, label_calls
-from looptool.tools import Tool, check_call
+from looptool.core.calls import match
+from looptool.core.samples import Label, check_label, label_calls
+from looptool.core.tools import Tool, check_call
 
 KINDS: Mapping[str, str] = {
     "single": "one turn, one round, one call",

@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from looptool import canonical, tables
-from looptool.benchmarks.contamination import Index, user_text
-from looptool.calls import match
-from looptool.errors import LooptoolError
+from looptool.core import canonical, tables
+from looptool.core.calls import match
+from looptool.core.errors import LooptoolError
+from looptool.core.samples import Label, category_of, check_label, label_calls, sample_id_of_json
+from looptool.core.tools import Tool, check_call, check_tool
 from looptool.judging import Judge
-from looptool.samples import Label, category_of, check_label, label_calls, sample_id_of_json
-from looptool.synthesis import Author, Draft, Source, Split, noise
-from looptool.tools import Tool, check_call, check_tool
+from looptool.synthesis import Author, Draft, Split, noise
+from looptool.synthesis.contamination import Index, user_text
+from looptool.synthesis.mixing import Source
 
 CHUNK = 1000
 PARALLEL_FROM = 5000

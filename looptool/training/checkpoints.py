@@ -9,10 +9,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from looptool.calls import render as render_calls
+from looptool.core.calls import render as render_calls
+from looptool.core.errors import ConfigError
+from looptool.core.samples import Label, label_calls
 from looptool.engines.transformers import load_tokenizer
-from looptool.errors import ConfigError
-from looptool.samples import Label, label_calls
 
 
 def add_lora(model: Any, rank: int, seed: int) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from looptool.params import Train
+from looptool.core.params import Train
 
 
 def prompt_order(prompts: Sequence[str], params: Train, seed: int, processes: int = 1) -> list[str]:

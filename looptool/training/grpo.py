@@ -27,27 +27,16 @@ import torch
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from looptool import canonical, machine, tables
-from looptool.calls import MatchMode, parse
+from looptool.core import canonical, machine, tables
+from looptool.core.calls import MatchMode, parse
+from looptool.core.machine import NumberTypeName
+from looptool.core.params import Train, Vllm
+from looptool.core.runs import Run
+from looptool.core.samples import Label, is_correct
 from looptool.engines import Prompt, Sampling
 from looptool.engines.sizes import CPU_GROUPS, training_rows
-from looptool.engines.transformers import (
-    Tokens,
-    decode,
-    load_model,
-    render,
-    stop_ids,
-)
-from looptool.machine import NumberTypeName
-from looptool.params import Train, Vllm
-from looptool.runs import Run
-from looptool.samples import Label, is_correct
-from looptool.training.checkpoints import (
-    add_lora,
-    label_ids,
-    last_checkpoint,
-    save_model,
-)
+from looptool.engines.transformers import Tokens, decode, load_model, render, stop_ids
+from looptool.training.checkpoints import add_lora, label_ids, last_checkpoint, save_model
 from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.progress import StepCallback

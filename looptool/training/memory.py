@@ -6,11 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from looptool import machine
+from looptool.core import machine
+from looptool.core.errors import ConfigError
+from looptool.core.machine import NumberTypeName
+from looptool.core.params import FILE
 from looptool.engines.sizes import BYTES_TRAINED
-from looptool.errors import ConfigError
-from looptool.machine import NumberTypeName
-from looptool.params import FILE
 
 BYTES_FROZEN = 3  # a weight under adapters: itself in bf16; those of rank 32 are 2 % of a 1.7B's
 BYTES_FROZEN_FP32 = 5

@@ -14,9 +14,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from looptool import machine, runs
-from looptool.errors import ConfigError, LooptoolError
-from looptool.params import FILE, Train, load
+from looptool.core import machine, runs
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.params import FILE, Train, load
 
 KINDS = ("NO", "MULTI_CPU", "MULTI_GPU")
 

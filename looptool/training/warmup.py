@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from looptool.core.machine import NumberTypeName
+from looptool.core.params import Schedule
+from looptool.core.samples import Label
 from looptool.engines import Prompt
 from looptool.engines.sizes import training_rows
 from looptool.engines.transformers import load_model, render
-from looptool.machine import NumberTypeName
-from looptool.params import Schedule
-from looptool.samples import Label
 from looptool.training.checkpoints import label_ids, last_checkpoint, save_model
 from looptool.training.optimizer import MasterAdamW
 

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
+from looptool.core.params import Server
 from looptool.engines import Completion, Engine, Prompt, Sampling
 from looptool.engines.transformers import TransformersEngine
-from looptool.params import Server
 
 TOOL = {
     "name": "get_weather",

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from looptool import machine, params, runs
+from looptool.core import machine, params, runs
+from looptool.core.errors import ConfigError
 from looptool.engines import answering
-from looptool.errors import ConfigError
 
 SHIPPED = params.read(Path(__file__).parents[2] / "params.yaml")
 ROLE = {"engine": "vllm", "server": "", "batch_size": 8, "temperature": 0.0, "max_new_tokens": 9}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from looptool.core.errors import ConfigError, LooptoolError
 from looptool.engines.openai import OpenAIEngine
 from looptool.engines.replicas import Replicas, share_gpus
 from looptool.engines.transformers import TransformersEngine
-from looptool.errors import ConfigError, LooptoolError
 from tests.engines.contract import GREEDY, PROMPTS, Contract, serving
 from tests.tiny import make_tiny_model
 
@@ -58,7 +58,7 @@ class TestReplicas(Contract):
                           [None, None])  # fmt: skip
 
     def test_each_copy_has_gpus_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("looptool.machine.gpus", lambda: ["H100"] * 8)
+        monkeypatch.setattr("looptool.core.machine.gpus", lambda: ["H100"] * 8)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         assert share_gpus(3, 2) == ["0,1", "2,3", "4,5"]
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
@@ -67,7 +67,7 @@ class TestReplicas(Contract):
             share_gpus(2, 2)
 
     def test_without_gpus_copies_share_the_cpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("looptool.machine.gpus", list)
+        monkeypatch.setattr("looptool.core.machine.gpus", list)
         assert share_gpus(2, 4) == [None, None]
 
 

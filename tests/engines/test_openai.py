@@ -15,12 +15,12 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from looptool.calls import parse
+from looptool.core.calls import parse
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.fingerprints import served_name
+from looptool.core.params import Server
 from looptool.engines import Completion, Prompt, Sampling, answering
 from looptool.engines.openai import GIVE_UP, OpenAIEngine
-from looptool.errors import ConfigError, LooptoolError
-from looptool.fingerprints import served_name
-from looptool.params import Server
 
 CHAT, MODELS = "/v1/chat/completions", "/v1/models"
 Script = Callable[[Request], Response]

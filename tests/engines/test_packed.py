@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from looptool import machine
+from looptool.core import machine
 from looptool.engines.packed import PackedLinear, packed
 from looptool.engines.transformers import load_model
 from looptool.training.checkpoints import add_lora

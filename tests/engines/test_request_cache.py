@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from looptool.core.errors import LooptoolError
 from looptool.engines import Arrived, Completion, Prompt, Sampling, answering
 from looptool.engines.request_cache import RequestCache
-from looptool.errors import LooptoolError
 
 
 def prompts_of(*texts: str) -> list[Prompt]:

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from looptool import tables
+from looptool.core import tables
+from looptool.core.errors import LooptoolError
+from looptool.core.samples import Message
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.dialogues import assistant_message, messages_of
 from looptool.engines.roles import Question, Role, fenced, json_of, load_template
-from looptool.errors import LooptoolError
 from looptool.expansion import llm as expansion
 from looptool.judging import llm as judging
-from looptool.samples import Message
+from looptool.synthesis import constraint_tree, context_tree
 from looptool.synthesis import llm as synthesis
-from looptool.synthesis import llm_tools
 from tests.strategies import JSON
 
 SCHEMA = {
@@ -210,7 +210,7 @@ def parts_of(schema: Any) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize(
     "schema",
     [judging.COMPARISON, judging.ADMISSION, expansion.SCHEMA, synthesis.PLAN, synthesis.MESSAGE,
-     synthesis.ACTION, synthesis.RESULTS, llm_tools.GROWTH, llm_tools.DOCUMENT],
+     synthesis.ACTION, synthesis.RESULTS, context_tree.GROWTH, constraint_tree.DOCUMENT],
 )  # fmt: skip
 def test_schemas_ask_for_nothing_that_a_servers_grammar_cannot_enforce(schema: Any) -> None:
     Draft202012Validator.check_schema(schema)

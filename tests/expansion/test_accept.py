@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from looptool import canonical, samples, tables
-from looptool.benchmarks.contamination import Index
+from looptool.core import canonical, samples, tables
 from looptool.expansion import Candidate
 from looptool.expansion.accept import accept, near_duplicates
+from looptool.synthesis.contamination import Index
 
 TOOL = {
     "name": "get_time",

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from looptool import canonical, samples, tables
-from looptool.errors import ConfigError, TableError
+from looptool.core import canonical, samples, tables
+from looptool.core.errors import ConfigError, TableError
 from looptool.expansion import Candidate
 from looptool.expansion.carry import compose, error_seeds
 

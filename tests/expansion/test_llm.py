@@ -11,11 +11,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from looptool import tables
+from looptool.core import tables
+from looptool.core.samples import Message
 from looptool.expansion import ErrorSeed
 from looptool.expansion.accept import failed
 from looptool.expansion.llm import LLMExpander, scenario
-from looptool.samples import Message
 from tests.engines.test_roles import role_of
 from tests.scripted import _FENCE
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from looptool import samples
+from looptool.core import samples
 from looptool.expansion import ErrorSeed
 from looptool.expansion.repeat import RepeatExpander
 

@@ -14,14 +14,14 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from looptool.core.errors import LooptoolError
+from looptool.core.params import Server
+from looptool.core.samples import Label, Message
 from looptool.engines import Sampling
 from looptool.engines.openai import OpenAIEngine
 from looptool.engines.roles import Role
-from looptool.errors import LooptoolError
 from looptool.judging import Case
 from looptool.judging.llm import LLMJudge
-from looptool.params import Server
-from looptool.samples import Label, Message
 from tests.engines.test_roles import role_of
 from tests.scripted import _FENCE, share
 

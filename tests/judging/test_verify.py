@@ -4,11 +4,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from looptool import canonical, samples, tables
-from looptool.calls import parse, render
+from looptool.core import canonical, samples, tables
+from looptool.core.calls import parse, render
+from looptool.core.samples import Label, label_calls, prediction_label
 from looptool.judging import Case, Opinion, Verdict
 from looptool.judging.verify import verify
-from looptool.samples import Label, label_calls, prediction_label
 
 TOOL = {"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}
 

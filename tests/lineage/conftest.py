@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.history import make_history
-from looptool import runs
+from looptool.core import runs
 from looptool.reporting import labels
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
-from looptool import canonical
-from looptool.errors import LooptoolError
+from looptool.core import canonical
+from looptool.core.errors import LooptoolError
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.revisions import open_workspace
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from looptool import canonical, tables
-from looptool.errors import ConfigError, LooptoolError, TableError
+from looptool.core import canonical, tables
+from looptool.core.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.diff import CLASSES, DataSet, compare, open_data_set
 from looptool.reporting import differences
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from looptool.errors import ConfigError, LooptoolError
+from looptool.core.errors import ConfigError, LooptoolError
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.history import trace
 from looptool.lineage.revisions import open_workspace

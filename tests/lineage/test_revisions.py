@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from looptool.errors import LooptoolError
+from looptool.core.errors import LooptoolError
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.diff import compare, open_data_set
 from looptool.lineage.history import trace

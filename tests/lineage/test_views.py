@@ -7,7 +7,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from looptool.errors import ConfigError, LooptoolError, TableError
+from looptool.core.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import open_workspace
 from looptool.lineage.views import NO_BENCH, NO_REQUESTS, VIEWS, close, connect, empty, query
 

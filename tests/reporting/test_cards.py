@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from looptool.errors import LooptoolError
+from looptool.core.errors import LooptoolError
 from looptool.lineage.diff import open_data_set
 from looptool.reporting.cards import write_data_set, write_model
 from tests.lineage.conftest import make_project

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from looptool import canonical
-from looptool.errors import LooptoolError
+from looptool.core import canonical
+from looptool.core.errors import LooptoolError
 from looptool.lineage.revisions import open_workspace
 from looptool.reporting.report import BROWSED, collect, write_report
 from tests.lineage.conftest import make_project

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from looptool.errors import ConfigError
+from looptool.core.errors import ConfigError
 from looptool.reporting.status import next_steps, read_status
 
 PIPELINE = """
@@ -71,7 +71,7 @@ def test_it_says_what_runs_next_and_why(project: Path) -> None:
 
 def test_a_stage_that_runs_is_told(project: Path) -> None:
     script = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]); from looptool import runs\n"
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from looptool.core import runs\n"
         "with runs.stage('generate', 1): print('on', flush=True); time.sleep(60)"
     )
     root = Path(__file__).resolve().parents[2]

@@ -10,13 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from looptool import canonical
-from looptool.samples import Message
+from looptool.core import canonical
+from looptool.core.samples import Message
+from looptool.core.tables import CATEGORIES
 from looptool.synthesis import Draft, seeds
+from looptool.synthesis.constraint_tree import tool_of
 from looptool.synthesis.llm import LLMAuthor
-from looptool.synthesis.llm_tools import tool_of
 from looptool.synthesis.scripts import KINDS, as_planned, said, script_of
-from looptool.tables import CATEGORIES
 from tests import scripted
 from tests.engines.test_roles import role_of
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from looptool.calls import ToolCall, match
-from looptool.samples import check_label, label_calls
+from looptool.core.calls import ToolCall, match
+from looptool.core.samples import check_label, label_calls
+from looptool.core.tools import check_call
 from looptool.synthesis import Draft
 from looptool.synthesis.noise import BREAKS_SCHEMA, GROUNDED, KINDS, plant
-from looptool.tools import check_call
 
 
 def tool(name: str, required: int = 1, **properties: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 import pytest
 from polars.testing import assert_frame_equal
 
-from looptool import canonical, tables
-from looptool.errors import LooptoolError
-from looptool.samples import label_id, sample_id
-from looptool.synthesis import DEFAULT_SHARES, Draft, Source, seeds
-from looptool.synthesis.grammar import GrammarAuthor
+from looptool.core import canonical, tables
+from looptool.core.errors import LooptoolError
+from looptool.core.samples import label_id, sample_id
+from looptool.offline.grammar.author import GrammarAuthor
+from looptool.synthesis import Draft, seeds
+from looptool.synthesis.mixing import Source
 from looptool.synthesis.own import OwnSamples
+from tests.strategies import SHARES
 
 GOOD = GrammarAuthor().write(1, seed="g", split="train", shares={"single": 1.0})[0]
 
@@ -21,7 +23,7 @@ def make(count, **changes):
         "author": GrammarAuthor(),
         "seed": "s",
         "split": "train",
-        "shares": DEFAULT_SHARES,
+        "shares": SHARES,
         "label_noise": 0.0,
         "iteration": 2,
         **changes,
@@ -150,7 +152,7 @@ def test_the_number_of_processes_changes_nothing(monkeypatch):
 
 
 def own_set(folder, count):
-    from looptool.importing.sample_sets import import_samples
+    from looptool.exchange.sample_sets import import_samples
 
     tool = {"name": "roam", "description": "Walks", "parameters": {"place": {"type": "str"}}}
     records = [
@@ -170,7 +172,7 @@ def mixed(count, sources, **changes):
     arguments = {
         "seed": "s",
         "split": "train",
-        "shares": DEFAULT_SHARES,
+        "shares": SHARES,
         "label_noise": 0.5,
         "iteration": 1,
         "seen": set(),

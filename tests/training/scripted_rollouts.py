@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from looptool import runs
+from looptool.core import runs
 from looptool.engines.transformers import Tokens
 from looptool.training import grpo
 from looptool.training.checkpoints import label_ids

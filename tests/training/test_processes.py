@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from looptool import errors
+from looptool.core import errors
 from looptool.engines.transformers import load_model
 from looptool.training import processes
 from looptool.training.groups import split_groups

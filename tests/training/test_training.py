@@ -10,11 +10,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from looptool import machine, params
-from looptool.calls import ToolCall
+from looptool.core import machine, params
+from looptool.core.calls import ToolCall
+from looptool.core.samples import call_label, text_label
 from looptool.engines import Prompt
 from looptool.engines.transformers import load_model, render
-from looptool.samples import call_label, text_label
 from looptool.training.checkpoints import label_ids
 from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.grpo import (

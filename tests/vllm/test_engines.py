@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from looptool.core.params import Vllm
 from looptool.engines.openai import OpenAIEngine
 from looptool.engines.replicas import Replicas
 from looptool.engines.vllm import VllmEngine
-from looptool.params import Vllm
 from tests.engines.contract import Contract, serving
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from looptool import tables
+from looptool.core import tables
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.revisions import open_workspace
 from tests.test_loop import dvc, project, ran, set_params, table

@@ -1,0 +1,370 @@
+"""Tool calls: their text form, the parser of model output, and ToolMatch (DESIGN §3).
+
+The text form is that of Hermes and Qwen: `<tool_call>`, one JSON object, `</tool_call>`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from looptool.core import canonical
+
+MatchMode = Literal["schema", "strict"]
+MAX_DEPTH = 64
+
+_TAG = re.compile(r"<tool_call>|</tool_call>|<think>|</think>")
+_TAG_OUTSIDE_STRINGS = re.compile(
+    r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|(<tool_call>|</tool_call>|<think>|</think>)', re.DOTALL
+)
+_SPACE = re.compile(r"\s*")
+_QUOTES = dict(zip("`\"'“‘«「(", "`\"'”’»」)", strict=True))
+_WORDS = re.compile(r"[ \t]+\w[^{}\[\]()=<>\"\n]*|[.,;:!?)…]")
+_BETWEEN_TAGS = re.compile(r"[ \t]+(?:and|or|…|\.\.\.)[ \t]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call: the tool's name and its arguments as JSON values."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the call as it stands in labels: `{"name": …, "arguments": …}`."""
+        return {"name": self.name, "arguments": self.arguments}
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a model's output says.
+
+    Attributes:
+        calls: the complete calls, in order, those inside `<think>` left out.
+        text: what stands outside calls and thinking, stripped.
+        thinking: what stands inside `<think>`, stripped.
+        error: which call was malformed or cut off and why, or None.
+    """
+
+    calls: tuple[ToolCall, ...]
+    text: str
+    thinking: str
+    error: str | None = None
+
+
+def render(calls: Iterable[ToolCall]) -> str:
+    """Return the text form of `calls`, one block a call; `parse` is its inverse.
+
+    Raises:
+        ValueError: if an argument cannot be written as JSON.
+    """
+    blocks = []
+    for call in calls:
+        text = json.dumps(call.to_json(), ensure_ascii=False, allow_nan=False)
+        text.encode("utf-8")
+        blocks.append(f"<tool_call>\n{text}\n</tool_call>")
+    return "\n".join(blocks)
+
+
+def read_arguments(value: Any, loads: Callable[[str], Any] = canonical.loads) -> dict[str, Any]:
+    """Return a call's arguments as servers and data sets write them: an object, or its JSON text.
+
+    A call without arguments has `""`, `null`, the text `null` or nothing there; JSON text that was
+    encoded twice is decoded twice.
+
+    Raises:
+        ValueError: if they are something else.
+    """
+    for _ in range(2):
+        if isinstance(value, str):
+            value = loads(value) if value.strip() else None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("arguments must be an object")
+    return value
+
+
+def parse(text: str | bytes) -> Parsed:
+    """Read calls, text and thinking out of a model's output. Never raises.
+
+    Tags inside JSON strings are text, and so are those of calls that a sentence speaks of. Text
+    before a `</think>` that nothing opened is thinking (chat templates open it in the prompt); an
+    unclosed `<think>` is all thinking.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    calls: list[ToolCall] = []
+    texts: list[str] = []
+    thinking: list[str] = []
+    errors: list[str] = []
+    blocks = 0
+    start = position = 0  # `start`: where the thinking ends that a lone </think> would close
+    last_closed = text.rfind("</think>")
+    while tag := _TAG.search(text, position):
+        texts.append(text[position : tag.start()])
+        position = tag.end()
+        if _is_mentioned(text, tag, last_closed):
+            texts.append(tag[0])
+        elif tag[0] == "<think>":
+            end = text.find("</think>", position)
+            thinking.append(text[position:] if end < 0 else text[position:end])
+            start = position = len(text) if end < 0 else end + len("</think>")
+        elif tag[0] == "</think>":
+            thinking.append(text[start : tag.start()])
+            calls, texts, errors, blocks = [], [], [], 0
+            start = position
+        elif tag[0] == "</tool_call>":
+            errors.append("a </tool_call> that nothing opened")
+        else:
+            blocks += 1
+            call, position, error = _read_block(text, position)
+            if call:
+                calls.append(call)
+            if error:
+                errors.append(f"tool call {blocks}: {error}")
+    texts.append(text[position:])
+    return Parsed(
+        tuple(calls),
+        "".join(texts).strip(),
+        "\n".join(part.strip() for part in thinking if part.strip()),
+        "; ".join(errors) or None,
+    )
+
+
+def _is_mentioned(text: str, tag: re.Match[str], last_closed: int) -> bool:
+    """Whether a sentence speaks of a tag: in quotes, or with words and no JSON after it.
+
+    Words alone between the two tags are a broken call, `and` and the like apart. A `<think>` behind
+    words that nothing closes is spoken of too: thinking begins a line, or ends.
+    """
+    start, end = tag.span()
+    if start and end < len(text) and _QUOTES.get(text[start - 1]) == text[end]:
+        return True
+    window = max(0, start - 500)  # a sentence; the whole of a long line for each tag takes too long
+    line = max(window, text.rfind("\n", window, start) + 1)
+    if not tag[0].endswith("tool_call>"):
+        opens = tag[0] == "<think>" and end > last_closed
+        return opens and bool(text[line:start].strip())
+    if tag[0] == "</tool_call>":
+        opening = text.rfind("<tool_call>", line, start)
+        between = text[opening + len("<tool_call>") : start]
+        return opening >= 0 and _BETWEEN_TAGS.fullmatch(between) is not None
+    after = _TAG.search(text, end)
+    rest = text[end : after.start() if after else len(text)]
+    if after and after[0] == "</tool_call>":
+        return bool(text[line:start].strip()) and _BETWEEN_TAGS.fullmatch(rest) is not None
+    words = _WORDS.match(rest)
+    if words is None or "{" in rest:
+        return False
+    return bool(text[line:start].strip()) or len(words[0].split()) > 2
+
+
+def _read_block(text: str, start: int) -> tuple[ToolCall | None, int, str | None]:
+    """Read one call after its opening tag: (call, where to go on, error)."""
+    start = _skip_space(text, start)
+    try:
+        value, end = canonical.decoder().raw_decode(text, start)
+        canonical.refuse_surrogates(text[start:end])
+        if _deeper_than(value, MAX_DEPTH):
+            raise RecursionError
+    except RecursionError:
+        return None, _block_end(text, start), f"JSON nested deeper than {MAX_DEPTH} levels"
+    except ValueError as error:
+        after = _block_end(text, start)
+        cut = after == len(text) and not text.rstrip().endswith("</tool_call>")
+        why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        return None, after, f"{'cut off' if cut else 'malformed JSON'} ({why})"
+    after = _skip_space(text, end)
+    if not text.startswith("</tool_call>", after):
+        why = "no </tool_call>" if after >= len(text) else "something after the JSON object"
+        return None, _block_end(text, after), why
+    after += len("</tool_call>")
+    if not isinstance(value, dict):
+        return None, after, "not a JSON object"
+    if set(value) != {"name", "arguments"}:
+        return None, after, 'needs exactly the keys "name" and "arguments"'
+    if not isinstance(value["name"], str) or not value["name"]:
+        return None, after, '"name" is no text'
+    if not isinstance(value["arguments"], dict):
+        return None, after, '"arguments" is no object'
+    return ToolCall(value["name"], value["arguments"]), after, None
+
+
+def _block_end(text: str, start: int) -> int:
+    """Return where reading goes on after a malformed block: behind its closing tag, or at the
+    next tag that stands outside a JSON string, or at the end of the text."""
+    pattern = _TAG_OUTSIDE_STRINGS if text.startswith("{", start) else _TAG
+    for found in pattern.finditer(text, start):
+        tag = found[1] if pattern.groups else found[0]
+        if tag == "</tool_call>":
+            return found.end()
+        if tag:
+            return found.start()
+    return len(text)
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    return depth == 0 or any(_deeper_than(item, depth - 1) for item in value)
+
+
+def _skip_space(text: str, start: int) -> int:
+    match = _SPACE.match(text, start)
+    return match.end() if match else start
+
+
+def match(
+    predicted: Iterable[ToolCall],
+    expected: Iterable[ToolCall],
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    mode: MatchMode = "schema",
+) -> bool:
+    """ToolMatch: whether both sides make the same calls, in any order and as often.
+
+    The order of a list counts; `true` is not `1`; `1` equals `1.0` only where the tool's schema
+    says `number`. `mode="schema"` also takes an argument that is left out and the same argument
+    at its schema default as equal; `mode="strict"` does not.
+
+    Args:
+        tools: unwrapped tool documents; calls to a tool not among them are compared as plain JSON.
+    """
+    schemas = {tool["name"]: tool.get("parameters") or {} for tool in reversed(tools or ())}
+
+    def count(calls: Iterable[ToolCall]) -> Counter[str]:
+        return Counter(_normal_form(call, schemas.get(call.name, {}), mode) for call in calls)
+
+    return count(predicted) == count(expected)
+
+
+def _normal_form(call: ToolCall, schema: Mapping[str, Any], mode: MatchMode) -> str:
+    """Canonical JSON of a call such that equal calls, and only those, have the same text."""
+    arguments = _normal_numbers(call.arguments, schema)
+    if mode == "schema":
+        for branch in branches(schema, schema):
+            for name, part in properties_of(branch).items():
+                if name in arguments and isinstance(part, Mapping) and "default" in part:
+                    default = _normal_numbers({name: part["default"]}, schema)[name]
+                    if canonical.dumps(arguments[name]) == canonical.dumps(default):
+                        del arguments[name]
+    return canonical.dumps([call.name, arguments])
+
+
+class _Whole(float):
+    """A float without a fraction, an object of its own at each place of a value."""
+
+    says_number = False  # whether a schema that applies to this place has `"type": "number"`
+
+
+def _normal_numbers(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments with `1.0` written as `1` wherever a schema that applies says `number`."""
+    wholes: list[_Whole] = []
+    marked = _marked(arguments, wholes)
+    if wholes:
+        from referencing import Registry
+
+        finder = _number_finder()
+        with contextlib.suppress(Exception):  # a schema that ends nowhere, or is none
+            for _ in finder(schema, registry=Registry()).iter_errors(marked):
+                pass
+    return {name: _unmarked(value) for name, value in marked.items()}
+
+
+def _marked(value: Any, wholes: list[_Whole]) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        wholes.append(_Whole(value))
+        return wholes[-1]
+    if isinstance(value, list):
+        return [_marked(item, wholes) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _marked(item, wholes) for key, item in value.items()}
+    return value
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, _Whole):
+        return int(value) if value.says_number else float(value)
+    if isinstance(value, list):
+        return [_unmarked(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _unmarked(item) for key, item in value.items()}
+    return value
+
+
+@lru_cache(maxsize=1)
+def _number_finder() -> Any:
+    """Return a validator's class that marks each `_Whole` to which `"type": "number"` applies.
+
+    Which schema applies where is jsonschema's matter. It would stop at the first branch of `anyOf`
+    that fits: here all are tried, and what stands under `not` marks nothing.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.validators import extend
+
+    check_type = Draft202012Validator.VALIDATORS["type"]
+
+    def mark(validator: Any, types: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        if isinstance(value, _Whole) and (types == "number" or "number" in types):
+            value.says_number = True
+        yield from check_type(validator, types, value, schema)
+
+    def all_branches(
+        validator: Any, branches: Any, value: Any, schema: Any
+    ) -> Iterator[ValidationError]:
+        errors = [list(validator.descend(value, branch)) for branch in branches]
+        if all(errors):
+            yield errors[0][0]
+
+    def forgiving(check: Any) -> Any:
+        def run(*arguments: Any) -> Iterator[ValidationError]:
+            # a keyword that cannot be applied (a dangling `$ref`, a type that there is not) says
+            # nothing, and must not keep the others from what they say
+            try:
+                yield from check(*arguments) or ()
+            except RecursionError:
+                raise  # caught here, each level of a schema that holds itself would try again
+            except Exception:
+                return
+
+        return run
+
+    changed = {"type": mark, "anyOf": all_branches, "oneOf": all_branches, "not": lambda *_: ()}
+    keywords = {**Draft202012Validator.VALIDATORS, **changed}
+    checks = {name: forgiving(check) for name, check in keywords.items()}
+    finder: Any = extend(Draft202012Validator, checks)  # type: ignore[no-untyped-call]
+    return finder
+
+
+def branches(schema: Any, root: Mapping[str, Any], depth: int = 8) -> Iterator[Mapping[str, Any]]:
+    """Yield a schema and the schemas that it combines or points to inside the same document."""
+    if not isinstance(schema, Mapping) or depth == 0:
+        return
+    yield schema
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for part in schema.get(keyword) or ():
+            yield from branches(part, root, depth - 1)
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        target: Any = root
+        for key in reference[2:].split("/"):
+            target = (
+                target.get(key.replace("~1", "/").replace("~0", "~"))
+                if isinstance(target, Mapping)
+                else None
+            )
+        yield from branches(target, root, depth - 1)
+
+
+def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = schema.get("properties")
+    return properties if isinstance(properties, Mapping) else {}

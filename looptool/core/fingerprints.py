@@ -1,0 +1,108 @@
+"""What a result depends on: the content of files and folders, and the code behind a module."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from looptool.core.canonical import DIGEST_BYTES
+from looptool.core.errors import ConfigError
+
+_ADDRESS = re.compile(r"(\w+(?:\.\w+)+):\w+")
+
+
+def hash_path(path: Path | str) -> str:
+    """Return the BLAKE2b-128 of a file, or of a folder's relative names and contents, bytecode
+    left out.
+
+    Raises:
+        ConfigError: if there is no such path.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ConfigError(f"{path}: does not exist; `dvc repro` or `dvc checkout` makes it")
+    hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    )
+    for file in files:
+        with open(file, "rb") as content:
+            digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
+        name = "" if file == path else file.relative_to(path).as_posix()
+        hasher.update(f"{digest.hexdigest()} {name}\n".encode())
+    return hasher.hexdigest()
+
+
+def served_name(model: Path | str) -> str:
+    """Return the name by which a server knows a model: a folder's has the hash of its content, so
+    that two trainings are never taken for each other; any other name stays."""
+    if not Path(model).is_dir():
+        return str(model)
+    files = sorted(path for path in Path(model).rglob("*") if path.is_file())
+    stamps = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return f"looptool-{_hash_unless_touched(Path(model), tuple(stamps))[:12]}"
+
+
+@lru_cache(maxsize=16)
+def _hash_unless_touched(folder: Path, stamps: tuple[tuple[int, int], ...]) -> str:
+    return hash_path(folder)  # a stage asks for each role, and 32B weights take minutes to read
+
+
+def code_files(module: str, root: Path | None = None) -> list[Path]:
+    """Return the project's files that `module` imports, directly or not, and its own, sorted.
+
+    Imports inside functions count; empty `__init__.py` files do not.
+
+    Args:
+        root: where the packages lie; by default where this one was imported from, and the working
+            directory, which has the stages of a project that was made by `looptool init`.
+    """
+    roots = [root] if root else [Path(__file__).resolve().parents[2], Path.cwd()]
+    found: set[Path] = set()
+    todo = [module]
+    seen: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        file = next(filter(Path.is_file, (_source(each, name) for each in roots)), None)
+        if file:
+            todo += [name.rpartition(".")[0], *imported_names(file, name), *addressed_names(file)]
+            found |= {file} if file.read_text("utf-8").strip() else set()
+    return sorted(found)
+
+
+def _source(root: Path, module: str) -> Path:
+    path = root.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imported_names(file: Path, module: str) -> list[str]:
+    """Return the dotted names that a source file imports, with `from a import b` as a and a.b."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    names = []
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            relative = "." * node.level + (node.module or "")
+            source = importlib.util.resolve_name(relative, package) if node.level else relative
+            names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def addressed_names(file: Path) -> list[str]:
+    """Return the modules that a source file names by address, `package.module:name`."""
+    texts = (
+        node.value
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    return [found[1] for text in texts if (found := _ADDRESS.fullmatch(text))]

@@ -1,0 +1,223 @@
+"""Samples, labels, their ids, and what makes a prediction correct (DESIGN §3).
+
+A sample is `(tools, messages, label)`: unwrapped tool documents, chat messages up to the turn of
+the assistant, and what the assistant should say, `{"calls": […]}` or `{"text": "…"}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from looptool.core import canonical
+from looptool.core.calls import MatchMode, Parsed, ToolCall, match
+from looptool.core.tools import Tool
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Message = dict[str, Any]
+Label = dict[str, Any]
+
+Origin = Literal[
+    "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded", "seed"
+]  # fmt: skip
+# Where two sources bring the same sample, the earlier of these wins.
+ORIGINS: tuple[Origin, ...] = (
+    "corrected",
+    "error_seed",
+    "alternative",
+    "undecided",
+    "high_ppl",
+    "expanded",
+    "seed",
+)
+
+FailureType = Literal[
+    "unparsable",
+    "unexpected_call",
+    "missing_call",
+    "wrong_count",
+    "wrong_tool",
+    "missing_argument",
+    "extra_argument",
+    "wrong_type",
+    "wrong_argument",
+]
+
+
+def call_label(calls: Sequence[ToolCall]) -> Label:
+    """Return the label that asks for exactly these calls."""
+    return {"calls": [call.to_json() for call in calls]}
+
+
+def text_label(text: str) -> Label:
+    """Return the label that asks for a text and no call."""
+    return {"text": text}
+
+
+def label_calls(label: Label) -> tuple[ToolCall, ...]:
+    """Return the calls of a label; a text label has none."""
+    return tuple(ToolCall(call["name"], call["arguments"]) for call in label.get("calls", ()))
+
+
+def prediction_label(text: str, calls: str, parse_error: str | None) -> Label | None:
+    """Return a probed prediction in the form of a label, or None if it is no whole answer.
+
+    Args:
+        text: the model's output as it came, or already without its thinking.
+        calls: its calls as canonical JSON.
+        parse_error: what the parser said.
+    """
+    if parse_error is not None:
+        return None
+    if found := canonical.loads(calls):
+        return {"calls": found}
+    said = text.rsplit("</think>", 1)[-1].strip()
+    return text_label(said) if said and "<think>" not in said else None
+
+
+def check_label(label: Any) -> str | None:
+    """Return why `label` is no label, or None if it is one."""
+    if not isinstance(label, Mapping) or set(label) not in ({"calls"}, {"text"}):
+        return 'a label is {"calls": […]} or {"text": "…"}'
+    if "text" in label:
+        if isinstance(label["text"], str) and label["text"].strip():
+            return None
+        return "label.text: must be a text that is not empty"
+    if not isinstance(label["calls"], list) or not label["calls"]:
+        return "label.calls: must be a list of at least one call"
+    for index, call in enumerate(label["calls"]):
+        if (
+            not isinstance(call, Mapping)
+            or set(call) != {"name", "arguments"}
+            or not isinstance(call["name"], str)
+            or not isinstance(call["arguments"], Mapping)
+        ):
+            return f'label.calls[{index}]: must be {{"name": text, "arguments": object}}'
+    return None
+
+
+def category_of(
+    tools: Sequence[Tool], messages: Sequence[Message], label: Label, known: str = ""
+) -> str:
+    """Return the category of a sample, one of `tables.CATEGORIES`, by its form.
+
+    The first rule that applies: calls after a tool's result are `multi_step`; in a conversation
+    with several turns of the user they are `multi_turn`; several calls are `parallel` of one tool
+    and `parallel_multiple` of more; one call is `single` where there is one tool and `multiple`
+    where there are more. A text is `clarify` where it ends in a question, else `irrelevant`.
+
+    Args:
+        known: the category that its author meant. It counts where the form cannot say it: whether
+            a text asks or declines, and whether a call is the first of several steps.
+    """
+    if "text" in label:
+        if known in ("clarify", "irrelevant"):
+            return known
+        return "clarify" if label["text"].rstrip().endswith(("?", "？", "؟")) else "irrelevant"
+    if messages[-1]["role"] == "tool":
+        return "multi_step"
+    if sum(message["role"] == "user" for message in messages) > 1:
+        return "multi_turn"
+    names = [call["name"] for call in label["calls"]]
+    if known == "multi_step" and len(tools) > 1:
+        return known
+    if len(names) > 1:
+        return "parallel" if len(set(names)) == 1 else "parallel_multiple"
+    return "single" if len(tools) == 1 else "multiple"
+
+
+def sample_id(tools: Sequence[Tool], messages: Sequence[Message]) -> str:
+    """Return BLAKE2b-128 of tools and messages; the label is no part of it."""
+    return sample_id_of_json(canonical.dumps(tools), canonical.dumps(messages))
+
+
+def sample_id_of_json(tools: str, messages: str) -> str:
+    """`sample_id` of tools and messages that are canonical JSON already."""
+    return canonical.digest(tools, messages)
+
+
+def label_id(label: Label) -> str:
+    """Return BLAKE2b-128 of a label."""
+    return canonical.digest(canonical.dumps(label))
+
+
+def dataset_id(frame: pl.DataFrame) -> str:
+    """Return the hash of a data set's (sample_id, label_id, sorted alternatives' label_ids).
+
+    Depends on neither the order of rows nor their encoding.
+    """
+    rows = frame.select("sample_id", "label_id", "alternatives").rows()
+    return canonical.digest_lines(
+        sorted(
+            " ".join([sample, label, *sorted(map(label_id, canonical.loads(alternatives)))])
+            for sample, label, alternatives in rows
+        )
+    )
+
+
+def is_correct(
+    parsed: Parsed,
+    label: Label,
+    alternatives: Sequence[Label] = (),
+    tools: Sequence[Tool] | None = None,
+    mode: MatchMode = "schema",
+) -> bool:
+    """Whether a prediction is what the label, or one of the alternatives, asks for.
+
+    Any parse error is wrong. A text label needs no call and some text. Reward, probe and eval on
+    our own data all go through here.
+    """
+    if parsed.error is not None:
+        return False
+    for accepted in (label, *alternatives):
+        if "text" in accepted:
+            if not parsed.calls and parsed.text:
+                return True
+        elif parsed.calls and match(parsed.calls, label_calls(accepted), tools, mode):
+            return True
+    return False
+
+
+def failure_type(parsed: Parsed, label: Label, tools: Sequence[Tool]) -> FailureType:
+    """Say in what way a prediction that is not correct differs from the label.
+
+    The first that applies, from the coarse to the fine; with several calls, the calls that have
+    no counterpart are compared pairwise in order. An empty answer where a text is due counts as
+    unparsable.
+    """
+    if parsed.error is not None:
+        return "unparsable"
+    expected = list(label_calls(label))
+    predicted = list(parsed.calls)
+    if not expected:
+        return "unexpected_call" if predicted else "unparsable"
+    if not predicted:
+        return "missing_call"
+    if len(predicted) != len(expected):
+        return "wrong_count"
+    for call in list(predicted):
+        twin = next((other for other in expected if match([call], [other], tools)), None)
+        if twin is not None:
+            predicted.remove(call)
+            expected.remove(twin)
+    if sorted(call.name for call in predicted) != sorted(call.name for call in expected):
+        return "wrong_tool"
+    predicted.sort(key=lambda call: call.name)
+    expected.sort(key=lambda call: call.name)
+    for got, wanted in zip(predicted, expected, strict=True):
+        if set(wanted.arguments) - set(got.arguments):
+            return "missing_argument"
+        if set(got.arguments) - set(wanted.arguments):
+            return "extra_argument"
+        if any(_other_type(got.arguments[name], value) for name, value in wanted.arguments.items()):
+            return "wrong_type"
+    return "wrong_argument"
+
+
+def _other_type(got: Any, wanted: Any) -> bool:
+    """Whether two values differ in type; 2.5 for 1 is another number, 1.0 for 1 another type."""
+    if {type(got), type(wanted)} == {int, float}:
+        return bool(got == wanted)
+    return type(got) is not type(wanted)

@@ -1,0 +1,388 @@
+"""Every table of the pipeline: its Pandera model, and how it is written and read (DESIGN §3).
+
+Tools, messages, labels and calls are canonical JSON *strings*: nested columns get null-padded or
+retyped by columnar formats. The same rows give the same bytes: rows are sorted by the table's key
+and the writer's arguments are fixed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from looptool.core.errors import TableError
+from looptool.core.samples import ORIGINS
+
+
+class _NoPandas:
+    """A finder that finds no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
+
+
+@contextlib.contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Let pandera load for Polars alone, which it does where there is no pandas.
+
+    Where there is one it loads that too, which takes two seconds of every stage on two cores.
+    """
+    sys.meta_path.insert(0, _NoPandas)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(_NoPandas)
+
+
+with _without_pandas():
+    import pandera.polars as pa
+    from pandera.errors import SchemaError, SchemaErrors
+
+CATEGORIES = (
+    "single",
+    "multiple",
+    "parallel",
+    "parallel_multiple",
+    "multi_step",
+    "multi_turn",
+    "clarify",
+    "irrelevant",
+)
+VERDICTS = ("PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO_CONSENSUS")
+FAILURE_TYPES = (
+    "unparsable",
+    "unexpected_call",
+    "missing_call",
+    "wrong_count",
+    "wrong_tool",
+    "missing_argument",
+    "extra_argument",
+    "wrong_type",
+    "wrong_argument",
+)
+EVENTS = (
+    "born",  # a seed was admitted to D_j
+    "kept",  # a carried row entered D_j
+    "mastered",  # matched at low perplexity: leaves the data
+    "capped",  # would have been carried, but the shares in params left no room
+    "failed",  # judged PRED_WRONG: an error seed
+    "corrected",  # judged LABEL_WRONG: the prediction became the label
+    "widened",  # judged BOTH_CORRECT: the prediction became an alternative
+    "dropped",  # judged BOTH_WRONG: leaves the data
+    "undecided",  # judges did not agree: stays as it is, and nothing is made of it
+    "hard",  # matched at high perplexity: stays
+    "expanded",  # a new sample made from an error seed
+)
+
+_ID = r"^[0-9a-f]{32}$"
+
+
+class Table(pa.DataFrameModel):
+    """Base of all tables: the declared columns and no others."""
+
+    class Config:
+        strict = True
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        """Return the columns that rows are sorted by when written."""
+        return ("sample_id",)
+
+
+class Samples(Table):
+    """D_j, the carried rows, the warm-up and held-out sets."""
+
+    sample_id: str = pa.Field(str_matches=_ID, unique=True)
+    tools: str = pa.Field(str_startswith="[")
+    messages: str = pa.Field(str_startswith="[")
+    label: str = pa.Field(str_startswith="{")
+    label_id: str = pa.Field(str_matches=_ID)
+    alternatives: str = pa.Field(str_startswith="[")
+    category: str
+    origin: str = pa.Field(isin=ORIGINS)
+    parent_id: str = pa.Field(str_matches=_ID, nullable=True)
+    born_iteration: int = pa.Field(ge=0)
+    label_iteration: int = pa.Field(ge=0)
+    label_source: str = pa.Field(str_length={"min_value": 1})
+
+
+class Truth(Table):
+    """The true labels of synthesised seeds. Read only to measure label quality."""
+
+    sample_id: str = pa.Field(str_matches=_ID, unique=True)
+    label: str = pa.Field(str_startswith="{")
+    label_id: str = pa.Field(str_matches=_ID)
+    noise: str = pa.Field(nullable=True)
+
+
+class Seen(Table):
+    """Every sample that any iteration admitted so far, and which did."""
+
+    sample_id: str = pa.Field(str_matches=_ID, unique=True)
+    iteration: int = pa.Field(ge=0)
+
+
+class Probe(Table):
+    """The greedy prediction of model j for each sample of D_j (GCP)."""
+
+    sample_id: str = pa.Field(str_matches=_ID, unique=True)
+    prediction: str
+    calls: str = pa.Field(str_startswith="[")
+    parse_error: str = pa.Field(nullable=True)
+    matched: bool
+    ppl: float = pa.Field(ge=1.0, lt=float("inf"), nullable=True)  # null: nobody can tell
+    high_ppl: bool
+    tokens: int = pa.Field(ge=0)
+    failure_type: str = pa.Field(isin=FAILURE_TYPES, nullable=True)
+
+
+class Verdicts(Table):
+    """The judges' verdict on each mismatch (JGLV)."""
+
+    sample_id: str = pa.Field(str_matches=_ID, unique=True)
+    verdict: str = pa.Field(isin=VERDICTS)
+    rationale: str
+    judge: str
+    votes: str = pa.Field(str_startswith="{")
+    consensus: float = pa.Field(ge=0.0, le=1.0)
+    old_label_id: str = pa.Field(str_matches=_ID)
+    new_label_id: str = pa.Field(str_matches=_ID, nullable=True)
+
+
+class Rejected(Table):
+    """What was refused, by which check, and why."""
+
+    sample_id: str = pa.Field(str_matches=_ID)
+    check: str
+    reason: str
+    stage: str
+    parent_id: str = pa.Field(str_matches=_ID, nullable=True)
+    tools: str
+    messages: str
+    label: str
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("sample_id", "check", "reason")
+
+
+class Lineage(Table):
+    """The event log that one stage wrote in one iteration."""
+
+    sample_id: str = pa.Field(str_matches=_ID)
+    event: str = pa.Field(isin=EVENTS)
+    iteration: int = pa.Field(ge=0)
+    stage: str
+    parent_id: str = pa.Field(str_matches=_ID, nullable=True)
+    old_label_id: str = pa.Field(str_matches=_ID, nullable=True)
+    new_label_id: str = pa.Field(str_matches=_ID, nullable=True)
+    model: str = pa.Field(nullable=True)
+    judge: str = pa.Field(nullable=True)
+    seed: int = pa.Field(nullable=True)
+    inputs: str = pa.Field(nullable=True)
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("sample_id", "event", "new_label_id")
+
+
+class Requests(Table):
+    """What a stage asked of large models in roles, and what they answered, in order."""
+
+    number: int = pa.Field(ge=0, unique=True)
+    sample_id: str = pa.Field(str_matches=_ID)  # what was asked about
+    thread: str = pa.Field(str_matches=_ID)  # the sample or dialogue that it was asked for
+    prompt: str  # the prompt file, `<part>/<name>`
+    version: str  # its own number and its content's hash
+    model: str
+    messages: str = pa.Field(str_startswith="[")
+    answer: str
+    tokens: int = pa.Field(ge=0)
+    error: str = pa.Field(nullable=True)
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("number",)
+
+
+class Imported(Table):
+    """A user's own samples, in the order of the file that they come from."""
+
+    sample_id: str = pa.Field(str_matches=_ID, unique=True)
+    tools: str = pa.Field(str_startswith="[")
+    messages: str = pa.Field(str_startswith="[")
+    label: str = pa.Field(str_startswith="{")
+    category: str = pa.Field(isin=CATEGORIES)
+    line: int = pa.Field(ge=1)
+    turn: int = pa.Field(ge=1)  # which message of the record is the label
+
+
+class Refusals(Table):
+    """What an import did not take: records, and turns of records, by which check, and why."""
+
+    line: int = pa.Field(ge=1)
+    turn: int = pa.Field(ge=1, nullable=True)
+    check: str = pa.Field(isin=("record", "json", "turn", "duplicate"))
+    reason: str
+    text: str  # its start
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("line", "turn", "check")
+
+
+class Eval(Table):
+    """One answer to one row of one benchmark: `valid` by the benchmark's own rules, `strict` by
+    ours, which forgive nothing beside."""
+
+    benchmark: str
+    category: str
+    id: str
+    split: str = pa.Field(isin=("development", "test"))
+    prediction: str
+    valid: bool
+    strict: bool
+    error_type: str = pa.Field(nullable=True)
+    error: str = pa.Field(nullable=True)
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("benchmark", "category", "id")
+
+
+class Bench(Eval):
+    """One answer of one target of `looptool bench`: `model` is its engine with the hash of its
+    weights or its server's name for it, `prompt` how the tools were told to it."""
+
+    target: str
+    model: str
+    prompt: str
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("target", "prompt", "benchmark", "category", "id")
+
+
+def frame(table: type[Table], rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Return rows as a frame with the columns and types of `table`, also when there are none."""
+    return pl.DataFrame(rows, schema=polars_schema(table), orient="row")
+
+
+def polars_schema(table: type[Table]) -> dict[str, Any]:
+    """Return the polars column types of a table."""
+    types = {str: pl.String, int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
+    return {
+        name: types.get(column.dtype.type, column.dtype.type)
+        for name, column in table.to_schema().columns.items()
+    }
+
+
+def check(data: pl.DataFrame, table: type[Table], where: str = "") -> pl.DataFrame:
+    """Return `data` if it keeps the rules of `table`.
+
+    Raises:
+        TableError: naming the table, the column, the rule and the first rows that break it.
+    """
+    try:
+        table.validate(data, lazy=True)
+    except (SchemaError, SchemaErrors) as error:
+        raise TableError(_describe(error, table, where)) from None
+    return data
+
+
+def write(data: pl.DataFrame, table: type[Table], path: Path | str) -> None:
+    """Check `data` and write it to `path`, whole or not at all.
+
+    Raises:
+        TableError: if the data breaks the table's rules, or the disk is full or not writable.
+    """
+    path = Path(path)
+    columns = list(polars_schema(table))
+    key = list(table.key())
+    data = check(data, table, str(path)).select(columns)
+    if data.select(key).is_duplicated().any():  # the key alone leaves an order to chance
+        key += [column for column in columns if column not in key]
+    data = data.sort(key)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            data.write_parquet(
+                file,
+                compression="zstd",
+                compression_level=3,
+                statistics=True,
+                row_group_size=65_536,
+                data_page_size=1_048_576,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except (OSError, pl.exceptions.PolarsError) as error:  # polars turns a full disk into its own
+        raise TableError(f"{path}: could not be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Path | str, table: type[Table]) -> pl.DataFrame:
+    """Read a table and check it.
+
+    Raises:
+        TableError: if the file is missing, is no Parquet, or breaks the table's rules.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise TableError(f"{path}: does not exist; `dvc repro` or `dvc checkout` makes it")
+    try:
+        data = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise TableError(f"{path}: cannot be read as Parquet: {first}") from None
+    return check(data, table, str(path))
+
+
+def check_columns(path: Path | str, table: type[Table]) -> None:
+    """Check that a file is Parquet with the columns of `table`, without reading its rows.
+
+    Raises:
+        TableError: if it is missing, is no Parquet or lacks a column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TableError(f"{path}: does not exist")
+    try:
+        found = pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise TableError(f"{path}: cannot be read as Parquet: {first}") from None
+    for name, kind in polars_schema(table).items():
+        if found.get(name) != kind:
+            was = "is missing" if name not in found else f"is {found[name]}, not {kind}"
+            raise TableError(f"{path}: not a {table.__name__} table: column {name} {was}")
+
+
+def counts(data: pl.DataFrame, column: str) -> dict[str, int]:
+    """Return how often each value of a column stands in it, sorted by value."""
+    return dict(data[column].value_counts().sort(column).iter_rows())
+
+
+def _describe(error: SchemaError | SchemaErrors, table: type[Table], where: str) -> str:
+    lines = [f"{where or 'data'}: not a {table.__name__} table"]
+    failures = error.schema_errors if isinstance(error, SchemaErrors) else [error]
+    for failure in failures[:5]:
+        name = getattr(failure.schema, "name", None) or "table"
+        lines.append(f"  column {name}: {failure.check or failure.reason_code}")
+        cases = getattr(failure, "failure_cases", None)
+        if isinstance(cases, pl.DataFrame) and len(cases):
+            lines.append(f"    first: {cases.head(3).rows()}")
+        elif cases is not None and not isinstance(cases, pl.DataFrame):
+            lines.append(f"    found: {cases}")
+    return "\n".join(lines)

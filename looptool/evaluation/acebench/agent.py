@@ -1,0 +1,323 @@
+"""ACEBench's agents: dialogues with a model, a simulated user and the scenario's classes.
+
+All dialogues go on at once, in rounds: each engine is asked for many prompts together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from looptool.core import canonical, tables
+from looptool.core.calls import ToolCall, parse
+from looptool.core.errors import ConfigError
+from looptool.core.samples import Message
+from looptool.engines import Prompt
+from looptool.evaluation import sandbox
+from looptool.evaluation.acebench import worker
+from looptool.evaluation.acebench.prompts import (
+    DONE,
+    STEP,
+    Speaker,
+    Style,
+    agent_prompt,
+    constant,
+    user_prompt,
+)
+from looptool.evaluation.acebench.rows import PARAM, Row, assistant_message
+from looptool.evaluation.acebench.scoring import BENCHMARK, Fault, official_text
+from looptool.evaluation.python_calls import decode_python_calls
+
+Ask = Callable[[Sequence[Prompt]], list[str]]
+Execute = Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]
+
+MAX_MESSAGES = 40  # of all speakers together, as in the official runner
+
+_NUDGE = {
+    "en": "Nobody answers here: go on with what is known.",
+    "zh": "没有人回答问题，请用已知信息继续。",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a dialogue came to.
+
+    Attributes:
+        states: `{class: {attribute: value}}` for each class at the end; none if nothing was called.
+        process: what the official runner takes for the agent's steps, as text.
+        messages: the whole dialogue.
+        ended: `finished`, `too long`, or what kept the classes from answering.
+    """
+
+    row_id: str
+    states: list[dict[str, Any]]
+    process: list[str]
+    messages: list[Message]
+    ended: str
+
+
+@dataclass(slots=True)
+class _Dialogue:
+    row: Row
+    next: Literal["agent", "user", "execution", "nobody"]
+    said: list[tuple[Speaker, Any]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    steps: list[list[ToolCall]] = field(default_factory=list)
+    called: list[ToolCall] | None = None  # by the last words of the agent; None: no calls at all
+    process: list[str] = field(default_factory=list)
+    states: list[dict[str, Any]] = field(default_factory=list)
+    count: int = 0
+    ended: str = "too long"
+
+    def add(
+        self, speaker: Speaker, text: Any, follows: Literal["agent", "user", "execution"]
+    ) -> None:
+        """Take a message, and see whether it is the last."""
+        self.said.append((speaker, text))
+        self.next = follows
+        finished = self.count > 1 and isinstance(text, str) and DONE in text
+        self.count += 1
+        if finished:
+            self.ended, self.next = "finished", "nobody"
+        elif self.count >= MAX_MESSAGES:
+            self.next = "nobody"
+
+
+def drive(
+    rows: Sequence[Row],
+    checkout: Path | str,
+    ask: Ask,
+    user: Ask | None = None,
+    style: Style = "native",
+    execute: Execute | None = None,
+) -> list[Outcome]:
+    """Let a model act in the rows' scenarios; return what came of each, in order.
+
+    A dialogue ends when the model or the user says "finish conversation", from the third message
+    on, or after `MAX_MESSAGES`. In `multi_step` nobody answers a text: the model is told to go on.
+
+    Args:
+        checkout: where the scenario classes and prompts are.
+        ask: answers of the model to prompts, in order.
+        user: answers of whatever simulates the user; needed for `multi_turn`.
+        execute: answers of `worker.handle` to items, in order; of the sandbox, if not given.
+
+    Raises:
+        ConfigError: if the checkout lacks something or its classes fail, or no user is there for
+            `multi_turn`.
+        LooptoolError: if the sandbox cannot be run at all.
+    """
+    dialogues = [_begin(row) for row in rows]
+    if user is None and (lonely := [d for d in dialogues if d.row.category != STEP]):
+        raise ConfigError(
+            f"eval.acebench: {lonely[0].row.category} needs a model that simulates the user"
+        )
+    execute = execute or _in_sandbox
+    saved = constant(str(checkout), "SAVED_CLASS") if rows else {}
+    while waiting := [dialogue for dialogue in dialogues if dialogue.next != "nobody"]:
+        if acting := [dialogue for dialogue in waiting if dialogue.next == "agent"]:
+            prompts = [agent_prompt(d.row, d.said, d.messages, style, checkout) for d in acting]
+            for dialogue, text in zip(acting, ask(prompts), strict=True):
+                _agent_says(dialogue, text)
+        if calling := [dialogue for dialogue in waiting if dialogue.next == "execution"]:
+            items = [_item(dialogue, checkout, saved) for dialogue in calling]
+            for dialogue, answer in zip(calling, execute(items), strict=True):
+                _take_results(dialogue, answer)
+        talking = [dialogue for dialogue in waiting if dialogue.next == "user"]
+        if talking and user is not None:
+            prompts = [user_prompt(d.row, d.said, checkout) for d in talking]
+            for dialogue, text in zip(talking, user(prompts), strict=True):
+                _user_says(dialogue, text)
+    return [Outcome(d.row.id, d.states, d.process, d.messages, d.ended) for d in dialogues]
+
+
+def score(rows: Sequence[Row], outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
+    """Return one row of `tables.Eval` for each row; the prediction is its outcome as JSON.
+
+    Args:
+        outcomes: by row id; a row without one is wrong (`no_answer`).
+    """
+    scored = []
+    for row in rows:
+        outcome = outcomes.get(row.id)
+        if outcome is None:
+            fault: Fault | None = Fault("no_answer", "no answer")
+        elif fault := official_fault(row, outcome.states):
+            share = process_accuracy(row, outcome)
+            told = f"{fault.message} ({outcome.ended}; process accuracy {share:.2f})"
+            fault = fault._replace(message=told)
+        scored.append(
+            {
+                "benchmark": BENCHMARK,
+                "category": row.category,
+                "id": row.id,
+                "split": "test",
+                "prediction": canonical.dumps(asdict(outcome)) if outcome else "",
+                "valid": fault is None,
+                "strict": outcome is not None and is_strictly_right(row, outcome.states),
+                "error_type": fault.kind if fault else None,
+                "error": fault.message if fault else None,
+            }
+        )
+    return tables.frame(tables.Eval, scored)
+
+
+def official_fault(row: Row, states: Sequence[Mapping[str, Any]]) -> Fault | None:
+    """Return what the official end-to-end rule finds wrong in final states, or None.
+
+    A class that is not among the states is overlooked as long as their number is right, and so is
+    what an object holds beyond the answer.
+    """
+    wanted = row.answer if isinstance(row.answer, list) else [row.answer]
+    if len(states) != len(wanted):
+        return Fault("wrong number of class", f"{len(states)} classes, not {len(wanted)}")
+    for expected in wanted:
+        found = next((state for state in states if set(state) == set(expected)), None)
+        if found:
+            name = next(iter(expected))
+            right, values = expected[name], found[next(iter(found))]
+            for attribute, value in values.items():
+                if attribute not in right or not _covers(value, right[attribute]):
+                    return Fault("class attributes wrong", f"{name}.{attribute}")
+    return None
+
+
+def is_strictly_right(row: Row, states: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether each class ended in exactly the state of the answer, and no other is there.
+
+    The case of a class's name is overlooked: the data themselves misspell one.
+    """
+    wanted = row.answer if isinstance(row.answer, list) else [row.answer]
+    return _by_name(states) == _by_name(wanted)
+
+
+def process_accuracy(row: Row, outcome: Outcome) -> float:
+    """Return the official process score: the share of milestones passed, each in its exact text
+    and in order; where there are several ways, the best, rounded. 1 if the end is right."""
+    if official_fault(row, outcome.states) is None:
+        return 1.0
+    if row.milestones and isinstance(row.milestones[0], list):
+        return max(round(_passed(way, outcome.process), 3) for way in row.milestones)
+    return _passed(row.milestones, outcome.process)
+
+
+def _passed(milestones: Sequence[str], process: Sequence[str]) -> float:
+    steps = iter(process)
+    count = sum(any(step.strip() == stone.strip() for step in steps) for stone in milestones)
+    return count / len(milestones) if milestones else 1.0
+
+
+def _covers(value: Any, expected: Any) -> bool:
+    if not isinstance(expected, dict):
+        return bool(value == expected)
+    return isinstance(value, dict) and all(
+        key in value and value[key] == inner for key, inner in expected.items()
+    )
+
+
+def _by_name(states: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {
+        name.lower(): canonical.dumps(_plain(values))
+        for state in states
+        for name, values in state.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _in_sandbox(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return sandbox.run(worker.__name__, items)
+
+
+def _begin(row: Row) -> _Dialogue:
+    if row.group != "agent":
+        raise ValueError(f"{row.id}: is no row of an agent")
+    if row.category != STEP:
+        return _Dialogue(row, "user", count=-1)  # the user's first words are not counted
+    question = row.entry["question"]
+    return _Dialogue(row, "agent", said=[("user", question)], messages=list(row.messages))
+
+
+def _agent_says(dialogue: _Dialogue, text: str) -> None:
+    alone = dialogue.row.category == STEP
+    official = official_text(text)
+    # with a user, only what has brackets in one line is taken for calls
+    calls = _calls(official) if alone or re.search(r"\[.*\]", official) else None
+    dialogue.called = calls
+    if calls is not None:
+        dialogue.steps.append(calls)
+    dialogue.messages.append(assistant_message(official, calls or ()))
+    dialogue.add("agent", official, "user" if calls is None and not alone else "execution")
+    if dialogue.next == "execution":
+        dialogue.process.append(official)
+
+
+def _calls(text: str) -> list[ToolCall] | None:
+    """Return the calls that the official runner executes when an agent says this, or None.
+
+    It strips brackets and quotes from both ends, whatever was between them, but hardly any white
+    space; and it cannot write an argument that is an object.
+    """
+    try:
+        calls = decode_python_calls(text.removeprefix(" ").strip("[]'"), alone=True)
+        canonical.dumps([call.to_json() for call in calls])
+    except (ValueError, TypeError):
+        return None
+    if any(isinstance(value, dict) for call in calls for value in call.arguments.values()):
+        return None
+    return calls
+
+
+def _user_says(dialogue: _Dialogue, text: str) -> None:
+    text = parse(text).text
+    dialogue.messages.append({"role": "user", "content": text})
+    dialogue.add("user", text, "agent")
+
+
+def _item(dialogue: _Dialogue, checkout: Path | str, saved: Mapping[str, Any]) -> dict[str, Any]:
+    row = dialogue.row
+    return {
+        "checkout": str(Path(checkout).resolve()),
+        "language": row.language,
+        "scenario": row.category.removeprefix("agent_"),
+        "classes": row.entry["involved_classes"],
+        "config": row.entry.get("initial_config") or {},
+        "saved": saved,
+        "steps": [[call.to_json() for call in step] for step in dialogue.steps],
+    }
+
+
+def _take_results(dialogue: _Dialogue, answer: Mapping[str, Any]) -> None:
+    nudge = _NUDGE[dialogue.row.language]
+    if not dialogue.called:
+        dialogue.messages.append({"role": "user", "content": nudge})
+    if dialogue.called is None:
+        dialogue.add("execution", nudge, "agent")
+        return
+    if sandbox.RAISED in answer:  # never by a call: what one raises, or returns, is its result
+        raise ConfigError(
+            f"{PARAM}: the classes of {dialogue.row.id} cannot be run: {answer[sandbox.RAISED]}"
+        )
+    if sandbox.LIMITS in answer:
+        dialogue.ended = str(answer[sandbox.LIMITS])
+        dialogue.next, dialogue.states = "nobody", []
+        return
+    dialogue.states = answer["states"]
+    for call, result in zip(dialogue.called, answer["results"], strict=True):
+        content = result if isinstance(result, str) else canonical.dumps(result)
+        dialogue.messages.append({"role": "tool", "name": call.name, "content": content})
+    dialogue.add("execution", answer["results"], "agent")

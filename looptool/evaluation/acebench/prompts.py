@@ -1,0 +1,195 @@
+"""What ACEBench's questions are put to a model as.
+
+`native` is our own: messages and tools, for the model's chat template. `acebench` is the official
+prompt, whose texts are read out of the user's checkout as constants: none of its code is run here.
+"""
+
+from __future__ import annotations
+
+import ast
+import string
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from looptool.core.errors import ConfigError
+from looptool.core.samples import Message
+from looptool.engines import Prompt
+from looptool.evaluation.acebench.rows import PARAM, Row, assistant_message
+
+Style = Literal["native", "acebench"]
+Speaker = Literal["user", "agent", "execution"]
+
+DONE = "finish conversation"
+STEP = "agent_multi_step"
+
+_GREETING = {"en": "What can I help you with today?", "zh": "请问今天有什么可以帮您？"}
+_ALONE = {
+    "en": (
+        "Do the task step by step with the tools, one call at a time. Nobody answers questions. "
+        f'When all is done, answer only "{DONE}".'
+    ),
+    "zh": (
+        "请使用工具逐步完成任务，每次只调用一个工具，没有人会回答你的问题。"
+        f"全部完成后只回复“{DONE}”。"
+    ),
+}
+_RULES = {"Travel": "TRAVEL_PROMPT", "BaseApi": "BASE_PROMPT"}
+
+
+def prompt(row: Row, style: Style, checkout: Path | str) -> Prompt:
+    """Return the prompt of a `normal` or `special` row.
+
+    Raises:
+        ConfigError: if `acebench` is wanted and the checkout has no such prompt.
+    """
+    if style == "native":
+        return Prompt(row.messages, row.tools)
+    kind = "SPECIAL" if row.group == "special" else "NORMAL"
+    kind = "PREFERENCE" if row.category == "normal_preference" else kind
+    suffix = row.language.upper()
+    system = _filled(
+        constant(checkout, f"SYSTEM_PROMPT_FOR_{kind}_DATA_{suffix}"),
+        time=row.entry.get("time", ""),
+        profile=row.entry.get("profile", ""),
+        function=_functions(row),
+    )
+    question = _filled(constant(checkout, f"USER_PROMPT_{suffix}"), question=row.entry["question"])
+    return Prompt(
+        [{"role": "system", "content": system}, {"role": "user", "content": question}], ()
+    )
+
+
+def agent_prompt(
+    row: Row,
+    said: Sequence[tuple[Speaker, Any]],
+    messages: Sequence[Message],
+    style: Style,
+    checkout: Path | str,
+) -> Prompt:
+    """Return the prompt for the next step of an agent.
+
+    The scenario's rules, which say what to ask the user before what, come from the checkout in
+    both styles.
+
+    Args:
+        said: who said what, as the official prompt tells it; results are a list.
+        messages: the same as chat messages.
+
+    Raises:
+        ConfigError: if the checkout lacks a text that is needed.
+    """
+    suffix = row.language.upper()
+    if style == "native":
+        system = _ALONE[row.language] if row.category == STEP else _rules(row, checkout)
+        return Prompt([{"role": "system", "content": system}, *messages], row.tools)
+    folder = row.category.removeprefix("agent_")
+    system = constant(checkout, f"MULTI_TURN_AGENT_PROMPT_SYSTEM_{suffix}", folder)
+    if row.category != STEP:
+        system += _rules(row, checkout)
+    told = "execution result" if row.category == STEP else "execution"
+    history = "".join(
+        f"{told if speaker == 'execution' else speaker}:{text}\n"
+        for speaker, text in said
+        # the official steps never show the agent what it said itself, only what came of it
+        if not (row.category == STEP and speaker == "agent")
+    )
+    question = _filled(
+        constant(checkout, f"MULTI_TURN_AGENT_PROMPT_USER_{suffix}", folder),
+        functions=_functions(row),
+        history=history,
+    )
+    return Prompt(
+        [{"role": "system", "content": system}, {"role": "user", "content": question}], ()
+    )
+
+
+def user_prompt(row: Row, said: Sequence[tuple[Speaker, Any]], checkout: Path | str) -> Prompt:
+    """Return the prompt for the simulated user's next words; the roles are the other way round.
+
+    Raises:
+        ConfigError: if the checkout lacks the user's instructions.
+    """
+    scenario = "BASE" if "BaseApi" in row.entry["involved_classes"] else "TRAVEL"
+    system = _filled(
+        constant(checkout, f"SYSTEM_PROMPT_{scenario}_{row.language.upper()}", "multi_turn"),
+        instruction=row.entry["question"],
+    )
+    messages: list[Message] = [
+        {"role": "system", "content": system},
+        {"role": "user", "content": _GREETING[row.language]},
+    ]
+    for speaker, text in said:
+        if speaker == "user":
+            messages.append(assistant_message(text))
+        elif speaker == "agent" and messages[-1]["role"] == "assistant":
+            messages.append({"role": "user", "content": text})
+        elif speaker == "agent":  # it called before: the user hears only what it said last
+            messages[-1] = {"role": "user", "content": text}
+    return Prompt(messages, ())
+
+
+@lru_cache(maxsize=256)
+def constant(checkout: Path | str, name: str, folder: str = "") -> Any:
+    """Return a constant of a module under `model_inference/`: a literal, read and not run.
+
+    Args:
+        folder: the name of a folder to look in first; then everywhere.
+
+    Raises:
+        ConfigError: if no module gives the name a literal value.
+    """
+    root = Path(checkout) / "model_inference"
+    # of a module for models behind an API and its twin for local ones (`common_*`), the latter
+    for path in sorted(
+        root.rglob("*.py"),
+        key=lambda path: (folder not in path.parts, not path.name.startswith("common_"), path),
+    ):
+        try:
+            source = path.read_text(encoding="utf-8")
+            if name not in source:
+                continue
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.Assign) and any(
+                    isinstance(target, ast.Name) and target.id == name for target in node.targets
+                ):
+                    return ast.literal_eval(node.value)
+        except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    raise ConfigError(
+        f"{PARAM}: {checkout}: no module under model_inference/ gives {name} a literal value; is "
+        "it a whole checkout of github.com/chenchen0103/ACEBench?"
+    )
+
+
+def _rules(row: Row, checkout: Path | str) -> str:
+    texts = [
+        constant(checkout, f"{name}_{row.language.upper()}")
+        for scenario, name in _RULES.items()
+        if scenario in row.entry["involved_classes"]
+    ]
+    return "".join(texts)
+
+
+def _functions(row: Row) -> str:
+    """Return the functions as the official prompt shows them: Python's text of the list."""
+    functions = row.entry["function"]
+    return str(functions if isinstance(functions, list) else [functions])
+
+
+def _filled(template: Any, **values: Any) -> str:
+    """Fill a template of the checkout's. Its fields may be names only, never attributes."""
+    if not isinstance(template, str):
+        raise ConfigError(f"{PARAM}: a prompt there is no text")
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ConfigError(f"{PARAM}: a prompt there is no template: {error}") from None
+    if unknown := {field for _, field, _, _ in parsed if field is not None} - set(values):
+        raise ConfigError(f"{PARAM}: a prompt there wants {min(unknown)!r}, which is not known")
+    return template.format(**_texts(values))
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items()}

@@ -1,0 +1,394 @@
+"""Verdicts on ACEBench's `normal` and `special` rows: by the official rules, and by ours.
+
+`valid` is what the official runner finds in the file that `exports` writes: it takes the first
+list out of the text around it (in dialogues it strips all white space instead), compares strings
+by whether one holds the other, and looks at no number and no truth value at the top level of the
+arguments. `strict` forgives none of that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from looptool.core import canonical, tables
+from looptool.core.calls import Parsed, ToolCall, parse
+from looptool.evaluation.acebench.rows import DIALOGUES, Row
+from looptool.evaluation.python_calls import (
+    decode_python_calls,
+    parse_python_calls,
+    render_python_calls,
+)
+
+BENCHMARK = "acebench"
+
+# what the official checker takes each type of its function documents for
+_KINDS: dict[str, type] = {
+    "string": str,
+    "any": str,
+    "integer": int,
+    "int": int,
+    "number": int,
+    "float": float,
+    "boolean": bool,
+    "enum": enumerate,
+    "dict": dict,
+    "object": dict,
+    "array": list,
+    "list": list,
+    "tuple": list,
+    "objectArray": list,
+    "list(string)": list,
+    "list(enum)": list,
+}
+_NESTED = {"array", "tuple", "object", "objectArray", "list(string)", "list(enum)"}
+_PHRASES = {
+    "special_incomplete": "Missing necessary parameters",
+    "special_error_param": "There is incorrect value",
+    "special_irrelevant": "the limitations of the function",
+}
+_PUNCTUATION = re.compile(r"[ ,./\-_*^]")
+_NUMBERED = re.compile(r"_\d+$")
+_BRACKET = re.compile(r"[\[\]]")
+_CALLING = re.compile(r"\[\s*[^\W\d][\w.]*\(")  # a list of calls with text around it
+
+
+class Fault(NamedTuple):
+    """Why an answer is wrong, in the official runner's terms."""
+
+    kind: str
+    message: str
+
+
+def score(rows: Sequence[Row], texts: Mapping[str, str]) -> pl.DataFrame:
+    """Return one row of `tables.Eval` for each row; all count as test rows.
+
+    Args:
+        rows: `normal` and `special` rows; those of agents are scored by `agent.score`.
+        texts: the model's text by row id; a row without one is wrong (`no_answer`).
+    """
+    if agents := [row.id for row in rows if row.group == "agent"]:
+        raise ValueError(f"{agents[0]}: rows of agents are scored by agent.score")
+    scored = []
+    for row in rows:
+        text = texts.get(row.id)
+        fault = Fault("no_answer", "no answer") if text is None else official_fault(row, text)
+        scored.append(
+            {
+                "benchmark": BENCHMARK,
+                "category": row.category,
+                "id": row.id,
+                "split": "test",
+                "prediction": text or "",
+                "valid": fault is None,
+                "strict": text is not None and is_strictly_right(row, text),
+                "error_type": fault.kind if fault else None,
+                "error": fault.message if fault else None,
+            }
+        )
+    return tables.frame(tables.Eval, scored)
+
+
+def calls_of(text: str) -> Parsed:
+    """Read a model's text, with calls in our form or as a Python list of calls.
+
+    Our form wins. Thinking is left out of both; a Python list with anything around it is text.
+    """
+    parsed = parse(text)
+    if parsed.calls:
+        return parsed
+    try:
+        # tags inside Python's strings are text, which `parse` cannot know
+        calls = parse_python_calls(text if parsed.error else parsed.text)
+    except ValueError:
+        return parsed
+    return Parsed(tuple(calls), "", parsed.thinking)
+
+
+def official_text(text: str) -> str:
+    """Return the answer as the official runner is given it: calls as Python, else the text.
+
+    What cannot be read as our form, or holds neither calls in it nor thinking, is handed over as
+    the model wrote it: white space around a list matters to the official agents.
+    """
+    parsed = parse(text)
+    if parsed.error or parsed.text == text.strip():
+        return text
+    return render_python_calls(parsed.calls) if parsed.calls else parsed.text
+
+
+def official_fault(row: Row, text: str) -> Fault | None:
+    """Return what the official runner finds wrong in an answer, or None.
+
+    Where it would end with an exception, as it does on function documents that it does not know
+    the form of, the answer is wrong (`checker_error`).
+    """
+    text = official_text(text)
+    if row.group == "special":
+        return _special_fault(row, text)
+    try:
+        calls = decode_python_calls(
+            "".join(text.split()) if row.category in DIALOGUES else _first_list(text)
+        )
+    except ValueError as error:
+        return Fault("wrong_output_format", str(error))
+    functions = row.entry["function"]
+    first: Fault | None = None
+    for answer in alternatives(row):
+        try:
+            fault = _normal_fault(
+                functions if isinstance(functions, list) else [functions], calls, answer
+            )
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+            return Fault("checker_error", f"the official checker ends with {error!r}")
+        if fault is None:
+            return None
+        first = first or fault
+    return first or Fault("checker_error", "the data accept no answer")
+
+
+def is_strictly_right(row: Row, text: str) -> bool:
+    """Tell whether an answer is right by our own rule.
+
+    `normal`: exactly the calls of one of the accepted answers, in any order, with exactly their
+    arguments. Numbers are equal as numbers, no number is a truth value, strings are equal up to
+    white space around them, and the order of a list counts.
+
+    `special`: no call, also none with text around it, nothing malformed and some text. It must name
+    every missing parameter (`incomplete`; `userId` may be written `user id` or `user_id`) or every
+    wrong value (`error_param`), in any case of letters. What no tool can do (`irrelevant`) needs no
+    particular words.
+    """
+    parsed = calls_of(text)
+    if row.group == "special":
+        if parsed.calls or parsed.error or not parsed.text or _CALLING.search(parsed.text):
+            return False
+        return all(_names(parsed.text, name) for name in _to_be_named(row))
+    if parsed.error or not parsed.calls:
+        return False
+    called = Counter(_strict_form(call.name, call.arguments) for call in parsed.calls)
+    return any(called == Counter(_strict_forms(row, answer)) for answer in alternatives(row))
+
+
+def alternatives(row: Row) -> list[dict[str, Any]]:
+    """Return the accepted answers to a `normal` row."""
+    return row.answer if isinstance(row.answer, list) else [row.answer]
+
+
+def answer_calls(row: Row, answer: Mapping[str, Any]) -> list[ToolCall]:
+    """Return the calls of an answer. A function that is called twice is numbered there: `f_1`."""
+    names = {tool["name"] for tool in row.tools}
+    return [
+        ToolCall(key if key in names else _NUMBERED.sub("", key), arguments)
+        for key, arguments in answer.items()
+    ]
+
+
+def _strict_forms(row: Row, answer: Mapping[str, Any]) -> Iterator[str]:
+    for call in answer_calls(row, answer):
+        yield _strict_form(call.name, call.arguments)
+
+
+def _strict_form(name: str, arguments: Mapping[str, Any]) -> str:
+    return canonical.dumps([name, _plain(arguments)])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _to_be_named(row: Row) -> list[str]:
+    if not isinstance(row.answer, Mapping):
+        return []
+    return [str(name) for names in row.answer.values() for name in names]
+
+
+def _names(text: str, name: str) -> bool:
+    """Tell whether a text names a parameter or value as a whole, not as part of a longer word."""
+    # scripts without spaces end no word: only Latin letters and digits can make one longer
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).split("_")
+    spellings = {re.escape(name), r"[ _]?".join(map(re.escape, filter(None, words)))}
+    return any(
+        re.search(rf"(?<![a-z0-9]){spelling}(?![a-z0-9])", text, re.IGNORECASE)
+        for spelling in filter(None, spellings)
+    )
+
+
+def _first_list(text: str) -> str:
+    """Return the first outermost `[…]` of a text.
+
+    Brackets count inside strings too, and after a `]` that nothing opened, nothing is outermost
+    until another `[` makes up for it.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    depth, start = 0, -1
+    for bracket in _BRACKET.finditer(text):
+        if bracket[0] == "[":
+            start = bracket.start() if depth == 0 else start
+            depth += 1
+        else:
+            depth -= 1
+            if depth == 0 and start >= 0:
+                return text[start : bracket.end()]
+    raise ValueError("no list")
+
+
+def _special_fault(row: Row, text: str) -> Fault | None:
+    phrase = _PHRASES[row.category]
+    if phrase not in text:
+        return Fault("error_detection", f"does not say {phrase!r}")
+    wanted = _to_be_named(row)
+    if row.category == "special_incomplete":
+        wanted = [*row.answer, *wanted]
+    if missing := [name for name in wanted if name not in text]:
+        return Fault("error_correction", f"does not name {missing[0]!r}")
+    return None
+
+
+def _normal_fault(
+    functions: Sequence[Mapping[str, Any]], calls: Sequence[ToolCall], answer: Mapping[str, Any]
+) -> Fault | None:
+    if len(calls) != len(answer):
+        return Fault("wrong functions number", f"{len(calls)} calls, not {len(answer)}")
+    wanted = {key: _NUMBERED.sub("", key) for key in answer}
+    if Counter(call.name for call in calls) != Counter(wanted.values()):
+        called = ", ".join(call.name for call in calls)
+        return Fault("function_mismatch", f"called {called}, not {', '.join(wanted.values())}")
+    for key, name in wanted.items():
+        # the first whose name is part of the key, be it the right one or not
+        function = next((each for each in functions if each["name"] in key), None)
+        fault: Fault | None = None
+        for call in calls:
+            fault = Fault("simple_function_checker:unclear", "wrong_function")
+            if call.name == name:
+                fault = _call_fault(function, call, answer[key])
+                if fault is None:
+                    break
+        if fault:
+            return fault
+    return None
+
+
+def _call_fault(function: Any, call: ToolCall, expected: Mapping[str, Any]) -> Fault | None:
+    parameters = function["parameters"]
+    nothing = call.arguments == {}
+    if nothing and parameters == {}:
+        return None
+    if nothing or parameters == {}:
+        return Fault("wrong_param", "no arguments" if nothing else "takes no arguments")
+    if expected == parameters["properties"]:
+        return None
+    if expected == {}:
+        return Fault("wrong_param", "takes no arguments")
+    if function["name"] != call.name:
+        return Fault("wrong_function_name", f"called {call.name}, not {function['name']}")
+    for name in parameters["required"]:
+        if name not in call.arguments:
+            return Fault("lack_args", f"{call.name}: {name} is missing")
+    for name, value in call.arguments.items():
+        if name not in parameters["properties"] or name not in expected:
+            return Fault("addition_args", f"{call.name}: {name} is too much")
+        kind = _value_fault(parameters["properties"][name], value, expected[name])
+        if kind:
+            return Fault(kind, f"{call.name}: {name} is {value!r}, not {expected[name]!r}")
+    return None
+
+
+def _value_fault(schema: Mapping[str, Any], value: Any, expected: Any) -> str | None:
+    """Return the official kind of fault of an argument's value."""
+    stated = schema["type"]
+    kind: type = _KINDS[stated]
+    inner = _KINDS[_inner_type(schema)] if stated in _NESTED else None
+    if stated == "tuple" and isinstance(value, tuple):
+        value = list(value)
+    if stated == "float" and type(value) is int:
+        value = float(value)
+    comparable = _comparable(value, expected, kind, inner)
+    if comparable is None:
+        return "type_error"
+    if not comparable:
+        return None
+    if kind is dict:
+        return None if _same_object(value, expected) else "value_error"
+    if kind is list and inner is dict:
+        if stated == "objectArray":
+            if len(value) != len(expected):
+                return "value_error:dict_items"
+            if value:
+                raise LookupError("objectArray")  # it indexes a verdict as if it were a list
+        if len(value) != len(expected):
+            return "value_error:list_dict_count"
+        same = all(_same_object(item, right) for item, right in zip(value, expected, strict=True))
+        return None if same else "value_error"
+    if kind is str:
+        return None if _squeezed(expected) in _squeezed(value) else "value_error:string"
+    if kind is list:
+        same = [_squeezed(item) for item in value] == [_squeezed(item) for item in expected]
+        return None if same else "value_error:list/tuple"
+    return None
+
+
+def _inner_type(schema: Mapping[str, Any]) -> str:
+    try:
+        return schema["items"]["type"]
+    except (LookupError, TypeError):
+        stated = schema["type"]
+        return "string" if "string" in stated else "enum" if "enum" in stated else "dict"
+
+
+def _comparable(value: Any, expected: Any, kind: Any, inner: Any) -> bool | None:
+    """Return None if the official checker refuses a value's type, else whether it goes on to look
+    at the value: only where the answer itself has the type that the document states."""
+    looks = expected == "" or type(expected) is kind
+    value = _truth(value)
+    if type(value) is kind:
+        if inner is None:
+            return looks
+        for item in expected:
+            if type(item) is not list or all(
+                _comparable(each, item, inner, None) is not None for each in value
+            ):
+                return looks
+        return None
+    same = expected != "" and (type(value) is type(expected) or expected == value)
+    return False if same else None
+
+
+def _same_object(value: Any, expected: Any) -> bool:
+    if not isinstance(value, dict) or len(value) != len(expected.keys()):
+        return False
+    for key, item in value.items():
+        if key not in expected:
+            return False
+        item, right = _truth(item), expected[key]
+        if isinstance(right, dict):
+            if not _same_object(item, right):
+                return False
+        elif str(_squeezed(right)) not in str(_squeezed(item)):
+            return False
+    return True
+
+
+def _truth(value: Any) -> Any:
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+def _squeezed(value: Any) -> Any:
+    """Return a string without what the official comparison of strings overlooks."""
+    if type(value) is not str:
+        return value
+    return _PUNCTUATION.sub("", value).lower().replace("'", '"')

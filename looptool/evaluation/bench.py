@@ -1,0 +1,345 @@
+"""`looptool bench bfcl` and `acebench`: targets side by side, their answers kept for `sql`."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from looptool.core import canonical, machine, runs, tables
+from looptool.core.errors import ConfigError
+from looptool.core.fingerprints import code_files, hash_path
+from looptool.core.params import EngineName
+from looptool.core.params import load as load_params
+from looptool.engines import Sampling
+from looptool.evaluation import running, scores
+from looptool.evaluation.acebench import agent
+from looptool.evaluation.acebench import exports as acebench_exports
+from looptool.evaluation.acebench import overall as acebench_overall
+from looptool.evaluation.acebench import prompts as acebench_prompts
+from looptool.evaluation.acebench import rows as acebench
+from looptool.evaluation.acebench import scoring as acebench_scoring
+from looptool.evaluation.bfcl import exports as bfcl_exports
+from looptool.evaluation.bfcl import overall, prompts
+from looptool.evaluation.bfcl import rows as bfcl
+from looptool.evaluation.bfcl.package import check_benchmark
+from looptool.evaluation.targets import Target, load, target_of
+from looptool.lineage.revisions import Snapshot
+from looptool.terminal import counting, shown
+
+FOLDER = Path("data/bench")
+
+
+def run_bfcl(
+    targets: Sequence[str],
+    categories: Sequence[str],
+    *,
+    limit: int | None,
+    style: prompts.Style,
+    engine: EngineName | None,
+) -> pl.DataFrame:
+    """Run BFCL on each target, keep its answers in data/bench, and return them, `tables.Bench`.
+
+    What the same models answered to other rows before is returned with them, so that categories
+    may be run one by one. A run that was stopped goes on where it was when it is started again.
+
+    Raises:
+        ConfigError: before a model is loaded, if a target, a category or the benchmark is missing.
+        LooptoolError: if an engine fails or the checker cannot be run.
+    """
+    rows = bfcl.rows(categories, limit)
+    check_benchmark()
+    return _run(
+        bfcl.BENCHMARK, targets, engine, style, [row.id for row in rows],
+        lambda ask, _: running.run_bfcl(rows, ask, style),
+    )  # fmt: skip
+
+
+def run_acebench(
+    targets: Sequence[str],
+    categories: Sequence[str],
+    *,
+    path: Path | None,
+    language: str | None,
+    limit: int | None,
+    style: acebench_prompts.Style,
+    engine: EngineName | None,
+    user: str | None,
+) -> pl.DataFrame:
+    """Run ACEBench on each target; see `run_bfcl`.
+
+    Args:
+        path: the checkout, else `eval.acebench.path`.
+        language: en, zh or both, else `eval.acebench.language`.
+        user: the target that plays the user of `agent_multi_turn`.
+    """
+    settings = load_params().eval.acebench
+    checkout = path or settings.path
+    rows = acebench.in_languages(checkout, language or settings.language, categories, limit)
+    running.check_acebench(rows, checkout or "", style, user)
+    return _run(
+        acebench_scoring.BENCHMARK, targets, engine, style, [row.id for row in rows],
+        lambda ask, played: running.run_acebench(rows, checkout or "", ask, style, played),
+        user,
+    )  # fmt: skip
+
+
+def _run(
+    benchmark: str,
+    targets: Sequence[str],
+    engine: EngineName | None,
+    style: str,
+    ids: Sequence[str],
+    run: Callable[[agent.Ask, agent.Ask | None], pl.DataFrame],
+    user: str | None = None,
+) -> pl.DataFrame:
+    params, named = load_params(), list(dict.fromkeys(map(target_of, targets)))
+    player = target_of(user) if user else None
+    if any(target.url is None for target in [*named, *([player] if player else [])]):
+        _enter_vllm(engine or params.eval.engine)
+    runs.quiet()
+    # what is behind a server is checked before anything is asked
+    servers = {each: load(each, params) for each in named if each.url is not None}
+    simulator = load(player, params, engine) if player else None
+    sampling, found = Sampling(params.eval.max_new_tokens), []
+    for target in named:
+        loaded = servers.get(target) or load(target, params, engine)
+        model = f"{loaded.identity}, at most {sampling.max_new_tokens} tokens"
+        model += f", user {simulator.identity}" if simulator else ""
+        key = f"{benchmark} {model} {style} {' '.join(ids)}"
+        with _scratch(key) as scratch, counting(f"answers of {target.name}") as reach:
+            played = running.Asker(simulator, sampling, scratch) if simulator else None
+            results = run(running.Asker(loaded, sampling, scratch, reach), played)
+        found.append(_keep(results, target, model, style))
+        del loaded, played  # two models would share the memory
+    return pl.concat(found)
+
+
+def show(results: pl.DataFrame, console: Console) -> None:
+    """Print a table: a line a category and average, a column a target; official, then strict."""
+    targets = results["target"].unique(maintain_order=True).to_list()
+    table = Table(results["benchmark"][0], "rows", *map(escape, targets), box=None)
+    for label, count, cells in lines(results):
+        table.add_row(label, "" if count is None else str(count), *cells)
+    console.print(table)
+    missing = [name for target in targets for name in missing_of(results.filter(target=target))]
+    if missing:
+        told = ", ".join(dict.fromkeys(missing))
+        console.print(shown(f"no overall: not or not wholly run are {told}"))
+
+
+def lines(results: pl.DataFrame) -> list[tuple[str, int | None, list[str]]]:
+    """Return what a table of one benchmark says, in %: a line's label, its rows where it is a
+    category, and a cell for each target in the order of the frame.
+
+    A target that was asked other rows than the first says of how many its figure is.
+    """
+    targets = results["target"].unique(maintain_order=True).to_list()
+    parts = {name: results.filter(target=name) for name in targets}
+    shares = {name: _categories(part) for name, part in parts.items()}
+    listed: list[tuple[str, int | None, list[str]]] = []
+    for category in dict.fromkeys(label for found in shares.values() for label in found):
+        count = next(found[category][1] for found in shares.values() if category in found)
+        cells = []
+        for found in shares.values():
+            share, rows = found.get(category, (None, 0))
+            error = 0.0 if share is None else math.sqrt(share * (1 - share) / rows)
+            told = "–" if share is None else f"{100 * share:.1f} ± {100 * error:.1f}"
+            cells.append(told if rows in (0, count) else f"{told} of {rows}")
+        listed.append((category, count, cells))
+    columns: tuple[Literal["valid", "strict"], ...] = ("valid", "strict")
+    for column, label in zip(columns, ("", ", strict"), strict=True):
+        means = {name: averages(part, column) for name, part in parts.items()}
+        for group in dict.fromkeys(group for each in means.values() for group in each):
+            values = [means[name].get(group) for name in targets]
+            if any(value is not None for value in values):
+                listed.append((f"{group}{label}", None, [_percent(value) for value in values]))
+    return listed
+
+
+def _categories(part: pl.DataFrame) -> dict[str, tuple[float, int]]:
+    """Return share and number of what each category counts, rows or dialogues, in its order."""
+    if part["benchmark"][0] == bfcl.BENCHMARK:
+        found = {row["category"]: (row["accuracy"], row["rows"])
+                 for row in scores.by_category(part).iter_rows(named=True)}  # fmt: skip
+        return {name: found[name] for name in bfcl.CATEGORIES if name in found}
+    counted: dict[str, tuple[float, int]] = {}
+    for language in _languages(part):
+        own = part.filter(pl.col("id").str.starts_with(f"{language}/"))
+        for category, share in acebench_overall.overall(own, language).categories.items():
+            ids = own.filter(category=category)["id"]
+            counted[f"{language}/{category}"] = share, len(set(map(acebench.dialogue_of, ids)))
+    return counted
+
+
+def kept(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return what a report shows of `looptool bench`: its runs, by benchmark and prompt."""
+    frames: dict[str, list[pl.DataFrame]] = {}
+    for name in sorted(snapshot.files):
+        if name.startswith(f"{FOLDER}/") and name.endswith(".parquet"):
+            frame = tables.read(snapshot.path(name), tables.Bench)
+            title = f"{frame['benchmark'][0]}, {frame['prompt'][0]} prompt"
+            frames.setdefault(title, []).append(frame)
+    return [
+        {
+            "title": title,
+            "targets": [frame["target"][0] for frame in found],
+            "lines": lines(pl.concat(found)),
+        }
+        for title, found in frames.items()
+    ]
+
+
+def to_json(results: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return one object a target: accuracies by category, and the averages."""
+    return [
+        {
+            "target": name,
+            "prompt": part["prompt"][0],
+            "categories": [
+                {"category": category, "rows": rows, "accuracy": share}
+                for category, (share, rows) in _categories(part).items()
+            ],
+            "valid": averages(part, "valid"),
+            "strict": averages(part, "strict"),
+            "missing": missing_of(part),
+        }
+        for (name,), part in results.group_by("target", maintain_order=True)
+    ]
+
+
+def averages(part: pl.DataFrame, column: Literal["valid", "strict"]) -> dict[str, float | None]:
+    """Return a target's averages as its benchmark has them; None where something is missing."""
+    if part["benchmark"][0] == bfcl.BENCHMARK:
+        found = overall.overall(part, column)
+        return {
+            "non_live": found.non_live,
+            "live": found.live,
+            "multi_turn": found.multi_turn,
+            "overall": found.overall,
+        }
+    told: dict[str, float | None] = {}
+    for language in _languages(part):
+        ace = acebench_overall.overall(part, language, column)
+        told |= {f"{language} {group}": ace.groups.get(group) for group in acebench.GROUPS}
+        told[f"{language} overall"] = ace.overall
+    return told
+
+
+def missing_of(part: pl.DataFrame) -> list[str]:
+    """Return the categories for want of which there is no overall."""
+    if part["benchmark"][0] == bfcl.BENCHMARK:
+        return list(overall.overall(part).missing)
+    return [
+        f"{language}/{category}"
+        for language in _languages(part)
+        for category in acebench_overall.overall(part, language).missing
+    ]
+
+
+def _languages(part: pl.DataFrame) -> list[acebench.Language]:
+    return [each for each in acebench.LANGUAGES if part["id"].str.starts_with(f"{each}/").any()]
+
+
+def export(
+    benchmark: Literal["bfcl", "acebench"],
+    target: str,
+    style: str,
+    folder: Path,
+    model: str,
+    checkout: Path | None = None,
+) -> list[Path]:
+    """Write what a target answered as the official result files, and return these.
+
+    Args:
+        model: what the official runner is to call it.
+        checkout: of ACEBench, else `eval.acebench.path`.
+
+    Raises:
+        ConfigError: if the target was not run, with the command that does.
+    """
+    path = kept_at(benchmark, style, target_of(target).name)
+    if not path.exists():
+        raise ConfigError(
+            f"{path}: does not exist; `looptool bench {benchmark} {target} --prompt {style}` "
+            "makes it"
+        )
+    results = tables.read(path, tables.Bench)
+    if benchmark == "bfcl":
+        return bfcl_exports.write_results(results, folder, model)
+    predictions = dict(results.select("id", "prediction").rows())
+    root = checkout or load_params().eval.acebench.path
+    categories = results["category"].unique().to_list()
+    rows = [
+        row
+        for language in _languages(results)
+        for row in acebench.rows(root, language, categories)
+        if row.id in predictions
+    ]
+    texts = {row.id: predictions[row.id] for row in rows if row.group != "agent"}
+    outcomes = {
+        row.id: agent.Outcome(**canonical.loads(predictions[row.id]))
+        for row in rows
+        if row.group == "agent" and predictions[row.id]
+    }
+    return acebench_exports.write_results(folder, model, rows, texts, outcomes)
+
+
+def kept_at(benchmark: str, style: str, target: str) -> Path:
+    """Return the file that a target's answers are kept in."""
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", target)
+    return FOLDER / f"{benchmark}-{style}-{readable}-{canonical.digest(target)[:6]}.parquet"
+
+
+def _keep(results: pl.DataFrame, target: Target, model: str, style: str) -> pl.DataFrame:
+    """Write a target's answers beside those that the same model gave to other rows before, and
+    return all of them."""
+    new = results.with_columns(
+        target=pl.lit(target.name), model=pl.lit(model), prompt=pl.lit(style)
+    )
+    path = kept_at(str(new["benchmark"][0]), style, target.name)
+    whole = new
+    if path.exists():
+        old = tables.read(path, tables.Bench).filter(model=model)
+        whole = pl.concat([old.join(new, on=["category", "id"], how="anti"), new], how="diagonal")
+    tables.write(whole, tables.Bench, path)
+    return whole
+
+
+@contextmanager
+def _scratch(of: str) -> Iterator[Path]:
+    """Yield a folder for unfinished answers, which lives until all are there."""
+    hasher = hashlib.blake2b(of.encode(), digest_size=12)
+    for path in code_files(running.__name__):
+        hasher.update(hash_path(path).encode())
+    folder = machine.scratch_root() / f"bench-{hasher.hexdigest()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _enter_vllm(engine: EngineName) -> None:
+    """Go on in vLLM's environment, if it is another one."""
+    if engine != "vllm":
+        return
+    python = runs.python_with_vllm()
+    if python is None:
+        raise ConfigError("engine: vllm: it is not installed; `looptool setup --with vllm` does")
+    if python != sys.executable:
+        os.execv(python, [python, "-m", "looptool", *sys.argv[1:]])
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"

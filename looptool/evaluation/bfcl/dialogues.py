@@ -1,0 +1,173 @@
+"""BFCL's multi-turn categories: dialogues on the official API classes, many at a time.
+
+The official rules of inference: within a turn the model answers step by step until an answer holds
+no call; what its calls return is told to it; a dialogue with more than `MOST_STEPS` steps in a turn
+ends there. Tools that are held back come on offer in a turn of their own, and a prompt that does
+not fit the model any more is an answer without a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from looptool.core import canonical, tables
+from looptool.core.calls import Parsed, ToolCall, parse
+from looptool.core.samples import Message
+from looptool.core.tools import Tool
+from looptool.engines import Prompt
+from looptool.evaluation import sandbox
+from looptool.evaluation.bfcl import prompts, worker
+from looptool.evaluation.bfcl.rows import BENCHMARK, Row, answers, category_of, entries, split_of
+
+MOST_STEPS = 20
+MORE_TOOLS = "More tools are on offer now. Please try again with them."
+
+Turns = list[list[str]]
+"""A dialogue's answers, by turn and step."""
+
+
+@dataclass
+class _Dialogue:
+    row: Row
+    tools: list[Tool]
+    messages: list[Message] = field(default_factory=list)
+    turns: Turns = field(default_factory=list)
+    steps: list[list[ToolCall]] = field(default_factory=list)
+    step: int = 0
+    over: bool = False
+
+    def next_turn(self) -> None:
+        """Have the user say what comes next, or end."""
+        place = len(self.turns)
+        if place == len(self.row.turns):
+            self.over = True
+            return
+        self.turns.append([])
+        self.step = 0
+        self.tools += self.row.held_back.get(place, [])
+        said = self.row.turns[place] or [{"role": "user", "content": MORE_TOOLS}]
+        self.messages += said
+
+    def take(self, text: str, parsed: Parsed) -> bool:
+        """Take an answer; return whether it has calls to execute."""
+        self.turns[-1].append(text)
+        if not parsed.calls or parsed.error is not None:
+            self.messages.append({"role": "assistant", "content": parsed.text or text})
+            self.next_turn()
+            return False
+        self.steps.append(list(parsed.calls))
+        functions = [{"name": c.name, "arguments": c.arguments} for c in parsed.calls]
+        self.messages.append(
+            {
+                "role": "assistant",
+                "content": parsed.text,
+                "tool_calls": [{"type": "function", "function": each} for each in functions],
+            }
+        )
+        return True
+
+    def told(self, results: Sequence[str] | None) -> None:
+        """Take what the last calls returned; None: they broke a limit, which ends the dialogue."""
+        if results is None:
+            self.over = True
+            return
+        for call, result in zip(self.steps[-1], results, strict=True):
+            self.messages.append({"role": "tool", "name": call.name, "content": result})
+        self.step += 1
+        self.over = self.step > MOST_STEPS
+
+
+def play(
+    rows: Sequence[Row],
+    ask: Callable[[Sequence[Prompt]], Sequence[str]],
+    read: Callable[[str], Parsed] = parse,
+) -> dict[str, Turns]:
+    """Have a model go through dialogues, a step of all of them at once, and return its answers.
+
+    Args:
+        ask: returns the model's text for each prompt.
+        read: finds the calls in a text.
+
+    Returns:
+        By row id. A dialogue that was ended early has fewer turns than its row.
+    """
+    dialogues = [_Dialogue(row, list(row.tools)) for row in rows]
+    for each in dialogues:
+        each.next_turn()
+    while going := [each for each in dialogues if not each.over]:
+        texts = ask([Prompt(list(each.messages), list(each.tools)) for each in going])
+        executing = [
+            each for each, text in zip(going, texts, strict=True) if each.take(text, read(text))
+        ]
+        for each, results in zip(executing, _execute(executing), strict=True):
+            each.told(results)
+    return {each.row.id: each.turns for each in dialogues}
+
+
+def score(
+    played: Mapping[str, Turns], form: prompts.Form = prompts.FORMS["native"]
+) -> pl.DataFrame:
+    """Return one row of `tables.Eval` a dialogue (row id → the model's texts by turn and step).
+
+    `valid` is the official checker's verdict: the state of the API's instances and what calls
+    returned, turn by turn. `strict` asks for more: no parse error in any step, no turn of more
+    than `MOST_STEPS` steps, and no call where the right answer is that something is missing, which
+    the official runner has a check for and leaves out.
+
+    Raises:
+        ConfigError: if an id is no row's, or the package is missing.
+        LooptoolError: if the official checker cannot be run.
+    """
+    items: list[dict[str, object]] = []
+    clean: dict[str, bool] = {}
+    for row_id, turns in played.items():
+        category = category_of(row_id)
+        steps = [[form.read(text) for text in turn] for turn in turns]
+        called = [[_calls(each) for each in turn if each.calls and each.error is None]
+                  for turn in steps]  # fmt: skip
+        clean[row_id] = all(
+            len(calls) <= MOST_STEPS and all(map(form.is_exact, turn))
+            for calls, turn in zip(called, turns, strict=True)
+        )
+        items.append({"task": "dialogue", "entry": _entry(row_id), "category": category,
+                      "turns": called, "answer": answers(category)[row_id]})  # fmt: skip
+    verdicts = sandbox.run(worker.__name__, items)
+    rows = []
+    for (row_id, turns), verdict in zip(played.items(), verdicts, strict=True):
+        broken = verdict.get(sandbox.LIMITS) or verdict.get(sandbox.RAISED)
+        rows.append(
+            {
+                "benchmark": BENCHMARK,
+                "category": category_of(row_id),
+                "id": row_id,
+                "split": split_of(row_id),
+                "prediction": canonical.dumps(turns),
+                "valid": verdict.get("valid", False),
+                "strict": verdict.get("valid", False) and verdict["declined"] and clean[row_id],
+                "error_type": "multi_turn:limits" if broken else verdict["error_type"],
+                "error": broken or verdict["error"],
+            }
+        )
+    return tables.frame(tables.Eval, rows)
+
+
+def _execute(dialogues: Sequence[_Dialogue]) -> list[list[str] | None]:
+    items = [
+        {"task": "execute", "entry": _entry(each.row.id),
+         "steps": [[call.to_json() for call in step] for step in each.steps]}
+        for each in dialogues
+    ]  # fmt: skip
+    return [answer.get("results") for answer in sandbox.run(worker.__name__, items)]
+
+
+def _entry(row_id: str) -> dict[str, object]:
+    """Return what the checker needs of a row: not its documents, of which there are many."""
+    entry = entries(category_of(row_id))[row_id]
+    return {key: entry[key] for key in ("id", "initial_config", "involved_classes")}
+
+
+def _calls(parsed: Parsed) -> list[dict[str, object]]:
+    return [call.to_json() for call in parsed.calls]

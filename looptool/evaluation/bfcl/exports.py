@@ -1,0 +1,67 @@
+"""BFCL's own result files, for its own runner to score the same answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from looptool.core import canonical
+from looptool.core.calls import parse
+from looptool.core.errors import ConfigError
+from looptool.evaluation.bfcl.rows import MULTI_TURN
+
+
+def write_results(results: pl.DataFrame, folder: Path, model: str) -> list[Path]:
+    """Write `result/<model>/BFCL_v3_<category>_result.json`, and return the files.
+
+    Native answers are written as those of models that call functions: a list of
+    `{name: arguments as JSON}`, or the text where nothing can be parsed; the runner wants a model
+    with `-FC` handling for them (`gpt-4o-2024-11-20-FC`, say). Answers to BFCL's own prompt stay
+    text.
+
+    Args:
+        results: `tables.Bench` of one target and one prompt.
+
+    Raises:
+        ConfigError: if the model's name has a "_", which the official runner reads as a "/", or
+            names no folder, or a file cannot be written.
+    """
+    if set(model) & set("_/\\") or model in ("", ".", ".."):
+        raise ConfigError(f"{model!r}: the official runner takes no '_' and no '/' in such a name")
+    written = []
+    for (category,), part in results.group_by("category", maintain_order=True):
+        path = folder / "result" / model / f"BFCL_v3_{category}_result.json"
+        lines = [
+            json.dumps({"id": row_id, "result": result_of(prediction, str(category), prompt)})
+            for row_id, prediction, prompt in sorted(
+                part.select("id", "prediction", "prompt").rows(), key=lambda row: _number(row[0])
+            )
+        ]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines), "utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path}: could not be written: {error.strerror}") from None
+        written.append(path)
+    return sorted(written)
+
+
+def result_of(prediction: str, category: str, prompt: str = "native") -> Any:
+    """Return a prediction of `tables.Eval` as the official result files have it."""
+    if category in MULTI_TURN:
+        return [[_step(text, prompt) for text in turn] for turn in canonical.loads(prediction)]
+    return _step(prediction, prompt)
+
+
+def _step(text: str, prompt: str) -> Any:
+    parsed = parse(text)
+    if prompt != "native" or parsed.error is not None or not parsed.calls:
+        return text
+    return [{call.name: json.dumps(call.arguments)} for call in parsed.calls]
+
+
+def _number(row_id: str) -> int:
+    return int(row_id.rpartition("_")[2].partition("-")[0])

@@ -1,0 +1,65 @@
+"""The leaderboard's averages of BFCL-v3.
+
+Non-live: the mean of simple (the mean of Python, Java and JavaScript), multiple, parallel,
+parallel_multiple and irrelevance. Live: over all its rows. Multi-turn: the mean of its four
+categories. Overall: the mean of the three (bfcl_eval/eval_checker/eval_runner_helper.py, 2025.7.9).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from looptool.evaluation.bfcl.rows import CATEGORIES, LIVE, MULTI_TURN, ROWS
+
+SIMPLE = ("simple", "java", "javascript")
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """Averages; each is over the categories at hand, or None where there are none.
+
+    Attributes:
+        overall: None unless every row of every category was run.
+        missing: the categories that were not run, or not on all rows.
+    """
+
+    non_live: float | None
+    live: float | None
+    multi_turn: float | None
+    overall: float | None
+    missing: tuple[str, ...]
+
+
+def overall(results: pl.DataFrame, column: str = "valid") -> Overall:
+    """Return the averages of one model's answers.
+
+    Args:
+        results: `tables.Eval`, rows of other benchmarks left aside.
+        column: `valid`, the official verdicts, or `strict`.
+    """
+    by_category = (
+        results.filter(pl.col("benchmark") == "bfcl")
+        .group_by("category")
+        .agg(rows=pl.len(), right=pl.col(column).sum())
+    )
+    found = {name: (right / rows, rows) for name, rows, right in by_category.iter_rows()}
+    simple = _mean([found[name][0] for name in SIMPLE if name in found])
+    others = [found[name][0] for name in ("multiple", "parallel", "parallel_multiple",
+                                          "irrelevance") if name in found]  # fmt: skip
+    non_live = _mean([*([] if simple is None else [simple]), *others])
+    live_rows = sum(found[name][1] for name in LIVE if name in found)
+    live = (
+        sum(found[name][0] * found[name][1] for name in LIVE if name in found) / live_rows
+        if live_rows
+        else None
+    )
+    multi_turn = _mean([found[name][0] for name in MULTI_TURN if name in found])
+    missing = tuple(n for n in CATEGORIES if n not in found or found[n][1] != ROWS[n])
+    whole = None if missing else _mean([non_live or 0.0, live or 0.0, multi_turn or 0.0])
+    return Overall(non_live, live, multi_turn, whole, missing)
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

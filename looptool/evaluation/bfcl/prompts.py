@@ -1,0 +1,127 @@
+"""How tools are told to a model, and how its calls are read.
+
+`native` is the model's own chat template, with calls in Hermes form. `bfcl` is the prompt that BFCL
+gives to models without function calling, as its package has it: tools as JSON in the system
+message, calls as `[name(key=value)]`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from looptool.core import canonical
+from looptool.core.calls import Parsed, ToolCall, parse
+from looptool.core.errors import ConfigError
+from looptool.core.samples import Message
+from looptool.engines import Prompt
+from looptool.evaluation.bfcl.rows import REINSTALL, data_folder
+from looptool.evaluation.python_calls import (
+    decode_python_calls,
+    parse_python_calls,
+    render_python_calls,
+)
+
+Style = Literal["native", "bfcl"]
+_CALLING = re.compile(r"\w\s*\(")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Attributes:
+    prompt: puts a prompt with tools in this form.
+    read: finds the calls in an answer of this form, as BFCL does.
+    is_exact: whether an answer keeps to the form strictly.
+    """
+
+    prompt: Callable[[Prompt], Prompt]
+    read: Callable[[str], Parsed]
+    is_exact: Callable[[str], bool]
+
+
+def told(prompt: Prompt) -> Prompt:
+    """Return a prompt that tells its tools in BFCL's own words, and calls as it wants them.
+
+    Raises:
+        ConfigError: if the installed package has no such words.
+    """
+    functions = [dict(tool) for tool in prompt.tools]
+    words = _words().replace("{functions}", json.dumps(functions, indent=4, ensure_ascii=False))
+    messages = [_plain(message) for message in prompt.messages]
+    if messages and messages[0]["role"] == "system":
+        first = {"role": "system", "content": f"{words}\n\n{messages[0]['content']}"}
+        return Prompt([first, *messages[1:]])
+    return Prompt([{"role": "system", "content": words}, *messages])
+
+
+def read(text: str) -> Parsed:
+    """Find the calls in an answer as BFCL's decoder does, which mends what stands around them.
+
+    Values of Java and JavaScript are read as Python too, where BFCL has parsers of those languages.
+    """
+    stripped = text.strip("`\n ")
+    opened = stripped if stripped.startswith("[") else f"[{stripped}"
+    try:
+        calls = decode_python_calls(opened if opened.endswith("]") else f"{opened}]")
+        canonical.dumps([call.arguments for call in calls])
+    except (ValueError, TypeError):
+        return Parsed((), text.strip(), "")
+    return Parsed(tuple(calls), "", "")
+
+
+def is_exact(text: str) -> bool:
+    """Whether an answer is a list of calls of literals and nothing else, or no call at all."""
+    try:
+        parse_python_calls(text)
+    except ValueError:
+        return not _CALLING.search(text)
+    return True
+
+
+def _plain(message: Message) -> Message:
+    """Return a message as BFCL's prompt has it: calls and results are text."""
+    if calls := message.get("tool_calls"):
+        made = [ToolCall(c["function"]["name"], c["function"]["arguments"]) for c in calls]
+        return {"role": "assistant", "content": render_python_calls(made)}
+    if message["role"] == "tool":
+        result = json.dumps(
+            {"role": "tool", "name": message["name"], "content": message["content"]}
+        )
+        return {"role": "user", "content": result}
+    return message
+
+
+@lru_cache(maxsize=1)
+def _words() -> str:
+    """Read the prompt out of the package without running it: a concatenation of two literals."""
+    path = data_folder().parent / "constants" / "default_prompts.py"
+    found: dict[str, str] = {}
+    try:
+        tree = ast.parse(path.read_text("utf-8"))
+    except (OSError, SyntaxError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); {REINSTALL}") from None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = _joined(node.value, found)
+    if not found.get("DEFAULT_SYSTEM_PROMPT"):
+        raise ConfigError(f"{path}: has no DEFAULT_SYSTEM_PROMPT; {REINSTALL}")
+    return found["DEFAULT_SYSTEM_PROMPT"]
+
+
+def _joined(node: ast.expr, found: dict[str, str]) -> str:
+    if isinstance(node, ast.BinOp):
+        return _joined(node.left, found) + _joined(node.right, found)
+    if isinstance(node, ast.Name):
+        return found.get(node.id, "")
+    return str(node.value) if isinstance(node, ast.Constant) else ""
+
+
+FORMS: dict[Style, Form] = {
+    "native": Form(lambda prompt: prompt, parse, lambda text: parse(text).error is None),
+    "bfcl": Form(told, read, is_exact),
+}

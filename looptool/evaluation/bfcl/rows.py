@@ -1,0 +1,313 @@
+"""BFCL-v3's questions as tools and messages.
+
+The data come with the package `bfcl-eval` (2025.7.9 is the last with v3). A fifth of the rows,
+by hash of id, are `development` rows; the others, `test`, give the headline figures and are not
+to be looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from looptool.core.errors import ConfigError
+from looptool.core.samples import Message
+from looptool.core.tools import Tool
+
+BENCHMARK = "bfcl"
+VERSION = "2025.7.9"
+
+PYTHON = ("simple", "multiple", "parallel", "parallel_multiple", "irrelevance")
+NON_LIVE = (*PYTHON, "java", "javascript")
+LIVE = ("live_simple", "live_multiple", "live_parallel", "live_parallel_multiple",
+        "live_irrelevance", "live_relevance")  # fmt: skip
+MULTI_TURN = ("multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param",
+              "multi_turn_long_context")  # fmt: skip
+GROUPS = {
+    "all": (*NON_LIVE, *LIVE, *MULTI_TURN),
+    "non_live": NON_LIVE,
+    "live": LIVE,
+    "multi_turn": MULTI_TURN,
+}
+CATEGORIES = GROUPS["all"]
+ROWS = {
+    "simple": 400, "multiple": 200, "parallel": 200, "parallel_multiple": 200, "irrelevance": 240,
+    "java": 100, "javascript": 50, "live_simple": 258, "live_multiple": 1053, "live_parallel": 16,
+    "live_parallel_multiple": 24, "live_irrelevance": 882, "live_relevance": 18,
+    **dict.fromkeys(MULTI_TURN, 200),
+}  # fmt: skip
+
+Split = Literal["development", "test"]
+
+REINSTALL = f"reinstall it: `pip install --no-deps --force-reinstall bfcl-eval=={VERSION}`"
+_TYPES = {"dict": "object", "float": "number", "tuple": "array"}
+# The functions of a dialogue's classes: bfcl_eval/data/multi_turn_func_doc.
+_DOCUMENTS = {
+    "GorillaFileSystem": "gorilla_file_system",
+    "MathAPI": "math_api",
+    "MessageAPI": "message_api",
+    "TwitterAPI": "posting_api",
+    "TicketAPI": "ticket_api",
+    "TradingBot": "trading_bot",
+    "TravelAPI": "travel_booking",
+    "VehicleControlAPI": "vehicle_control",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question of the benchmark.
+
+    Attributes:
+        tools: those on offer from the start.
+        turns: what the user says in each turn; a single one but in `multi_turn` categories.
+        held_back: the tools that come on offer at a turn, by its place in `turns`.
+    """
+
+    id: str
+    category: str
+    split: Split
+    tools: list[Tool]
+    turns: list[list[Message]]
+    held_back: Mapping[int, list[Tool]] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> list[Message]:
+        """What the user says in the first turn."""
+        return self.turns[0]
+
+
+def rows(
+    categories: Sequence[str] | str = PYTHON,
+    limit: int | None = None,
+    split: Split | None = None,
+) -> list[Row]:
+    """Return the rows of some categories, in the order of `categories`, then by hash of id.
+
+    Args:
+        categories: as `expand` takes them.
+        limit: the most rows a category; a smaller limit gives a part of what a larger one gives.
+        split: only the rows of this split; the limit then counts those.
+
+    Raises:
+        ConfigError: if a category is not known, or the package is missing or of another version.
+    """
+    found = []
+    for category in expand(categories):
+        ids = [i for i in entries(category) if split is None or split_of(i) == split]
+        found += [_row(row_id) for row_id in sorted(ids, key=_order)[:limit]]
+    return found
+
+
+def expand(categories: Sequence[str] | str) -> list[str]:
+    """Return the categories that names of categories and of groups stand for, each once.
+
+    Raises:
+        ConfigError: naming those known, if there is no such category.
+    """
+    found: dict[str, None] = {}
+    for name in [categories] if isinstance(categories, str) else categories:
+        if name not in GROUPS and name not in CATEGORIES:
+            raise ConfigError(
+                f"eval.bfcl.categories: unknown category {name!r}; known are "
+                f"{', '.join([*GROUPS, *CATEGORIES])}"
+            )
+        found |= dict.fromkeys(GROUPS.get(name, (name,)))
+    return list(found)
+
+
+def category_of(row_id: str) -> str:
+    """Return the category that an id names: `parallel_multiple_17` → `parallel_multiple`.
+
+    Raises:
+        ConfigError: if no category has such a row.
+    """
+    category = row_id.rpartition("_")[0]
+    if category not in CATEGORIES or row_id not in entries(category):
+        raise ConfigError(f"BFCL has no row {row_id!r}")
+    return category
+
+
+def split_of(row_id: str) -> Split:
+    """Return the split of a row: `development` for a fifth of all ids."""
+    return "development" if _hash("split", row_id) % 5 == 0 else "test"
+
+
+def questions() -> list[str]:
+    """Return what the user says in each turn of every installed category, for contamination."""
+    return [
+        message["content"]
+        for path in sorted(data_folder().glob("BFCL_v3_*.json"))
+        for entry in _json_lines(path)
+        for turn in entry["question"]
+        for message in turn
+        if message["role"] == "user"
+    ]
+
+
+def tool_from(function: Mapping[str, Any], category: str = "simple") -> Tool:
+    """Return a function document as a tool, its parameters as JSON Schema (draft 2020-12).
+
+    Values of Java and JavaScript are texts in that language, as the official checker wants them.
+    """
+    parameters = _json_schema(function["parameters"])
+    description = function["description"]
+    if language := {"java": "Java 8", "javascript": "JavaScript"}.get(category):
+        description = f"{description} Values are written in {language}, as strings."
+        parameters["properties"] = {
+            name: _in_language(schema, language.split()[0])
+            for name, schema in function["parameters"]["properties"].items()
+        }
+    return {"name": function["name"], "description": description, "parameters": parameters}
+
+
+@lru_cache(maxsize=len(CATEGORIES))
+def entries(category: str) -> dict[str, dict[str, Any]]:
+    """Return a category's rows as the package has them, by id.
+
+    Raises:
+        ConfigError: if the package is missing, of another version or damaged.
+    """
+    found = _whole(data_folder() / f"BFCL_v3_{category}.json", category)
+    if category in MULTI_TURN:
+        for entry in found.values():
+            documents = [
+                json.loads(json.dumps(document))
+                for name in entry["involved_classes"]
+                for document in _documents(name)
+            ]
+            held = entry.get("missed_function", {})
+            by_name = {document["name"]: document for document in documents}
+            absent = {name for names in held.values() for name in names}
+            entry["function"] = [each for each in documents if each["name"] not in absent]
+            entry["held_back"] = {
+                int(turn): [by_name[name] for name in names] for turn, names in held.items()
+            }
+    return found
+
+
+@lru_cache(maxsize=len(CATEGORIES))
+def answers(category: str) -> dict[str, Any]:
+    """Return a category's accepted answers by id; (ir)relevance has none.
+
+    Raises:
+        ConfigError: as `entries`.
+    """
+    if category.endswith("relevance"):
+        return {}
+    path = data_folder() / "possible_answer" / f"BFCL_v3_{category}.json"
+    return {row_id: entry["ground_truth"] for row_id, entry in _whole(path, category).items()}
+
+
+def data_folder() -> Path:
+    """Return the folder of the installed benchmark's data.
+
+    Raises:
+        ConfigError: if the package is missing, or is not of v3.
+    """
+    remedy = f"`looptool setup` installs bfcl-eval=={VERSION}"
+    spec = importlib.util.find_spec("bfcl_eval")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(
+            f"the benchmark BFCL-v3 needs the package bfcl-eval, which is not installed; {remedy}"
+        )
+    folder = Path(next(iter(spec.submodule_search_locations))) / "data"
+    if not (folder / "BFCL_v3_simple.json").exists():
+        raise ConfigError(
+            f"{folder}: holds no data of BFCL-v3: bfcl-eval {_version()} is of another version of "
+            f"the benchmark, whose rows and rules are others; {remedy}"
+        )
+    return folder
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("bfcl-eval")
+    except importlib.metadata.PackageNotFoundError:
+        return "(without metadata)"
+
+
+def _whole(path: Path, category: str) -> dict[str, dict[str, Any]]:
+    try:
+        found = {entry["id"]: entry for entry in _json_lines(path)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); {REINSTALL}") from None
+    if len(found) != ROWS[category]:
+        raise ConfigError(
+            f"{path}: has {len(found)} rows in place of {ROWS[category]}; {REINSTALL}"
+        )
+    return found
+
+
+@lru_cache(maxsize=len(_DOCUMENTS))
+def _documents(class_name: str) -> list[dict[str, Any]]:
+    path = data_folder() / "multi_turn_func_doc" / f"{_DOCUMENTS[class_name]}.json"
+    try:
+        return _json_lines(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); {REINSTALL}") from None
+
+
+def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    converted = {key: value for key, value in schema.items() if key != "optional"}
+    kind = converted.pop("type", "any")
+    if kind != "any":
+        converted["type"] = _TYPES.get(kind, kind)
+    if "properties" in converted:
+        converted["properties"] = {
+            name: _json_schema(inner) for name, inner in converted["properties"].items()
+        }
+    if "items" in converted:
+        converted["items"] = _json_schema(converted["items"])
+    return converted
+
+
+def _in_language(schema: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Return a parameter whose value is a text: its type in that language goes into words."""
+    kind = schema.get("type", "any")
+    told = "any object" if kind == "any" else str(kind)
+    if "items" in schema:
+        told = f"{told} of {schema['items'].get('type', 'any')}"
+    if "properties" in schema:
+        told = f"{told} with {json.dumps(schema['properties'], ensure_ascii=False)}"
+    converted = {
+        "type": "string",
+        "description": f"{schema.get('description', '')} ({language} {told}, as a string)".strip(),
+    }
+    return converted | {
+        key: schema[key] for key in ("default",) if isinstance(schema.get(key), str)
+    }
+
+
+def _row(row_id: str) -> Row:
+    category = row_id.rpartition("_")[0]
+    entry = entries(category)[row_id]
+    held = entry.get("held_back", {})
+    return Row(
+        row_id,
+        category,
+        split_of(row_id),
+        [tool_from(function, category) for function in entry["function"]],
+        [list(turn) for turn in entry["question"]],
+        {turn: [tool_from(each) for each in functions] for turn, functions in held.items()},
+    )
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def _order(row_id: str) -> tuple[int, str]:
+    return _hash("order", row_id), row_id  # not the split's hash: a subset needs both splits
+
+
+def _hash(purpose: str, row_id: str) -> int:
+    digest = hashlib.blake2b(f"{purpose}/{row_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")

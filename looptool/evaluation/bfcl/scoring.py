@@ -1,0 +1,124 @@
+"""Verdicts on single answers: the official checker's, and a strict one on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from looptool.core import tables
+from looptool.core.calls import Parsed, ToolCall
+from looptool.core.errors import ConfigError
+from looptool.core.tools import check_call
+from looptool.evaluation import sandbox
+from looptool.evaluation.bfcl import prompts, worker
+from looptool.evaluation.bfcl.rows import (
+    BENCHMARK,
+    MULTI_TURN,
+    answers,
+    category_of,
+    entries,
+    split_of,
+    tool_from,
+)
+
+CHUNK = 64  # answers that one process of the checker takes
+
+
+def score(predictions: Mapping[str, str]) -> pl.DataFrame:
+    """Return one row of `tables.Eval` for each prediction (row id → the model's text).
+
+    As servers do that parse calls (vLLM's for Hermes), a text with a call that cannot be parsed
+    holds no call at all: wrong where calls are asked for, right where none fits. `strict` asks for
+    more: no parse error, arguments that fit the tool's schema, some text where no tool fits.
+
+    Raises:
+        ConfigError: if an id is no row's or one of `multi_turn`, or the package is missing.
+        LooptoolError: if the official checker cannot be run.
+    """
+    for row_id in predictions:
+        if category_of(row_id) in MULTI_TURN:
+            raise ConfigError(f"{row_id!r} is a dialogue, not one answer")
+    return score_calls(predictions, prompts.FORMS["native"])
+
+
+def score_calls(predictions: Mapping[str, str], form: prompts.Form) -> pl.DataFrame:
+    """Return what `score` does, for texts of any form."""
+    parsed = {row_id: form.read(text) for row_id, text in predictions.items()}
+    calls = {row_id: list(each.calls) if each.error is None else []
+             for row_id, each in parsed.items()}  # fmt: skip
+    verdicts = {row_id: _relevance(category_of(row_id), calls[row_id]) for row_id in parsed}
+    unparsed = {row_id: each.error for row_id, each in parsed.items() if each.error is not None}
+    verdicts |= {
+        row_id: {"valid": False, "error_type": "unparsable", "error": error}
+        for row_id, error in unparsed.items()
+        if verdicts[row_id] is None
+    }
+    asked = [row_id for row_id, verdict in verdicts.items() if verdict is None]
+    items = [_item(row_id, calls[row_id]) for row_id in asked]
+    verdicts |= dict(zip(asked, map(_told, sandbox.run(worker.__name__, items, chunk=CHUNK)),
+                         strict=True))  # fmt: skip
+    rows = []
+    for row_id, verdict in verdicts.items():
+        assert verdict is not None
+        category = category_of(row_id)
+        rows.append(
+            {
+                "benchmark": BENCHMARK,
+                "category": category,
+                "id": row_id,
+                "split": split_of(row_id),
+                "prediction": predictions[row_id],
+                "strict": verdict["valid"]
+                and form.is_exact(predictions[row_id])
+                and _fits(row_id, category, parsed[row_id], predictions[row_id]),
+                **verdict,
+            }
+        )
+    return tables.frame(tables.Eval, rows)
+
+
+def _relevance(category: str, calls: Sequence[ToolCall]) -> dict[str, Any] | None:
+    """Return the verdict where only whether anything was called counts."""
+    if category.endswith("irrelevance"):
+        called = ", ".join(call.name for call in calls)
+        return {
+            "valid": not calls,
+            "error_type": "irrelevance_error:decoder_success" if calls else None,
+            "error": f"called {called}" if calls else None,
+        }
+    if category.endswith("relevance"):
+        return {
+            "valid": bool(calls),
+            "error_type": None if calls else "relevance_error:decoder_failed",
+            "error": None if calls else "called nothing",
+        }
+    return None
+
+
+def _fits(row_id: str, category: str, parsed: Parsed, text: str) -> bool:
+    if category.endswith("irrelevance"):
+        return bool(text.strip())
+    tools = [tool_from(function, category) for function in entries(category)[row_id]["function"]]
+    return all(check_call(call, tools) is None for call in parsed.calls)
+
+
+def _item(row_id: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
+    category = category_of(row_id)
+    return {
+        "task": "answer",
+        "category": category,
+        "functions": entries(category)[row_id]["function"],
+        "calls": [{call.name: call.arguments} for call in calls],
+        "answer": answers(category)[row_id],
+    }
+
+
+def _told(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return a verdict also where the checker gave none: it trusts its input."""
+    if reason := answer.get(sandbox.RAISED):
+        return {"valid": False, "error_type": "checker_raised", "error": reason}
+    if reason := answer.get(sandbox.LIMITS):
+        return {"valid": False, "error_type": "checker_limits", "error": reason}
+    return answer

@@ -1,0 +1,135 @@
+"""`looptool bench tools`: accuracy by tool and parameter, of one or several iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from looptool.core import canonical, runs, tables
+from looptool.core.errors import LooptoolError
+from looptool.core.params import Params, load
+from looptool.engines import Prompt, Sampling, answering
+from looptool.engines.folders import base_problem
+from looptool.evaluation import heldout, own_tools, scores
+from looptool.lineage.revisions import Snapshot, open_workspace
+from looptool.terminal import shown
+
+Measured = dict[str, tuple[pl.DataFrame, pl.DataFrame]]  # by model: results, by_tool
+
+
+def stored(iterations: Sequence[str] = (), snapshot: Snapshot | None = None) -> Measured:
+    """Return what `eval` measured on the held-out split; asks no model.
+
+    Raises:
+        LooptoolError: if an iteration was not evaluated yet.
+    """
+    snapshot = snapshot or open_workspace()
+    files = {str(j): path for j, path in snapshot.tables("eval.parquet").items()}
+    for j in iterations or [*files][-1:] or ["0"]:
+        if j not in files:
+            raise LooptoolError(f"iteration {j} is not evaluated; `dvc repro eval@{j}` does it")
+    samples = tables.read(snapshot.path("data/heldout.parquet"), tables.Samples)
+    found = {}
+    for j in iterations or files:
+        results = tables.read(files[j], tables.Eval).filter(pl.col("benchmark") == "heldout")
+        found[j] = results, own_tools.by_tool(samples, results)
+    return found
+
+
+def ask(requests: Path, models: Sequence[str]) -> Measured:
+    """Put a file's requests to models (iterations' numbers, or folders), as eval would.
+
+    Raises:
+        ConfigError: if `generate.tools` names no set, or a request does not fit it.
+    """
+    from looptool.core.tools import read_tools
+
+    params = load()
+    if params.generate.tools is None:
+        raise LooptoolError("params.yaml: generate.tools: names no set, so there is nothing to ask")
+    samples = own_tools.read_requests(requests, read_tools(params.generate.tools))
+    prompts = [
+        Prompt(canonical.loads(messages), canonical.loads(offered))
+        for messages, offered in samples.select("messages", "tools").rows()
+    ]
+    found = {}
+    for name in models or _trained():
+        results = heldout.score(samples, _answers(name, prompts, params), params.match)
+        found[name] = results, own_tools.by_tool(samples, results)
+    return found
+
+
+def _trained() -> list[str]:
+    numbers = [path.name for path in Path("models").glob("*") if path.name.isdecimal()]
+    if not numbers:
+        raise LooptoolError("models: there is no trained model yet; run `dvc repro` first")
+    return sorted(numbers, key=int)
+
+
+def _answers(name: str, prompts: Sequence[Prompt], params: Params) -> list[str]:
+    model = Path("models", name) if name.isdecimal() else Path(name)
+    if problem := base_problem(model):
+        hint = f"; `dvc repro train@{name}` makes it" if name.isdecimal() else ""
+        raise LooptoolError(f"{model}: {problem}{hint}")
+    runs.quiet()
+    settings = params.eval
+    engine = answering.load(
+        settings.engine, model, params, batch_size=settings.batch_size, server=settings.server
+    )
+    completions = engine.generate(prompts, Sampling(settings.max_new_tokens))
+    answering.check_all_answered(completions, "requests")
+    return [completion.text for completion in completions]
+
+
+def to_json(measured: Measured) -> list[dict[str, Any]]:
+    """Return one object a model: accuracy, rows, and the rows of `own_tools.by_tool`."""
+    return [
+        {"model": name, **_overall(results), "tools": table.to_dicts()}
+        for name, (results, table) in measured.items()
+    ]
+
+
+def show(measured: Measured, console: Console) -> None:
+    """Print a table: a line for each tool, and one for each of its parameters."""
+    table = Table("tool", "parameter", "n", *map(_called, measured), box=None)
+    cells: dict[tuple[str, str | None], dict[str, str]] = {}
+    rows: dict[tuple[str, str | None], int] = {}
+    for j, (_, found) in measured.items():
+        for row in found.iter_rows(named=True):
+            key = row["tool"], row["parameter"]
+            rows[key] = row["rows"]
+            cells.setdefault(key, {})[j] = _percent(row["accuracy"], row["standard_error"])
+    for key in sorted(cells, key=lambda key: (key[0], key[1] or "")):
+        tool, parameter = key
+        told = [cells[key].get(j, "–") for j in measured]
+        name = shown("", "") if parameter else shown(tool)
+        table.add_row(name, shown(parameter or ""), str(rows[key]), *told)
+    console.print(table)
+    for j, (results, _) in measured.items():
+        whole = _overall(results)
+        kinds = scores.by_category(results).iter_rows(named=True)
+        parts = ", ".join(f"{row['category']} {100 * row['accuracy']:.0f} %" for row in kinds)
+        told_ = _percent(whole["accuracy"], whole["standard_error"])
+        console.print(f"{_called(j)}: {told_} % of {whole['rows']} exactly right: {parts}")
+
+
+def _called(name: str) -> str:
+    return f"models/{name}" if name.isdecimal() else name
+
+
+def _overall(results: pl.DataFrame) -> dict[str, Any]:
+    score = scores.overall(results, macro=False)
+    return {
+        "accuracy": score.accuracy,
+        "standard_error": score.standard_error,
+        "rows": score.rows,
+    }
+
+
+def _percent(accuracy: float, error: float) -> str:
+    return f"{100 * accuracy:.0f} ± {100 * error:.0f}"

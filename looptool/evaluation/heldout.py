@@ -1,0 +1,40 @@
+"""The held-out split as a benchmark, scored by the project's own `is_correct`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from looptool.core import canonical, tables
+from looptool.core.calls import MatchMode, parse
+from looptool.core.samples import failure_type, is_correct
+
+
+def score(samples: pl.DataFrame, predictions: Sequence[str], match: MatchMode) -> pl.DataFrame:
+    """Return one row of `tables.Eval` a sample; all held-out rows count as test rows.
+
+    Args:
+        samples: `tables.Samples`.
+        predictions: the model's text for each, in the order of the rows.
+    """
+    rows = []
+    for sample, prediction in zip(samples.iter_rows(named=True), predictions, strict=True):
+        parsed = parse(prediction)
+        label, tools = canonical.loads(sample["label"]), canonical.loads(sample["tools"])
+        accepted = canonical.loads(sample["alternatives"])
+        valid = is_correct(parsed, label, accepted, tools, match)
+        rows.append(
+            {
+                "benchmark": "heldout",
+                "category": sample["category"],
+                "id": sample["sample_id"],
+                "split": "test",
+                "prediction": prediction,
+                "valid": valid,
+                "strict": valid and is_correct(parsed, label, accepted, tools, "strict"),
+                "error_type": None if valid else failure_type(parsed, label, tools),
+                "error": parsed.error,
+            }
+        )
+    return tables.frame(tables.Eval, rows)

@@ -1,0 +1,234 @@
+"""Tool calls written as Python, `[Api(k='v', n=[1, 2])]`: the prompt style of BFCL and ACEBench.
+
+The text is parsed, never evaluated. There are two readings of it: ours, which takes literals only,
+and that of the benchmarks' own decoders, which take much more and are needed for their verdicts.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from looptool.core import canonical
+from looptool.core.calls import MAX_DEPTH, ToolCall
+
+MAX_LENGTH = 100_000
+
+_JSON_NAMES = {"true": True, "false": False, "null": None}
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+def render_python_calls(calls: Iterable[ToolCall]) -> str:
+    """Return calls as one line of Python; `parse_python_calls` is its inverse.
+
+    Names are written as they are: one that is no Python name cannot be read back, neither by us
+    nor by the benchmarks.
+    """
+    written = []
+    for call in calls:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+        written.append(f"{call.name}({arguments})")
+    return f"[{', '.join(written)}]"
+
+
+def parse_python_calls(text: str) -> list[ToolCall]:
+    """Return the calls of a text that is a Python list of calls and nothing else.
+
+    Names may be dotted. Values are literals that JSON can hold; a tuple counts as a list, and
+    JSON's `true`, `false` and `null` are taken for what they mean.
+
+    Raises:
+        ValueError: on anything else: text around the list, an argument without a name or twice, a
+            value that must be computed, text longer than `MAX_LENGTH`, or nesting too deep.
+    """
+    body = _parse(text.strip())
+    if not isinstance(body, ast.List):
+        raise ValueError("not a list of calls")
+    calls = [ToolCall(*_call(element, 0)) for element in body.elts]
+    for call in calls:
+        try:
+            canonical.dumps(call.arguments)
+        except TypeError as error:
+            raise ValueError(f"{call.name}: {error}") from None
+    return calls
+
+
+def decode_python_calls(text: str, alone: bool = False) -> list[ToolCall]:
+    """Return the calls that the decoders of BFCL and ACEBench read in a text.
+
+    Beyond `parse_python_calls` they take a bare name for its own text (`true` is `"true"`), skip
+    arguments without a name, read any sign as a minus, keep tuples, and compute. Only the four
+    operations on numbers are computed here; they `eval` whatever stands on both sides of one.
+
+    Args:
+        alone: whether a call may stand without a list, and anything else is a list of none. So
+            does ACEBench read what its agents say.
+
+    Raises:
+        ValueError: where theirs fail, and on computations beyond the four operations.
+    """
+    body = _parse(text)
+    if isinstance(body, ast.List | ast.Tuple | ast.Set):
+        elements = body.elts
+    elif alone:
+        elements = [body] if isinstance(body, ast.Call) else []
+    else:
+        raise ValueError("not a list of calls")
+    calls = []
+    for element in elements:
+        if not isinstance(element, ast.Call):
+            raise ValueError(f"{_source(element)} is no call")
+        ((name, arguments),) = _loose_call(element, 0).items()
+        calls.append(ToolCall(name, arguments))
+    return calls
+
+
+def _parse(text: str) -> ast.expr:
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"longer than {MAX_LENGTH} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as that of "\d" in a model's text
+            return ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"no Python: {error.msg}") from None
+    except (RecursionError, MemoryError):
+        raise ValueError("nested too deeply") from None
+
+
+def _call(node: ast.expr, depth: int) -> tuple[str, dict[str, Any]]:
+    if not isinstance(node, ast.Call):
+        raise ValueError(f"{_source(node)} is no call")
+    name = _dotted(node.func)
+    if node.args:
+        raise ValueError(f"{name}: an argument without a name")
+    arguments: dict[str, Any] = {}
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            raise ValueError(f"{name}: arguments by **")
+        if keyword.arg in arguments:
+            raise ValueError(f"{name}: {keyword.arg} stands there twice")
+        arguments[keyword.arg] = _value(keyword.value, depth + 1)
+    return name, arguments
+
+
+def _dotted(node: ast.expr) -> str:
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        raise ValueError("a call of something without a name")
+    return ".".join([node.id, *reversed(parts)])
+
+
+def _value(node: ast.expr, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | None):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in _JSON_NAMES:
+        return _JSON_NAMES[node.id]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        number = node.operand.value if isinstance(node.operand, ast.Constant) else None
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            return -number if isinstance(node.op, ast.USub) else number
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(element, depth + 1) for element in node.elts]
+    if isinstance(node, ast.Dict):
+        found: dict[str, Any] = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+                raise ValueError("a key that is no string")
+            if key.value in found:
+                raise ValueError(f"the key {key.value!r} stands there twice")
+            found[key.value] = _value(value, depth + 1)
+        return found
+    raise ValueError(f"{_source(node)} is no literal")
+
+
+def _loose_call(node: ast.Call, depth: int) -> dict[str, dict[Any, Any]]:
+    parts, function = [], node.func
+    while isinstance(function, ast.Attribute):
+        parts.append(function.attr)
+        function = function.value
+    if isinstance(function, ast.Name):
+        parts.append(function.id)
+    return {
+        ".".join(reversed(parts)): {
+            keyword.arg: _loose_value(keyword.value, depth + 1) for keyword in node.keywords
+        }
+    }
+
+
+def _loose_value(node: ast.expr | None, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    match node:
+        case ast.Constant(value=value):
+            return "..." if value is Ellipsis else value
+        case ast.UnaryOp(operand=ast.Constant(value=value)):
+            try:
+                return -value  # type: ignore[operator]
+            except TypeError as error:
+                raise ValueError(str(error)) from None
+        case ast.List(elts=elements):
+            return [_loose_value(element, depth + 1) for element in elements]
+        case ast.Tuple(elts=elements):
+            return tuple(_loose_value(element, depth + 1) for element in elements)
+        case ast.Dict(keys=keys, values=values):
+            try:
+                return {
+                    _loose_value(key, depth + 1): _loose_value(value, depth + 1)
+                    for key, value in zip(keys, values, strict=True)
+                }
+            except TypeError as error:  # a key that is a list
+                raise ValueError(str(error)) from None
+        case ast.BinOp():
+            return _computed(node, depth)
+        case ast.Name(id=name):
+            return name
+        case ast.Call():
+            return _loose_call(node, depth)
+        case ast.Subscript():
+            return _source(node)
+    raise ValueError(f"{_source(node)} is no literal")
+
+
+def _computed(node: ast.expr, depth: int) -> float:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    match node:
+        case ast.Constant(value=value) if type(value) in (int, float):
+            return value  # type: ignore[return-value]
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_computed(operand, depth + 1)
+        case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _ARITHMETIC:
+            sides = _computed(left, depth + 1), _computed(right, depth + 1)
+            try:
+                result = _ARITHMETIC[type(sign)](*sides)
+            except ArithmeticError as error:
+                raise ValueError(str(error)) from None
+            if not abs(result) <= sys.float_info.max:
+                raise ValueError("out of range")
+            return result
+    raise ValueError(f"{_source(node)} is no number")
+
+
+def _source(node: ast.AST | None) -> str:
+    if node is None:
+        return "**"
+    try:
+        text = ast.unparse(node)
+    except RecursionError:
+        return "what is nested this deeply"
+    return text if len(text) <= 80 else f"{text[:80]}…"

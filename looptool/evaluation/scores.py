@@ -1,0 +1,166 @@
+"""Accuracies with their standard errors, and how sure a difference between two models is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from looptool.evaluation.acebench import overall as acebench_overall
+from looptool.evaluation.acebench.rows import LANGUAGES
+from looptool.evaluation.bfcl import overall as bfcl_overall
+
+_ROW = ("benchmark", "category", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """An accuracy with its standard error; both None where there are no rows."""
+
+    accuracy: float | None
+    standard_error: float | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`after - before` on the same rows, with the bootstrap's standard error and 95 % interval."""
+
+    difference: float
+    standard_error: float
+    low: float
+    high: float
+    rows: int
+
+
+def by_category(results: pl.DataFrame) -> pl.DataFrame:
+    """Return accuracy and binomial standard error per benchmark and category.
+
+    Args:
+        results: rows of `tables.Eval`.
+
+    Returns:
+        Columns benchmark, category, rows, accuracy, standard_error, sorted by the first two.
+    """
+    accuracy = pl.col("accuracy")
+    return (
+        results.group_by("benchmark", "category")
+        .agg(rows=pl.len().cast(pl.Int64), accuracy=pl.col("valid").cast(pl.Float64).mean())
+        .with_columns(standard_error=(accuracy * (1 - accuracy) / pl.col("rows")).sqrt())
+        .sort("benchmark", "category")
+    )
+
+
+def overall(results: pl.DataFrame, *, macro: bool) -> Score:
+    """Return one accuracy over all rows, or (`macro`) the plain mean over categories, as BFCL."""
+    categories = by_category(results)
+    rows = int(categories["rows"].sum())
+    if not rows:
+        return Score(None, None, 0)
+    if macro:
+        errors = categories["standard_error"].to_numpy()
+        error = float(np.sqrt((errors**2).sum())) / len(categories)
+        return Score(float(categories["accuracy"].to_numpy().mean()), error, rows)
+    accuracy = float(np.average(categories["accuracy"], weights=categories["rows"]))
+    return Score(accuracy, float(np.sqrt(accuracy * (1 - accuracy) / rows)), rows)
+
+
+def paired_difference(
+    before: pl.DataFrame,
+    after: pl.DataFrame,
+    *,
+    macro: bool,
+    seed: int,
+    resamples: int = 10_000,
+) -> Difference:
+    """Compare two models on the same rows by a paired bootstrap, drawn within each category.
+
+    Rows that stand several times in a frame (several seeds of an arm) count by their mean.
+
+    Args:
+        before, after: rows of `tables.Eval`.
+        macro: compare plain means over categories instead of means over rows.
+
+    Raises:
+        ValueError: if the frames are empty or hold different rows.
+    """
+    left, right = _mean_by_row(before), _mean_by_row(after)
+    if left.select(_ROW).rows() != right.select(_ROW).rows() or left.is_empty():
+        raise ValueError("a paired comparison needs the same rows on both sides, and some")
+    gains = left.select("benchmark", "category", gain=right["valid"] - left["valid"])
+    generator = np.random.default_rng(seed)
+    drawn = np.zeros(resamples)
+    difference = 0.0
+    groups = gains.partition_by("benchmark", "category", maintain_order=True)
+    for group in groups:
+        values = group["gain"].to_numpy()
+        weight = 1 / len(groups) if macro else len(values) / len(gains)
+        difference += weight * float(values.mean())
+        drawn += weight * _resampled_means(values, resamples, generator)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Difference(difference, float(drawn.std(ddof=1)), float(low), float(high), len(gains))
+
+
+def summary(results: pl.DataFrame) -> dict[str, Any]:
+    """Return an eval's metrics: held-out and BFCL overall and by category, each with its error.
+
+    BFCL's overall is the plain mean over the categories that were run, on *test* rows alone. Its
+    official averages, over all rows that were run, and what is strictly right stand beside it, and
+    ACEBench's where that was run.
+    """
+
+    def plain(score: Score) -> dict[str, Any]:
+        return {
+            "accuracy": score.accuracy,
+            "standard_error": score.standard_error,
+            "rows": score.rows,
+        }
+
+    def parts(rows: pl.DataFrame) -> dict[str, Any]:
+        return {
+            row["category"]: {key: row[key] for key in ("accuracy", "standard_error", "rows")}
+            for row in by_category(rows).iter_rows(named=True)
+        }
+
+    own = results.filter(benchmark="heldout")
+    official = results.filter(benchmark="bfcl")
+    test = official.filter(split="test")
+    return {
+        "heldout": {**plain(overall(own, macro=False)), "categories": parts(own)},
+        "bfcl": {**plain(overall(test, macro=True)), "categories": parts(test)},
+        "bfcl_all_rows": parts(official),
+        "bfcl_averages": {
+            column: {
+                key: value
+                for key, value in asdict(bfcl_overall.overall(official, column)).items()
+                if isinstance(value, float)
+            }
+            for column in ("valid", "strict")
+        },
+        "acebench": {
+            language: {
+                column: {**ace.groups, **({"overall": ace.overall} if ace.overall else {})}
+                for column, ace in (
+                    ("valid", acebench_overall.overall(results, language, "valid")),
+                    ("strict", acebench_overall.overall(results, language, "strict")),
+                )
+            }
+            for language in LANGUAGES
+            if results.filter(benchmark="acebench")["id"].str.starts_with(f"{language}/").any()
+        },
+    }
+
+
+def _mean_by_row(results: pl.DataFrame) -> pl.DataFrame:
+    return results.group_by(_ROW).agg(valid=pl.col("valid").cast(pl.Float64).mean()).sort(_ROW)
+
+
+def _resampled_means(
+    values: np.ndarray, resamples: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Return the means of bootstrap samples: all that counts is how often each value is drawn."""
+    kinds, counts = np.unique(values, return_counts=True)
+    draws = generator.multinomial(len(values), counts / len(values), size=resamples)
+    return np.asarray(draws @ kinds / len(values))

@@ -1,0 +1,39 @@
+"""What chat templates and reasoning models put into texts: tokens that end a turn, and thinking."""
+
+from __future__ import annotations
+
+import re
+
+from looptool.exchange.formats import Changes, Refused
+
+END_OF_TURN = re.compile(
+    r"(?:\s*(?:<\|eot_id\|>|<\|eom_id\|>|<\|endoftext\|>|<\|im_end\|>|<\|end\|>|<end_of_turn>|</s>))+"
+    r"\s*\Z"
+)
+# as models write it in place of <think>, which `turns.answer` leaves out
+_THINKING = re.compile(
+    r"\s*(?:\[THINK\].*?\[/THINK\]|<(thinking|scratch_pad|reasoning)>.*?</\1>)", re.DOTALL
+)
+_CONTROL = re.compile(r"<\|(?:channel|im_start|start|start_header_id|message|assistant|user)\|>")
+
+
+def without_control_tokens(text: str, is_assistants: bool, changes: Changes) -> str:
+    """Return a message's text without the tokens that end its turn and without thinking.
+
+    Args:
+        is_assistants: whether the assistant says it: thinking is looked for, at its beginning.
+
+    Raises:
+        Refused: if it holds tokens that begin a turn or a channel, so that it is no single text.
+    """
+    if ">" not in text and "[THINK]" not in text:
+        return text
+    said = END_OF_TURN.sub("", text)
+    if said != text:
+        changes["tokens that end a turn left out"] += 1
+    if found := _CONTROL.search(said):
+        raise Refused(f"content: holds the control token {found[0]}")
+    if is_assistants and (thinking := _THINKING.match(said)):
+        changes["thinking left out"] += 1
+        said = said[thinking.end() :].lstrip()
+    return said

@@ -1,0 +1,71 @@
+"""JSON texts, and the Python literals that stand in their place where `str(dict)` wrote them."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from typing import Any
+
+from looptool.core import canonical
+from looptool.exchange.formats import Changes
+
+LARGEST = 1_000_000  # characters of a literal: its syntax tree takes fifty times as many bytes
+
+
+def value_of(text: str, changes: Changes) -> Any:
+    """Return the value of a JSON text, or of a Python literal where it is no JSON.
+
+    Raises:
+        ValueError: if it is neither, as strict JSON says it.
+    """
+    try:
+        return canonical.loads(text)
+    except ValueError:
+        try:
+            value = literal_of(text)
+        except ValueError:
+            value = None
+        if value is None:
+            raise
+    changes["texts read as Python literals"] += 1
+    return value
+
+
+def literal_of(text: str) -> Any:
+    """Return a Python literal as JSON has it: a tuple is a list. Nothing is evaluated.
+
+    Raises:
+        ValueError: if it is none, is too large, or holds what JSON cannot.
+    """
+    if len(text) > LARGEST:
+        raise ValueError(f"is longer than {LARGEST:,} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of "\d" in a text
+            value = _json_value(ast.parse(text.strip(), mode="eval").body)
+        canonical.dumps(value)
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _json_value(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant(value=None | bool() | int() | float() | str()):
+            return node.value
+        case ast.Name(id="true" | "false" | "null" as word):  # where both languages are mixed
+            return canonical.loads(word)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+            return -number
+        case ast.List() | ast.Tuple():
+            return [_json_value(item) for item in node.elts]
+        case ast.Dict():
+            made = {}
+            for key, value in zip(node.keys, node.values, strict=True):
+                if not (isinstance(key, ast.Constant) and isinstance(key.value, str)):
+                    raise ValueError("a key must be a text")
+                if key.value in made:
+                    raise ValueError("a key stands twice in one object")
+                made[key.value] = _json_value(value)
+            return made
+    raise ValueError(f"{ast.unparse(node)[:40]!r} is no literal of JSON's values")

@@ -1,0 +1,300 @@
+"""Calls that a text makes in the syntax of another model, where `tool_calls` would hold them.
+
+A text that names a tool together with arguments, and cannot be read, is refused: as a label it
+would teach a model to say calls in place of making them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from looptool.core import canonical
+from looptool.core.calls import ToolCall
+from looptool.core.samples import Label, Message
+from looptool.core.tools import Tool
+from looptool.exchange.formats import Changes, Refused
+from looptool.exchange.formats.control_tokens import END_OF_TURN
+from looptool.exchange.formats.literals import value_of
+from looptool.exchange.formats.toolace import LIKE_CALLS, read_calls
+from looptool.exchange.formats.turns import calling, calls_of_json
+
+# what opens calls and what closes them; where the latter is missing they go on to the end
+_MARKS = {
+    "<TOOLCALL>": "</TOOLCALL>",  # Nemotron
+    "[TOOL_CALLS]": "[/TOOL_CALLS]",  # Mistral
+    "<|tool_call|>": "<|/tool_call|>",  # Phi, Granite
+    "<|tool_calls|>": "<|/tool_calls|>",
+    "<|tool_call_start|>": "<|tool_call_end|>",  # LFM
+    "<|python_tag|>": "<|eom_id|>",  # Llama 3
+    "<functioncall>": "</functioncall>",  # Glaive
+    "<function_call>": "</function_call>",
+    "<tool_calls>": "</tool_calls>",
+}
+_MARKED = re.compile("|".join(map(re.escape, _MARKS)))
+_FUNCTION_TAG = re.compile(r"<function=([^>\s]+)>\s*(.*?)\s*(?:</function>|\Z)", re.DOTALL)
+_QUOTED_JSON = re.compile(  # Glaive
+    r"""\{\s*"name":\s*"([^"\\]+)",\s*"arguments":\s*'\s*(\{.*\})\s*'\s*\}""", re.DOTALL
+)
+_MISTRAL = re.compile(r"([\w.-]+)\s*(?:\[ARGS\])?\s*(\{.*\})", re.DOTALL)
+_BETWEEN = re.compile(r"\s*;?\s*")
+_FENCE = re.compile(r"```(?:json|python|tool_code|tool_call)?[ \t]*\n(.*?)\n?```", re.DOTALL)
+_REACT = re.compile(
+    r"(?:Thought:(?P<thought>.*?)\n\s*)?Action:[ \t]*(?P<name>[^\n]+?)[ \t]*\n+"
+    r"Action Input:[ \t]*(?P<input>.*?)(?:\n\s*Observation:?\s*)?",
+    re.DOTALL,
+)
+_NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
+_ARGUMENT_KEYS = ("arguments", "parameters", "args", "action_input", "tool_input")
+_NO_CALLS = ("[]", "{}", '{"tool_calls": []}')
+_NEAR = 2000  # characters behind a tool's name in which its parameters are looked for
+_CLOSE = 60  # characters behind it in which they need no sign that a call is meant
+_NO_VALUE = r"\s*(?:[.;?!)]|and\b|or\b|\Z)"  # behind a quoted parameter that is only spoken of
+_SENTENCE_END = re.compile(r"[.?!]\s|\n")
+_OTHER_KEYS = {"id", "type", "index"}
+_FOREIGN = re.compile(
+    r"<function[=_s]|<invoke|<\|?tool|\[TOOL_|<TOOLCALL|Action Input:|\bto=functions\.|<｜tool"
+)
+
+
+def read_text(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
+    """Return the assistant's message whose calls a text holds, or None if it is only a text.
+
+    Args:
+        tools: documents, by the names that calls have in the text.
+
+    Raises:
+        Refused: if it holds calls that cannot be read.
+    """
+    found = _read_calls(text, tools, changes)
+    if found is None and (name := _named_with_arguments(text, tools)):
+        raise Refused(f"names the tool {name!r} with arguments, as no call that can be read")
+    return found
+
+
+def read_beside(message: Message, tools: Sequence[Tool], changes: Changes) -> Message:
+    """Return a message that makes calls, its text without calls that only repeat these.
+
+    Raises:
+        Refused: if the text makes others, or names another tool with arguments.
+    """
+    calls = [each["function"] for each in message["tool_calls"]]
+    text = message["content"]
+    beside = _read_calls(text, tools, Changes())
+    if beside is None:
+        called = {call["name"] for call in calls}  # a text may say what they do
+        unread = tools if _FOREIGN.search(text) else [t for t in tools if t["name"] not in called]
+        if unread and (name := _named_with_arguments(text, unread)):
+            raise Refused(f"makes calls, and names the tool {name!r} with arguments beside them")
+        return message
+    if [each["function"] for each in beside["tool_calls"]] != calls:
+        raise Refused("makes calls in two ways, and not the same ones")
+    changes["calls that the text repeats left out of it"] += 1
+    return {**message, "content": beside["content"]}
+
+
+def check_texts(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> None:
+    """Make sure that no text of an assistant would be read as a call.
+
+    Raises:
+        Refused: if one would.
+    """
+    texts = [message["content"] for message in messages if message["role"] == "assistant"]
+    for text in [*texts, label.get("text", "")]:
+        if read_text(text, tools, Changes()):
+            raise Refused("a text looks like calls")
+
+
+def _read_calls(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
+    said = END_OF_TURN.sub("", text.strip())
+    if said in _NO_CALLS:
+        raise Refused(f"says {said} in place of words")
+    for syntax, reader in _READERS.items():
+        found = reader(said, tools, changes)
+        if found is not None:
+            changes[f"calls read from {syntax}"] += 1
+            return found
+    return None
+
+
+def _marked(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
+    opening = _MARKED.search(text)
+    if opening is None:
+        return None
+    mark, closing = opening[0], _MARKS[opening[0]]
+    rest: list[str] = [text[: opening.start()]]
+    calls: list[ToolCall] = []
+    for part in text[opening.end() :].split(mark):
+        body, _, after = part.partition(closing)
+        calls += _calls_in(body, tools, changes)
+        rest.append(after)
+    return calling(calls, "".join(rest).strip())
+
+
+def _tagged(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
+    found = list(_FUNCTION_TAG.finditer(text))
+    if not found:
+        return None
+    calls = [
+        call
+        for each in found
+        for call in _calls_of({"name": each[1], "arguments": each[2] or {}}, changes)
+    ]
+    return calling(calls, _FUNCTION_TAG.sub("", text).strip())
+
+
+def _react(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
+    found = _REACT.fullmatch(text)
+    if found is None:
+        return None
+    if "\nAction:" in found["input"] or "\nObservation:" in found["input"]:
+        raise Refused("holds several steps of Action and Observation")
+    if found["thought"]:
+        changes["thinking left out"] += 1
+    return calling(_calls_of({"name": found["name"], "arguments": found["input"]}, changes))
+
+
+def _alone(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
+    """Read a text that is nothing but calls, in a fence or bare, as JSON or as Python writes
+    them."""
+    fence = _FENCE.fullmatch(text)
+    body = (fence[1] if fence else text).strip()
+    names = [tool["name"] for tool in tools]
+    named = body.startswith(tuple(f"{name}(" for name in names)) and body.endswith(")")
+    listed = LIKE_CALLS.fullmatch(body) is not None
+    if not (named or listed or _looks_like_json_calls(body)):
+        return None
+    return calling(_calls_in(body, tools, changes))
+
+
+_READERS = {
+    "tagged JSON": _marked,
+    "<function=name>": _tagged,
+    "ReAct's Action": _react,
+    "a text that is calls alone": _alone,
+}
+
+
+def _calls_in(body: str, tools: Sequence[Tool], changes: Changes) -> list[ToolCall]:
+    body = END_OF_TURN.sub("", body.strip())
+    if found := _QUOTED_JSON.fullmatch(body):
+        # no Python literal, though it looks like one: the JSON between the quotes is as it is
+        arguments = found[2].replace("\\'", "'")
+        return _calls_of({"name": found[1], "arguments": arguments}, changes)
+    if body.startswith(("{", "[")):
+        try:
+            return _calls_of(_values_of(body, changes), changes)
+        except Refused:
+            raise
+        except ValueError as error:
+            if body.startswith("{"):
+                raise Refused(f"the calls are no JSON: {error}") from None
+    if found := _MISTRAL.fullmatch(body):
+        return _calls_of({"name": found[1], "arguments": found[2]}, changes)
+    names = [tool["name"] for tool in tools]
+    return read_calls(body if body.startswith("[") else f"[{body}]", names)
+
+
+def _values_of(body: str, changes: Changes) -> Any:
+    """Return a text's value, or the list of its objects with a line or a semicolon between them."""
+    try:
+        return value_of(body, changes)
+    except ValueError:
+        found, place = [], 0
+        while place < len(body):
+            value, end = canonical.decoder().raw_decode(body, place)
+            found.append(value)
+            place = end + len(_BETWEEN.match(body, end)[0])  # type: ignore[index]
+        return found
+
+
+def _calls_of(value: Any, changes: Changes) -> list[ToolCall]:
+    if isinstance(value, Mapping) and set(value) == {"tool_calls"}:
+        value = value["tool_calls"]
+    items = value if isinstance(value, list) else [value]
+    return calls_of_json([_plain_item(item) for item in items], changes)
+
+
+def _plain_item(item: Any) -> Any:
+    """Return `{"name", "arguments"}` of a call that has other keys for these."""
+    if not isinstance(item, Mapping):
+        return item
+    keys = set(item) - _OTHER_KEYS
+    name = [key for key in _NAME_KEYS if key in keys and isinstance(item[key], str)]
+    arguments = [key for key in _ARGUMENT_KEYS if key in keys]
+    if len(name) == len(arguments) == 1 and keys == {*name, *arguments}:
+        return {"name": item[name[0]], "arguments": item[arguments[0]]}
+    return item
+
+
+def _looks_like_json_calls(body: str) -> bool:
+    if not (body.startswith(("{", "[")) and body.endswith(("}", "]"))):
+        return False
+    try:
+        value = _values_of(body, Changes())
+    except ValueError:
+        return False
+    if isinstance(value, Mapping) and set(value) == {"tool_calls"}:
+        value = value["tool_calls"]
+    items = [_plain_item(item) for item in (value if isinstance(value, list) else [value])]
+    return bool(items) and all(
+        isinstance(item, Mapping)
+        and (
+            {"name", "arguments"} == set(item)
+            or (isinstance(item.get("function"), Mapping) and "name" in item["function"])
+        )
+        for item in items
+    )
+
+
+def _named_with_arguments(text: str, tools: Sequence[Tool]) -> str | None:
+    """Return the tool that a text names together with its arguments, or None.
+
+    Prose that only speaks of a tool passes: its name must stand between signs, or be no word of a
+    language, and one of its parameters must follow as a key; where one follows closely, the word
+    alone is enough.
+    """
+    pattern, parameters = _signs_of_calls(canonical.dumps([_outline(tool) for tool in tools]))
+    foreign = _FOREIGN.search(text) is not None
+    for found in pattern.finditer(text):
+        name, end = found["name"], found.end("name")
+        after = text[end : end + _NEAR]
+        if foreign or re.match(r"""\((?:\s*\)|\s*["'\d{\[])|\[["'\w]""", after):
+            return name
+        if parameters[name].search(_SENTENCE_END.split(after[:_CLOSE], maxsplit=1)[0]):
+            return name
+        marked = found["before"] is not None and re.match(
+            r"""\s*(?:["'`(\[{<:>|*,]|\n|\Z)""", after
+        )
+        is_no_word = not name.isalpha() or not name[1:].islower()
+        if (marked or is_no_word) and parameters[name].search(after):
+            return name
+    return None
+
+
+def _outline(tool: Tool) -> list[Any]:
+    return [tool["name"], sorted(tool["parameters"].get("properties", {}))]
+
+
+@lru_cache(maxsize=256)
+def _signs_of_calls(outlines: str) -> tuple[re.Pattern[str], Mapping[str, re.Pattern[str]]]:
+    """Return a pattern of the tools' names, and for each name one of its parameters as keys."""
+    tools = canonical.loads(outlines)
+    names = "|".join(re.escape(name) for name, _ in sorted(tools, key=lambda t: -len(t[0])))
+    pattern = re.compile(
+        rf"""(?P<before>["'`=:.>\[<({{|*/]\s?|^)?(?<![\w-])(?P<name>{names})(?![\w-])""",
+        re.MULTILINE,
+    )
+    return pattern, {name: _keys(parameters) for name, parameters in tools}
+
+
+def _keys(parameters: Sequence[str]) -> re.Pattern[str]:
+    if not parameters:
+        return re.compile(r"\A\W*(?:\(\s*\)|\{\s*\})")
+    listed = "|".join(map(re.escape, sorted(parameters, key=len, reverse=True)))
+    return re.compile(
+        rf"""["'`]\s*(?:{listed})\s*["'`](?!{_NO_VALUE})|[<>]\s*(?:{listed})\s*[<>]"""
+        rf"""|(?<!\w)(?:{listed})\s*[=:]"""
+    )

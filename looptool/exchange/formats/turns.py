@@ -1,0 +1,221 @@
+"""What several formats share: messages in the project's form, and calls as texts hold them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from looptool.core import canonical
+from looptool.core.calls import ToolCall, parse, read_arguments, render
+from looptool.core.samples import Label, Message, label_calls
+from looptool.exchange.formats import Changes, Refused
+from looptool.exchange.formats.literals import value_of
+
+_RESPONSES = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
+_TAGS = (
+    "<tool_call>",
+    "</tool_call>",
+    "<tool_response>",
+    "</tool_response>",
+    "<think>",
+    "</think>",
+)
+_GAP = re.compile(r"[\s,]*")
+_BARE = {"name", "arguments", "id", "type", "index", "function"}  # of a call without arguments
+_CALL = 'a call must be {"name": text, "arguments": object}'
+_BLOCK = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
+_TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
+_NO_LISTS = ("", "[]", "null")
+_DATED = re.compile(r"\b(today|current (date|time))\b", re.IGNORECASE)
+
+
+def calling(calls: Sequence[ToolCall], text: str = "") -> Message:
+    """Return an assistant's message that makes these calls."""
+    functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
+    return {
+        "role": "assistant",
+        "content": text,
+        "tool_calls": [{"type": "function", "function": function} for function in functions],
+    }
+
+
+def answer(text: str, changes: Changes) -> Message:
+    """Return the assistant's message that a text in Hermes form says, its thinking left out.
+
+    Raises:
+        Refused: if one of its calls is malformed.
+    """
+    parsed = parse(text)
+    if parsed.error is not None:
+        parsed = parse(_BLOCK.sub(lambda block: _in_form(block, changes), text))
+    if parsed.error is not None:
+        raise Refused(parsed.error)
+    if "</think>" in text or "<think>" in text:
+        changes["thinking left out"] += 1
+    if parsed.calls:
+        return calling(parsed.calls, parsed.text)
+    return {"role": "assistant", "content": parsed.text}
+
+
+def without_thinking(text: str, changes: Changes) -> str:
+    """Return what stands behind the thinking that a text begins with."""
+    if not text.lstrip().startswith("<think>"):
+        return text
+    changes["thinking left out"] += 1
+    return text.partition("</think>")[2]
+
+
+def _in_form(block: re.Match[str], changes: Changes) -> str:
+    """Return blocks that `parse` reads for one that holds calls in another shape: a Python literal,
+    `parameters` or a text as arguments, an id, several calls."""
+    try:
+        items = _values(block[1], changes)
+        if not items or any(set(item) - _BARE - {"parameters"} for item in items):
+            return block[0]
+        calls = calls_of_json(items, changes)
+        blocks = render(calls)
+    except (ValueError, TypeError, RecursionError):  # `parse` says what is wrong
+        return block[0]
+    if [call.to_json() for call in calls] != items:
+        changes["<tool_call> blocks of another shape"] += 1
+    return blocks
+
+
+def _values(text: str, changes: Changes) -> list[Any]:
+    """Return the values that a text holds: a list, or one behind another, with commas or without.
+
+    Raises:
+        ValueError: if it is neither JSON nor Python literals, whole or line by line.
+    """
+    found: list[Any] = []
+    place = 0
+    try:
+        while place < len(text):
+            value, place = canonical.decoder().raw_decode(text, place)
+            found += value if isinstance(value, list) else [value]
+            place = _GAP.match(text, place).end()  # type: ignore[union-attr]
+        return found
+    except (ValueError, RecursionError):
+        pass
+    try:
+        value = value_of(text, changes)
+        return value if isinstance(value, list) else [value]
+    except ValueError:
+        if "\n" not in text:
+            raise
+    lines = [line.strip().removesuffix(",") for line in text.splitlines()]
+    return [value_of(line, changes) for line in lines if line]
+
+
+def text_of_turn(message: Message) -> str:
+    """Return what an assistant's message says in Hermes form; `answer` is its inverse."""
+    calls = label_calls({"calls": [each["function"] for each in message.get("tool_calls", ())]})
+    return "\n".join(part for part in (plain(message["content"]), render(calls)) if part)
+
+
+def text_of_label(label: Label) -> str:
+    """Return a label in Hermes form."""
+    return plain(label["text"]) if "text" in label else render(label_calls(label))
+
+
+def plain(text: str) -> str:
+    """Return a text that has no tag of Hermes' form in it, which a reader would take for one.
+
+    Raises:
+        Refused: if it has.
+    """
+    if tag := next((tag for tag in _TAGS if tag in text), None):
+        raise Refused(f"a text holds {tag}")
+    return text
+
+
+def calls_of_json(value: Any, changes: Changes) -> list[ToolCall]:
+    """Return the calls of `{"name", "arguments"}`, a list of them, or the text of either.
+
+    `parameters` may stand for `arguments`; a call without arguments needs neither.
+
+    Raises:
+        Refused: if they are something else.
+    """
+    if isinstance(value, str):
+        try:
+            value = value_of(value, changes)
+        except ValueError as error:
+            raise Refused(f"the calls are no JSON: {error}") from None
+    calls = []
+    loads = partial(value_of, changes=changes)
+    for item in [value] if isinstance(value, dict) else value if isinstance(value, list) else [0]:
+        if isinstance(item, dict) and isinstance(item.get("function"), dict):
+            item = item["function"]
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str) or not item["name"]:
+            raise Refused(_CALL)
+        name = item["name"]
+        given = [key for key in ("arguments", "parameters") if item.get(key) is not None]
+        if len(given) > 1 or not (given or _has_nothing_else(item)):
+            raise Refused(_CALL)
+        try:
+            arguments = read_arguments(item[given[0]] if given else None, loads)
+        except ValueError as error:
+            raise Refused(f"{name}: the arguments are no JSON object: {error}") from None
+        calls.append(ToolCall(name, arguments))
+    return calls
+
+
+def _has_nothing_else(item: Mapping[str, Any]) -> bool:
+    return {key for key, part in item.items() if part is not None} <= _BARE
+
+
+def responses(text: str) -> list[Message]:
+    """Return a tool's messages: one for each `<tool_response>`, or the whole text as one where
+    something stands outside of them."""
+    found = _RESPONSES.findall(text)
+    if _RESPONSES.sub("", text).strip():
+        found = []
+    return [{"role": "tool", "content": each.strip()} for each in found or [text]]
+
+
+def of_user(text: str, changes: Changes) -> list[Message]:
+    """Return the messages of a user's turn: results, where it is wholly `<tool_response>` blocks,
+    as Qwen's template renders them."""
+    if "<tool_response>" not in text or _RESPONSES.sub("", text).strip():
+        return [{"role": "user", "content": text}]
+    changes["results read from a user's turn"] += 1
+    return responses(text)
+
+
+def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str]:
+    """Return the tools that a system message lists between `<tools>` tags, or None, and what of
+    the message stays when they stand elsewhere: lines that say what day it is.
+
+    Args:
+        known: tools that the record has in a field of its own: then the list is not read.
+
+    Raises:
+        Refused: if what stands there is neither JSON nor a Python literal.
+    """
+    # the format explains itself before it lists them: the tags with something in them count
+    found = [block.strip() for block in _TOOLS.findall(system) if block.strip()]
+    if not found:
+        return known, system
+    changes["lists of tools left out of a system message"] += 1
+    rest = "\n".join(line for line in _TOOLS.sub("", system).splitlines() if _DATED.search(line))
+    if known and not (isinstance(known, str) and known.strip() in _NO_LISTS):
+        return known, rest
+    listed = [block for block in found if block[0] in "[{"] or found
+    try:
+        return [tool for block in listed for tool in _values(block, changes)], rest
+    except ValueError as error:
+        raise Refused(f"<tools>: no JSON: {error}") from None
+
+
+def greetings(messages: Sequence[Message], changes: Changes) -> set[int]:
+    """Return the place of what an assistant says before the user asks: it answers nothing, so it
+    is context and no label."""
+    first = next((n for n, each in enumerate(messages) if each["role"] != "system"), 0)
+    roles = [each["role"] for each in messages[first : first + 2]]
+    if roles != ["assistant", "user"] or "tool_calls" in messages[first]:
+        return set()
+    changes["greetings that are no labels"] += 1
+    return {first}

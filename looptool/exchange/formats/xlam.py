@@ -1,0 +1,59 @@
+"""xLAM's and APIGen's form: `{"query": text, "tools": JSON text, "answers": JSON text}`.
+
+One request and its calls. No answers mean that no tool fits; there is no text, so every such
+sample gets the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from looptool.core import canonical
+from looptool.core.samples import Label, Message
+from looptool.core.tools import Tool
+from looptool.exchange.formats import Changes, Dialogue, Format, Record, Refused, text_of
+from looptool.exchange.formats.turns import calling, calls_of_json
+
+NO_TOOL = "None of the tools can do that."
+
+
+def read(record: Record, changes: Changes) -> Dialogue:
+    """Return the dialogue of a record; see the module."""
+    query = text_of(record, "query")
+    if not query.strip():
+        raise Refused("query: is empty")
+    for key in ("tools", "answers"):
+        if key not in record:
+            raise Refused(f"{key}: is missing")
+    answers: Any = record["answers"]
+    if answers is None:
+        raise Refused("answers: is null, which does not say whether there are no calls")
+    if isinstance(answers, str) and not answers.strip():
+        answers = []
+    try:
+        calls = calls_of_json(answers, changes)
+    except Refused as error:
+        raise Refused(f"answers: {error}") from None
+    said: Message = calling(calls) if calls else {"role": "assistant", "content": NO_TOOL}
+    return Dialogue(record["tools"], [{"role": "user", "content": query}, said])
+
+
+def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
+    """Return a sample as a record.
+
+    Raises:
+        Refused: if it has more than one message, or its label is a question.
+    """
+    if [message["role"] for message in messages] != ["user"]:
+        raise Refused("xlam holds one request, and no conversation")
+    if label.get("text", "").rstrip().endswith("?"):
+        raise Refused("xlam holds no question to the user")
+    return {
+        "query": messages[0]["content"],
+        "tools": canonical.dumps(tools),
+        "answers": canonical.dumps(label.get("calls", [])),
+    }
+
+
+FORMAT = Format("xlam", lambda record: {"query", "answers"} <= set(record), read, write)

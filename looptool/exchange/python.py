@@ -1,0 +1,128 @@
+"""Python modules: a tool for each public function, by its type hints and docstring.
+
+The documents are those of transformers' `get_json_schema`. The module is run, as any import does.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from looptool.core.errors import ConfigError
+from looptool.exchange import Found, Note
+from looptool.exchange.functions import read_functions
+
+_STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_TYPE = r"\((?:[^()\n]|\([^()\n]*\))*\)"  # with brackets in it, as in `(tuple(int))`
+
+
+def read_module(source: str) -> Found:
+    """Return a tool for each public function of a file `tools.py` or a module `package.tools`.
+
+    Raises:
+        ConfigError: if there is no such module, or it raises while it is imported.
+    """
+    from transformers.utils import get_json_schema
+
+    module = _load(source)
+    found = Found(Path(str(module.__file__)).read_bytes())
+    schemas = []
+    for name, function in _functions(module):
+        if not inspect.isfunction(function):
+            found.skipped.append(Note(name, "__all__ names it, and it is no function"))
+            continue
+        try:
+            plain, left_out = _plain(function)
+            schema = get_json_schema(plain)
+        except Exception as error:  # its parser raises what it meets
+            why = " ".join(str(error).split())
+            if "no description for the argument" in why:
+                why += " in a section `Args:` of Google's style, the only one that is read"
+            found.skipped.append(Note(name, why))
+            continue
+        schema["function"]["name"] = name  # that of the code may be a decorator's
+        schemas.append(schema)
+        if left_out:
+            told = f"left out, as calls name each parameter: {', '.join(left_out)}"
+            found.warnings.append(Note(name, told))
+    read_functions(schemas, found)
+    return found
+
+
+def _plain(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[str]]:
+    """Return a stand-in that transformers' parser reads, and the parameters that it lacks.
+
+    The parser takes `*args` and `**kwargs` for required parameters, and does not know
+    `name (type):` in a docstring; the type is left out there, as the hints say it.
+    """
+
+    plain: Any = functools.wraps(function)(lambda: None)
+    signature = inspect.signature(function)
+    kept = [each for each in signature.parameters.values() if each.kind not in _STARRED]
+    starred = [each for each in signature.parameters.values() if each.kind in _STARRED]
+    plain.__signature__ = signature.replace(parameters=kept)
+    gone = {each.name for each in starred}
+    hints = function.__annotations__.items()
+    plain.__annotations__ = {name: hint for name, hint in hints if name not in gone}
+    head, title, section = (inspect.getdoc(function) or "").partition("\nArgs:\n")
+    if signature.parameters:
+        names = "|".join(map(re.escape, signature.parameters))
+        typed = rf"^([ \t]*)(?:\\?\*)*({names})(?:[ \t]*{_TYPE})?[ \t]*:"
+        section = re.sub(typed, r"\1\2:", section, flags=re.MULTILINE)
+    plain.__doc__ = head + title + section
+    return plain, [str(each.replace(annotation=each.empty)) for each in starred]
+
+
+def _load(source: str) -> ModuleType:
+    try:
+        if not source.endswith(".py"):
+            sys.path.insert(0, str(Path.cwd()))
+            try:
+                return importlib.import_module(source)
+            finally:
+                sys.path.pop(0)
+        path = Path(source)
+        if not path.is_file():
+            raise ConfigError(f"{source}: there is no such file")
+        name = path.stem
+        while name in sys.modules:
+            name += "_"
+        spec: Any = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.path.insert(0, str(path.parent.absolute()))
+        sys.modules[name] = module  # where dataclasses look for it
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.path.pop(0)
+            sys.modules.pop(name, None)
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"{source}: cannot be imported: {told}") from None
+    if not getattr(module, "__file__", None):
+        raise ConfigError(f"{source}: is no Python file")
+    return module
+
+
+def _functions(module: ModuleType) -> list[tuple[str, Any]]:
+    """Return the module's own functions, or whatever `__all__` names, in their order."""
+    names = getattr(module, "__all__", None)
+    if names is not None:
+        return [(str(name), getattr(module, str(name), None)) for name in names]
+    return [
+        (name, value)
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and inspect.isfunction(value)
+        and value.__module__ == module.__name__
+    ]

@@ -1,0 +1,283 @@
+"""Records of a file or folder, one after the other, each with its place.
+
+Read are JSON Lines, one JSON array, either of them compressed (gzip, zstd), Parquet, what
+`datasets` saves by `save_to_disk`, and folders of such files. What a file holds is told by its
+first bytes, not by its name.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from looptool.core.errors import ConfigError
+
+LARGEST = 16_000_000  # bytes of one record
+_BOM = b"\xef\xbb\xbf"
+_BLOCK = 1 << 20
+_ROWS = 1000  # of a table that are held at a time
+_BETWEEN = re.compile(r"[\s,]*")
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".json")
+_NO_DATA = ("dataset_info.json", "dataset_dict.json", "dataset_infos.json", "state.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """The JSON text of one record, or why it cannot be read (`text` is then its start).
+
+    Attributes:
+        line: where it begins, from 1: a line of a text, a row of a table. In a folder the files
+            count as one behind the other.
+    """
+
+    line: int
+    text: str
+    reason: str = ""
+
+
+def read_records(path: Path) -> Iterator[Raw]:
+    """Yield the records of a file or folder in order. Empty lines are passed over.
+
+    Where a file breaks off, or an array goes on as no JSON, the records before that place are
+    whole, and the last one yielded says what is wrong.
+
+    Raises:
+        ConfigError: if it cannot be opened, is empty, or is a folder without such files.
+    """
+    try:
+        if not path.is_dir():
+            yield from _file(path)
+        elif (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
+            yield from _rows(_saved_batches(path))
+        else:
+            before = 0
+            for file in _files(path):
+                line = 0
+                for raw in _file(file):
+                    line = raw.line
+                    reason = f"{file.relative_to(path)}: {raw.reason}" if raw.reason else ""
+                    yield Raw(before + line, raw.text, reason)
+                before += line
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+
+
+def stem(path: Path) -> str:
+    """Return a file's or folder's name without the endings of formats and compressions."""
+    name = path.name
+    for ending in (".gz", ".zst", *_SUFFIXES):
+        name = name.removesuffix(ending)
+    return name
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return a folder's files of samples, those of one split and one kind.
+
+    Raises:
+        ConfigError: if there are none, or those of several splits.
+    """
+    found = [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.name not in _NO_DATA
+        and file.name.removesuffix(".gz").removesuffix(".zst").endswith(_SUFFIXES)
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    ]
+    if not found:
+        raise ConfigError(f"{folder}: holds no {', '.join(_SUFFIXES)} file")
+    splits = {re.split(r"-\d{5}-of-\d{5}", stem(file))[0]: file for file in found}
+    if len(splits) > 1:
+        one = next(iter(splits.values())).relative_to(folder)
+        raise ConfigError(
+            f"{folder}: holds several sets, {', '.join(splits)}: name a file, as {folder / one}"
+        )
+    return found
+
+
+def _file(path: Path) -> Iterator[Raw]:
+    with open(path, "rb") as file:
+        head = file.read(4)
+    if head == b"PAR1":
+        yield from _rows(_parquet_batches(path))
+        return
+    compression = next((how for mark, how in _COMPRESSIONS.items() if head.startswith(mark)), None)
+    if compression is None:
+        with open(path, "rb", _BLOCK) as plain:
+            yield from _texts(plain, path)
+        return
+    stream = _Unpacked(path, compression)
+    last = None
+    for raw in _texts(io.BufferedReader(stream, _BLOCK), path):
+        if last:
+            yield last
+        last = raw
+    if last and stream.broken and not _is_json(last.text):
+        why = f"the file breaks off here: {stream.broken}"
+        last = Raw(last.line, last.text[:200], why)
+    if last:
+        yield last
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+class _Unpacked(io.RawIOBase):
+    """What a compressed file holds; where it is damaged it ends, and `broken` says why."""
+
+    def __init__(self, path: Path, compression: str) -> None:
+        import pyarrow as pa
+
+        self.stream = pa.input_stream(str(path), compression=compression)
+        self.broken = ""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self.broken:
+            return 0
+        try:
+            # in small pieces: what was unpacked of a piece before the damage is lost
+            piece = self.stream.read(min(len(buffer), 4096))
+        except OSError as error:
+            self.broken = str(error)
+            return 0
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def _texts(file: Any, path: Path) -> Iterator[Raw]:
+    head = file.peek(_BLOCK)
+    if head.startswith(_BOM):
+        file.read(len(_BOM))
+        head = head.removeprefix(_BOM)
+    start = head.lstrip()[:1]
+    if not start:
+        raise ConfigError(f"{path}: is empty")
+    yield from (_array(file) if start == b"[" else _lines(file))
+
+
+def _lines(file: BinaryIO) -> Iterator[Raw]:
+    number = 0
+    while line := file.readline(LARGEST + 1):
+        number += 1
+        if len(line) > LARGEST and not line.endswith(b"\n"):
+            start, size = line[:200], len(line)
+            while rest := file.readline(LARGEST):
+                size += len(rest)
+                if rest.endswith(b"\n"):
+                    break
+            why = f"is {size / 1e6:.0f} MB long; at most {LARGEST // 10**6} MB are read"
+            yield Raw(number, start.decode("utf-8", "replace"), why)
+        elif line.strip():
+            yield _decoded(number, line)
+
+
+def _decoded(number: int, line: bytes) -> Raw:
+    try:
+        return Raw(number, line.decode("utf-8").strip())
+    except UnicodeDecodeError as error:
+        return Raw(number, line[:200].decode("utf-8", "replace"), f"is no UTF-8: {error.reason}")
+
+
+def _array(file: BinaryIO) -> Iterator[Raw]:
+    """Yield the elements of an array without holding the whole of it."""
+    decoder = json.JSONDecoder()
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    unreadable = ""
+
+    def read() -> str:
+        nonlocal unreadable
+        block = b"" if unreadable else file.read(_BLOCK)
+        try:
+            return decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            unreadable = f"is no UTF-8: {error.reason}"
+            return error.object[: error.start].decode("utf-8")
+
+    line = 1
+    text = read()
+    place = text.index("[") + 1
+    line += text.count("\n", 0, place)
+    ended = False
+    while True:
+        after = _BETWEEN.match(text, place).end()  # type: ignore[union-attr]
+        line += text.count("\n", place, after)
+        place = after
+        if text.startswith("]", place):
+            if rest := (text[place + 1 :] + read()).strip():
+                yield Raw(line, rest[:200], "something follows the array, and is not read")
+            return
+        problem = "the array breaks off"
+        try:
+            _, end = decoder.raw_decode(text, place)
+            if end < len(text) or ended:  # a number at the end may go on
+                yield Raw(line, text[place:end])
+                line += text.count("\n", place, end)
+                place = end
+                continue
+        except json.JSONDecodeError as error:
+            problem = problem if ended and error.pos >= len(text) - 1 else error.msg
+        except (ValueError, RecursionError) as error:
+            problem = str(error)
+        if len(text) - place > LARGEST:
+            problem = f"a record of more than {LARGEST // 10**6} MB, or one that is none: {problem}"
+        if ended or len(text) - place > LARGEST:
+            why = f"no valid JSON, and nothing is read behind it: {unreadable or problem}"
+            yield Raw(line, text[place : place + 200], why)
+            return
+        more = read()
+        text, place, ended = text[place:] + more, 0, not more
+
+
+def _parquet_batches(path: Path) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(_ROWS)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ConfigError(f"{path}: no valid Parquet: {str(error).splitlines()[0]}") from None
+
+
+def _saved_batches(path: Path) -> Iterator[Any]:
+    """Yield the batches of what `Dataset.save_to_disk` wrote."""
+    import datasets
+
+    try:
+        found = datasets.load_from_disk(str(path))
+    except (ValueError, KeyError, OSError) as error:
+        raise ConfigError(f"{path}: no data set of `datasets`: {error}") from None
+    if isinstance(found, datasets.DatasetDict):
+        splits = list(found)
+        if len(splits) > 1:
+            names = ", ".join(splits)
+            raise ConfigError(
+                f"{path}: holds several splits, {names}: name one, as {path / splits[0]}"
+            )
+        found = found[splits[0]]
+    yield from found.with_format("arrow").iter(_ROWS)
+
+
+def _rows(batches: Iterable[Any]) -> Iterator[Raw]:
+    number = 0
+    for batch in batches:
+        for row in batch.to_pylist(maps_as_pydicts="strict"):
+            number += 1
+            try:
+                yield Raw(number, json.dumps(row, ensure_ascii=False))
+            except (TypeError, ValueError) as error:
+                yield Raw(number, repr(row)[:200], f"holds what JSON cannot: {error}")

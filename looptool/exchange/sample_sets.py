@@ -1,0 +1,330 @@
+"""A user's own samples: `data/samples/<name>/`, imported from other formats and exported to them.
+
+`samples.parquet` (`tables.Imported`) has one row for each assistant turn that became a sample,
+`rejected.parquet` (`tables.Refusals`) one for each record or turn that did not, both with the line
+of the file that they come from, in its order. `description.json` says which file that was, and what
+was changed in its records.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from looptool.core import canonical, tables
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.exchange.formats import Changes, Format, Refused, formats
+from looptool.exchange.formats.cutting import Cut, cut
+from looptool.exchange.records import Raw, read_records, stem
+
+FOLDER = Path("data/samples")
+SAMPLES, REJECTED = "samples.parquet", "rejected.parquet"
+DESCRIPTION = "description.json"
+PROCESSES = 2
+_BATCH = 2000  # records that are converted at a time
+_CHARACTERS = 8_000_000  # likewise
+_GROUP = 20_000  # rows that are written at a time
+_PROBED = 20  # records that tell the format
+_KEPT = 2000  # characters of what was refused
+
+Columns = dict[str, list[Any]]
+Rows = tuple[Columns, Columns, Changes]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The sums of an import: records read, samples, what was changed, and rejections by check."""
+
+    format: str
+    records: int = 0
+    samples: int = 0
+    categories: Counter[str] = field(default_factory=Counter)
+    changes: Changes = field(default_factory=Changes)
+    rejected: Counter[str] = field(default_factory=Counter)
+    examples: list[tuple[int, str, str]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": self.format,
+            "records": self.records,
+            "samples": self.samples,
+            "categories": dict(sorted(self.categories.items())),
+            "changes": dict(sorted(self.changes.items())),
+            "rejected": dict(sorted(self.rejected.items())),
+        }
+
+
+def place_of(path: Path) -> Path:
+    """Return where the samples of a file go when no folder is named: `data/samples/<name>`, or
+    `<parent>-<name>` where the samples of another file lie there.
+
+    Raises:
+        ConfigError: if those of another file lie there too.
+    """
+    full = path.absolute()
+    for name in (stem(full), f"{full.parent.name}-{stem(full)}"):
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "samples"
+        place = FOLDER / name[:64]
+        if not (place / SAMPLES).exists() or _source(place) == _source_of(path):
+            return place
+    raise ConfigError(f"{place}: has the samples of another file: name a folder by --output")
+
+
+def _source_of(path: Path) -> str:
+    """Return how a file is told from another one of its name, on any machine: its path in the
+    project, or its last three parts."""
+    full = path.absolute()
+    if full.is_relative_to(Path.cwd()):
+        return full.relative_to(Path.cwd()).as_posix()
+    return Path(*full.parts[-3:]).as_posix().lstrip("/")
+
+
+def _source(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / DESCRIPTION).read_text("utf-8"))["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def import_samples(
+    path: Path, target: Path, form: str | None = None, tell: Callable[[int], None] = lambda _: None
+) -> Outcome:
+    """Read the samples of a file or folder into `target`; memory does not grow with the file, but
+    for an id of each sample.
+
+    Args:
+        form: the name of its format; else the first records tell it.
+        tell: is told how many records are done.
+
+    Raises:
+        ConfigError: if the file cannot be read, or its records are of no format.
+    """
+    records = read_records(path)
+    first = next(_batches(records), [])
+    format_ = _format_of(path, first, form)
+    done = Outcome(format_.name)
+    seen: dict[bytes, tuple[int, int]] = {}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{target}: is no folder that can be written: {error.strerror}") from None
+    with (
+        _Writer(target / SAMPLES, tables.Imported) as samples,
+        _Writer(target / REJECTED, tables.Refusals) as rejected,
+    ):
+        for count, (good, bad, changes) in _converted(first, records, format_.name):
+            done.records += count
+            _take_out_repeated(good, bad, seen)
+            done.samples += len(good["line"])
+            done.categories.update(good["category"])
+            done.changes.update(changes)
+            done.rejected.update(bad["check"])
+            for row in zip(bad["line"], bad["check"], bad["reason"], strict=True):
+                if len(done.examples) < 20:
+                    done.examples.append(row)
+            samples.add(good)
+            rejected.add(bad)
+            tell(done.records)
+        samples.keep = done.samples > 0  # else a set that is there stays
+    if samples.keep:
+        described = {"source": _source_of(path), **done.to_json()}
+        text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
+        (target / DESCRIPTION).write_text(text, "utf-8")
+    return done
+
+
+def track(folder: Path) -> None:
+    """Put a set under DVC where it lies in `data/samples` of a project, so that queued and `--temp`
+    experiments find it, and git does not hold it.
+
+    Raises:
+        LooptoolError: if `dvc add` fails.
+    """
+    if not Path(".dvc").is_dir() or folder.parent != FOLDER:
+        return
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(folder)]
+    if subprocess.run(command).returncode:
+        raise LooptoolError(f"`dvc add {folder}` failed; its message stands above")
+
+
+def _format_of(path: Path, first: list[Raw], name: str | None) -> Format:
+    known = formats()
+    if name is not None:
+        return known[name]
+    for raw in first[:_PROBED]:
+        try:
+            record = json.loads(raw.text)
+        except (ValueError, RecursionError):
+            continue
+        for form in known.values():
+            if isinstance(record, dict) and form.fits(record):
+                return form
+    if broken := next((raw for raw in first if raw.reason), None):
+        raise ConfigError(f"{path}: line {broken.line}: {broken.reason}")
+    raise ConfigError(
+        f"{path}: its first records are of no format known here; formats are {', '.join(known)}: "
+        "name one by --format"
+    )
+
+
+def _converted(first: list[Raw], records: Iterator[Raw], form: str) -> Iterator[tuple[int, Rows]]:
+    """Yield how many records a batch had and what became of them, in the file's order."""
+    more = next(records, None)
+    if more is None:
+        yield len(first), convert(first, form)
+        return
+    everything = chain(first, [more], records)
+    context = multiprocessing.get_context("spawn")
+    waiting: deque[tuple[int, Future[Rows]]] = deque()
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        for batch in _batches(everything):
+            waiting.append((len(batch), pool.submit(convert, batch, form)))
+            if len(waiting) > 2 * PROCESSES:
+                count, future = waiting.popleft()
+                yield count, future.result()
+        for count, future in waiting:
+            yield count, future.result()
+
+
+def _batches(records: Iterable[Raw]) -> Iterator[list[Raw]]:
+    """Yield records in lists that are bounded in number and in size."""
+    batch: list[Raw] = []
+    size = 0
+    for raw in records:
+        batch.append(raw)
+        size += len(raw.text)
+        if len(batch) == _BATCH or size > _CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def convert(batch: Iterable[Raw], form: str) -> Rows:
+    """Return the columns of `tables.Imported` and `tables.Refusals` for records of one format, and
+    what was changed in those that gave samples."""
+    read = formats()[form].read
+    changes = Changes()
+    good: dict[str, list[Any]] = {name: [] for name in tables.polars_schema(tables.Imported)}
+    bad: dict[str, list[Any]] = {name: [] for name in tables.polars_schema(tables.Refusals)}
+    for raw in batch:
+        if raw.reason:
+            _refuse(bad, raw, None, "record", raw.reason)
+            continue
+        try:
+            record = canonical.loads(raw.text)
+            if not isinstance(record, dict):
+                raise Refused("must be an object")
+        except ValueError as error:
+            _refuse(bad, raw, None, "json", _first_line(error))
+            continue
+        changed = Changes()
+        try:
+            cuts = list(cut(read(record, changed), changed))
+        except Refused as error:
+            _refuse(bad, raw, None, "record", str(error))
+            continue
+        for each in cuts:
+            if each.reason:
+                _refuse(bad, raw, each.turn, "turn", each.reason)
+            else:
+                _add(good, raw.line, each)
+        if changed and not all(each.reason for each in cuts):
+            changes.update(changed)
+    return good, bad, changes
+
+
+def _add(good: dict[str, list[Any]], line: int, each: Cut) -> None:
+    good["sample_id"].append(each.sample_id)
+    good["tools"].append(each.tools)
+    good["messages"].append(each.messages)
+    good["label"].append(each.label)
+    good["category"].append(each.category)
+    good["line"].append(line)
+    good["turn"].append(each.turn)
+
+
+def _refuse(bad: dict[str, list[Any]], raw: Raw, turn: int | None, check: str, reason: str) -> None:
+    bad["line"].append(raw.line)
+    bad["turn"].append(turn)
+    bad["check"].append(check)
+    bad["reason"].append(reason)
+    bad["text"].append(raw.text[:_KEPT])
+
+
+def _first_line(error: Exception) -> str:
+    return f"no valid JSON: {str(error).splitlines()[0]}"
+
+
+def _take_out_repeated(
+    good: dict[str, list[Any]], bad: dict[str, list[Any]], seen: dict[bytes, tuple[int, int]]
+) -> None:
+    """Move rows to `bad` whose tools and messages stood in the file before."""
+    repeated = []
+    for place, identity in enumerate(good["sample_id"]):
+        key, label = bytes.fromhex(identity), hash(good["label"][place])
+        if key not in seen:
+            seen[key] = good["line"][place], label
+            continue
+        line, other = seen[key]
+        how = "the same label" if label == other else "another label"
+        raw = Raw(good["line"][place], good["messages"][place])
+        why = f"line {line} has the same tools and messages, with {how}"
+        _refuse(bad, raw, good["turn"][place], "duplicate", why)
+        repeated.append(place)
+    for column in good.values() if repeated else ():
+        for place in reversed(repeated):
+            del column[place]
+
+
+class _Writer:
+    """Writes a table in pieces, each checked, in the order they come; whole or not at all."""
+
+    def __init__(self, path: Path, table: type[tables.Table]) -> None:
+        self.path = path
+        self.table = table
+        self.schema = tables.polars_schema(table)
+        self.partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self.columns: dict[str, list[Any]] = {name: [] for name in self.schema}
+        self.keep = True
+
+    def __enter__(self) -> Self:
+        import pyarrow.parquet as pq
+
+        schema = pl.DataFrame(schema=self.schema).to_arrow().schema
+        self.file = pq.ParquetWriter(self.partial, schema, compression="zstd", compression_level=3)
+        return self
+
+    def add(self, columns: dict[str, list[Any]]) -> None:
+        for name, values in columns.items():
+            self.columns[name] += values
+        if len(next(iter(self.columns.values()))) >= _GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = pl.DataFrame(self.columns, schema=self.schema)
+        self.file.write_table(tables.check(data, self.table, str(self.path)).to_arrow())
+        self.columns = {name: [] for name in self.schema}
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        try:
+            if kind is None:
+                self._flush()
+            self.file.close()
+            if kind is None and self.keep:
+                os.replace(self.partial, self.path)
+        finally:
+            self.partial.unlink(missing_ok=True)

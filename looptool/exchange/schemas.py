@@ -1,0 +1,511 @@
+"""JSON Schemas out of API descriptions: references inlined, `allOf` merged, dialects made one.
+
+The result holds no `$ref` and only what a tool document needs; what models cannot use is left out
+(vendor keys, XML hints) or warned of.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from looptool.core import canonical
+from looptool.exchange.read_only import MARK, Memory, is_read_only, writable
+from looptool.exchange.variants import Choice, Hierarchy, has_choice
+
+LARGEST = 60_000  # characters of one tool's parameters: no context of a small model holds more
+_MOST = LARGEST // 6  # schemas under one reference: each takes at least `"":{},` of those
+_NAMED = 8  # read-only fields that a warning names
+_REMEMBERED = 200_000  # parts whose size is kept
+_NO_USE = {
+    "xml", "discriminator", "externalDocs", "deprecated", "readOnly", "writeOnly", "$schema",
+    "$id", "$comment", "$anchor", "$defs", "definitions", "contentMediaType", "contentEncoding",
+}  # fmt: skip
+_MAPS = {"properties", "patternProperties", "dependentSchemas"}  # of names to schemas
+_LISTS = {"anyOf", "oneOf", "prefixItems"}
+_SINGLE = {"items", "not", "contains", "propertyNames", "if", "then", "else"}
+_NOTES = {"description", "title", "default", "examples"}  # which no value is held against
+_VALUES = {"const", "enum", "default", "examples"}
+_OPEN = {"additionalProperties", "unevaluatedProperties", "unevaluatedItems"}  # or true or false
+
+Warn = Callable[[str], None]
+Key = tuple[str, bool]  # a reference, and whether only what its variants have in common is meant
+
+
+class Unusable(ValueError):
+    """A schema that no tool document can be made of; the message says why."""
+
+
+class Schemas:
+    """Resolves the schemas of one document.
+
+    Args:
+        root: the whole document, which references point into.
+        old: whether it is in the dialect of OpenAPI 3.0 (`nullable`, boolean bounds).
+        requests: whether the schemas are those of an API's requests: read-only fields are left out
+            then, and discriminators say what a schema may be.
+    """
+
+    def __init__(self, root: Any, old: bool = False, requests: bool = False) -> None:
+        self.root = root
+        self.old = old
+        self._hierarchy = Hierarchy(root) if requests else None
+        self._known: dict[Key, tuple[dict[str, Any], list[str]]] = {}  # and what was warned of
+        self._failed: dict[Key, str] = {}
+        self._sizes: dict[int, tuple[int, Any]] = {}  # with the object: an id ends with it
+        self._written: Memory = {}
+        self._left = _MOST
+
+    def plain(self, schema: Any, warn: Warn) -> dict[str, Any]:
+        """Return `schema` on its own.
+
+        Raises:
+            Unusable: if it points outside of the document or nowhere, is no schema, or would be
+                larger than `LARGEST`.
+        """
+        self._left = _MOST
+        if len(self._sizes) > _REMEMBERED:
+            self._sizes.clear()
+            self._written.clear()
+        try:
+            made, _ = self._plain(schema, (), warn)
+            if self._hierarchy:
+                made, _, names = writable(made, self._written)
+                if names:
+                    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+                    told = ", ".join(sorted(names)[:_NAMED])
+                    warn(f"read-only fields are left out: {told}{more}")
+            self.limit("its parameters", made)
+        except RecursionError:
+            raise Unusable("is nested too deeply") from None
+        except TypeError as error:  # a keyword's value is of another type than it must be
+            raise Unusable(f"is no JSON Schema: {error}") from None
+        return {key: value for key, value in made.items() if key != "title"}
+
+    def target(self, node: Any) -> Any:
+        """Follow the references of a node that is no schema: a parameter, a body, a path."""
+        seen: set[str] = set()
+        while isinstance(node, Mapping) and isinstance(node.get("$ref"), str):
+            if node["$ref"] in seen:
+                raise Unusable(f"{node['$ref']} refers to itself")
+            seen.add(node["$ref"])
+            node = self._at(node["$ref"])
+        return node
+
+    def _at(self, reference: str) -> Any:
+        if not reference.startswith("#"):
+            raise Unusable(f"refers to {reference}, which is not in the file")
+        if reference[1:2] not in ("", "/"):  # the name of an $anchor
+            raise Unusable(f"refers to {reference}, and only paths are followed")
+        node = self.root
+        for part in unquote(reference[1:]).split("/")[1:]:
+            part = part.replace("~1", "/").replace("~0", "~")
+            try:
+                node = node[int(part)] if isinstance(node, list) else node[part]
+            except (LookupError, ValueError, TypeError):
+                raise Unusable(f"refers to {reference}, and there is no such part") from None
+        return node
+
+    def _plain(
+        self, schema: Any, above: tuple[Key, ...], warn: Warn, heir: str = ""
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        """Return the schema without references, and those on the way to it that it was cut at.
+
+        `heir` is the reference whose target the schema is, or is a part of by `allOf`.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise Unusable(
+                f"its parameters: more than {_MOST} schemas once references are inlined; "
+                f"at most {LARGEST} characters are imported"
+            )
+        if schema is True or schema is None:
+            return {}, frozenset()
+        if schema is False:
+            return {"not": {}}, frozenset()
+        if not isinstance(schema, Mapping):
+            raise Unusable(f"{canonical_or_repr(schema)[:60]} is no schema")
+        if isinstance(reference := schema.get("$ref"), str):
+            base = heir and self._hierarchy and self._hierarchy.is_base(reference, heir)
+            return self._referred((reference, bool(base)), schema, above, warn)
+        made: dict[str, Any] = {}
+        cuts: frozenset[Key] = frozenset()
+
+        def inner(part: Any, heir: str = "") -> dict[str, Any]:
+            nonlocal cuts
+            plain, found = self._plain(part, above, warn, heir)
+            cuts |= found
+            return plain
+
+        if self._hierarchy and ("contentMediaType" in schema or schema.get("format") == "binary"):
+            warn("takes a file's content, which a model can give as a text only")
+        for key, value in schema.items():
+            if key in _NO_USE or key.startswith("x-"):
+                continue
+            if key in _MAPS:
+                if not isinstance(value, Mapping):
+                    raise Unusable(f"{key}: must be an object")
+                made[key] = {
+                    name: MARK
+                    if key == "properties" and self._is_read_only(part)
+                    else _untitled(inner(part), name)
+                    for name, part in value.items()
+                }
+            elif key in _LISTS:
+                if not isinstance(value, list) or not value:
+                    raise Unusable(f"{key}: must be a list that is not empty")
+                made[key] = [_untitled(inner(part)) for part in value]
+                if schema.get("discriminator") is not None and key != "prefixItems":
+                    made |= self._listed(schema, key, made.pop(key), warn)
+            elif key in _SINGLE:
+                made[key] = _untitled(inner(value))
+            elif key in _OPEN:
+                made[key] = value if isinstance(value, bool) else inner(value)
+            elif key == "example":
+                made.setdefault("examples", [value])
+            elif key in ("$dynamicRef", "$recursiveRef"):
+                raise Unusable(f"{key} is not followed")
+            elif key != "allOf":
+                made[key] = value
+        for part in schema.get("allOf") or ():
+            made = merged(made, inner(part, heir), warn)
+        made = self._tidy(made, warn)
+        if has_choice(schema) and (choice := self._inline_choice(schema, heir)):
+            made, found = self._chosen(choice, made, above, warn)
+            cuts |= found
+        return made, cuts
+
+    def _referred(
+        self, key: Key, schema: Mapping[str, Any], above: tuple[Key, ...], warn: Warn
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        reference = key[0]
+        beside = {word: value for word, value in schema.items() if word != "$ref"}
+        cuts: frozenset[Key] = frozenset()
+        if key in self._known:
+            made, told = self._known[key]
+            for text in told:
+                warn(text)
+        elif key in above or (reference, True) in above:
+            warn(f"{reference} holds itself; it is cut there")
+            target = self._at(reference)
+            kind = target.get("type") if isinstance(target, Mapping) else None
+            made = {"type": kind} if kind else {}
+            cuts = frozenset([key if key in above else (reference, True)])
+        else:
+            made, cuts = self._followed(key, above, warn)
+        if beside and not self.old:  # 3.0 ignores what stands beside a reference
+            more, found = self._plain(beside, above, warn)
+            made = {**made, **{word: more[word] for word in _NOTES & set(more)}}
+            return merged(made, more, warn), cuts | found
+        if beside.get("description"):
+            return {**made, "description": beside["description"]}, cuts
+        return made, cuts
+
+    def _followed(
+        self, key: Key, above: tuple[Key, ...], warn: Warn
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        """Return what stands at a reference, and keep it if it is the same wherever it is used."""
+        if not above:
+            if key in self._failed:
+                raise Unusable(self._failed[key])
+            self._left = _MOST
+        told: list[str] = []
+        try:
+            made, cuts = self._target(key, (*above, key), told.append)
+            self.limit(key[0], made)
+        except Unusable as reason:
+            if not above:
+                self._failed[key] = str(reason)
+            raise
+        cuts -= {key}
+        told = list(dict.fromkeys(told))
+        if not cuts:
+            self._known[key] = made, told
+        for text in told:
+            warn(text)
+        return made, cuts
+
+    def _target(
+        self, key: Key, above: tuple[Key, ...], warn: Warn
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        reference, base = key
+        target = self._at(reference)
+        choice = self._hierarchy and self._hierarchy.choice(reference)
+        if base:  # of the schema itself, whatever it goes by
+            target = self.target(target)
+        if base and not choice:  # its variants stand in its oneOf
+            target = {
+                word: part
+                for word, part in target.items()
+                if word not in _LISTS and word != "discriminator"
+            }
+        if base or not choice:
+            return self._plain(target, above, warn, reference)
+        made, cuts = self._referred((reference, True), {}, above, warn)
+        made, found = self._chosen(choice, made, above, warn)
+        return made, cuts | found
+
+    def _inline_choice(self, schema: Mapping[str, Any], heir: str) -> Choice | None:
+        """Return what the discriminator of a schema without a name maps to."""
+        if self._hierarchy is None or (heir and self._hierarchy.choice(heir)):
+            return None
+        return self._hierarchy.mapped(schema)
+
+    def _chosen(
+        self, choice: Choice, base: dict[str, Any], above: tuple[Key, ...], warn: Warn
+    ) -> tuple[dict[str, Any], frozenset[Key]]:
+        """Return one of a schema's variants, each with its value of the discriminator's field.
+
+        Where it is not sure which value stands for which variant, any of them may be given, and
+        the schema itself if no mapping says that it may not.
+        """
+        if not isinstance(choice.field, str):
+            raise Unusable("discriminator.propertyName: must be a text")
+        parts: list[dict[str, Any]] = []
+        cuts: frozenset[Key] = frozenset()
+        unsure: list[str] = []
+        for variant in choice.variants:
+            own = self._hierarchy and self._hierarchy.choice(variant.reference)
+            made, found = self._referred((variant.reference, bool(own)), {}, above, warn)
+            cuts |= found
+            made = merged(made, base, warn)
+            tagged = _tagged(made, choice, variant.values)
+            if tagged is None:
+                unsure += variant.values
+            parts.append(_untitled(tagged or made))
+        if unsure:
+            warn(
+                f"{choice.field} chooses among variants, and which value stands for "
+                f"{', '.join(unsure[:_NAMED])} is not sure; any of them may be given"
+            )
+            if not choice.mapped and base not in parts:
+                parts.append(_untitled(base))
+        if len(parts) == 1:
+            return parts[0], cuts
+        return {"anyOf" if unsure else "oneOf": parts}, cuts
+
+    def _listed(
+        self, schema: Mapping[str, Any], key: str, parts: list[dict[str, Any]], warn: Warn
+    ) -> dict[str, Any]:
+        """Return the schemas listed beside a discriminator, each with its value of the field.
+
+        Without the values one call fits several of them, and `oneOf` would refuse it.
+        """
+        made: list[dict[str, Any]] = []
+        unsure = ""
+        for part, plain in zip(schema[key], parts, strict=True):
+            choice = self._hierarchy.listed(schema, part) if self._hierarchy else None
+            if choice is None or not isinstance(choice.field, str) or not _is_object(plain):
+                made.append(plain)
+                continue
+            tagged = None
+            if choice.mapped or not {"oneOf", "anyOf"} & set(plain):  # else they may have values
+                tagged = _tagged(plain, choice, choice.variants[0].values)
+            if tagged is None:
+                unsure = choice.field
+            made.append(tagged or plain)
+        if not unsure or key == "anyOf" or "anyOf" in schema:
+            return {key: made}
+        warn(
+            f"{unsure} chooses among variants, and which value stands for each is not sure; "
+            "any of them may be given"
+        )
+        return {"anyOf": made}
+
+    def _is_read_only(self, schema: Any) -> bool:
+        return self._hierarchy is not None and is_read_only(schema, self._at_or_none)
+
+    def _at_or_none(self, reference: str) -> Any:
+        try:
+            return self._at(reference)
+        except Unusable:
+            return None
+
+    def limit(self, what: str, schema: dict[str, Any]) -> None:
+        """Refuse a schema that is too large, also in between: what is large grows.
+
+        Raises:
+            Unusable: if it would be larger than `LARGEST`.
+        """
+        if (size := self._size(schema)) > LARGEST:
+            raise Unusable(
+                f"{what}: {size} characters once references are inlined; "
+                f"at most {LARGEST} are imported"
+            )
+
+    def _tidy(self, made: dict[str, Any], warn: Warn) -> dict[str, Any]:
+        if made.pop("nullable", False) is True:
+            kind = made.get("type")
+            if isinstance(kind, str):
+                made["type"] = [kind, "null"]
+            for word in () if "type" in made else ("anyOf", "oneOf"):
+                if word in made and {"type": "null"} not in made[word]:
+                    made[word] = [*made[word], {"type": "null"}]
+            if isinstance(made.get("enum"), list) and None not in made["enum"]:
+                made["enum"] = [*made["enum"], None]
+        for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+            if isinstance(made.get(exclusive), bool) and made.pop(exclusive) and bound in made:
+                made[exclusive] = made.pop(bound)
+        pattern = made.get("pattern")
+        if pattern is not None and not _is_pattern(pattern):
+            warn(f"pattern {pattern!r} is left out: it is none of Python's")
+            del made["pattern"]
+        for key in ("default", "examples", "enum", "const"):
+            if key in made and not _is_json(made[key]):
+                warn(f"{key} is left out: it is no JSON")
+                del made[key]
+        if "required" in made and not isinstance(made["required"], list):
+            del made["required"]  # a flag of draft 3, which says nothing about the value
+        if not all(isinstance(name, str) for name in made.get("required", ())):
+            raise Unusable("required: must be a list of names")
+        if isinstance(items := made.get("items"), list):
+            made["prefixItems"] = items
+            del made["items"]
+        if made.get("enum") == []:
+            del made["enum"]
+        return made
+
+    def _size(self, node: Any) -> int:
+        """Return how long a node's JSON is; a part that is shared is measured once."""
+        if not isinstance(node, dict | list):
+            return len(node) + 2 if isinstance(node, str) else len(repr(node))
+        if id(node) not in self._sizes:
+            parts = node.items() if isinstance(node, dict) else ((("", part)) for part in node)
+            size = sum(len(key) + 4 + self._size(part) for key, part in parts) + 2
+            self._sizes[id(node)] = size, node
+        return self._sizes[id(node)][0]
+
+
+def merged(one: dict[str, Any], other: dict[str, Any], warn: Warn) -> dict[str, Any]:
+    """Return a schema that holds where both do, as far as one object can say so (`allOf`)."""
+    made = dict(one)
+    for key, value in other.items():
+        if key not in made or made[key] == value:
+            made[key] = value
+        elif key in _MAPS:
+            made[key] = {
+                **made[key],
+                **{
+                    name: merged(made[key][name], part, warn) if name in made[key] else part
+                    for name, part in value.items()
+                },
+            }
+        elif key == "required":
+            made[key] = list(dict.fromkeys([*made[key], *value]))
+        elif key == "enum":
+            other_values = set(map(_identity, value))
+            both = [each for each in made[key] if _identity(each) in other_values]
+            if not both:
+                warn("allOf: two enums have no value in common; the first counts")
+            made[key] = both or made[key]
+        elif key in ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"):
+            made[key] = max(made[key], value)
+        elif key in ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"):
+            made[key] = min(made[key], value)
+        elif key in ("items", "additionalProperties") and isinstance(value, dict):
+            if isinstance(made[key], dict):
+                made[key] = merged(made[key], value, warn)
+        elif key == "type":
+            if not (both := _common(_kinds(made[key]), _kinds(value))):
+                warn(f"allOf: types {made[key]} and {value} contradict each other")
+            else:
+                made[key] = both[0] if len(both) == 1 else both
+        elif key not in _NOTES:
+            warn(f"allOf: several {key}; the first counts")
+    return made
+
+
+def _tagged(
+    schema: dict[str, Any], choice: Choice, values: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Return a variant whose discriminator holds its values; None if the schema contradicts them.
+
+    Names of components yield to the one value that the variant itself allows.
+    """
+    tag = schema.get("properties", {}).get(choice.field, {"type": "string"})
+    allowed = [tag["const"]] if "const" in tag else tag.get("enum", values)
+    fitting = [value for value in values if value in allowed]
+    if not fitting and not choice.mapped and len(allowed) == 1:
+        fitting = allowed
+    if not fitting or "string" not in _kinds(tag.get("type", "string")) or "readOnly" in tag:
+        return None
+    kept = {key: value for key, value in tag.items() if key not in _VALUES}
+    kept |= {"const": fitting[0]} if len(fitting) == 1 else {"enum": fitting}
+    return {
+        **schema,
+        "properties": {**schema.get("properties", {}), choice.field: kept},
+        "required": list(dict.fromkeys([*schema.get("required", ()), choice.field])),
+    }
+
+
+def _untitled(schema: dict[str, Any], name: str = "") -> dict[str, Any]:
+    """Return a schema whose title is its description, if it has none and the title says more than
+    the name."""
+    if "title" not in schema:
+        return schema
+    made = {key: value for key, value in schema.items() if key != "title"}
+    title = schema["title"]
+    if isinstance(title, str) and _letters(title) != _letters(name):
+        made.setdefault("description", title)
+    return made
+
+
+def _identity(value: Any) -> Any:
+    """Return what two values of an enum share exactly when JSON Schema takes them for one."""
+    if isinstance(value, bool | list | dict):
+        return canonical_or_repr(value), type(value)
+    return value
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).casefold()
+
+
+def _kinds(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _common(one: list[Any], other: list[Any]) -> list[Any]:
+    """Return the types that both allow: an integer is a number."""
+
+    def allows(kinds: list[Any], kind: Any) -> bool:
+        return kind in kinds or (kind == "integer" and "number" in kinds)
+
+    both = [kind for kind in one if allows(other, kind)]
+    return both + [kind for kind in other if kind not in one and allows(one, kind)]
+
+
+def _is_object(schema: dict[str, Any]) -> bool:
+    return "object" in _kinds(schema.get("type", "object"))
+
+
+def _is_pattern(pattern: Any) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            re.compile(pattern)
+    except (re.error, TypeError, RecursionError, OverflowError):
+        return False
+    return True
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(part) for key, part in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return value is None or isinstance(value, str | int)
+
+
+def canonical_or_repr(value: Any) -> str:
+    """Return a value as JSON if it is some, else as Python shows it."""
+    try:
+        return canonical.dumps(value)
+    except (ValueError, TypeError):
+        return repr(value)

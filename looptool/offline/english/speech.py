@@ -1,0 +1,372 @@
+"""Values as a user says them: "half a million", "next Friday", "20 cm", "noon".
+
+A `Voice` holds what must stay the same within one request.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from looptool.offline.english.numerals import UNITS, coordinate, decimal, ordinal, spell
+from looptool.offline.grammar.slots import Slot, choices, parse_date, record_slots
+from looptool.offline.grammar.trees import pools
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+@dataclass(eq=False)
+class Voice:
+    """What stays the same within one request.
+
+    Attributes:
+        today: the date in the system message; relative dates are said only where it is given.
+        tight: lists and texts are marked off, because several values stand side by side.
+        tails: what follows a number of a measure ("length", "money"); None for nothing fixed.
+        covered: names of slots that a tail says already (the unit in "10 cm").
+        doubled: generators that more than one argument of the call uses.
+        memory: choices made once (unit spelling, wording of similar parameters).
+    """
+
+    rng: random.Random
+    split: str = "train"
+    today: dt.date | None = None
+    tight: bool = False
+    tails: dict[str, str | None] = field(default_factory=dict)
+    covered: set[str] = field(default_factory=set)
+    doubled: set[str] = field(default_factory=set)
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    def keep(self, name: str, options: Sequence[Any]) -> Any:
+        """Return a random option, the same one whenever `name` is asked again."""
+        if name not in self.memory:
+            self.memory[name] = self.rng.randrange(1 << 30)
+        return options[self.memory[name] % len(options)]
+
+    def listen(self, slots: Mapping[str, Slot], arguments: Mapping[str, Any]) -> None:
+        """Fix the tails that follow numbers, from the unit and currency arguments of a call."""
+        self.tails, self.covered = {"length": None, "money": None}, set()
+        draws = [slot.kind.draw for slot in slots.values()]
+        self.doubled = {draw for draw in draws if draws.count(draw) > 1 and draw != "flag"}
+        for name, slot in slots.items():
+            measure = slot.kind.options.get("measure") or (
+                "money" if slot.kind.draw == "currency" else None
+            )
+            if measure is None or slot.kind.draw not in ("choice", "currency"):
+                continue
+            self.tails[measure] = ""
+            numbers = [
+                other
+                for key, other in slots.items()
+                if other.kind.options.get("measure") == measure
+                and other.kind.draw in ("number", "amount")
+                and key in arguments
+            ]
+            currencies = [s for s in slots.values() if s.kind.draw == "currency"]
+            if (
+                name in arguments
+                and numbers
+                and len(currencies) < 2
+                and self.keep("attach", (1, 1, 0))
+            ):
+                self.tails[measure] = surface(slot, arguments[name], self.rng, voice=self)
+                self.covered.add(name)
+
+
+def surface(
+    slot: Slot,
+    value: Any,
+    rng: random.Random,
+    today: dt.date | None = None,
+    *,
+    voice: Voice | None = None,
+    bare: bool = False,
+) -> str:
+    """Return `value` as a user says it; `bare` leaves unit and currency out."""
+    voice = voice or Voice(rng, today=today)
+    if slot.kind.draw == "identifier":
+        return str(value)
+    if slot.kind.draw == "schema" and not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return _said_number(slot, value, voice, bare)
+    if isinstance(value, list):
+        return _said_list(slot, value, voice)
+    if isinstance(value, dict):
+        return _said_record(slot, value, voice)
+    text = str(value)
+    if slot.form and (day := parse_date(text, slot.form)):
+        return _said_date(day, voice)
+    speaker = _SPEAKERS.get(slot.kind.draw)
+    return speaker(slot, text, voice) if speaker else text
+
+
+def _plain(value: int | float, voice: Voice, spoken: float = 0.1) -> str:
+    """A number without unit: digits, thousands commas, or words."""
+    rng = voice.rng
+    if isinstance(value, float):
+        return decimal(value)
+    if value < 0:
+        return f"minus {-value}" if rng.random() < 0.2 else str(value)
+    if value >= 100_000 and value % 100_000 == 0 and rng.random() < 0.5:
+        millions = decimal(value / 1_000_000)
+        return "half a million" if value == 500_000 else f"{millions} million"
+    if value >= 1000 and value % 1000 == 0 and value < 1_000_000 and rng.random() < 0.15:
+        return f"{value // 1000} thousand"
+    if rng.random() < spoken and (word := spell(value)):
+        return word
+    if value >= 10_000 and not voice.tight and rng.random() < 0.5:
+        return f"{value:,}"
+    return str(value)
+
+
+def _said_number(slot: Slot, value: int | float, voice: Voice, bare: bool) -> str:
+    kind, rng, options = slot.kind, voice.rng, slot.kind.options
+    draw = kind.draw
+    if draw == "year":
+        return str(value)
+    if draw == "count":
+        said = _plain(value, voice, 0.2)
+        if value in (12, 24) and not options.get("unit") and rng.random() < 0.4:
+            said = "a dozen" if value == 12 else "two dozen"
+        if options.get("unit") == "years" and not bare:
+            return f"{said} years"
+        return said
+    if draw == "percent":
+        return (
+            decimal(float(value))
+            if bare
+            else f"{decimal(float(value))}{voice.keep('%', ('%', '%', ' percent'))}"
+        )
+    if draw == "fraction":
+        return _said_fraction(float(value), voice)
+    if draw == "duration":
+        return (
+            decimal(float(value))
+            if bare
+            else _said_duration(value, options.get("unit", "minutes"), voice)
+        )
+    if draw == "amount":
+        return _said_amount(value, voice, bare)
+    said = _plain(value, voice, 0.0 if draw == "coordinate" else 0.06)
+    if bare or draw in ("coordinate", "large"):
+        return said
+    return f"{said}{_tail(slot, voice)}"
+
+
+def _tail(slot: Slot, voice: Voice) -> str:
+    options = slot.kind.options
+    if options.get("measure") == "length":
+        fixed = voice.tails.get("length")
+        text = voice.keep("length", options["tails"]) if fixed is None else fixed
+        if fixed == "":
+            text = voice.keep("units", ("", "", "units"))
+    elif "unit" in options:
+        text = voice.keep(
+            f"unit:{options['unit']}", ("", *(options.get("units") or (options["unit"],)) * 4)
+        )
+    else:
+        return ""
+    return text if text.startswith("°") else f" {text}" if text else ""
+
+
+def _said_amount(value: int | float, voice: Voice, bare: bool) -> str:
+    said = _plain(value, voice, 0.04)
+    if isinstance(value, float) and said[-3:-2] != ".":
+        said = f"{value:.2f}"
+    tail = voice.tails.get("money")
+    if bare or tail == "":
+        return said
+    if tail:
+        return f"{said} {tail}"
+    style = voice.keep("money", ("$", "$", "$", "dollars", ""))
+    if style == "$" and said[0].isdigit():
+        return f"${said}"
+    return f"{said} dollars" if style else said
+
+
+def _said_fraction(value: float, voice: Voice) -> str:
+    named = {0.5: ("a half", "50%"), 0.25: ("a quarter", "25%"), 0.75: ("three quarters", "75%")}
+    roll = voice.rng.random()
+    if value in named and roll < 0.5:
+        return named[value][0]
+    return f"{decimal(round(value * 100, 4))}%" if roll > 0.55 else decimal(value)
+
+
+def _said_duration(value: int | float, unit: str, voice: Voice) -> str:
+    if voice.rng.random() < 0.3:
+        named = {
+            ("minutes", 30): "half an hour",
+            ("minutes", 60): "an hour",
+            ("minutes", 90): "an hour and a half",
+            ("minutes", 45): "three quarters of an hour",
+            ("minutes", 120): "two hours",
+            ("hours", 1.5): "an hour and a half",
+            ("hours", 24): "a whole day",
+        }.get((unit, value))
+        if named:
+            return named
+    if value == 1:
+        return f"1 {unit[:-1]}"
+    if isinstance(value, float):
+        return f"{decimal(value)} {unit}"
+    return f"{_plain(value, voice, 0.12)} {unit}"
+
+
+def _said_date(day: dt.date, voice: Voice) -> str:
+    rng = voice.rng
+    if voice.today:
+        ahead = (day - voice.today).days
+        name = WEEKDAYS[day.weekday()]
+        if ahead in (0, 1):
+            return ("today", "tomorrow")[ahead]
+        if ahead == 2 and rng.random() < 0.5:
+            return "the day after tomorrow"
+        if 1 < ahead < 7 and day.weekday() > voice.today.weekday():
+            return f"this {name}"
+        if 1 < ahead <= 7 and day.weekday() <= voice.today.weekday():
+            return f"next {name}"
+        if ahead == 14:
+            return "two weeks from today"
+        if 7 < ahead <= 13 and rng.random() < 0.4:
+            return f"{ahead} days from now"
+    month = day.strftime("%B")
+    style = voice.keep("date", range(7))
+    if style < 2:
+        return day.isoformat()
+    if style == 2:
+        return f"{month} {day.day}, {day.year}"
+    if style == 3:
+        return f"{day.day} {month} {day.year}"
+    if style == 4:
+        return f"{month} {ordinal(day.day)}, {day.year}"
+    if style == 5:
+        return f"{month[:3]} {day.day}, {day.year}"
+    return f"the {ordinal(day.day)} of {month} {day.year}"
+
+
+def _said_time(slot: Slot, text: str, voice: Voice) -> str:
+    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text)
+    if not found:
+        return text
+    hour, minute = int(found[1]), int(found[2])
+    style = voice.keep("time", range(5))
+    if style < 2:
+        return text
+    if text == "12:00":
+        return "noon"
+    if text == "00:00":
+        return "midnight"
+    half, shown = ("am" if hour < 12 else "pm"), (hour % 12 or 12)
+    if style == 2:
+        half = "a.m" if half == "am" else "p.m"
+        half += "."
+    if minute == 30 and style == 4:
+        part = (
+            "in the morning" if hour < 12 else "in the afternoon" if hour < 18 else "in the evening"
+        )
+        return f"half past {UNITS[shown]} {part}"
+    return f"{shown} {half}" if minute == 0 else f"{shown}:{minute:02d} {half}"
+
+
+def _said_choice(slot: Slot, text: str, voice: Voice) -> str:
+    """Synonyms only where the schema lists the values."""
+    options = slot.kind.options
+    table = options.get("enum") or (
+        pools().get(options["synonyms"]) if "synonyms" in options else None
+    )
+    spoken = (table or {}).get(text) or []
+    if not spoken and text not in choices_or_empty(slot):
+        return text
+    if "_" not in text and (not spoken or options.get("strict")):
+        return text
+    if not spoken:
+        return text.replace("_", " ")
+    whole = re.fullmatch(r"[A-Za-z0-9.]+", text) and len(text) > 2
+    plain = [text] if whole and not options.get("plural") else []
+    choice: str = voice.keep(f"choice:{text}", [*spoken, *plain])
+    return choice
+
+
+def choices_or_empty(slot: Slot) -> list[Any]:
+    """Return an enumerated slot's values, none where it has no enumeration."""
+    has = "enum" in slot.schema or "enum" in slot.kind.options or "synonyms" in slot.kind.options
+    return choices(slot) if has else []
+
+
+def _said_currency(slot: Slot, text: str, voice: Voice) -> str:
+    spoken = pools()["currencies"].get(text)
+    choice: str = voice.keep(f"currency:{text}", spoken) if spoken else text
+    return choice
+
+
+def _said_text(slot: Slot, text: str, voice: Voice) -> str:
+    mark = voice.keep("quote", ('"', '"', "'"))
+    if mark == "'" and "'" in text:
+        mark = '"'
+    return f"{mark}{text}{mark}"
+
+
+def _said_title(slot: Slot, text: str, voice: Voice) -> str:
+    return _said_text(slot, text, voice) if voice.tight or voice.keep("quoted", (1, 1, 0)) else text
+
+
+def _said_query(slot: Slot, text: str, voice: Voice) -> str:
+    return _said_text(slot, text, voice) if voice.tight or voice.keep("query", (1, 0)) else text
+
+
+def _said_the(slot: Slot, text: str, voice: Voice) -> str:
+    return f"the {text}" if f"the {text}" in _articled() else text
+
+
+@lru_cache(maxsize=1)
+def _articled() -> frozenset[str]:
+    found = (*pools()["landmarks"], *pools()["events"])
+    return frozenset(text for text in found if text.startswith("the "))
+
+
+def _said_list(slot: Slot, values: list[Any], voice: Voice) -> str:
+    parts = [decimal(v) if isinstance(v, float) else str(v) for v in values]
+    numbers = all(isinstance(v, int | float) for v in values)
+    if slot.kind.options.get("whole"):
+        return f"({', '.join(parts)})" if voice.keep("pair", (0, 1)) else f"[{', '.join(parts)}]"
+    if voice.tight or len(parts) < 2 or any(", " in part or " and " in part for part in parts):
+        if numbers:
+            return f"[{', '.join(parts)}]"
+        return f"[{', '.join(_said_text(slot, part, voice) for part in parts)}]"
+    style = voice.keep("list", range(4))
+    if style == 0 and numbers:
+        return f"[{', '.join(parts)}]"
+    return coordinate(parts) if style < 3 or not numbers else ", ".join(parts)
+
+
+def _said_record(slot: Slot, value: Mapping[str, Any], voice: Voice) -> str:
+    fields = record_slots(slot) if slot.kind.options.get("fields") else {}
+    return coordinate(
+        [
+            f"{name.replace('_', ' ')} "
+            + (surface(fields[name], part, voice.rng, voice=voice) if name in fields else str(part))
+            for name, part in value.items()
+        ]
+    )
+
+
+_SPEAKERS = {
+    "time": _said_time,
+    "choice": _said_choice,
+    "currency": _said_currency,
+    "message": _said_text,
+    "title": _said_title,
+    "label": _said_title,
+    "query": _said_query,
+    "place": _said_the,
+    "pool": _said_the,
+}

@@ -1,0 +1,69 @@
+"""The assistant agent: the label of a turn, and what it says in turns that lie behind."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from looptool.core import canonical
+from looptool.core.calls import ToolCall
+from looptool.core.samples import Label, Message, call_label, text_label
+from looptool.offline.grammar.slots import Slot
+from looptool.offline.grammar.toolbox import Action
+from looptool.offline.grammar.trees import frames
+
+
+def label_of(pairs: Sequence[tuple[Action, Mapping[str, Any]]]) -> Label:
+    """Return the label that makes these calls, in order."""
+    return call_label([ToolCall(action.tool["name"], dict(values)) for action, values in pairs])
+
+
+def ask_for(slot: Slot, rng: random.Random) -> str:
+    """Ask for the one parameter that is missing."""
+    if slot.kind.draw == "count" and "unit" not in slot.kind.options:
+        return str(rng.choice(frames()["clarify_count"])).format(word=slot.word)
+    return str(rng.choice(frames()["clarify"])).format(word=slot.word)
+
+
+def decline(rng: random.Random) -> str:
+    """Say that no tool fits."""
+    return str(rng.choice(frames()["decline"]))
+
+
+def decline_label(rng: random.Random) -> Label:
+    """Return the label that declines."""
+    return text_label(decline(rng))
+
+
+def clarify_label(slot: Slot, rng: random.Random) -> Label:
+    """Return the label that asks for a missing parameter."""
+    return text_label(ask_for(slot, rng))
+
+
+def call_messages(
+    action: Action, arguments: Mapping[str, Any], response: Mapping[str, Any]
+) -> list[Message]:
+    """Return the two messages of a call that was made and of its response."""
+    name = action.tool["name"]
+    function = {"name": name, "arguments": dict(arguments)}
+    return [
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"type": "function", "function": function}],
+        },
+        {"role": "tool", "name": name, "content": canonical.dumps(response)},
+    ]
+
+
+def report(response: Mapping[str, Any], rng: random.Random) -> str:
+    """Say what a tool answered."""
+    field, value = next(iter(response.items()))
+    word = field.replace("_", " ")
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    told = [f"Done. {word.capitalize()}: {value}.", f"Here you are, {word} {value}."]
+    if not word.endswith("s"):
+        told.append(f"The {word} is {value}.")
+    return rng.choice(told)

@@ -1,0 +1,92 @@
+"""Tools that the trees do not know, by what their documents say: users ask in the description's
+words ("Follow a show" and show_id 45: "start following show 45").
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from looptool.offline.english.speech import Voice
+from looptool.offline.grammar.toolbox import Action, words_of
+from looptool.offline.grammar.trees import described
+
+_ARTICLE = r"(?:a|an|the|one|this|that|your|some)"
+_FILLER = r"(?:specific|particular|single|given|certain|specified|existing)"
+# What may follow a thing that stands alone; "an episode vote" is another thing.
+_AFTER = (
+    r"(?:is|are|was|has|as|by|from|to|in|into|on|at|with|for|of|under|and|or|that|which|who|based|"
+    r"up|off|out|again|via)"
+)
+_LONGEST = 100  # characters of a description's first sentence that a user may say
+_HELDOUT_SHARE = 0.6
+
+
+def core_of(action: Action, rng: random.Random | None = None) -> str:
+    """Return an imperative for a tool; with `rng` the verb may be another of the same meaning."""
+    verb, rest = _imperative(action)
+    if rng is not None:
+        verb = rng.choice(described()["imperatives"].get(verb, [verb]))
+    return f"{verb} {rest}".strip()
+
+
+def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tuple[str, list[str]]:
+    """Return an imperative in which things go by their ids, and the arguments that it tells."""
+    text, told = core_of(action, voice.rng), []
+    shy = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
+    for name, value in arguments.items():
+        words = words_of(name)
+        if len(words) < 2 or words[-1] != "id" or isinstance(value, dict | list | bool):
+            continue
+        noun = " ".join(words[:-1])
+        found = re.search(
+            rf"\b{_ARTICLE} (?:{_FILLER} )?{re.escape(noun)}(?=$|[^\w ]| {_AFTER}\b)", text, re.I
+        )
+        if found and voice.rng.random() < 0.8:
+            said = voice.keep("named", described()["named"]["heldout" if shy else "say"])
+            said = said.format(noun=noun, v=value)
+            text = f"{text[: found.start()]}{said}{text[found.end() :]}"
+            told.append(name)
+    return text, told
+
+
+def _imperative(action: Action) -> tuple[str, str]:
+    """Return (verb, rest) of what a tool does, in its document's words."""
+    verbs = described()["imperatives"]
+    said = _first_sentence(action.tool.get("description") or "")
+    words = words_of(action.tool["name"].rpartition(".")[2])
+    first, _, rest = said.partition(" ")
+    for verb in _stems(first.casefold()):
+        if verb in verbs and rest:
+            return verb, rest
+    verb = described()["methods"].get(words[0], words[0]) if words else ""
+    if verb in verbs and said:
+        return verb, _with_article(said if said[1:2].isupper() else said[:1].lower() + said[1:])
+    if verb in verbs and len(words) > 1:
+        return verb, _with_article(" ".join(words[1:]))
+    return "use", " ".join(words) or action.tool["name"]
+
+
+def _with_article(noun: str) -> str:
+    definite = re.match(rf"(?:{_ARTICLE}|all|my)\b", noun, re.I) or noun.endswith("s")
+    return noun if definite else f"the {noun}"
+
+
+def _stems(word: str) -> tuple[str, ...]:
+    """Return what a verb of a description may be: "lists", "fetches", "Retrieve"."""
+    return word, word.removesuffix("s"), word.removesuffix("es")
+
+
+@lru_cache(maxsize=4096)
+def _first_sentence(text: str) -> str:
+    """Return a description's first sentence as a user could say it, "" where none is short."""
+    text = re.sub(r"[`*]{1,2}(\S[^`*]*?)[`*]{1,2}", r"\1", text)
+    text = re.sub(r"\([^)]*\)|https?://\S+|<[^>]+>", "", text)
+    sentence = re.split(r"(?<=[.!?])\s|[:;\n]", text.strip())[0]
+    sentence = " ".join(sentence.split()).strip(" .!?,")
+    sentence = re.sub(r" (?:by|based on|using|with) (?:its |their |the )?(?:id|ids|path)$", "",
+                      sentence, flags=re.I)  # fmt: skip
+    return sentence if len(sentence) <= _LONGEST else ""

@@ -1,0 +1,303 @@
+"""The generators of the constraint tree: how values of each sort are made up.
+
+Pools are large and many values are invented on the spot, so that a small model learns to copy
+what was said rather than to recall what it has seen.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import string
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from looptool.offline.grammar.inventions import (
+    address,
+    city,
+    code,
+    company,
+    contact,
+    email,
+    file,
+    formula,
+    from_pool,
+    invent_title,
+    invented,
+    label,
+    message,
+    person,
+    pick,
+    place,
+    query,
+    team,
+    title,
+    url,
+)
+from looptool.offline.grammar.slots import Slot, choices, record_slots
+
+
+def _number(slot: Slot, rng: random.Random) -> int | float:
+    options = slot.kind.options
+    low, high = options.get("low", 1), options.get("high", 100)
+    low, high = (
+        max(low, slot.schema.get("minimum", low)),
+        min(high, slot.schema.get("maximum", high)),
+    )
+    if slot.type == "integer" or (slot.type == "number" and high - low >= 4 and rng.random() < 0.5):
+        first, last = math.ceil(low), math.floor(high)
+        if last - first > 40 and rng.random() < 0.3:
+            return round(rng.randint(first, last) / 5) * 5 or 5
+        return rng.randint(first, max(first, last))
+    decimals = options.get("decimals") or rng.choice((1, 1, 2))
+    value = round(rng.uniform(low, high), decimals) or round(low + 10**-decimals, decimals)
+    return int(value) if value.is_integer() else value
+
+
+def _large(slot: Slot, rng: random.Random) -> int:
+    high = slot.kind.options.get("high", 9_000_000)
+    value = rng.choice(
+        (
+            lambda: 500_000,
+            lambda: 100_000 * rng.randint(1, 90),
+            lambda: 1000 * rng.randint(2, 999),
+            lambda: rng.randint(1000, 999_999),
+        )
+    )()
+    return min(value, high)
+
+
+def _coordinate(slot: Slot, rng: random.Random) -> float:
+    options = slot.kind.options
+    return round(rng.uniform(options["low"], options["high"]), rng.choice((1, 2, 4)))
+
+
+def _percent(slot: Slot, rng: random.Random) -> int | float:
+    low, high = slot.kind.options.get("low", 1), slot.kind.options.get("high", 60)
+    if slot.type == "integer" or rng.random() < 0.65:
+        return rng.randint(low, high)
+    return rng.randint(low, high - 1) + rng.choice((0.5, 0.25, 0.75, 0.2, 0.8))
+
+
+def _fraction(slot: Slot, rng: random.Random) -> float:
+    if rng.random() < 0.12:
+        return rng.choice((0.5, 0.25, 0.75))
+    return rng.choice(
+        (rng.randint(1, 30) / 100, rng.randint(10, 95) / 1000, rng.randint(1, 9) / 10)
+    )
+
+
+def _count(slot: Slot, rng: random.Random) -> int:
+    low, high = slot.kind.options.get("low", 2), slot.kind.options.get("high", 12)
+    return rng.randint(low, high)
+
+
+def _duration(slot: Slot, rng: random.Random) -> int | float:
+    if slot.kind.options.get("unit") == "hours":
+        low, high = slot.kind.options.get("low", 1), slot.kind.options.get("high", 24)
+        half = slot.type == "number" and rng.random() < 0.25
+        return rng.randint(low, high - 1) + 0.5 if half else rng.randint(max(low, 2), high)
+    high = slot.kind.options.get("high", 240)
+    if rng.random() < 0.6:
+        return rng.choice(
+            [m for m in (5, 10, 15, 20, 25, 30, 40, 45, 60, 75, 90, 120) if m <= high]
+        )
+    return rng.randint(2, high)
+
+
+def _amount(slot: Slot, rng: random.Random) -> int | float:
+    low, high = slot.kind.options.get("low", 20), slot.kind.options.get("high", 20000)
+    value = math.exp(rng.uniform(math.log(low), math.log(high)))
+    if slot.type == "number" and value < 2000 and rng.random() < 0.35:
+        return round(value, 2)
+    step = 1 if value < 50 else 5 if value < 500 else 50 if value < 5000 else 500
+    if rng.random() < 0.2:
+        step = 1
+    return max(step, round(value / step) * step)
+
+
+def _time(slot: Slot, rng: random.Random) -> str:
+    minute = rng.choice((0, 0, 0, 30, 30, 15, 45, 5 * rng.randrange(12)))
+    return f"{rng.randint(6, 23):02d}:{minute:02d}"
+
+
+def _year(slot: Slot, rng: random.Random) -> int:
+    return rng.randint(slot.kind.options.get("low", 1900), slot.kind.options.get("high", 2024))
+
+
+def _pool(slot: Slot, rng: random.Random) -> str:
+    return from_pool(slot.kind.options["pool"], rng)
+
+
+def _choice(slot: Slot, rng: random.Random) -> Any:
+    return rng.choice(choices(slot))
+
+
+def _currency(slot: Slot, rng: random.Random) -> str:
+    return pick("currencies", rng)
+
+
+def _flag(slot: Slot, rng: random.Random) -> bool:
+    return rng.random() < 0.65
+
+
+def _numbers(slot: Slot, rng: random.Random) -> list[int | float]:
+    options = slot.kind.options
+    size = options.get("size") or rng.randint(3, 5)
+    whole = slot.schema.get("items", {}).get("type") == "integer" or rng.random() < 0.6
+    low = -9 if rng.random() < 0.15 else 1
+    high = rng.choice((12, 100))
+    return [
+        rng.randint(low, high) if whole else round(rng.uniform(low, high), 1) for _ in range(size)
+    ]
+
+
+def _items(slot: Slot, rng: random.Random) -> list[str]:
+    options = slot.kind.options
+    size = options.get("size") or rng.randint(2, 3)
+    found: list[str] = []
+    while len(found) < size:
+        value = (
+            rng.choice(options["choices"])
+            if "choices" in options
+            else from_pool(options["pool"], rng)
+        )
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def _record(slot: Slot, rng: random.Random) -> dict[str, Any]:
+    return {name: DRAW[part.kind.draw](part, rng) for name, part in record_slots(slot).items()}
+
+
+def _like(slot: Slot, rng: random.Random) -> Any:
+    """A value like the example: for parameters that no kind fits."""
+    return like(slot.kind.options.get("example"), rng)
+
+
+def like(example: Any, rng: random.Random) -> Any:
+    """Return a JSON value of the same type and size as `example`, with other content."""
+    if isinstance(example, bool):
+        return not example
+    if isinstance(example, int):
+        return rng.randint(min(example // 2, example * 2), max(example // 2, example * 2) + 9)
+    if isinstance(example, float):
+        return round(rng.uniform(0.5, 2) * example + rng.choice((0, 0.5)), 2)
+    if isinstance(example, list):
+        return [like(item, rng) for item in example]
+    if isinstance(example, dict):
+        return {key: like(item, rng) for key, item in example.items()}
+    if isinstance(example, str) and any(letter.isdigit() for letter in example):
+        return "".join(rng.choice(string.digits) if c.isdigit() else c for c in example)
+    return rng.choice((invented(rng), invent_title(rng)))
+
+
+def _identifier(slot: Slot, rng: random.Random) -> int | str:
+    """An id as databases number them, or a text where the schema wants one."""
+    if slot.type == "string":
+        return from_schema(slot.schema, rng) if "format" in slot.schema else code(slot, rng)
+    low = max(1, math.ceil(slot.schema.get("minimum", 1)))
+    high = math.floor(slot.schema.get("maximum", 10**9))
+    return rng.randint(low, max(low, min(high, 10 ** rng.choice((2, 3, 4, 4, 5, 6)))))
+
+
+def _by_schema(slot: Slot, rng: random.Random) -> Any:
+    return from_schema(slot.schema, rng)
+
+
+def from_schema(schema: Any, rng: random.Random, depth: int = 0) -> Any:
+    """Return a value of a JSON Schema, as far as its plainest keywords go: the sample's admission
+    refuses one that breaks another."""
+    if not isinstance(schema, dict) or not schema:
+        return invented(rng)
+    for key in ("const", "enum", "examples"):
+        if key in schema:
+            return schema[key] if key == "const" else rng.choice(schema[key])
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            options = [each for each in schema[key] if each != {"type": "null"}]
+            return from_schema(rng.choice(options or schema[key]), rng, depth)
+    kinds = schema.get("type", "object" if "properties" in schema else "string")
+    kind = kinds if isinstance(kinds, str) else next((k for k in kinds if k != "null"), "null")
+    if kind == "object":
+        required = schema.get("required", ())
+        return {
+            name: from_schema(part, rng, depth + 1)
+            for name, part in schema.get("properties", {}).items()
+            if name in required or (depth < 2 and rng.random() < 0.5)
+        }
+    if kind == "array":
+        least = schema.get("minItems", 1)
+        size = rng.randint(least, max(least, min(3, schema.get("maxItems", 3))))
+        return [from_schema(schema.get("items", {}), rng, depth + 1) for _ in range(size)]
+    if kind in ("integer", "number"):
+        low = math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1))
+        high = math.floor(schema.get("maximum", schema.get("exclusiveMaximum", low + 101) - 1))
+        return rng.randint(low, max(low, high))
+    if kind in ("boolean", "null"):
+        return rng.random() < 0.5 if kind == "boolean" else None
+    made = _FORMATS.get(schema.get("format", ""))
+    return made(rng) if made else invented(rng)
+
+
+def _day(rng: random.Random) -> str:
+    return f"{rng.randint(2023, 2026)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
+
+
+def _clock(rng: random.Random) -> str:
+    return f"{rng.randint(6, 22):02d}:{rng.choice((0, 15, 30, 45)):02d}:00"
+
+
+_FORMATS: dict[str, Callable[[random.Random], str]] = {
+    "date": _day,
+    "date-time": lambda rng: f"{_day(rng)}T{_clock(rng)}Z",
+    "time": _clock,
+    "uuid": lambda rng: str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+    "email": lambda rng: f"{invented(rng).lower()}@{invented(rng).lower()}.org",
+    "uri": lambda rng: f"https://{invented(rng).lower()}.org/{invented(rng).lower()}",
+    "url": lambda rng: f"https://{invented(rng).lower()}.org/{invented(rng).lower()}",
+    "hostname": lambda rng: f"{invented(rng).lower()}.net",
+    "ipv4": lambda rng: ".".join(str(rng.randint(1, 254)) for _ in range(4)),
+}
+
+
+DRAW: dict[str, Callable[[Slot, random.Random], Any]] = {
+    "number": _number,
+    "large": _large,
+    "coordinate": _coordinate,
+    "percent": _percent,
+    "fraction": _fraction,
+    "count": _count,
+    "duration": _duration,
+    "amount": _amount,
+    "time": _time,
+    "year": _year,
+    "pool": _pool,
+    "city": city,
+    "place": place,
+    "address": address,
+    "person": person,
+    "contact": contact,
+    "email": email,
+    "team": team,
+    "company": company,
+    "title": title,
+    "code": code,
+    "label": label,
+    "file": file,
+    "url": url,
+    "message": message,
+    "query": query,
+    "formula": formula,
+    "choice": _choice,
+    "currency": _currency,
+    "flag": _flag,
+    "numbers": _numbers,
+    "items": _items,
+    "record": _record,
+    "like": _like,
+    "identifier": _identifier,
+    "schema": _by_schema,
+}

@@ -1,0 +1,216 @@
+"""Several calls of one tool in one request: distributive, repeated, listed, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from looptool.core import canonical
+from looptool.offline.english.numerals import coordinate
+from looptool.offline.english.speech import Voice, surface
+from looptool.offline.grammar.clauses import (
+    Clause,
+    attached,
+    capital,
+    clause_with_ask,
+    dress,
+    ended,
+    fill,
+    frame_of,
+    plain_article,
+)
+from looptool.offline.grammar.described import core_of
+from looptool.offline.grammar.slots import Slot
+from looptool.offline.grammar.toolbox import Action
+from looptool.offline.grammar.trees import PREPOSITIONS, Ask, frames
+
+_UNSPLIT = ("coordinate", "count", "number", "address")
+_ARTICLES = ("a", "an", "one", "the", "my", "some", "someone", "something")
+
+
+def together(
+    action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice, mood: str = ""
+) -> Clause | None:
+    """Ask for several calls of one tool in one distributive clause, or None where it would not do.
+
+    "the weather in Paris and in Rome", "from Oslo and Rome to Paris and Berlin, respectively".
+    """
+    leaf = action.leaf
+    names = set(batch[0])
+    if leaf is None or any(set(arguments) != names for arguments in batch):
+        return None
+    varying = {name for name in names if len({canonical.dumps(a[name]) for a in batch}) > 1}
+    slots = action.slots
+    keys = {slots[name].key for name in varying}
+    have = {slots[name].key for name in names}
+    voice.listen(slots, batch[0])
+    if voice.covered & varying:
+        return None
+    usable = []
+    for ask in leaf.asks:
+        if set(ask.keys) <= have and keys <= set(ask.keys) and mood in ("", ask.mood):
+            inside = {
+                part[0] for part in ask.parts[ask.start : ask.end] if not isinstance(part, str)
+            }
+            if keys <= inside:
+                usable.append((ask, "bracket"))
+            if _splits(ask, slots, keys):
+                usable.append((ask, "slots"))
+    if not usable:
+        return None
+    ask, manner = voice.rng.choice(usable)
+    text = _joined(ask, action, batch, keys, manner, voice)
+    if not text:
+        return None
+    rest = [name for name in names if slots[name].key not in ask.keys]
+    rest.sort(key=list(batch[0]).index)
+    made = attached(ask.mood, text, action, batch[0], rest, voice)
+    core = text.rstrip(".") if ask.mood == "statement" else text
+    if manner == "bracket" and made.text != core:
+        # The rest must not seem to go with the last item alone.
+        each = voice.keep("each", ("in each case", "each time", "all of them"))
+        return Clause(made.mood, f"{core}, {each}{made.text[len(core) :]}", made.tail)
+    return made
+
+
+def _splits(ask: Ask, slots: Mapping[str, Slot], keys: set[str]) -> bool:
+    """Whether the varying slots of a template may hold "A and B" each."""
+    if any(slot.kind.draw in _UNSPLIT for slot in slots.values() if slot.key in keys):
+        return False
+    first = ask.parts[ask.start]
+    if isinstance(first, str) and first.split(" ")[0] in _ARTICLES:
+        return False
+    kinds = [slot.kind for slot in slots.values() if slot.key in keys]
+    if any(kind.group in ("structured", "textual") for kind in kinds):
+        return False
+    bare = " ".join(part for part in ask.parts if isinstance(part, str))
+    return not (len(keys) > 1 and " and " in bare) and ask.keys.count(ask.keys[0]) == 1
+
+
+def _joined(
+    ask: Ask,
+    action: Action,
+    batch: Sequence[Mapping[str, Any]],
+    keys: set[str],
+    manner: str,
+    voice: Voice,
+) -> str:
+    if manner == "bracket":
+        head = fill(ask, action, batch[0], voice, 0, ask.start)
+        items = [fill(ask, action, arguments, voice, ask.start, ask.end) for arguments in batch]
+        foot = fill(ask, action, batch[0], voice, ask.end)
+        if any(" and " in item or "," in item for item in items):
+            return (
+                head + voice.keep("wide", ("; ", ", and also ", ", and then ")).join(items) + foot
+            )
+        return head + coordinate(items, voice.keep("and", (" and ", " and ", " and also "))) + foot
+    slots = action.by_key()
+    texts: list[str] = []
+    for part in ask.parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        slot = slots[part[0]]
+        if part[0] in keys:
+            said = [
+                surface(slot, a[slot.name], voice.rng, voice=voice, bare=part[1]) for a in batch
+            ]
+            if any("," in text for text in said):
+                return ""
+            texts.append(plain_article(texts, _shared_unit(said)))
+        else:
+            said_once = surface(slot, batch[0][slot.name], voice.rng, voice=voice, bare=part[1])
+            texts.append(plain_article(texts, said_once))
+    return "".join(texts) + (", respectively" if len(keys) > 1 else "")
+
+
+def _shared_unit(said: Sequence[str]) -> str:
+    """Say "20 and 15 minutes" where all values end in the same unit."""
+    heads, tails = zip(*(text.rpartition(" ")[::2] for text in said), strict=True)
+    if len(set(tails)) == 1 and all(head[-1:].isdigit() and " " not in head for head in heads):
+        return f"{coordinate(heads)} {tails[0]}"
+    return coordinate(said)
+
+
+def in_a_row(clauses: Sequence[Clause], voice: Voice) -> str:
+    """Ask for one clause after the other, each in a sentence of its own."""
+    sentences = []
+    ordered = voice.rng.random() < 0.25
+    for index, made in enumerate(clauses):
+        text = made.text
+        if made.mood == "imperative" and index == 0 and not ordered:
+            sentence = dress(Clause(made.mood, text), voice)
+        elif made.mood == "imperative":
+            also = "First," if index == 0 else voice.rng.choice(frames()["parallel"]["also"])
+            sentence = f"{also.rstrip(',')}{',' if also.endswith(',') else ''} {text}."
+        else:
+            sentence = capital(text) + ("?" if made.mood == "question" else ".")
+        sentences += [ended(sentence, "."), *made.tail]
+    return " ".join(sentences)
+
+
+def same_again(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> str | None:
+    """Ask once, then "the same for …"; None where the rest would not say what differs."""
+    first = clause_with_ask(action, batch[0], voice)
+    if first is None or any(set(arguments) != set(batch[0]) for arguments in batch):
+        return None
+    made, ask = first
+    rests = [remainder(ask, action, batch[0], arguments, voice) for arguments in batch[1:]]
+    if any(rest is None for rest in rests):
+        return None
+    sentences = [ended(dress(made, voice), ".")]
+    if len(batch[0]) > len(ask.keys):  # only "the same" takes along what stands outside the rest
+        sentences += [f"And the same {rest}." for rest in rests]
+    else:
+        sentences += [frame_of("parallel", "same", voice).format(rest=rest) for rest in rests]
+    return " ".join(sentences)
+
+
+def remainder(
+    ask: Ask,
+    action: Action,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    voice: Voice,
+) -> str | None:
+    """Return the template's repeatable part for `after` ("for a circle of radius 3", "in Oslo"), or
+    None where a value outside it changes too."""
+    if not ask.again:
+        return None
+    inside = {part[0] for part in ask.parts[ask.start : ask.end] if not isinstance(part, str)}
+    for name in after:
+        if action.slots[name].key not in inside and (
+            name not in before or canonical.dumps(before[name]) != canonical.dumps(after[name])
+        ):
+            return None
+    if voice.covered:
+        voice.listen(action.slots, after)
+    text = fill(ask, action, after, voice, ask.start, ask.end)
+    return text if text.split(" ")[0] in PREPOSITIONS else f"for {text}"
+
+
+def numbered(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> str:
+    """Ask for each set of values of a list."""
+    rng = voice.rng
+    core = rng.choice(action.leaf.bare) if action.leaf else core_of(action, rng)
+    lines = []
+    for arguments in batch:
+        voice.listen(action.slots, arguments)
+        said = [
+            f"{action.slots[name].word} " + surface(action.slots[name], value, rng, voice=voice)
+            for name, value in arguments.items()
+            if name not in voice.covered
+        ]
+        lines.append(", ".join(said))
+    intro = rng.choice(
+        (
+            "{Ask} for each of these",
+            "Please {ask} for each of the following",
+            "{Ask}, once for each line",
+        )
+    ).format(ask=core, Ask=capital(core))
+    style = voice.keep("bullets", ("1. ", "- ", "; "))
+    if style == "; ":
+        return f"{intro}: {'; '.join(lines)}."
+    marks = [f"{i}. " if style == "1. " else "- " for i in range(1, len(lines) + 1)]
+    return f"{intro}:\n" + "\n".join(mark + line for mark, line in zip(marks, lines, strict=True))

@@ -1,0 +1,109 @@
+"""Where the grammar's tools come from: the two trees, or a set of the user's own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+from looptool.core import canonical
+from looptool.core.tools import Tool
+from looptool.offline.grammar import planner
+from looptool.offline.grammar.toolbox import Action, action_of, distractors
+from looptool.synthesis.heldout import known_to
+
+
+class Shelf(Protocol):
+    """Tools to write about.
+
+    Attributes:
+        chained: whether there are plans in which a call needs another one's response.
+    """
+
+    @property
+    def chained(self) -> bool: ...
+
+    def pick(self, count: int, rng: random.Random, split: str) -> list[Action]:
+        """Return up to `count` different tools that a request of the split may be about."""
+        ...
+
+    def others(
+        self, tools: Sequence[Tool], count: int, rng: random.Random, split: str
+    ) -> list[Tool]:
+        """Return up to `count` tools to stand beside these, and unable to do what these do."""
+        ...
+
+    def foreign(self, rng: random.Random, split: str) -> Action:
+        """Return a tool whose request none of `others` of it can answer."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Tools out of paths through both trees."""
+
+    chained: bool = True
+
+    def pick(self, count: int, rng: random.Random, split: str) -> list[Action]:
+        return planner.pick_actions(count, rng, split)
+
+    def others(
+        self, tools: Sequence[Tool], count: int, rng: random.Random, split: str
+    ) -> list[Tool]:
+        return distractors(tools, count, rng, split)
+
+    def foreign(self, rng: random.Random, split: str) -> Action:
+        return self.pick(1, rng, split)[0]
+
+
+@dataclass(frozen=True)
+class Own:
+    """The user's own tools, as canonical JSON; see `known_to`."""
+
+    tools: tuple[str, ...]
+    chained: bool = field(default=False, init=False)
+
+    def pick(self, count: int, rng: random.Random, split: str) -> list[Action]:
+        pool = _known(self.tools, split)
+        return [_readable(text) for text in rng.sample(pool, min(count, len(pool)))]
+
+    def others(
+        self, tools: Sequence[Tool], count: int, rng: random.Random, split: str
+    ) -> list[Tool]:
+        taken = {tool["name"] for tool in tools}
+        documents = map(canonical.loads, _known(self.tools, split))
+        pool = [tool for tool in documents if tool["name"] not in taken]
+        return rng.sample(pool, min(count, len(pool)))
+
+    def foreign(self, rng: random.Random, split: str) -> Action:
+        if len(_known(self.tools, split)) > 1 and rng.random() < 0.5:
+            return self.pick(1, rng, split)[0]
+        return Trees().foreign(rng, split)
+
+
+@lru_cache(maxsize=8)
+def _known(tools: tuple[str, ...], split: str) -> tuple[str, ...]:
+    return tuple(map(canonical.dumps, known_to(split, list(map(canonical.loads, tools)))))
+
+
+@lru_cache(maxsize=4096)
+def _readable(text: str) -> Action:
+    """Read a tool; what nobody would say in words is left to its default."""
+    action = action_of(canonical.loads(text))
+    slots = {
+        name: slot
+        for name, slot in action.slots.items()
+        if slot.required or _sayable(name, slot.schema)
+    }
+    return Action(action.tool, action.leaf, slots)
+
+
+def _sayable(name: str, schema: Mapping[str, Any]) -> bool:
+    plain = {"string", "integer", "number", "boolean"}
+    kinds = schema.get("type")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    items = schema.get("items")
+    listed = "array" in kinds and isinstance(items, Mapping) and items.get("type") in plain
+    return not name.startswith("_") and bool(plain & set(kinds) or listed or "enum" in schema)

@@ -1,0 +1,83 @@
+"""A slot: one parameter of one tool document, as the agents read it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from looptool.offline.grammar.trees import Kind, kinds, pools
+
+DATE_FORMATS = {"YYYY-MM-DD": "%Y-%m-%d", "MM/DD/YYYY": "%m/%d/%Y", "DD.MM.YYYY": "%d.%m.%Y"}
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One parameter of one tool document.
+
+    Attributes:
+        name: as the document calls it.
+        key: as the leaf calls it; `name` where the trees do not know the tool.
+        word: how people name it ("launch speed").
+        form: the date format, or "".
+    """
+
+    name: str
+    key: str
+    kind: Kind
+    schema: Mapping[str, Any]
+    required: bool
+    word: str
+    form: str = ""
+
+    @property
+    def type(self) -> str:
+        """Return the JSON Schema type; the first of several, "string" where none is given."""
+        kind = self.schema.get("type", "string")
+        return kind if isinstance(kind, str) else next((k for k in kind if k != "null"), "string")
+
+
+def parse_date(text: str, form: str) -> dt.date | None:
+    """Return the date that `text` says in `form`, or None."""
+    try:
+        return dt.datetime.strptime(text, DATE_FORMATS[form]).date()
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def choices(slot: Slot) -> list[Any]:
+    """Return the values of an enumerated slot: its schema's, else its kind's."""
+    if "enum" in slot.schema:
+        return list(slot.schema["enum"])
+    options = slot.kind.options
+    return list(options.get("enum") or pools()[options["synonyms"]])
+
+
+def record_slots(slot: Slot) -> dict[str, Slot]:
+    """Return the slots of an object's fields."""
+    return {
+        name: Slot(
+            name, name, kinds()[kind], slot.schema["properties"][name], True, name.replace("_", " ")
+        )
+        for name, kind in slot.kind.options["fields"].items()
+    }
+
+
+def fits(kind: Kind, value: Any) -> bool:
+    """Whether `value` could be one of `kind`, judged by its JSON type."""
+    if isinstance(value, bool):
+        return "boolean" in kind.types
+    if isinstance(value, int):
+        return "integer" in kind.types or "number" in kind.types
+    if isinstance(value, float):
+        return "number" in kind.types
+    if isinstance(value, list):
+        strings = all(isinstance(item, str) for item in value)
+        numbers = all(
+            isinstance(item, int | float) and not isinstance(item, bool) for item in value
+        )
+        return (kind.draw == "items" and strings) or (kind.draw == "numbers" and numbers)
+    if isinstance(value, dict):
+        return kind.draw == "record" and set(value) == set(kind.options.get("fields", ()))
+    return value is not None and "string" in kind.types

@@ -1,0 +1,349 @@
+"""Tools out of paths through both trees, the reading of any tool, and distractors.
+
+Each leaf gives a fixed number of tool documents ("variants": name style, parameter names, types,
+which optional parameters exist, defaults), so that the documents are checked and compiled once.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from looptool.core import canonical
+from looptool.core.tools import Tool
+from looptool.offline.grammar.slots import DATE_FORMATS, Slot, fits
+from looptool.offline.grammar.trees import (
+    Kind,
+    Leaf,
+    Param,
+    described,
+    kinds,
+    leaves,
+    pools,
+    rivals,
+    split_leaves,
+    styles,
+)
+from looptool.synthesis.constraint_tree import NAMING
+
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_FORM = re.compile("|".join(map(re.escape, DATE_FORMATS)))
+
+
+@dataclass(frozen=True, eq=False)
+class Action:
+    """A tool document as the agents read it; `leaf` is None where the trees do not know it."""
+
+    tool: Tool
+    leaf: Leaf | None
+    slots: Mapping[str, Slot]
+
+    def by_key(self) -> dict[str, Slot]:
+        """Return the slots by the leaf's parameter keys."""
+        return {slot.key: slot for slot in self.slots.values()}
+
+
+def words_of(name: str) -> list[str]:
+    """Split an identifier of any naming style into lower-case words."""
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+@cache
+def variant(key: str, index: int) -> Action:
+    """Return one of the `styles()["variants"]` tools of a leaf."""
+    leaf = leaves()[key]
+    rng = random.Random(f"tool:{key}:{index}")
+    style = _weighted(NAMING, rng)
+    name = rng.choice(_names(leaf, style))
+    camel = style == "camel" and rng.random() < styles()["parameters"]["camel_with_camel_tool"]
+    optional = styles()["optional"]
+    form = rng.choice((*DATE_FORMATS, *["YYYY-MM-DD"] * 4))
+    slots: dict[str, Slot] = {}
+    properties: dict[str, Any] = {}
+    for param in leaf.params.values():
+        if not param.required and rng.random() > optional["kept"]:
+            continue
+        slot = _slot(param, camel, form, rng)
+        default = param.kind.options.get("default")
+        if default is not None and rng.random() < optional["default"]:
+            slot.schema["default"] = default  # type: ignore[index]
+        slots[slot.name] = slot
+        properties[slot.name] = slot.schema
+    if rng.random() < 0.3:  # documents do not always list what is required first
+        shuffled = list(properties)
+        rng.shuffle(shuffled)
+        properties = {name: properties[name] for name in shuffled}
+        slots = {name: slots[name] for name in shuffled}
+    parameters = {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name, slot in slots.items() if slot.required],
+    }
+    description = rng.choice(leaf.does) + ("." if rng.random() < 0.4 else "")
+    tool = {"name": name, "description": description, "parameters": parameters}
+    return Action(tool, leaf, slots)
+
+
+def any_variant(leaf: Leaf, rng: random.Random) -> Action:
+    """Return a random tool of a leaf."""
+    return variant(leaf.key, rng.randrange(styles()["variants"]))
+
+
+@lru_cache(maxsize=1)
+def name_index() -> dict[str, str]:
+    """Return the leaf key of every tool name that the trees can make.
+
+    Raises:
+        ValueError: if two leaves can make the same name.
+    """
+    index: dict[str, str] = {}
+    for leaf in leaves().values():
+        for style in NAMING:
+            for name in _names(leaf, style):
+                if index.setdefault(name, leaf.key) != leaf.key:
+                    raise ValueError(f"{name}: made by {index[name]} and by {leaf.key}")
+    return index
+
+
+def action_of(tool: Tool, example: Mapping[str, Any] | None = None) -> Action:
+    """Read any tool document: as a leaf's tool where name and parameters fit, else by inference.
+
+    Args:
+        example: arguments of a known call, which help to find the kinds.
+    """
+    return _action(canonical.dumps(tool), canonical.dumps(dict(example or {})))
+
+
+@lru_cache(maxsize=8192)
+def _action(tool_json: str, example_json: str) -> Action:
+    tool, example = canonical.loads(tool_json), canonical.loads(example_json)
+    parameters = tool.get("parameters") or {}
+    properties = parameters.get("properties") or {}
+    required = set(parameters.get("required") or ())
+    key = name_index().get(tool["name"])
+    if key is not None:
+        slots = _recognised(leaves()[key], properties, required)
+        if slots is not None:
+            return Action(tool, leaves()[key], slots)
+    return Action(
+        tool,
+        None,
+        {
+            name: slot_of(name, schema, name in required, example.get(name))
+            for name, schema in properties.items()
+        },
+    )
+
+
+def _recognised(
+    leaf: Leaf, properties: Mapping[str, Any], required: set[str]
+) -> dict[str, Slot] | None:
+    keys = {
+        spelled: param
+        for param in leaf.params.values()
+        for name in (param.key, *param.names)
+        for spelled in (name, _camel(name.split("_")))
+    }
+    slots: dict[str, Slot] = {}
+    for name, schema in properties.items():
+        param = keys.get(name)
+        if param is None or not isinstance(schema, Mapping):
+            return None
+        slots[name] = Slot(
+            name, param.key, param.kind, schema, name in required, param.kind.word, _form_of(schema)
+        )
+    found = {slot.key for slot in slots.values()}
+    if len(found) < len(slots) or not set(leaf.required) <= found:
+        return None
+    return slots
+
+
+def slot_of(name: str, schema: Mapping[str, Any], required: bool, example: Any = None) -> Slot:
+    """Infer the kind of a parameter from its name, its schema and an example value."""
+    word = " ".join(words_of(name)) or name
+    kind = _kind_of(name, schema, example)
+    return Slot(name, name, kind, schema, required, word, _form_of(schema, example))
+
+
+def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
+    declared = schema.get("type")
+    if "enum" in schema:
+        return kinds()["choice"]
+    if declared == "boolean" or isinstance(example, bool):
+        return kinds()["flag"]
+    if words_of(name)[-1:] == ["id"] and declared in ("integer", "string", None):
+        said = described()["identifier"]
+        return _inferred("identifier", tuple(said["say"]), tuple(said["heldout"]))
+    if schema.get("format") == "date":
+        return kinds()["date"]
+    if example is None and _is_structured(schema):
+        return _inferred("schema", kinds()["record"].say, kinds()["record"].heldout)
+    for candidate in (name, "_".join(words_of(name)), *reversed(words_of(name))):
+        kind = _kinds_by_name().get(candidate)
+        if kind is None or kind.draw in ("choice", "record", "flag"):
+            continue
+        types = (declared,) if isinstance(declared, str) else declared or kind.types
+        if set(types) & set(kind.types) and (example is None or fits(kind, example)):
+            return kind
+    if example is None and declared == "string" and "format" in schema:
+        return _inferred("schema", kinds()["code"].say, kinds()["code"].heldout)
+    if declared == "integer":
+        return kinds()["integer"]
+    if declared == "number":
+        return kinds()["number"]
+    if declared == "array" and fits(kinds()["numbers"], example or [1]):
+        return kinds()["numbers"]
+    if isinstance(example, str) and _FORM.search(str(schema.get("description", ""))):
+        return kinds()["date"]
+    base = kinds()[
+        "record" if declared == "object" else "items" if declared == "array" else "thing"
+    ]
+    options = {"example": example}
+    return Kind(
+        base.name, base.group, "like", base.types, base.describe, base.say, base.heldout, base.deny,
+        base.deny_heldout, (), (), "", options,
+    )  # fmt: skip
+
+
+def _is_structured(schema: Mapping[str, Any]) -> bool:
+    """Whether a value must be made by the schema itself: objects, lists of what is not plain."""
+    items = schema.get("items")
+    listed = isinstance(items, Mapping) and (
+        "enum" in items or "format" in items or items.get("type") in ("object", "array")
+    )
+    return bool(schema.get("properties")) or listed or bool({"anyOf", "oneOf"} & set(schema))
+
+
+def _inferred(draw: str, say: tuple[str, ...], heldout: tuple[str, ...]) -> Kind:
+    types = ("integer", "string", "object", "array")
+    return Kind(draw, "described", draw, types, (), say, heldout, (), (), (), (), "", {})
+
+
+@lru_cache(maxsize=1)
+def _kinds_by_name() -> dict[str, Kind]:
+    """The kind that a parameter name stands for: the trees' most general use of that name."""
+    found: dict[str, Kind] = {}
+    for leaf in leaves().values():
+        for param in leaf.params.values():
+            for name in (param.key, *param.names):
+                found.setdefault(name, param.kind)
+    return {name: kind for name, kind in found.items() if len(name) > 1} | {
+        name: kind for name, kind in kinds().items() if "pool" not in kind.options or kind.word
+    }
+
+
+def distractors(
+    tools: Sequence[Tool], count: int, rng: random.Random, split: str = "train"
+) -> list[Tool]:
+    """Return `count` tools of other leaves; with chance `similar`, siblings of the given ones."""
+    near, taken, names = [], set(), {tool["name"] for tool in tools}
+    for tool in tools:
+        leaf = leaves().get(name_index().get(tool["name"], ""))
+        if leaf is not None:
+            taken |= {leaf.key, *rivals()[leaf.key]}
+            near.append(leaf)
+    found: list[Tool] = []
+    for _ in range(count * 20):
+        if len(found) == count:
+            break
+        pool = split_leaves(split)
+        if near and rng.random() < styles()["similar"]:
+            anchor = rng.choice(near)
+            pool = _relatives(split, anchor.domain, anchor.subdomain if rng.random() < 0.6 else "")
+        if not pool:
+            continue
+        leaf = rng.choice(pool)
+        if leaf.key in taken:
+            continue
+        tool = any_variant(leaf, rng).tool
+        if tool["name"] not in names:
+            taken |= {leaf.key, *rivals()[leaf.key]}
+            names.add(tool["name"])
+            found.append(tool)
+    return found
+
+
+@cache
+def _relatives(split: str, domain: str, subdomain: str) -> tuple[Leaf, ...]:
+    return tuple(
+        leaf
+        for leaf in split_leaves(split)
+        if leaf.domain == domain and subdomain in ("", leaf.subdomain)
+    )
+
+
+def _slot(param: Param, camel: bool, date_form: str, rng: random.Random) -> Slot:
+    kind = param.kind
+    name = (
+        param.names[0]
+        if rng.random() > styles()["parameters"]["alias"]
+        else rng.choice(param.names)
+    )
+    if camel:
+        name = _camel(name.split("_"))
+    schema: dict[str, Any] = {"type": rng.choice(kind.types)}
+    if kind.draw == "choice":
+        schema["enum"] = list(kind.options.get("enum") or pools()[kind.options["synonyms"]])
+    if kind.draw == "numbers":
+        schema["items"] = {"type": rng.choice(("number", "integer"))}
+    if kind.draw == "items":
+        schema["items"] = {"type": "string"}
+    if kind.draw == "record":
+        fields = {key: kinds()[inner] for key, inner in kind.options["fields"].items()}
+        schema["properties"] = {key: {"type": inner.types[0]} for key, inner in fields.items()}
+        schema["required"] = list(fields)
+    form = date_form if kind.draw == "date" else ""
+    if kind.draw == "date" and form == "YYYY-MM-DD" and rng.random() < 0.3:
+        schema["format"] = "date"
+    word = kind.word
+    if form or rng.random() < styles()["optional"]["described"]:
+        text = rng.choice(kind.describe)
+        if form and "{format}" not in text:
+            text = "{Word}, {format}"
+        schema["description"] = text.format(
+            word=word,
+            Word=word[:1].upper() + word[1:],
+            unit=kind.options.get("unit", ""),
+            format=form,
+            example=f"{rng.choice('ABKMXZ')}{rng.choice('BDTRW')}-{rng.randint(100, 9999)}",
+        )
+    return Slot(name, param.key, kind, schema, param.required, word, form)
+
+
+def _form_of(schema: Mapping[str, Any], example: Any = None) -> str:
+    found = _FORM.search(str(schema.get("description", "")))
+    if found:
+        return found[0]
+    iso = schema.get("format") == "date" or re.fullmatch(r"\d{4}-\d\d-\d\d", str(example))
+    return "YYYY-MM-DD" if iso else ""
+
+
+@cache
+def _names(leaf: Leaf, style: str) -> tuple[str, ...]:
+    noun = list(leaf.noun)
+    spelled = [[verb, *noun] for verb in styles()["verbs"].get(leaf.verb, [leaf.verb])]
+    spelled = [*[spelled[0]] * 2, *spelled] if len(spelled) > 1 else spelled
+    if style == "snake":
+        return tuple("_".join(words) for words in spelled)
+    if style == "camel":
+        return tuple(_camel(words) for words in spelled)
+    if style == "pascal":
+        return tuple("".join(word.capitalize() for word in words) for words in spelled)
+    if style == "bare" and len(noun) > 1:
+        return ("_".join(noun),)
+    if style == "bare":
+        return ("_".join(spelled[0]),)
+    plain = ["_".join(words) for words in spelled] + (["_".join(noun)] if len(noun) > 1 else [])
+    return tuple(f"{module}.{name}" for module in leaf.modules for name in plain)
+
+
+def _camel(words: Sequence[str]) -> str:
+    return words[0] + "".join(word.capitalize() for word in words[1:])
+
+
+def _weighted(weights: Mapping[Any, float], rng: random.Random) -> Any:
+    return rng.choices(list(weights), weights=list(weights.values()))[0]

@@ -1,0 +1,114 @@
+"""The user agent: requests in words, for calls that the planner made or that were given."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from looptool.core.calls import ToolCall
+from looptool.core.tools import Tool
+from looptool.offline.english.speech import Voice
+from looptool.offline.grammar.clauses import Clause, capital, clause, dress, frame_of, listed, terse
+from looptool.offline.grammar.several import in_a_row, numbered, same_again, together
+from looptool.offline.grammar.toolbox import Action, action_of
+from looptool.offline.grammar.trees import frames
+from looptool.offline.grammar.wording import tidy
+
+
+def request(
+    calls: Sequence[ToolCall],
+    tools: Sequence[Tool],
+    rng: random.Random,
+    split: str = "train",
+    today: dt.date | None = None,
+) -> str | None:
+    """Return a fresh request for `calls`, or None where one cannot be put into words.
+
+    Args:
+        tools: must hold a document for every call; those unknown to the trees are worded from
+            their names and descriptions.
+    """
+    documents = {tool["name"]: tool for tool in tools}
+    pairs: list[tuple[Action, dict[str, Any]]] = []
+    for call in calls:
+        if call.name not in documents:
+            return None
+        action = action_of(documents[call.name], call.arguments)
+        if not set(call.arguments) <= set(action.slots):
+            return None
+        pairs.append((action, call.arguments))
+    return write(pairs, rng, split, today)
+
+
+def write(
+    pairs: Sequence[tuple[Action, Mapping[str, Any]]],
+    rng: random.Random,
+    split: str = "train",
+    today: dt.date | None = None,
+) -> str:
+    """Return a request for (action, arguments) pairs, calls of one tool together."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    actions = {action.tool["name"]: action for action, _ in pairs}
+    for action, arguments in pairs:
+        groups.setdefault(action.tool["name"], []).append(arguments)
+    voice = Voice(rng, split, today, tight=len(pairs) > 1)
+    if len(groups) == 1:
+        name, batch = next(iter(groups.items()))
+        text = _one_tool(actions[name], batch, voice)
+    else:
+        text = _several_tools([(actions[name], batch) for name, batch in groups.items()], voice)
+    text = tidy(text)
+    leaf = pairs[0][0].leaf
+    if rng.random() < 0.1 and leaf:
+        pool = frames()["contexts"]
+        first = rng.choice((*leaf.contexts, *pool["say"]) if split == "train" else pool["heldout"])
+        return f"{first} {text[:1].upper()}{text[1:]}"
+    return text
+
+
+def _one_tool(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> str:
+    rng = voice.rng
+    if len(batch) == 1:
+        roll = rng.random()
+        if roll < 0.12 and len(batch[0]) > 0:
+            return listed(action, batch[0], voice)
+        if roll < 0.17 and len(batch[0]) > 0:
+            return terse(action, batch[0], voice)
+        return dress(clause(action, batch[0], voice), voice)
+    if rng.random() < 0.62:
+        joined = together(action, batch, voice)
+        if joined is not None:
+            return dress(joined, voice)
+    roll = rng.random()
+    if roll < 0.3:
+        text = same_again(action, batch, voice)
+        if text is not None:
+            return text
+    if roll < 0.55:
+        return numbered(action, batch, voice)
+    return in_a_row([clause(action, arguments, voice) for arguments in batch], voice)
+
+
+def _several_tools(
+    groups: Sequence[tuple[Action, Sequence[Mapping[str, Any]]]], voice: Voice
+) -> str:
+    clauses: list[Clause] = []
+    voice.memory["wide"] = 1  # items by "and also", since "and then" leads to the next clause
+    for action, batch in groups:
+        mood = "imperative" if voice.rng.random() < 0.75 else ""
+        joined = together(action, batch, voice, mood) if len(batch) > 1 else None
+        if joined is not None:
+            clauses.append(joined)
+        else:
+            clauses += [clause(action, arguments, voice, mood) for arguments in batch]
+    plain = all(c.mood == "imperative" and not c.tail for c in clauses)
+    if len(clauses) == 2 and plain and voice.rng.random() < 0.75:
+        a, b = clauses[0].text, clauses[1].text
+        frame = frame_of("several", "and", voice)
+        return frame.format(a=a, b=b, A=capital(a))
+    if plain and len(clauses) > 2 and voice.rng.random() < 0.5:
+        *first, last = [c.text for c in clauses]
+        return capital(f"{', '.join(first)}, and {last}.")
+    return in_a_row(clauses, voice)

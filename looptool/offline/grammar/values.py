@@ -1,0 +1,81 @@
+"""Fresh values: for one parameter, and for all arguments of a call."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from looptool.offline.grammar.generators import DRAW
+from looptool.offline.grammar.slots import DATE_FORMATS, Slot, parse_date
+
+__all__ = ["Slot", "draw", "draw_arguments"]
+
+_FIRST_DAY = dt.date(2023, 1, 1).toordinal()
+_DAYS = 1200
+_DISTINCT_TRIES = 12
+
+
+def draw(slot: Slot, rng: random.Random, today: dt.date | None = None) -> Any:
+    """Return a fresh value for `slot` that fits its schema; dates stay near `today` if given."""
+    if slot.kind.draw == "date":
+        return _date(slot, rng, today)
+    if "enum" in slot.schema:
+        return rng.choice(slot.schema["enum"])
+    return DRAW[slot.kind.draw](slot, rng)
+
+
+def draw_arguments(
+    slots: Mapping[str, Slot],
+    rng: random.Random,
+    *,
+    mention: float = 0.45,
+    fixed: Mapping[str, Any] | None = None,
+    order: Sequence[str] = (),
+    today: dt.date | None = None,
+) -> dict[str, Any]:
+    """Return arguments: every required parameter, each optional one with chance `mention`.
+
+    Values of one kind differ from each other (two cities, two masses). `fixed` is taken as it is;
+    `order` names keys of date slots that must ascend.
+    """
+    arguments: dict[str, Any] = {}
+    for name, slot in slots.items():
+        if fixed and name in fixed:
+            arguments[name] = fixed[name]
+        elif slot.required or rng.random() < mention:
+            taken = [
+                arguments[other] for other in arguments if slots[other].kind.draw == slot.kind.draw
+            ]
+            arguments[name] = _distinct(slot, rng, today, taken)
+    ordered = [
+        n for key in order for n, slot in slots.items() if slot.key == key and n in arguments
+    ]
+    if len(ordered) > 1 and not fixed:
+        found = sorted(
+            (arguments[name] for name in ordered),
+            key=lambda text: parse_date(text, slots[ordered[0]].form) or dt.date.min,
+        )
+        arguments.update(zip(ordered, found, strict=True))
+    return arguments
+
+
+def _distinct(slot: Slot, rng: random.Random, today: dt.date | None, taken: list[Any]) -> Any:
+    value = draw(slot, rng, today)
+    if slot.type != "boolean":
+        for _ in range(_DISTINCT_TRIES):
+            if value not in taken:
+                break
+            value = draw(slot, rng, today)
+    return value
+
+
+def _date(slot: Slot, rng: random.Random, today: dt.date | None) -> str:
+    if today:
+        day = today + dt.timedelta(
+            days=rng.randint(0, 13) if rng.random() < 0.8 else rng.randint(14, 300)
+        )
+    else:
+        day = dt.date.fromordinal(_FIRST_DAY + rng.randrange(_DAYS))
+    return day.strftime(DATE_FORMATS[slot.form or "YYYY-MM-DD"])

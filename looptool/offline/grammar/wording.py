@@ -1,0 +1,185 @@
+"""Parameters in words: a *phrase* is a value with its preposition or its parameter's word."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import re
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from looptool.core.samples import Message
+from looptool.offline.english.speech import WEEKDAYS, Voice, surface
+from looptool.offline.grammar.slots import Slot
+from looptool.offline.grammar.trees import Kind
+
+__all__ = [
+    "Voice",
+    "attach",
+    "needs_an",
+    "phrase",
+    "surface",
+    "system_date",
+    "tidy",
+    "today_of",
+    "with_article",
+    "worded",
+]
+
+_SYSTEM_DATE = re.compile(r"Today is \w+, (\d{4}-\d\d-\d\d)")
+_ON_RELATIVE = re.compile(
+    r"\b(?:on the date|on) (?=(?:today|tomorrow|the day after|two weeks from|\d+ days from|"
+    r"(?:this|next) (?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)\b)"
+)
+_VOWEL = re.compile(r"(?!eu|one\b|once)[aeio]|(?!uni|uno|us|ur[ai])u|8|1[18]\b", re.IGNORECASE)
+_STOPS = re.compile(r"([.?!])\.(?=\s|$)")
+_HELDOUT_SHARE = 0.6
+_CLAUSAL = frozenset(
+    ["where", "when", "if", "given", "assuming", "supposing", "taking", "counting"]
+)
+_SHARED = frozenset(["with", "using", "given", "where", "when", "if"])
+_PREPOSITIONS = frozenset(
+    [
+        "in",
+        "on",
+        "at",
+        "for",
+        "from",
+        "to",
+        "with",
+        "of",
+        "by",
+        "near",
+        "about",
+        "until",
+        "under",
+        "over",
+        "after",
+        "during",
+        "within",
+        "without",
+        "into",
+        "around",
+        "through",
+        "across",
+        "saying",
+        "called",
+        "named",
+        "titled",
+        "starting",
+        "between",
+        "that",
+    ]
+)
+
+
+def system_date(day: dt.date) -> str:
+    """Return the sentence that tells an assistant what day it is."""
+    return f"Today is {WEEKDAYS[day.weekday()]}, {day.isoformat()}."
+
+
+def today_of(messages: Sequence[Message]) -> dt.date | None:
+    """Return the date that a system message gives, or None."""
+    for message in messages:
+        if message.get("role") == "system":
+            found = _SYSTEM_DATE.search(message.get("content") or "")
+            if found:
+                return dt.date.fromisoformat(found[1])
+    return None
+
+
+def phrase(
+    slot: Slot,
+    value: Any,
+    rng: random.Random,
+    split: str = "train",
+    today: dt.date | None = None,
+    *,
+    voice: Voice | None = None,
+) -> str:
+    """Return a value with its preposition or word; a capital letter starts a sentence."""
+    voice = voice or Voice(rng, split, today)
+    text = wording(slot, value, voice)
+    said = "" if "{v}" not in text else surface(slot, value, rng, voice=voice)
+    if "{word}" not in text:
+        return text.replace("{v}", said)
+    return worded(text, slot.word, said)
+
+
+def wording(slot: Slot, value: Any, voice: Voice) -> str:
+    """Choose a wording of the slot's kind; similar parameters of a request share one.
+
+    A parameter with wordings of its own, or beside another of the same sort, takes from its kind
+    only wordings that name it: "for {v}" alone would leave open which of the two is meant.
+    """
+    named = slot.kind.draw in voice.doubled
+    shy = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
+    options = _wordings(slot.kind, value is False, named, shy)
+    if slot.kind.group == "measured":
+        return str(voice.keep(f"say:{slot.kind.name}:{shy}", options))
+    return voice.rng.choice(options)
+
+
+@cache
+def _wordings(kind: Kind, denied: bool, named: bool, heldout: bool) -> tuple[str, ...]:
+    own = kind.own_deny if denied else kind.own
+    shared = kind.deny if denied else kind.say
+    if heldout:
+        shared = kind.deny_heldout if denied else kind.heldout
+    if own or named:
+        shared = tuple(text for text in shared if "{word}" in text)
+    if kind.options.get("strict") or (heldout and not shared):
+        shared = ()
+    if heldout and shared:
+        return shared
+    return (*own, *own, *shared) or ("with the {word} {v}",)
+
+
+@lru_cache(maxsize=65536)
+def worded(text: str, word: str, said: str) -> str:
+    """Fill {word} and {v}; "a" becomes "an" where the word begins with a vowel."""
+    if needs_an(word) and "a {word}" in text:
+        text = re.sub(r"\ba \{word\}", "an {word}", text)
+    if not word.endswith("s"):
+        text = text.replace("{word} are ", "{word} is ")
+    return text.replace("{word}", word).replace("{v}", said)
+
+
+def attach(core: str, phrases: Sequence[str]) -> tuple[str, list[str]]:
+    """Append phrases to a clause: (clause, sentences of their own)."""
+    sentences = [text for text in phrases if text[-1] in ".!?" and text[:1].isupper()]
+    clauses = [text for text in phrases if text not in sentences]
+    clauses.sort(key=_weight)
+    last = ""
+    for text in clauses:
+        first, _, rest = text.partition(" ")
+        if first == last and first in _SHARED:
+            core += f" and {rest}"
+        elif first in _PREPOSITIONS or text[0] == "(":
+            core += f" {text}"
+        else:
+            core += f", {text}"
+        last = first
+    return core, sentences
+
+
+def _weight(text: str) -> int:
+    """Order of phrases after a clause: prepositions, then what needs a comma, then clauses."""
+    first = text.partition(" ")[0]
+    return 0 if first in _PREPOSITIONS or text[0] == "(" else 2 if first in _CLAUSAL else 1
+
+
+def tidy(text: str) -> str:
+    """Mend the seams of a request: "on next Friday", "at 6 p.m.."."""
+    return _STOPS.sub(r"\1", _ON_RELATIVE.sub("", text))
+
+
+def with_article(text: str) -> str:
+    """Return "a" or "an" and the text."""
+    return f"{'an' if needs_an(text) else 'a'} {text}"
+
+
+def needs_an(text: str) -> bool:
+    """Whether "an" goes before the text."""
+    return bool(_VOWEL.match(text))

@@ -1,0 +1,1 @@
+"""The rule-based expander: it rewrites an error seed into new samples."""

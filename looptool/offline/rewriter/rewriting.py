@@ -1,0 +1,182 @@
+"""Another sample in new words: the same calls in number and structure, asked for afresh."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from looptool.core import canonical
+from looptool.core.calls import ToolCall, parse
+from looptool.core.samples import Label, Message, call_label, label_calls
+from looptool.core.tools import Tool, check_call
+from looptool.expansion import ErrorSeed
+from looptool.offline.grammar import toolbox, user, values, wording
+from looptool.offline.grammar.values import Slot
+from looptool.offline.rewriter.substitution import bounds_kept, shift_system_date
+
+ATTEMPTS = 6
+
+
+def rewrite_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message], Label] | None:
+    """Return a fresh request for calls like the label's, with all values new, or None.
+
+    Kept: the tools called and how often, which arguments each call has, the length of lists, which
+    values are shared between calls, truth values. Only for conversations of one turn.
+    """
+    if not _is_one_turn(seed):
+        return None
+    if any(check_call(call, seed.tools) for call in label_calls(seed.label)):
+        return None
+    messages = shift_system_date(seed.messages, rng.randint(-40, 40))
+    today = wording.today_of(messages)
+    for _ in range(ATTEMPTS):
+        calls = _fresh_calls(label_calls(seed.label), seed.tools, today, rng)
+        if calls is None:
+            continue
+        request = user.request(calls, seed.tools, rng, today=today)
+        if request:
+            return _asking(messages, request), call_label(calls)
+    return None
+
+
+def incomplete_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message], Label] | None:
+    """Return a fresh request that lacks the parameter which the label's text asks for, or None.
+
+    The label keeps its text. None too where the text does not tell which parameter that is.
+    """
+    found = _asked_for(seed)
+    if found is None or not _is_one_turn(seed):
+        return None
+    action, missing = found
+    slots = {name: slot for name, slot in action.slots.items() if name != missing}
+    call = ToolCall(action.tool["name"], values.draw_arguments(slots, rng))
+    messages = shift_system_date(seed.messages, rng.randint(-40, 40))
+    request = user.request([call], [action.tool], rng)
+    return (_asking(messages, request), seed.label) if request else None
+
+
+def other_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message], Label] | None:
+    """Return a fresh request that none of the tools fits; the label keeps its text."""
+    offered = toolbox.distractors(seed.tools, 1, rng)
+    if not offered or not _is_one_turn(seed):
+        return None
+    slots = toolbox.action_of(offered[0]).slots
+    call = ToolCall(offered[0]["name"], values.draw_arguments(slots, rng))
+    request = user.request([call], offered, rng)
+    return (_asking(seed.messages, request), seed.label) if request else None
+
+
+def confused_with(seed: ErrorSeed) -> set[str]:
+    """Return the names of the tools that the failed prediction called."""
+    return {call.name for call in parse(seed.prediction).calls}
+
+
+def other_tools(seed: ErrorSeed, rng: random.Random, own: Sequence[Tool] = ()) -> list[Tool]:
+    """Return the tools in another order, the mere distractors exchanged for others.
+
+    Tools that are called stay, and so do those that the model took in their place. Where no call
+    is due all stay, for another tool might fit the request.
+
+    Args:
+        own: the user's tools, of which others are taken then; else they come out of the trees.
+    """
+    if "text" in seed.label:
+        return rng.sample(seed.tools, len(seed.tools))
+    called = {call.name for call in label_calls(seed.label)} | {
+        call["function"]["name"]
+        for message in seed.messages
+        for call in message.get("tool_calls") or ()
+    }
+    keep = [tool for tool in seed.tools if tool["name"] in called | confused_with(seed)]
+    names = {tool["name"] for tool in seed.tools}
+    count = len(seed.tools) - len(keep)
+    if own:
+        left = [tool for tool in own if tool["name"] not in names]
+        fresh = rng.sample(left, min(count, len(left)))
+    else:
+        found = toolbox.distractors(keep, count, rng)
+        fresh = [tool for tool in found if tool["name"] not in names]
+    rest = [tool for tool in seed.tools if tool not in keep]
+    tools = [*keep, *fresh, *rest[len(fresh) :]]
+    return rng.sample(tools, len(tools))
+
+
+def _is_one_turn(seed: ErrorSeed) -> bool:
+    return [m["role"] for m in seed.messages if m["role"] != "system"] == ["user"]
+
+
+def _asked_for(seed: ErrorSeed) -> tuple[toolbox.Action, str] | None:
+    """Return the tool and its required parameter whose word the label's text holds.
+
+    Of several the one of the longest word, if it is the only one of that length.
+    """
+    text = seed.label["text"].casefold()
+    found = [
+        (len(slot.word), action, name)
+        for action in map(toolbox.action_of, seed.tools)
+        for name, slot in action.slots.items()
+        if slot.required and re.search(rf"\b{re.escape(slot.word.casefold())}\b", text)
+    ]
+    longest = [each for each in found if each[0] == max(length for length, _, _ in found)]
+    return longest[0][1:] if len(longest) == 1 else None
+
+
+def _fresh_calls(
+    calls: Sequence[ToolCall], tools: Sequence[Tool], today: dt.date | None, rng: random.Random
+) -> list[ToolCall] | None:
+    """Return calls of the same structure with new values, or None if this draw has a flaw."""
+    by_name = {tool["name"]: tool for tool in tools}
+    chosen: dict[tuple[str, str], Any] = {}
+    made = []
+    for call in calls:
+        action = toolbox.action_of(by_name[call.name], call.arguments)
+        slots = action.slots
+        if not set(call.arguments) <= set(slots):
+            return None
+        if action.leaf is None and any(map(_is_nested, call.arguments.values())):
+            return None  # there are no words for it but JSON
+        arguments = {}
+        for name, value in call.arguments.items():
+            key = (name, canonical.dumps(value))
+            if key not in chosen:
+                chosen[key] = _fresh(slots[name], value, today, rng)
+            arguments[name] = chosen[key]
+        made.append(ToolCall(call.name, arguments))
+    known = {canonical.dumps(call.to_json()) for call in calls}
+    new = {canonical.dumps(call.to_json()) for call in made}
+    if (
+        len(new) != len(known)
+        or new & known
+        or any(check_call(call, tools) for call in made)
+        or not all(map(bounds_kept, calls, made))
+    ):
+        return None
+    return made
+
+
+def _fresh(slot: Slot, value: Any, today: dt.date | None, rng: random.Random) -> Any:
+    """Draw a value with the shape of the old one; a truth value stays."""
+    drawn = value
+    for _ in range(0 if isinstance(value, bool) else 10):
+        drawn = values.draw(slot, rng, today)
+        if _shape(drawn) == _shape(value) and drawn != value:
+            break
+    return drawn
+
+
+def _is_nested(value: Any) -> bool:
+    items = value if isinstance(value, list) else ()
+    return isinstance(value, Mapping) or any(isinstance(item, list | Mapping) for item in items)
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shape(item) for key, item in value.items()}
+    return len(value) if isinstance(value, list) else type(value)
+
+
+def _asking(messages: Sequence[Message], request: str) -> list[Message]:
+    return [*(m for m in messages if m["role"] == "system"), {"role": "user", "content": request}]

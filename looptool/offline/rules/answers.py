@@ -1,0 +1,304 @@
+"""An answer as the rules judge reads it: calls laid open into leaves, each with its ground."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from looptool.core import canonical
+from looptool.core.calls import ToolCall
+from looptool.core.samples import Label, label_calls
+from looptool.core.tools import Tool, check_call
+from looptool.offline.rules.conversation import Conversation, Mention, Span
+from looptool.offline.rules.dates import read_value
+from looptool.offline.rules.grounding import Ground, ground
+from looptool.offline.rules.relevance import (
+    about,
+    binding,
+    name_match,
+    properties,
+    required,
+    tool_match,
+)
+from looptool.offline.rules.words import content_stems, split_words, stem
+
+# From this strength on a value counts as said.
+SAID = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One argument, or one property of an argument that is an object."""
+
+    call: int
+    path: tuple[str, ...]
+    value: Any
+    schema: Mapping[str, Any]
+    holder: Tool | None  # the tool, or the object schema in the form of one
+    required: bool
+    ground: Ground
+    text: str  # the value as canonical JSON
+
+    @property
+    def kind(self) -> str:
+        """boolean, enum, number, text or list."""
+        if isinstance(self.value, bool):
+            return "boolean"
+        if "enum" in self.schema or self.is_listed:
+            return "enum"
+        if isinstance(self.value, int | float):
+            return "number"
+        return "list" if isinstance(self.value, list) else "text"
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the parameter's description names the value, as an example or a choice."""
+        said = str(self.schema.get("description", "")).lower()
+        return isinstance(self.value, str) and len(self.value) > 2 and self.value.lower() in said
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path)}={self.text}"
+
+
+@dataclass
+class Answer:
+    """A label or prediction held against tools and conversation.
+
+    Attributes:
+        used: the places that its values come from.
+        consumed: the places that the values of calls made since the last request came from.
+        counted: the places that say how many calls are asked for, if it makes so many.
+        waiting: whether a tool that fits the request is not called yet; what the answer leaves
+            unused may be meant for that one.
+    """
+
+    side: str
+    text: str | None
+    calls: list[ToolCall]
+    keys: list[str]
+    tools: list[Tool | None]
+    leaves: list[list[Leaf]]
+    errors: list[str]
+    conversation: Conversation
+    used: list[Span] = field(default_factory=list)
+    consumed: frozenset[Span] = frozenset()
+    counted: Sequence[Span] = ()
+    waiting: bool = False
+
+    def uses(self, spans: Sequence[Span]) -> bool:
+        """Whether some value of this answer comes from one of the spans."""
+        return any(a < end and start < b for a, b in spans for start, end in self.used)
+
+    def takes_up(self, mention: Mention) -> bool:
+        """Whether some value comes from what a mention says, or that of a call just made, or the
+        number of calls does."""
+        return self.uses([(mention.start, mention.end)]) or any(
+            start < mention.end and mention.start < end
+            for start, end in (*self.consumed, *self.counted)
+        )
+
+    def used_besides(self, leaf: Leaf, spans: Sequence[Span]) -> bool:
+        """Whether other parameters of the same call take all the places of a value."""
+        others = [
+            other.ground.spans
+            for other in self.leaves[leaf.call]
+            if other.path != leaf.path
+            and other.ground.strength >= SAID
+            and any(a < end and start < b for start, end in other.ground.spans for a, b in spans)
+        ]
+        return 0 < len(spans) <= len(others) and all(
+            any(a < end and start < b for taken in others for start, end in taken) for a, b in spans
+        )
+
+    def used_before(self, leaf: Leaf) -> bool:
+        """Whether a value is what a call made since the last request took already, and it stands
+        nowhere else."""
+        spans = leaf.ground.spans
+        return bool(spans) and all(span in self.consumed for span in spans)
+
+
+def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conversation) -> Answer:
+    """Lay an answer open."""
+    calls = list(label_calls(label))
+    found = [tools.get(call.name) for call in calls]
+    leaves = [
+        list(_leaves(index, (), call.arguments, tool, conversation))
+        for index, (call, tool) in enumerate(zip(calls, found, strict=True))
+    ]
+    every = list(tools.values())
+    answer = Answer(
+        side,
+        label.get("text"),
+        calls,
+        [canonical.dumps(call.to_json()) for call in calls],
+        found,
+        leaves,
+        [error for call in calls if (error := check_call(call, every))],
+        conversation,
+    )
+    answer.used = [
+        span
+        for leaf in all_leaves(answer)
+        if leaf.ground.strength >= 0.5
+        for span in leaf.ground.spans
+    ]
+    recent = conversation.executed[len(conversation.executed) - conversation.since :]
+    answer.consumed = frozenset(
+        span
+        for done in recent
+        for leaf in _leaves(0, (), done.arguments, tools.get(done.name), conversation)
+        for span in leaf.ground.spans
+    )
+    called = {call.name for call in [*calls, *conversation.executed]}
+    answer.waiting = any(
+        0.5 * (tool_match(tool, conversation) + name_match(tool, conversation)) > 0.3
+        for tool in every
+        if tool["name"] not in called
+    )
+    return answer
+
+
+def all_leaves(answer: Answer) -> Iterator[Leaf]:
+    """Yield the leaves of all calls."""
+    for leaves in answer.leaves:
+        yield from leaves
+
+
+def _leaves(
+    call: int,
+    path: tuple[str, ...],
+    values: Mapping[str, Any],
+    holder: Tool | None,
+    conversation: Conversation,
+) -> Iterator[Leaf]:
+    known = properties(holder)
+    for name, value in values.items():
+        found = known.get(name)
+        schema = found if isinstance(found, Mapping) else {}
+        if isinstance(value, dict) and value:
+            inner = {
+                "name": name,
+                "description": schema.get("description", ""),
+                "parameters": schema,
+            }
+            yield from _leaves(call, (*path, name), value, inner, conversation)
+        else:
+            yield Leaf(
+                call,
+                (*path, name),
+                value,
+                schema,
+                holder,
+                name in required(holder),
+                ground(value, schema, about(holder, name), conversation),
+                canonical.dumps(value),
+            )
+
+
+def bound(leaf: Leaf, spans: Sequence[Span], conversation: Conversation) -> float:
+    """Return how much the words around some spans speak for the parameter of a leaf."""
+    return binding(leaf.holder, leaf.path[-1], spans, conversation)
+
+
+def fresh(spans: Sequence[Span], conversation: Conversation) -> bool:
+    """Whether one of the spans stands in the last request or came after it."""
+    return any(conversation.is_fresh(span) for span in spans)
+
+
+def claim(leaf: Leaf, conversation: Conversation) -> float:
+    """Return how surely a value is what the request gives for a parameter (0–1).
+
+    Weaker than the ground where a text is a word of the tool's own name and description, a piece
+    of a longer name or code, no id where one is due, or stands beside today's date only.
+    """
+    strength, spans = leaf.ground.strength, leaf.ground.spans
+    if leaf.kind not in ("text", "list") or not spans:
+        return strength
+    if _is_tool_word(leaf, all(_is_plain(span, conversation) for span in spans)):
+        return min(strength, 0.2)
+    if leaf.kind == "text" and all(_is_piece(span, conversation) for span in spans):
+        return min(strength, 0.3)
+    if leaf.kind == "text" and not _has_form(leaf):
+        return min(strength, 0.4)
+    if all(conversation.role_at(span[0]) == "system" for span in spans):
+        return min(strength, 0.3)
+    return strength
+
+
+def rival(leaf: Leaf, conversation: Conversation) -> bool:
+    """Whether the words around a value speak plainly for a sibling parameter instead."""
+    own = bound(leaf, leaf.ground.spans, conversation)
+    return any(
+        binding(leaf.holder, name, leaf.ground.spans, conversation) > max(1.3, own + 1.0)
+        for name in properties(leaf.holder)
+        if name != leaf.path[-1]
+    )
+
+
+def _is_plain(span: Span, conversation: Conversation) -> bool:
+    """Whether a span is a word in small letters that nothing marks as a value."""
+    said = conversation.text[span[0] : span[1]]
+    return said.islower() and not any(
+        m.start <= span[0] and span[1] <= m.end for m in conversation.mentions
+    )
+
+
+def _has_form(leaf: Leaf) -> bool:
+    """Whether a text looks as its parameter's name demands: a digit in an id, a dot in a URL."""
+    words = {*split_words(leaf.path[-1]), *split_words(str(leaf.schema.get("format", "")))}
+    if words & {"id", "identifier"}:
+        return re.search(r"\d", leaf.text) is not None
+    if words & {"url", "mail", "email", "link", "website", "uri"}:
+        return re.search(r"[.@/]", leaf.text) is not None
+    described = str(leaf.schema.get("description", ""))
+    if isinstance(leaf.value, str) and re.search(r"YYYY|HH:MM", described):
+        days, minutes = read_value(leaf.value)
+        return bool(days if "YYYY" in described else minutes)
+    return True
+
+
+def _is_tool_word(leaf: Leaf, plain: bool) -> bool:
+    """Whether a text only has words of the tool's name and description, or, if it is written
+    `plain`, of its parameters."""
+    values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
+    if not leaf.holder or not all(isinstance(value, str) for value in values):
+        return False
+    known = set(content_stems(f"{leaf.holder['name']} {leaf.holder.get('description', '')}"))
+    for name in properties(leaf.holder) if plain else ():
+        known |= {*content_stems(about(leaf.holder, name)), *map(stem, split_words(name))}
+    words = {word for value in values for word in content_stems(value)}
+    return bool(words) and words <= known
+
+
+def _is_piece(span: Span, conversation: Conversation) -> bool:
+    """Whether a span is only a part of something that the request names or quotes."""
+    return any(
+        m.start <= span[0] and span[1] <= m.end and span[1] - span[0] < m.end - m.start - 1
+        for m in conversation.mentions
+        if m.kind in ("name", "code", "quoted")
+    )
+
+
+def pairs(left: Answer, right: Answer) -> list[tuple[int | None, int | None]]:
+    """Pair the calls of two answers, equal ones first, then the most alike."""
+    options = []
+    for i, one in enumerate(left.calls):
+        for j, two in enumerate(right.calls):
+            same = left.keys[i] == right.keys[j]
+            alike = 100.0 * same + 10.0 * (one.name == two.name)
+            ones = {leaf.path: leaf.text for leaf in left.leaves[i]}
+            twos = {leaf.path: leaf.text for leaf in right.leaves[j]}
+            alike += sum(2.0 if ones[p] == twos[p] else 0.5 for p in ones.keys() & twos.keys())
+            options.append((-alike, i + j, i, j))
+    found: list[tuple[int | None, int | None]] = []
+    free_left, free_right = set(range(len(left.calls))), set(range(len(right.calls)))
+    for _, _, i, j in sorted(options):
+        if i in free_left and j in free_right:
+            found.append((i, j))
+            free_left.discard(i)
+            free_right.discard(j)
+    found += [(i, None) for i in sorted(free_left)]
+    found += [(None, j) for j in sorted(free_right)]
+    return found

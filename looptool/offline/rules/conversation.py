@@ -1,0 +1,218 @@
+"""A conversation as the rules judge reads it: one text, and what is mentioned where."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from looptool.core.calls import ToolCall
+from looptool.core.samples import Message
+from looptool.offline.rules import dates, numbers
+from looptool.offline.rules.languages import is_foreign, plain
+from looptool.offline.rules.words import stem
+
+Span = tuple[int, int]
+
+_TOKEN = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?|\d+|[$€£¥°%]|[^\x00-\x7f\W]+")
+_QUOTED = re.compile(
+    r"\"([^\"\n]{1,200})\"|“([^”\n]{1,200})”|(?<![\w])['‘`]([^'’`\n]{1,120})['’`](?!\w)"
+)
+_CODE = re.compile(
+    r"[\w.+-]+@[\w-]+\.[\w.-]*\w|https?://\S+[\w/]|(?<!\w)#\w+|(?<![\w/])/?(?:[\w.-]+/)+[\w.-]*\w"
+    r"|\b[A-Za-z]+[-_]?\d[\w-]*|\b\d+[A-Za-z]+[-_\d][\w-]*|\b\d+-\d[\d-]*|\b\w+\.[a-z]{2,4}\b"
+    r"|\b\w+_\w+\b"
+)
+_CAPITAL = r"[A-Z][\w&-]*(?:[’'][A-Za-rt-z]\w+)?"
+_PROPER = re.compile(
+    rf"\b{_CAPITAL}(?:(?:(?:(?<=\b[A-Z])\.|(?<=\b[MDS][rst])\.|(?<=\bMrs)\.)? "
+    r"(?:(?:of|de|the|la|du|van|von) (?=[A-Z]))?|, (?=[A-Z]{2}\b))"
+    rf"(?:{_CAPITAL}|\d{{1,3}}\b))*"
+)
+_SENTENCE_START = re.compile(r"(?:^|[.!?:;\n]\s*|[\"“‘(]\s*)$")
+_NO_NAMES = frozenset({"mr", "mrs", "ms", "dr", "i", "i'm", "i'd", "i've", "i'll"})
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    start: int
+    end: int
+    word: str
+    stem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Something specific that the last request says and that an answer should take up."""
+
+    start: int
+    end: int
+    kind: str  # number, date, time, quoted, code, name
+    text: str
+
+
+@dataclass
+class Conversation:
+    """What was said.
+
+    Attributes:
+        text: all messages, one after the other.
+        parts: (start, end, role) of each message in `text`.
+        request: where the last message of the user stands.
+        executed: the calls that the assistant made already, those since the last message of the
+            user last.
+        told: what the assistant said in words.
+        since: how many of `executed` were made since the last message of the user.
+        pending: where the user's messages begin that no call or statement has answered yet.
+        foreign: whether the user does not write English.
+    """
+
+    text: str
+    parts: list[tuple[int, int, str]]
+    request: Span
+    executed: list[ToolCall]
+    since: int
+    today: dt.date | None
+    told: list[str] = field(default_factory=list)
+    lower: str = ""
+    pending: int = 0
+    foreign: bool = False
+    tokens: list[Token] = field(default_factory=list)
+    numbers: list[numbers.Number] = field(default_factory=list)
+    days: list[dates.Moment] = field(default_factory=list)
+    times: list[dates.Moment] = field(default_factory=list)
+    mentions: list[Mention] = field(default_factory=list)
+    mentioned: frozenset[int] = frozenset()
+    memo: dict[Any, Any] = field(default_factory=dict)
+
+    def role_at(self, position: int) -> str:
+        """Return who says what stands at `position`."""
+        return next((role for start, end, role in self.parts if start <= position <= end), "")
+
+    def in_request(self, span: Span) -> bool:
+        """Whether a span stands in the last message of the user."""
+        return self.request[0] <= span[0] < self.request[1]
+
+    def is_fresh(self, span: Span) -> bool:
+        """Whether a span stands in the last message of the user or came after it."""
+        return self.request[0] <= span[0]
+
+    def is_pending(self, position: int) -> bool:
+        """Whether the user says what stands at `position`, and nothing answers it yet."""
+        return position >= self.pending and self.role_at(position) == "user"
+
+    def user_text(self) -> str:
+        """Return all that the user says."""
+        return "\n".join(self.text[start:end] for start, end, role in self.parts if role == "user")
+
+    def tokens_between(self, start: int, end: int) -> list[Token]:
+        """Return the tokens that begin in a span."""
+        keys = self._starts()
+        return self.tokens[bisect_left(keys, start) : bisect_left(keys, end)]
+
+    def token_index(self, position: int) -> int:
+        """Return the index of the first token that begins at or after `position`."""
+        return bisect_left(self._starts(), position)
+
+    def _starts(self) -> list[int]:
+        if "starts" not in self.memo:
+            self.memo["starts"] = [token.start for token in self.tokens]
+        return self.memo["starts"]
+
+
+def read(messages: Sequence[Message]) -> Conversation:
+    """Return a conversation with all that it mentions."""
+    text, parts, executed, told = "", [], [], []
+    request, since, pending, answered = (0, 0), 0, 0, True
+    for message in messages:
+        content = plain(message.get("content") or "")
+        start = len(text)
+        text += content + "\n"
+        parts.append((start, start + len(content), message["role"]))
+        if message["role"] == "assistant" and content:
+            told.append(message["content"])
+        if message["role"] == "user":
+            request, since = (start, start + len(content)), 0
+            pending, answered = start if answered else pending, False
+        elif message["role"] == "assistant":
+            answered = "?" not in content
+        for item in message.get("tool_calls") or ():
+            function = item.get("function", item)
+            executed.append(ToolCall(function["name"], function["arguments"]))
+            since += 1
+    today = dates.find_today(text)
+    conversation = Conversation(
+        text, parts, request, executed, since, today, told, text.lower(), pending
+    )
+    conversation.tokens = [
+        Token(m.start(), m.end(), m[0].lower(), stem(m[0])) for m in _TOKEN.finditer(text)
+    ]
+    conversation.days = dates.find_days(text, today)
+    conversation.times = dates.find_times(text)
+    conversation.numbers = numbers.find_numbers(text)
+    conversation.foreign = is_foreign(conversation.user_text()[-800:])
+    if conversation.foreign:
+        conversation.numbers = numbers.with_commas(conversation.numbers, text)
+    conversation.mentions = list(_mentions(conversation))
+    conversation.mentioned = frozenset(
+        index
+        for mention in conversation.mentions
+        for index in range(
+            conversation.token_index(mention.start), conversation.token_index(mention.end)
+        )
+    )
+    return conversation
+
+
+def _mentions(conversation: Conversation) -> Iterator[Mention]:
+    """Yield what the last request mentions; where two overlap, the longer kind first."""
+    taken: list[Span] = []
+
+    def free(span: Span) -> bool:
+        return not any(span[0] < end and start < span[1] for start, end in taken)
+
+    for kind, start, end in _candidates(conversation):
+        if conversation.in_request((start, end)) and free((start, end)):
+            taken.append((start, end))
+            yield Mention(start, end, kind, conversation.text[start:end])
+
+
+def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
+    start, end = conversation.request
+    text = conversation.text
+    for match in _QUOTED.finditer(text, start, end):
+        group = next(index for index in (1, 2, 3) if match[index] is not None)
+        if match.end(group) - match.start(group) < 0.6 * (end - start):
+            yield "quoted", match.start(group), match.end(group)
+    yield from (("date", m.start, m.end) for m in conversation.days)
+    yield from (("time", m.start, m.end) for m in conversation.times if not m.weak)
+    yield from (("code", m.start(), m.end()) for m in _CODE.finditer(text, start, end))
+    for match in _PROPER.finditer(text, start, end):
+        yield from _name(text, match.start(), match.end())
+    for number in conversation.numbers:
+        if max((s for _, s in number.values), default=0.0) >= 0.8 or number.unit:
+            said = text[number.start : number.end]
+            if max((s for _, s in number.values), default=0.0) > 0.4 and said.lower() != "one":
+                yield "number", number.start, number.end
+
+
+def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+    words = text[start:end].split()
+    if _SENTENCE_START.search(text, max(0, start - 4), start) or start == 0:
+        # The first word of a sentence says nothing by its capital; what follows does.
+        start, words = _without_first(text, start, end), words[1:]
+    while words and words[0].lower().rstrip(".,'") in _NO_NAMES:
+        start, words = _without_first(text, start, end), words[1:]
+    while words and words[-1].lower() in _NO_NAMES:
+        end -= len(words.pop())
+        end -= len(text[start:end]) - len(text[start:end].rstrip(" ,."))
+    if words and start < end and not words[0][0].isdigit():
+        yield "name", start, end
+
+
+def _without_first(text: str, start: int, end: int) -> int:
+    cut = re.match(r"\S+[\s,.]*", text[start:end])
+    return start + (cut.end() if cut else 0)

@@ -1,0 +1,290 @@
+"""What speaks against one of two answers: the evidence that the rules judge weighs.
+
+All functions are even-handed: `compare(a, b)` gives what speaks against `a` and against `b`, and
+`compare(b, a)` the same the other way round.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from looptool.core import canonical
+from looptool.core.tools import Tool
+from looptool.offline.rules.answers import (
+    SAID,
+    Answer,
+    Leaf,
+    all_leaves,
+    bound,
+    claim,
+    fresh,
+    pairs,
+)
+from looptool.offline.rules.conversation import Conversation
+from looptool.offline.rules.evidence import Fault, balance
+from looptool.offline.rules.relevance import prefer, tool_words_asked
+from looptool.offline.rules.repeats import Count, counts
+from looptool.offline.rules.values import changes, placed
+
+
+def own_faults(answer: Answer) -> Iterator[Fault]:
+    """Yield what is plainly wrong with an answer taken alone."""
+    for error in answer.errors:
+        yield Fault(answer.side, 6.0, f"breaks the tool's schema ({_short(error)})", hard=True)
+    conversation = answer.conversation
+    told = counts(answer)
+    yield from _repeated(answer, told)
+    recent = conversation.executed[len(conversation.executed) - conversation.since :]
+    for index, call in enumerate(answer.calls):
+        asked = any(count.fits for count in told if index in count.calls)
+        if not asked and any(call == done for done in recent):
+            yield Fault(answer.side, 4.0, f"repeats the call to {call.name} already made", True)
+
+
+def _repeated(answer: Answer, told: Sequence[Count]) -> Iterator[Fault]:
+    """Yield what is wrong with the number of equal calls: more than one needs a reason."""
+    if answer.conversation.foreign:
+        return
+    for index, key in enumerate(answer.keys):
+        made = answer.keys.count(key)
+        if answer.keys.index(key) != index:
+            continue
+        meant = [count for count in told if index in count.calls]
+        wrong = [count.wanted for count in meant if not count.fits and (made > 1 or count.sure)]
+        if wrong or (made > 1 and not meant):
+            often = {1: "only once", 2: "twice"}.get(made, f"{made} times")
+            asked = f", but {wrong[0]} are asked for" if wrong else ""
+            yield Fault(answer.side, 4.5, f"makes the same call {often}{asked}", hard=True)
+        elif made > 1 and not any(c.sure or c.wanted is None for c in meant) and _leaves(answer):
+            yield Fault(answer.side, 2.0, "makes the same call again and leaves out other values")
+
+
+def _leaves(answer: Answer) -> bool:
+    """Whether an answer has no use for a date, time, code or text that the request has."""
+    return any(
+        m.kind != "name" and not answer.takes_up(m) and not _names_tool(m.text, answer.tools)
+        for m in answer.conversation.mentions
+    )
+
+
+def compare(left: Answer, right: Answer) -> list[Fault]:
+    """Return what speaks against either of two answers that both make calls."""
+    found: list[Fault] = []
+    changed: list[tuple[Leaf, Leaf]] = []
+    for i, j in pairs(left, right):
+        if i is None and j is not None:
+            found += _extra_call(right, j, left)
+        elif j is None and i is not None:
+            found += _extra_call(left, i, right)
+        elif i is not None and j is not None and left.keys[i] != right.keys[j]:
+            if left.calls[i].name != right.calls[j].name:
+                found += _other_tool(left, i, right, j)
+                continue
+            ones = {leaf.path: leaf for leaf in left.leaves[i]}
+            twos = {leaf.path: leaf for leaf in right.leaves[j]}
+            for path in sorted(ones.keys() - twos.keys()):
+                found += _extra_argument(left, ones[path], right)
+            for path in sorted(twos.keys() - ones.keys()):
+                found += _extra_argument(right, twos[path], left)
+            changed += [
+                (ones[path], twos[path])
+                for path in sorted(ones.keys() & twos.keys())
+                if ones[path].text != twos[path].text
+            ]
+    return [*found, *changes(left, right, changed), *_counted(left, right)]
+
+
+def _counted(left: Answer, right: Answer) -> Iterator[Fault]:
+    """Yield what speaks against calls that are not as many as the things asked for.
+
+    A number of things says little alone, for one call may take them all. It counts where the
+    answers make different numbers of calls.
+    """
+    if len(left.calls) == len(right.calls) or {*left.keys} != {*right.keys}:
+        return
+    told = {answer.side: counts(answer) for answer in (left, right)}
+    for answer, other in ((left, right), (right, left)):
+        wrong = [count for count in told[answer.side] if not count.fits and not count.sure]
+        met = {count.span for count in told[other.side] if count.fits and count.wanted}
+        missed = {count.span for count in told[other.side] if not count.fits}
+        for count in wrong[:1]:
+            made, wanted = len(count.calls), count.wanted
+            name = answer.calls[count.calls[0]].name
+            reason = f"makes {made} of {wanted} calls to {name} that are asked for"
+            if any(count.span in met for count in wrong):
+                yield Fault(answer.side, 3.5, reason)
+            elif count.span in missed and made < (wanted or 0):
+                yield Fault(answer.side, 1.5, reason)
+
+
+# Arguments, calls and tools that only one side has
+
+
+def _extra_argument(answer: Answer, leaf: Leaf, other: Answer) -> Iterator[Fault]:
+    """An argument that `answer` gives and `other` leaves out."""
+    conversation = answer.conversation
+    found = leaf.ground
+    if leaf.required:
+        return  # leaving it out breaks the schema and is told there
+    if states_default(leaf.schema, leaf.value):
+        return
+    if found.strength < 0.5:
+        weight = {"boolean": 1.0, "enum": 1.5}.get(leaf.kind, 3.0) * (1 - found.strength)
+        yield Fault(answer.side, weight, f"gives {leaf}, which nobody said")
+        return
+    taken = other.uses(found.spans)
+    if leaf.kind in ("boolean", "enum"):
+        weight = 3.0 * found.strength - (2.0 if taken else 0.0)
+    elif taken:
+        weight = -1.5 + min(1.5, bound(leaf, found.spans, conversation))
+    else:
+        weight = 2.0 * found.strength + min(1.5, bound(leaf, found.spans, conversation))
+        if not fresh(found.spans, conversation):
+            weight -= 1.5
+    if weight > 0:
+        yield Fault(other.side, weight, f"leaves out {leaf}, which is said")
+    elif weight < 0:
+        yield Fault(answer.side, -weight, f"takes {leaf} from what is said for something else")
+
+
+def states_default(schema: Any, value: Any) -> bool:
+    """Whether a schema says, by `default` or in its description, that `value` is the default."""
+    if "default" in schema:
+        return bool(canonical.dumps(schema["default"]) == canonical.dumps(value))
+    said = re.search(
+        r"\bdefaults?(?: value)?(?: is| to|:|=)?\s*(?:is |to )?[\"'`]?([^\"'`,;)]+)",
+        str(schema.get("description", "")),
+        re.IGNORECASE,
+    )
+    if not said:
+        return False
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return said[1].strip().rstrip(".").lower() == text.lower()
+
+
+def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
+    """A call that `answer` makes and `other` has no counterpart for."""
+    call, tool = answer.calls[index], answer.tools[index]
+    conversation = answer.conversation
+    if answer.keys.count(answer.keys[index]) > 1 or tool is None:
+        return  # told as a fault of its own
+    leaves = answer.leaves[index]
+    loose = [
+        x for x in leaves if claim(x, conversation) <= 0.4 and x.kind not in ("boolean", "enum")
+    ]
+    loose += [x for x in leaves if answer.used_besides(x, x.ground.spans)]
+    if loose:
+        yield Fault(
+            answer.side, 3.0, f"calls {call.name} with {loose[0]}, which nobody said for it"
+        )
+        return
+    same_tool = any(call.name == made.name for made in other.calls)
+    news = [
+        leaf
+        for leaf in leaves
+        if claim(leaf, conversation) >= 0.7
+        and leaf.kind != "boolean"
+        and fresh(leaf.ground.spans, conversation)
+        and not other.uses(leaf.ground.spans)
+        and (same_tool or _stands_out(leaf, conversation))
+    ]
+    named = tool_words_asked(tool, [t for t in other.tools if t is not None], conversation)
+    if same_tool:
+        if news:
+            yield Fault(other.side, 3.5, f"makes no call for {news[0]}, which is asked for")
+        else:
+            yield Fault(answer.side, 1.0, f"one call to {call.name} more than is asked for")
+        return
+    recent = conversation.executed[len(conversation.executed) - conversation.since :]
+    weight = 2.0 * (named - 0.7) + (1.5 if news else -1.0)
+    if any(call.name == done.name for done in recent):
+        weight -= 3.0
+    if any(leaf.kind == "number" and other.uses(leaf.ground.spans) for leaf in leaves):
+        weight -= 2.0  # one number seldom serves two tools
+    weight = max(-3.5, min(3.5, weight))
+    if weight > 0:
+        yield Fault(other.side, weight, f"does not call {call.name}, which is asked for")
+    else:
+        yield Fault(answer.side, -weight, f"calls {call.name}, which is not asked for")
+
+
+def _stands_out(leaf: Leaf, conversation: Conversation) -> bool:
+    """Whether a value is more than any word of the request: named, counted or introduced."""
+    spans = leaf.ground.spans
+    named = any(m.start < b and a < m.end for m in conversation.mentions for a, b in spans)
+    return named or bound(leaf, spans, conversation) > 0.2
+
+
+def _other_tool(left: Answer, i: int, right: Answer, j: int) -> Iterator[Fault]:
+    """Both call a tool here, but not the same one."""
+    one, two = left.tools[i], right.tools[j]
+    if one is None or two is None:
+        return  # a tool that does not exist breaks the schema
+    conversation = left.conversation
+    liking = max(-3.0, min(3.0, 1.3 * prefer(one, two, conversation)))
+    yield from balance(
+        left,
+        right,
+        liking,
+        (
+            f"calls {one['name']}, but {two['name']} matches the request better",
+            f"calls {two['name']}, but {one['name']} matches the request better",
+        ),
+    )
+    for answer, index, other in ((left, i, right), (right, j, left)):
+        loose = [
+            x
+            for x in answer.leaves[index]
+            if x.ground.strength < 0.3 and x.kind not in ("boolean", "enum")
+        ]
+        if loose:
+            yield Fault(answer.side, 2.0, f"gives {loose[0]}, which nobody said")
+        if twice := [x for x in answer.leaves[index] if answer.used_besides(x, x.ground.spans)]:
+            yield Fault(answer.side, 1.5, f"takes {twice[0]} from what is said for something else")
+        left_out = [
+            m for m in conversation.mentions if other.takes_up(m) and not answer.takes_up(m)
+        ]
+        if left_out:
+            weight = min(2.5, 1.2 * len(left_out))
+            yield Fault(answer.side, weight, f"has no use for “{left_out[0].text}”")
+
+
+def doubts(answer: Answer) -> float:
+    """Return how much of an answer stays unexplained, or of the request unused, taken alone."""
+    conversation = answer.conversation
+    total = 0.0
+    for leaf in all_leaves(answer):
+        if leaf.ground.strength < SAID and not states_default(leaf.schema, leaf.value):
+            total += {"boolean": 0.3, "enum": 0.5}.get(leaf.kind, 1.5) * (1 - leaf.ground.strength)
+        elif leaf.kind in ("number", "text") and answer.used_besides(leaf, leaf.ground.spans):
+            total += 0.5
+    if answer.calls:
+        for mention in conversation.mentions:
+            if not answer.takes_up(mention) and not _names_tool(mention.text, answer.tools):
+                unused = 0.4 if mention.kind == "name" else 0.7
+                total += 0.3 * unused if answer.waiting else unused
+    return total + sum(_better_swapped(leaves, conversation) for leaves in answer.leaves)
+
+
+def _better_swapped(leaves: Sequence[Leaf], conversation: Conversation) -> float:
+    """Return how much rather two values of a call would stand in each other's place."""
+    worst = 0.0
+    plain = [x for x in leaves if x.kind in ("number", "text") and x.ground.strength >= SAID]
+    for index, one in enumerate(plain):
+        for two in plain[index + 1 :]:
+            if one.kind == two.kind and one.text != two.text:
+                worst = max(worst, -placed(one, two, conversation))
+    return worst
+
+
+def _names_tool(text: str, tools: Sequence[Tool | None]) -> bool:
+    plain = text.lower()
+    return any(
+        plain in f"{tool['name']} {tool.get('description', '')}".lower() for tool in tools if tool
+    )
+
+
+def _short(error: str) -> str:
+    return error if len(error) <= 120 else error[:117] + "…"

@@ -1,0 +1,158 @@
+"""Whether a request calls for a tool or for words: one answer is a call, the other a text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from looptool.core.tools import Tool
+from looptool.offline.rules.answers import SAID, Answer, Leaf, all_leaves, bound, claim, rival
+from looptool.offline.rules.evidence import Fault
+from looptool.offline.rules.relevance import (
+    is_brief,
+    name_match,
+    parameter_words,
+    required,
+    tool_match,
+)
+from looptool.offline.rules.words import content_stems, likeness, split_words, stem
+
+_ASKS = re.compile(
+    r"\?|\b(?:need|please (?:provide|tell|specify|give|share)|could you|can you|let me know|which"
+    r"|missing)\b",
+    re.IGNORECASE,
+)
+_REFUSES = re.compile(
+    r"\b(?:can(?:no|')t|cannot|unable|not able|none|no (?:\w+ )?(?:tool|function)s?|don'?t have"
+    r"|do(?:es)? not|doesn't|isn't|not (?:something|possible|supported|available|one of)|sorry"
+    r"|outside|beyond|unfortunately|nothing|no way|lack)\b",
+    re.IGNORECASE,
+)
+
+
+_VAGUE = frozenset(map(stem, ("first", "detail", "details", "information", "more")))
+
+
+def call_or_text(left: Answer, right: Answer, tools: Sequence[Tool]) -> Iterator[Fault]:
+    """Yield what speaks against the call or against the text."""
+    caller, writer = (left, right) if left.calls else (right, left)
+    if not caller.calls or writer.calls:
+        return
+    yield from _text_faults(writer)
+    score, why = fit(caller, writer, tools)
+    score = max(-5.0, min(5.0, score))
+    if score > 0:
+        yield Fault(writer.side, score, f"says words where a call is due: {why}")
+    elif score < 0:
+        yield Fault(caller.side, -score, f"calls a tool where words are due: {why}")
+
+
+def _text_faults(writer: Answer) -> Iterator[Fault]:
+    said = writer.text or ""
+    if any(said == told for told in writer.conversation.told):
+        yield Fault(writer.side, 3.0, "says again what was said and answered already", hard=True)
+    elif len(set(split_words(said))) < 2:
+        yield Fault(writer.side, 3.0, "is no sentence")
+    elif not _ASKS.search(said) and not _REFUSES.search(said):
+        yield Fault(
+            writer.side, 1.5, "neither asks for what is missing nor says what cannot be done"
+        )
+
+
+def fit(caller: Answer, writer: Answer, tools: Sequence[Tool]) -> tuple[float, str]:
+    """Return how much speaks for the call (above 0) or the text, in log odds, and the main reason.
+
+    The weights are rounded from a logistic regression on development data.
+    """
+    said = writer.text or ""
+    asks = bool(_ASKS.search(said))
+    relevance = min((_relevance(tool, caller) for tool in caller.tools if tool), default=0.0)
+    claims = [(_claim(leaf, caller), leaf) for leaf in _needed(caller)]
+    weakest, leaf = min(claims, key=lambda pair: pair[0], default=(0.8, None))
+    parts = {
+        f"{caller.calls[0].name} {'fits' if relevance > 0.4 else 'hardly fits'} the request": (
+            0.3 * relevance + 0.4 if asks else 5.3 * relevance - 1.4
+        )
+    }
+    if leaf is not None:
+        sure = weakest >= SAID
+        reason = "every value that it needs is said" if sure else f"nobody said {leaf}"
+        parts[reason] = (2.1 if asks else 0.8) * (weakest - 0.5)
+    twice = [leaf for _, leaf in claims if caller.used_besides(leaf, leaf.ground.spans)]
+    if twice:
+        parts[f"{twice[0]} takes what is said for something else"] = -5.5 if asks else -4.0
+    if absent := _absent(caller):
+        parts[f"{absent} is missing"] = -6.0
+    parts["the words around the values"] = 2.4 * (_mean_bound(caller) - 0.5)
+    parts["the request's details"] = 1.8 * (_covered(caller) - 0.5)
+    if asks and (asked := _asked_for(caller, writer)):
+        weak = _claim(asked, caller) < SAID or asked in twice
+        parts[f"the text asks for {asked.path[-1]}"] = -5.0 if weak else -1.5
+    others = [tool for tool in tools if tool["name"] not in {call.name for call in caller.calls}]
+    better = max((_relevance(tool, caller) for tool in others), default=0.0) - relevance
+    if asks and better > 0.3 and len(caller.calls) == 1:
+        parts["another tool fits better"] = -3.0 * better
+    score = sum(parts.values())
+    if weakest < SAID or (relevance < 0.12 and not asks):
+        score = min(score, 1.0)
+    return score, max(parts, key=lambda reason: math.copysign(1, score) * parts[reason])
+
+
+def _claim(leaf: Leaf, caller: Answer) -> float:
+    sure = claim(leaf, caller.conversation)
+    return min(sure, 0.4) if rival(leaf, caller.conversation) else sure
+
+
+def _relevance(tool: Tool, caller: Answer) -> float:
+    conversation = caller.conversation
+    match = 0.5 * name_match(tool, conversation) + 0.5 * tool_match(tool, conversation)
+    goes_on = any(call.name == tool["name"] for call in conversation.executed)
+    return max(match, 0.7) if goes_on and is_brief(conversation) else match
+
+
+def _needed(caller: Answer) -> list[Leaf]:
+    return [
+        leaf
+        for leaf in all_leaves(caller)
+        if leaf.required and leaf.kind not in ("boolean", "enum")
+    ]
+
+
+def _absent(caller: Answer) -> str | None:
+    """Return a required parameter that a call leaves out, or None."""
+    for call, tool in zip(caller.calls, caller.tools, strict=True):
+        for name in required(tool):
+            if name not in call.arguments:
+                return name
+    return None
+
+
+def _mean_bound(caller: Answer) -> float:
+    values = [
+        min(1.5, bound(leaf, leaf.ground.spans, caller.conversation)) for leaf in all_leaves(caller)
+    ]
+    return sum(values) / len(values) if values else 0.5
+
+
+def _covered(caller: Answer) -> float:
+    """Return the share of what the request mentions that the call takes up."""
+    mentions = caller.conversation.mentions
+    return sum(map(caller.takes_up, mentions)) / len(mentions) if mentions else 0.5
+
+
+def _asked_for(caller: Answer, writer: Answer) -> Leaf | None:
+    """Return the argument of the call that the text asks for, or None."""
+    said = writer.text or ""
+    stems = [word for word in content_stems(said) if word not in _VAGUE]
+    best, found = 0.0, None
+    for leaf in all_leaves(caller):
+        words = parameter_words(leaf.holder, leaf.path[-1])
+        score = sum(
+            weight * max((likeness(word, other) for other in stems), default=0.0)
+            for word, weight in words.items()
+            if weight >= 0.4
+        )
+        if score > best:
+            best, found = score, leaf
+    return found if best >= 0.6 else None

@@ -1,0 +1,323 @@
+"""Where in a conversation the value of an argument comes from, and how surely."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from looptool.core import canonical
+from looptool.offline.rules import dates
+from looptool.offline.rules.conversation import Conversation, Span
+from looptool.offline.rules.languages import bare, joined, plain
+from looptool.offline.rules.numbers import Number
+from looptool.offline.rules.words import (
+    CODES,
+    FIRST_CODES,
+    NEGATIONS,
+    SHARED_CODE_WORDS,
+    STOPWORDS,
+    content_stems,
+    likeness,
+    split_words,
+    stem,
+    word_set,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """How surely a value stands in the conversation (0–1), and where."""
+
+    strength: float
+    spans: tuple[Span, ...] = ()
+
+
+NOWHERE = Ground(0.0)
+SAID_ROUGHLY = 0.6
+_LIMITS = word_set("limits")
+_PUNCTUATION = re.compile(r"[\W_]+")
+_FILLERS = frozenset(map(stem, word_set("boolean_fillers")))
+
+
+def ground(value: Any, schema: Mapping[str, Any], about: str, conversation: Conversation) -> Ground:
+    """Return where `value` stands in `conversation`.
+
+    Args:
+        schema: the JSON Schema of the parameter.
+        about: the parameter's name and description.
+    """
+    key = ("ground", canonical.dumps(value), about, "enum" in schema)
+    if key not in conversation.memo:
+        conversation.memo[key] = _ground(value, schema, about, conversation)
+    return conversation.memo[key]
+
+
+def _ground(
+    value: Any, schema: Mapping[str, Any], about: str, conversation: Conversation
+) -> Ground:
+    if isinstance(value, bool):
+        return _ground_boolean(value, about, conversation)
+    if isinstance(value, int | float):
+        if abs(value) > 1e100:  # beyond what anybody says, and what floats can be multiplied by
+            return NOWHERE
+        return _ground_number(float(value), about, conversation)
+    if isinstance(value, str):
+        return _ground_text(value, schema, about, conversation)
+    if isinstance(value, list):
+        items = schema.get("items")
+        inner = items if isinstance(items, Mapping) else {}
+        return _together([ground(item, inner, about, conversation) for item in value])
+    if isinstance(value, dict):
+        properties = schema.get("properties")
+        known = properties if isinstance(properties, Mapping) else {}
+        return _together(
+            [
+                ground(
+                    item,
+                    known.get(name, {}),
+                    f"{name} {known.get(name, {}).get('description', '')}",
+                    conversation,
+                )
+                for name, item in value.items()
+            ]
+        )
+    return Ground(0.3)
+
+
+def _together(grounds: Sequence[Ground]) -> Ground:
+    if not grounds:
+        return Ground(0.3)
+    weakest = min(ground.strength for ground in grounds)
+    mean = sum(ground.strength for ground in grounds) / len(grounds)
+    return Ground(0.7 * weakest + 0.3 * mean, tuple(s for g in grounds for s in g.spans))
+
+
+def _ground_number(value: float, about: str, conversation: Conversation) -> Ground:
+    best = 0.0
+    spans: list[Span] = []
+    words: set[str] | None = None
+    for number in conversation.numbers:
+        strength = max((s for v, s in number.values if _close(v, value)), default=0.0)
+        if strength and any(
+            m.start < number.end and number.start < m.end for m in conversation.days
+        ):
+            strength = min(strength, 0.6)
+        for moment in conversation.times:
+            if moment.start < number.end and number.start < moment.end and not moment.weak:
+                clear = len(moment.minutes) == 1 and moment.minutes != {round(60 * value)}
+                strength = min(strength, 0.6 if clear else 0.9)
+        if strength < SAID_ROUGHLY and _just_beside(value, number, conversation):
+            strength = SAID_ROUGHLY
+        for converted, unit in number.converted:
+            if strength < 0.9 and _close(converted, value):
+                if words is None:
+                    words = {stem(word) for word in split_words(about)}
+                strength = max(strength, 0.9 if stem(unit) in words else 0.15)
+        if strength > best + 0.3:
+            spans = []
+        if strength >= max(best - 0.3, 0.1):
+            spans.append((number.start, number.end))
+            best = max(best, strength)
+    if best <= 0.6:
+        for moment in [*conversation.times, *conversation.days]:
+            minutes = {float(m // 60) for m in moment.minutes}
+            parts = {float(part) for day in moment.days for part in day if part is not None}
+            if value in minutes | parts:
+                sure = 0.9 if len(moment.minutes) == 1 else 0.6
+                return Ground(max(best, sure), tuple(spans) or ((moment.start, moment.end),))
+    return Ground(best, tuple(spans))
+
+
+def _just_beside(value: float, number: Number, conversation: Conversation) -> bool:
+    """Whether a whole number is the last one that "less than five" or "over 10" lets in."""
+    if not any(abs(value - said) == 1.0 for said, strength in number.values if strength == 1.0):
+        return False
+    index = conversation.token_index(number.start)
+    return bool(_LIMITS & {t.word for t in conversation.tokens[max(0, index - 2) : index]})
+
+
+def _close(left: float, right: float) -> bool:
+    return abs(left - right) <= 1e-9 * max(1.0, abs(left), abs(right))
+
+
+def _ground_boolean(value: bool, about: str, conversation: Conversation) -> Ground:
+    named = split_words(about.split(" ", 1)[0])
+    denies = not NEGATIONS.isdisjoint(named)  # avoid_tolls
+    words = {stem(word) for word in named if word not in NEGATIONS}
+    cues = words - _FILLERS or words
+    for index, token in enumerate(conversation.tokens):
+        if conversation.role_at(token.start) == "system":
+            continue
+        if max((likeness(token.stem, cue) for cue in cues), default=0.0) >= 0.8:
+            before = conversation.tokens[max(0, index - 4) : index]
+            denied = any(t.word.replace("’", "'") in NEGATIONS for t in before)
+            span = (token.start, token.end)
+            return Ground(0.9 if (denied == denies) == value else 0.05, (span,))
+    return Ground(0.3 if not value else 0.15)
+
+
+def _ground_text(
+    value: str, schema: Mapping[str, Any], about: str, conversation: Conversation
+) -> Ground:
+    said = plain(value.strip())
+    if not said:
+        return Ground(0.3)
+    if spans := _verbatim(said.lower(), conversation):
+        weak = len(said) > 1 and said.lower() in STOPWORDS and said.islower()
+        return Ground(0.4 if weak else 1.0, spans)
+    if spans := _nearly_verbatim(said.lower(), conversation):
+        return Ground(0.95, spans)
+    days, minutes = dates.read_value(said)
+    if days or minutes:
+        return _ground_moment(days, minutes, conversation)
+    if re.fullmatch(r"[-+]?[\d,]{0,40}\.?\d{1,40}", said):
+        found = _ground_number(float(said.replace(",", "")), about, conversation)
+        return Ground(found.strength * 0.95, found.spans)
+    best = _ground_loosely(said, conversation)
+    for found in (_ground_code(said, conversation), _ground_initials(said, conversation)):
+        best = max(best, found, key=lambda g: g.strength)
+    if "enum" in schema and best.strength < 0.8:
+        best = max(best, _ground_choice(said, conversation), key=lambda g: g.strength)
+    return best
+
+
+def _nearly_verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
+    """Find a value whose accents the text leaves out or adds, and in other languages than English
+    one that has an ending or a beginning there."""
+    if conversation.foreign and (spans := _places(said, conversation.lower, inside=True)):
+        return spans
+    if said.isascii() and conversation.lower.isascii():
+        return ()
+    if "bare" not in conversation.memo:
+        conversation.memo["bare"] = bare(conversation.lower)
+    return _places(bare(said), conversation.memo["bare"])
+
+
+def _verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
+    return _places(said, conversation.lower)
+
+
+def _places(said: str, text: str, inside: bool = False) -> tuple[Span, ...]:
+    """Return where a value stands as words of its own, or `inside` as a word's start or end."""
+    spans = []
+    if inside and (len(said) < (3 if said.isascii() else 2) or re.search(r"\d", said)):
+        return ()
+    start = text.find(said)
+    while start >= 0:
+        end = start + len(said)
+        opens = start == 0 or not joined(text[start - 1], said[0])
+        closes = end >= len(text) or not joined(said[-1], text[end])
+        genitive = text[end : end + 2] in ("s ", "s.", "s,", "s?", "s\n")
+        if (opens and (closes or genitive)) or (inside and (opens or closes)):
+            spans.append((start, end))
+        start = text.find(said, start + 1)
+    return tuple(spans)
+
+
+def _ground_moment(
+    days: frozenset[dates.Day], minutes: frozenset[int], conversation: Conversation
+) -> Ground:
+    strengths, spans = [], []
+    if days:
+        fits = [(dates.means(days, m.days, conversation.today), m) for m in conversation.days]
+        best = max((fit for fit, _ in fits), default=0.0)
+        strengths.append(best)
+        spans += [(m.start, m.end) for fit, m in fits if fit == best and fit > 0.3]
+    if minutes:
+        found = [m for m in conversation.times if m.minutes & minutes]
+        midnight = bool(days) and minutes == frozenset({0})
+        exact = any(len(m.minutes) == 1 for m in found)
+        strengths.append((1.0 if exact else 0.9) if found else 0.6 if midnight else 0.0)
+        spans += [(m.start, m.end) for m in found]
+    return Ground(min(strengths), tuple(spans))
+
+
+def _ground_loosely(said: str, conversation: Conversation) -> Ground:
+    """Find the words of a value when they do not stand there letter by letter."""
+    words_said = _PUNCTUATION.sub(" ", said.lower()).split()
+    spaced = conversation.memo.get("spaced")
+    if spaced is None:
+        spaced = " " + " ".join(t.word for t in conversation.tokens) + " "
+        conversation.memo["spaced"] = spaced
+    if f" {' '.join(words_said)} " in spaced:
+        index = len(spaced[: spaced.index(f" {' '.join(words_said)} ")].split())
+        tokens = conversation.tokens[index : index + len(words_said)]
+        if tokens:
+            return Ground(0.97, ((tokens[0].start, tokens[-1].end),))
+    words = [word for word in split_words(said) if word not in STOPWORDS] or split_words(said)
+    if not words:
+        return NOWHERE
+    by_stem: dict[str, list[Span]] = conversation.memo.get("by_stem") or {}
+    if not by_stem:
+        for token in conversation.tokens:
+            by_stem.setdefault(token.stem, []).append((token.start, token.end))
+        conversation.memo["by_stem"] = by_stem
+    spans: list[Span] = []
+    hits = 0.0
+    for word in words:
+        if found := by_stem.get(stem(word)):
+            hits += 1
+            spans += found
+        elif len(word) < 20 and word.replace(".", "").isdecimal():
+            number = _ground_number(float(word), "", conversation)
+            hits += number.strength >= 0.6
+            spans += number.spans
+    share = hits / len(words)
+    if not share:
+        return NOWHERE
+    longest = max(words, key=len)
+    if share == 1:
+        return Ground(0.85 if len(words) > 1 or len(longest) > 3 else 0.6, tuple(spans))
+    return Ground(0.55 * share, tuple(spans) if share >= 0.5 else ())
+
+
+def _ground_code(said: str, conversation: Conversation) -> Ground:
+    """Find "CAD" in "Canadian dollars"; "dollars" alone says it less surely."""
+    words = CODES.get(said.lower().replace("-", "_"))
+    if not words:
+        return NOWHERE
+    tokens = [token for token in conversation.tokens if token.word in words]
+    if plain := [token for token in tokens if token.word not in SHARED_CODE_WORDS]:
+        return Ground(0.85, tuple((token.start, token.end) for token in plain))
+    strength = 0.85 if said.lower() in FIRST_CODES else 0.4
+    return Ground(strength, tuple((t.start, t.end) for t in tokens)) if tokens else NOWHERE
+
+
+def _ground_initials(said: str, conversation: Conversation) -> Ground:
+    """Find "ssn" in "social security number"."""
+    if not 2 <= len(said) <= 5 or not said.isalpha():
+        return NOWHERE
+    tokens = conversation.tokens
+    letters = conversation.memo.get("letters")
+    if letters is None:
+        letters = conversation.memo["letters"] = "".join(t.word[0] for t in tokens)
+    at = letters.find(said.lower())
+    if at < 0:
+        return NOWHERE
+    run = tokens[at : at + len(said)]
+    if any(t.word in STOPWORDS for t in run) or any(len(t.word) < 3 for t in run):
+        return NOWHERE
+    return Ground(0.8, ((run[0].start, run[-1].end),))
+
+
+def _ground_choice(said: str, conversation: Conversation) -> Ground:
+    """Hold the words of an enumerated value against like words of the user."""
+    stems = content_stems(said) or tuple(stem(word) for word in split_words(said))
+    if not stems:
+        return NOWHERE
+    total, spans = 0.0, []
+    for wanted in stems:
+        best, where = 0.0, None
+        for token in conversation.tokens:
+            if conversation.role_at(token.start) in ("user", "tool"):
+                like = likeness(wanted, token.stem)
+                if like > best or (
+                    like == best and like and conversation.in_request((token.start, token.end))
+                ):
+                    best, where = like, (token.start, token.end)
+        total += best
+        if where:
+            spans.append(where)
+    return Ground(0.8 * total / len(stems), tuple(spans))

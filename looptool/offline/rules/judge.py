@@ -1,0 +1,219 @@
+"""The rules judge: schema, grounding, coverage, roles of values and relevance of tools.
+
+It reads tools, conversation and the two answers as a careful person would who knows English but
+nothing of who wrote the request. Evidence against either answer adds up; a label is replaced only
+if much speaks against it and next to nothing against the prediction. A label against which as much
+speaks, but whose prediction is doubtful itself, is dropped. What cannot be told without another
+language, or how often a call is asked for where nobody says it, has no verdict.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from looptool.core.params import JudgeRole
+from looptool.core.samples import Label, Message, check_label
+from looptool.core.tools import Tool
+from looptool.engines.roles import Cast
+from looptool.judging import Case, Judge, Opinion, Verdict
+from looptool.offline.rules import answers, conversation, faults, foreign, repeats
+from looptool.offline.rules.answers import Answer, all_leaves
+from looptool.offline.rules.conversation import Conversation
+from looptool.offline.rules.evidence import Fault
+from looptool.offline.rules.fitting import call_or_text
+from looptool.offline.rules.harmless import both_fine
+
+# A label is replaced from this advantage of the prediction on, if against the prediction itself
+# speaks no more than TOLERATED and no more than DOUBTFUL of it stays unexplained.
+DECISIVE = 2.0
+# Whether to call at all is harder to tell.
+DECISIVE_CALL_OR_TEXT = 2.5
+TOLERATED = 1.0
+DOUBTFUL = 2.0
+UNREADABLE = "The request is not in English, and only a reader of its language can tell."
+GRAVE = 3.0  # a label goes from this much evidence on, and no such prediction becomes a label
+
+
+class RulesJudge:
+    """The embedded judge, which needs no model."""
+
+    name = "rules"
+
+    def compare(self, cases: Sequence[Case]) -> list[Opinion]:
+        """Return one opinion a case, in order."""
+        return [judge(case) for case in cases]
+
+    def admit(
+        self, samples: Sequence[tuple[Sequence[Tool], Sequence[Message], Label]]
+    ) -> list[str | None]:
+        """Return for each (tools, messages, label) None if it is sound, else why it is not."""
+        return [admit(*sample) for sample in samples]
+
+
+def judge(case: Case) -> Opinion:
+    """Compare label and prediction of one case."""
+    said = conversation.read(case.messages)
+    tools = {tool["name"]: tool for tool in reversed(case.tools)}
+    label = _read(case.label, "label", tools, said)
+    own_label = list(faults.own_faults(label))
+    if case.prediction is None or check_label(case.prediction) is not None:
+        return _unparsable(label, own_label)
+    prediction = _read(case.prediction, "prediction", tools, said)
+    own = own_label + list(faults.own_faults(prediction))
+    if not own and both_fine(label, prediction):
+        return Opinion(
+            "BOTH_CORRECT", "The answers differ only in how they say the same thing.", 0.9
+        )
+    if said.foreign:
+        return _weigh_foreign(label, prediction, own + list(foreign.compare(label, prediction)))
+    if label.calls and prediction.calls:
+        found = own + faults.compare(label, prediction)
+    else:
+        found = own + list(call_or_text(label, prediction, case.tools))
+    return _weigh(label, prediction, found)
+
+
+def evidence(case: Case) -> tuple[list[Fault], float]:
+    """Return all evidence of a case and the doubts about its prediction, to look into."""
+    said = conversation.read(case.messages)
+    tools = {tool["name"]: tool for tool in reversed(case.tools)}
+    label = _read(case.label, "label", tools, said)
+    prediction = _read(case.prediction or {"text": "?"}, "prediction", tools, said)
+    found = [*faults.own_faults(label), *faults.own_faults(prediction)]
+    if label.calls and prediction.calls:
+        found += faults.compare(label, prediction)
+    else:
+        found += call_or_text(label, prediction, case.tools)
+    return found, faults.doubts(prediction)
+
+
+def _read(label: Label, side: str, tools: Mapping[str, Tool], said: Conversation) -> Answer:
+    answer = answers.read(label, side, tools, said)
+    answer.counted = [c.span for c in repeats.counts(answer) if c.fits]
+    return answer
+
+
+def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
+    against = {
+        side: sum(fault.weight for fault in found if fault.side == side)
+        for side in ("label", "prediction")
+    }
+    hopeless = any(
+        fault.hard and fault.weight >= GRAVE for fault in found if fault.side == "prediction"
+    )
+    advantage = against["label"] - against["prediction"]
+    verdict: Verdict = "PRED_WRONG"
+    confidence = 1 / (1 + math.exp(min(30.0, max(-30.0, advantage))))
+    if (
+        advantage >= (DECISIVE if label.calls and prediction.calls else DECISIVE_CALL_OR_TEXT)
+        and against["prediction"] <= TOLERATED
+        and not hopeless
+        and faults.doubts(prediction) <= DOUBTFUL
+    ):
+        verdict, confidence = "LABEL_WRONG", 1 - confidence
+    elif against["label"] >= GRAVE:
+        verdict, confidence = "BOTH_WRONG", 0.9
+    elif max(against.values()) < TOLERATED and (name := repeats.left_open(label, prediction)):
+        why = f"Nothing tells how often the call to {name} is asked for."
+        return Opinion("NO_CONSENSUS", why, 0.5)
+    return Opinion(verdict, _rationale(verdict, found), round(max(confidence, 0.5), 4))
+
+
+def _weigh_foreign(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
+    """Weigh what can be told without reading: else there is no verdict."""
+    against = {
+        side: sum(fault.weight for fault in found if fault.side == side)
+        for side in ("label", "prediction")
+    }
+    advantage = against["label"] - against["prediction"]
+    verdict: Verdict = "NO_CONSENSUS"
+    if advantage >= DECISIVE and against["prediction"] <= TOLERATED:
+        verdict = "LABEL_WRONG"
+    elif any(fault.hard and fault.side == "label" for fault in found):
+        verdict = "BOTH_WRONG"
+    elif -advantage >= DECISIVE:
+        verdict = "PRED_WRONG"
+    if verdict == "NO_CONSENSUS":
+        return Opinion(verdict, UNREADABLE, 0.5)
+    return Opinion(verdict, _rationale(verdict, found), 0.9)
+
+
+def _rationale(verdict: Verdict, found: Sequence[Fault]) -> str:
+    lines = []
+    for side in ("label", "prediction"):
+        reasons = sorted((f for f in found if f.side == side), key=lambda f: -f.weight)
+        if reasons:
+            told = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
+            lines.append(f"The {side} {told}.")
+    if not lines:
+        return "Nothing tells which answer is right, so the label stands."
+    if verdict == "PRED_WRONG" and not any(line.startswith("The prediction") for line in lines):
+        lines.append("That is not enough to give up the label.")
+    return " ".join(lines)
+
+
+def _unparsable(label: Answer, own: Sequence[Fault]) -> Opinion:
+    if any(fault.hard for fault in own):
+        return Opinion(
+            "BOTH_WRONG",
+            f"The prediction cannot be read. {_rationale('BOTH_WRONG', own)}",
+            0.9,
+        )
+    loose = _unsaid(label)
+    if loose and label.conversation.foreign:
+        return Opinion("NO_CONSENSUS", f"The prediction cannot be read. {UNREADABLE}", 0.5)
+    if loose:
+        return Opinion(
+            "BOTH_WRONG",
+            f"The prediction cannot be read, and the label's {loose} stands nowhere.",
+            0.7,
+        )
+    return Opinion("PRED_WRONG", "The prediction cannot be read.", 0.99)
+
+
+def _unsaid(answer: Answer) -> str | None:
+    """Return an argument whose value plainly stands nowhere in the conversation, or None."""
+    for leaf in all_leaves(answer):
+        if leaf.kind in ("number", "text") and not faults.states_default(leaf.schema, leaf.value):
+            exact = leaf.kind == "number" or re.search(r"\d", leaf.text) is not None
+            if leaf.ground.strength < (0.3 if exact else 0.05):
+                return str(leaf)
+    return None
+
+
+def admit(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> str | None:
+    """Return None if a new sample is sound, else why it is not."""
+    if (reason := check_label(label)) is not None:
+        return reason
+    said = conversation.read(messages)
+    by_name: Mapping[str, Tool] = {tool["name"]: tool for tool in reversed(tools)}
+    answer = _read(label, "label", by_name, said)
+    if reasons := [fault.reason for fault in faults.own_faults(answer) if fault.hard]:
+        return f"label {reasons[0]}"
+    if said.foreign:
+        return None  # nobody here can tell whether its values are said
+    if loose := _unsaid(answer):
+        return f"label gives {loose}, which nobody said"
+    return _uncovered(answer, said)
+
+
+def _uncovered(answer: Answer, said: Conversation) -> str | None:
+    """Return what of the request a label of calls plainly leaves out, or None."""
+    if not answer.calls or answer.waiting:
+        return None
+    left_out = [
+        mention
+        for mention in said.mentions
+        if mention.kind in ("date", "time", "quoted", "code", "number")
+        and not answer.takes_up(mention)
+    ]
+    if len(left_out) >= 2 and len(left_out) > len(said.mentions) / 2:
+        return f"label makes no use of “{left_out[0].text}” and “{left_out[1].text}”"
+    return None
+
+
+def make_judges(settings: JudgeRole, cast: Cast) -> list[Judge]:
+    """Return the one judge that `verify.judges: [rules]` names; it needs no settings."""
+    return [RulesJudge()]

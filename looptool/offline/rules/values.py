@@ -1,0 +1,296 @@
+"""Which of two values of the same parameter is meant: swapped, changed, lists."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from looptool.core import canonical
+from looptool.offline.rules.answers import SAID, Answer, Leaf, bound, claim, fresh
+from looptool.offline.rules.conversation import Conversation
+from looptool.offline.rules.evidence import Fault, balance
+from looptool.offline.rules.grounding import Ground, ground
+from looptool.offline.rules.relevance import about, order_of, rank_said
+from looptool.offline.rules.words import content_stems
+
+
+def changes(left: Answer, right: Answer, changed: list[tuple[Leaf, Leaf]]) -> Iterator[Fault]:
+    rest = list(changed)
+    while rest:
+        one, two = rest.pop(0)
+        twin = next((pair for pair in rest if _is_swap((one, two), pair)), None)
+        if twin is None:
+            yield from _changed_value(left, one, right, two)
+            continue
+        rest.remove(twin)
+        if one.call == twin[0].call:
+            yield from _swapped_within(left, one, right, twin[0])
+        else:
+            yield from _swapped_between(left, (one, twin[0]), right, (two, twin[1]))
+
+
+def _is_swap(first: tuple[Leaf, Leaf], second: tuple[Leaf, Leaf]) -> bool:
+    (one, two), (three, four) = first, second
+    crossed = one.text == four.text and two.text == three.text
+    return crossed and (one.call == three.call) != (one.path == three.path)
+
+
+# Swapped values
+
+
+def _swapped_within(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator[Fault]:
+    """The values of two parameters of one call have changed places."""
+    if min(one.ground.strength, two.ground.strength) < SAID:
+        return
+    advantage = placed(one, two, left.conversation)
+    names = f"{one.path[-1]} and {two.path[-1]}"
+    yield from balance(
+        left,
+        right,
+        max(-4.0, min(4.0, advantage)),
+        (
+            f"gives {one} and {two}, but the words around them speak for the values of {names} "
+            "the other way round",
+            f"gives the values of {names} the other way round than the words around them say",
+        ),
+    )
+
+
+def placed(one: Leaf, two: Leaf, conversation: Conversation) -> float:
+    """Return how much rather two values stand where they stand than in each other's place."""
+    ones, twos = one.ground.spans, two.ground.spans
+    straight = bound(one, ones, conversation) + bound(two, twos, conversation)
+    crossed = bound(one, twos, conversation) + bound(two, ones, conversation)
+    return 2.0 * (straight - crossed) + _order_said(one, two, conversation)
+
+
+def _order_said(one: Leaf, two: Leaf, conversation: Conversation) -> float:
+    """Return how much the order of mention speaks for one value here and the other there."""
+    order = order_of(one.path[-1], two.path[-1])
+    ranks = rank_said(one.ground.spans, conversation), rank_said(two.ground.spans, conversation)
+    if order and None not in ranks and ranks[0] != ranks[1]:
+        return 3.0 * math.copysign(1, order) * (1 if ranks[0] < ranks[1] else -1)  # type: ignore[operator]
+    here, there = _place(one, conversation), _place(two, conversation)
+    if not order or here is None or there is None or here == there:
+        return 0.0
+    return order if here < there else -order
+
+
+def _swapped_between(
+    left: Answer, ones: tuple[Leaf, Leaf], right: Answer, twos: tuple[Leaf, Leaf]
+) -> Iterator[Fault]:
+    """The values of one parameter have changed places between two calls."""
+    advantage = 3.0 * (_in_step(left, ones) - _in_step(right, twos)) / 2
+    name = ones[0].path[-1]
+    yield from balance(
+        left,
+        right,
+        advantage,
+        (f"pairs the values of {name} with the wrong calls",) * 2,
+    )
+
+
+def _in_step(answer: Answer, leaves: tuple[Leaf, Leaf]) -> float:
+    """Return 1 if two calls take their values in the order in which the request says them, -1 if
+    crosswise, 0 if it cannot be told."""
+    conversation = answer.conversation
+    here = [_place(leaf, conversation) for leaf in leaves]
+    votes = 0
+    for other in answer.leaves[leaves[0].call]:
+        twin = next((x for x in answer.leaves[leaves[1].call] if x.path == other.path), None)
+        if twin is None or other.path == leaves[0].path or twin.text == other.text:
+            continue
+        there = [_place(other, conversation), _place(twin, conversation)]
+        if None in (*here, *there) or here[0] == here[1] or there[0] == there[1]:
+            continue
+        votes += 1 if (here[0] < here[1]) == (there[0] < there[1]) else -1  # type: ignore[operator]
+    return (votes > 0) - (votes < 0)
+
+
+def _place(leaf: Leaf, conversation: Conversation) -> int | None:
+    spans = [span for span in leaf.ground.spans if conversation.is_fresh(span)]
+    return spans[0][0] if len(spans) == 1 and leaf.ground.strength >= SAID else None
+
+
+# One value instead of another
+
+
+def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator[Fault]:
+    if _same_sort_of_list(one, two):
+        yield from _changed_list(left, one, right, two)
+        return
+    name = one.path[-1]
+    conversation = left.conversation
+    gap = claim(one, conversation) - claim(two, conversation)
+    scale = 4.5
+    if "boolean" in (one.kind, two.kind) or "enum" in (one.kind, two.kind):
+        scale = 3.0 if len(left.calls) == 1 else 2.0
+    if one.is_listed != two.is_listed and (gap > 0) == two.is_listed:
+        scale *= 0.3  # a choice that the tool names may well stand for what is said otherwise
+    advantage = scale * gap
+    why = "which stands less surely in the conversation"
+    if min(one.ground.strength, two.ground.strength) >= SAID:
+        why = "which is not what the words around it speak of"
+        if not _same_place(one, two):
+            advantage += 1.5 * (
+                fresh(one.ground.spans, conversation) - fresh(two.ground.spans, conversation)
+            )
+            advantage += _bound_advantage(one, two, conversation)
+            advantage += _coverage_advantage(left, one, right, two)
+    elif gap and _taken_twice(left, one, right, two, gap):
+        # The value that stands in the conversation stands there for another parameter.
+        advantage *= 0.3
+    advantage += _wholeness(one, two, conversation)
+    yield from balance(
+        left,
+        right,
+        max(-5.0, min(5.0, advantage)),
+        (
+            f"gives {one}, {why}; {name}={two.text} fits better",
+            f"gives {two}, {why}; {name}={one.text} fits better",
+        ),
+    )
+
+
+def _taken_twice(left: Answer, one: Leaf, right: Answer, two: Leaf, gap: float) -> bool:
+    answer, leaf = (left, one) if gap > 0 else (right, two)
+    return answer.used_besides(leaf, leaf.ground.spans)
+
+
+def _same_place(one: Leaf, two: Leaf) -> bool:
+    """Whether two values are two readings of the same words."""
+    spans = two.ground.spans
+    return any(a < d and c < b for a, b in one.ground.spans for c, d in spans)
+
+
+def _same_sort_of_list(one: Leaf, two: Leaf) -> bool:
+    """Whether both are lists with an item in common."""
+    if not isinstance(one.value, list) or not isinstance(two.value, list):
+        return False
+    return any(item in two.value for item in one.value)
+
+
+def _bound_advantage(one: Leaf, two: Leaf, conversation: Conversation) -> float:
+    gap = bound(one, one.ground.spans, conversation) - bound(two, two.ground.spans, conversation)
+    gap += 1.2 * (_own_words(two) - _own_words(one))
+    gap += 0.8 * (_is_mention(one, conversation) - _is_mention(two, conversation))
+    return max(-2.5, min(2.5, gap))
+
+
+def _own_words(leaf: Leaf) -> bool:
+    """Whether a text merely repeats words of the parameter's name."""
+    values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
+    name = set(content_stems(leaf.path[-1]))
+    return all(isinstance(v, str) and set(content_stems(v)) <= name for v in values)
+
+
+def _is_mention(leaf: Leaf, conversation: Conversation) -> bool:
+    """Whether a value is just what the request names, quotes or counts."""
+    return any((m.start, m.end) in leaf.ground.spans for m in conversation.mentions)
+
+
+def _coverage_advantage(left: Answer, one: Leaf, right: Answer, two: Leaf) -> float:
+    """Each value that the other answer leaves unused counts; one used twice counts against."""
+    unused_by_right = not right.uses(one.ground.spans) and fresh(
+        one.ground.spans, left.conversation
+    )
+    unused_by_left = not left.uses(two.ground.spans) and fresh(two.ground.spans, left.conversation)
+    twice_left = left.used_besides(one, one.ground.spans) or left.used_before(one)
+    twice_right = right.used_besides(two, two.ground.spans) or right.used_before(two)
+    return 1.9 * (unused_by_right - unused_by_left) + 1.5 * (twice_right - twice_left)
+
+
+def _wholeness(one: Leaf, two: Leaf, conversation: Conversation) -> float:
+    """A text that is a part of the other: the one that ends where what is said ends is whole."""
+    if not isinstance(one.value, str) or not isinstance(two.value, str):
+        return 0.0
+    a, b = one.value.lower().strip(), two.value.lower().strip()
+    if a == b or not (a in b or b in a) or min(one.ground.strength, two.ground.strength) < 0.9:
+        return 0.0
+    exact = [
+        any((m.start, m.end) in leaf.ground.spans for m in conversation.mentions)
+        for leaf in (one, two)
+    ]
+    return 3.0 * (exact[0] - exact[1])
+
+
+def _changed_list(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator[Fault]:
+    ones, twos = [canonical.dumps(v) for v in one.value], [canonical.dumps(v) for v in two.value]
+    if Counter(ones) == Counter(twos):
+        advantage = 3.0 * (_ordered(one, left.conversation) - _ordered(two, left.conversation))
+        yield from balance(
+            left,
+            right,
+            advantage,
+            (f"gives {one}, not in the order said", f"gives {two}, not in the order said"),
+        )
+        return
+    advantage = 0.0
+    for leaf, other, sign in ((one, two, 1), (two, one, -1)):
+        for item in _only_in(leaf.value, other.value):
+            advantage += sign * _item_weight(leaf, other, item, left.conversation)
+    yield from balance(
+        left,
+        right,
+        max(-4.0, min(4.0, advantage)),
+        (
+            f"gives {one}, which does not list what is said",
+            f"gives {two}, which does not list what is said",
+        ),
+    )
+
+
+def _item_weight(leaf: Leaf, other: Leaf, item: Any, conversation: Conversation) -> float:
+    """Return how much speaks for an item that only one of two lists has."""
+    found = _item_ground(leaf, item, conversation)
+    if found.strength < SAID:
+        return -1.8 * (1 - found.strength)
+    shared = [x for x in leaf.value if x in other.value and x is not item]
+    around = [s for x in shared for s in _item_ground(leaf, x, conversation).spans]
+    keys = [canonical.dumps(value) for value in leaf.value]
+    spans = [span for span in found.spans if conversation.is_fresh(span)] or list(found.spans)
+    if len(spans) < keys.count(canonical.dumps(item)):
+        return -1.5
+    if not around:
+        return min(1.5, bound(leaf, spans, conversation))
+    near = min(abs(a[0] - b[1]) if a > b else abs(b[0] - a[1]) for a in spans for b in around)
+    return 3.0 if near <= 30 else -0.5
+
+
+def _only_in(values: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    left = Counter(canonical.dumps(v) for v in values) - Counter(canonical.dumps(v) for v in others)
+    return [v for v in values if left[canonical.dumps(v)] > 0]
+
+
+def _item_ground(leaf: Leaf, item: Any, conversation: Conversation) -> Ground:
+    items = leaf.schema.get("items")
+    return ground(
+        item,
+        items if isinstance(items, dict) else {},
+        about(leaf.holder, leaf.path[-1]),
+        conversation,
+    )
+
+
+def _ordered(leaf: Leaf, conversation: Conversation) -> float:
+    """Return 1 if the items stand close together in the order of the list, 0 if in another."""
+    places: list[list[int]] = []
+    for item in leaf.value:
+        found = _item_ground(leaf, item, conversation)
+        spans = [s for s in found.spans if conversation.is_fresh(s)] or list(found.spans)
+        if found.strength < SAID or not spans:
+            return 0.5
+        places.append(sorted(start for start, _ in spans))
+    best = 0.0
+    for start in places[0]:
+        at = start
+        for options in places[1:]:
+            later = [place for place in options if place > at]
+            if not later:
+                break
+            at = later[0]
+        else:
+            best = max(best, 1.0 if at - start <= 40 * len(places) else 0.5)
+    return best

@@ -1,0 +1,1 @@
+"""What is done around a run: make a project, set it up, plan, unroll, serve, chat, run trials."""

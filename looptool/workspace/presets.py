@@ -1,0 +1,59 @@
+"""`looptool config use NAME`: a preset of configs/ over params.yaml.
+
+A preset is `iterations` (optional) and `set`, new values by dotted name; the rest stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from looptool.core import params
+from looptool.core.errors import ConfigError
+from looptool.workspace import unroll as unrolling
+
+FOLDER = Path("configs")
+
+
+def use(name: str, agree: Callable[[str, str], bool], path: Path | str = params.FILE) -> bool:
+    """Write a preset over params.yaml, comments kept; return whether it was written.
+
+    Args:
+        agree: is shown the file's text before and after, and says whether to write it.
+
+    Raises:
+        ConfigError: if there is no such preset, or params.yaml would not be valid with it.
+    """
+    preset = _read(name)
+
+    def change(document: Any) -> None:
+        if preset.get("iterations"):
+            unrolling.set_iterations(document, preset["iterations"])
+        for field, value in preset["set"].items():
+            *sections, last = field.split(".")
+            section = document
+            for part in sections:
+                if part not in section:
+                    raise ConfigError(f"{FOLDER / name}.yaml: set.{field}: no such field")
+                section = section[part]
+            section[last] = value
+
+    return unrolling.edit(path, change, agree)
+
+
+def _read(name: str) -> dict[str, Any]:
+    file = FOLDER / f"{name}.yaml"
+    try:
+        preset = YAML(pure=True).load(file.read_text("utf-8"))
+    except FileNotFoundError:
+        known = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "results")
+        raise ConfigError(f"{file}: does not exist (there are: {', '.join(known)})") from None
+    except (YAMLError, OSError) as error:
+        raise ConfigError(f"{file}: no valid YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(preset, dict) or not set(preset) <= {"iterations", "set"}:
+        raise ConfigError(f"{file}: a preset has the fields iterations and set, no others")
+    return {"set": {}, **preset}
