@@ -26,7 +26,7 @@ def project(tmp_path, monkeypatch):
         (base / name).write_text("{}", "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(installing.importlib.metadata, "version", dict(PACKAGES).__getitem__)
-    monkeypatch.setattr(cli.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(cli.project.shutil, "which", lambda name: f"/bin/{name}")
     slow = NumberType("bfloat16", False, "model.dtype says so", 97.0)
     monkeypatch.setattr(machine, "number_type", lambda wanted: slow)
     return tmp_path

@@ -1,0 +1,38 @@
+"""The command `looptool`: what is done around `dvc repro`. One file a group of commands."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+import typer
+
+from looptool.cli import bench, cache, config, data, lineage, model, models, project, prompts, tools
+from looptool.core.errors import LooptoolError
+
+app = typer.Typer(
+    help="A closed data-training loop for tool-calling models. The loop itself is `dvc repro`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for commands in (project, models, lineage):
+    app.add_typer(commands.app)
+for name, group in {
+    "tools": tools, "data": data, "bench": bench, "model": model, "config": config,
+    "prompts": prompts, "cache": cache,
+}.items():  # fmt: skip
+    app.add_typer(group.app, name=name)
+
+
+def main() -> None:
+    """Run the command; a known error becomes one screen and status 1."""
+    try:
+        app()
+    except LooptoolError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:  # of the machine: a full disk, a folder that others own
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
+            raise
+        print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None

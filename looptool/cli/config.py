@@ -1,0 +1,31 @@
+"""`looptool config`: whole-run presets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from looptool.cli.options import console
+
+app = typer.Typer(help="Whole-run presets of configs/.", no_args_is_help=True)
+
+
+@app.command()
+def use(
+    name: Annotated[str, typer.Argument(help="A file in configs/, without its ending.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+) -> None:
+    """Show what a preset changes in params.yaml, and write it after a yes.
+
+    Example: looptool config use qwen3-8b
+    """
+    from looptool.terminal import show_difference
+    from looptool.workspace import presets
+
+    def agree(before: str, after: str) -> bool:
+        show_difference(before, after, "params.yaml", console())
+        return before != after and (yes or typer.confirm("Write it to params.yaml?"))
+
+    if not presets.use(name, agree):
+        typer.echo("params.yaml stays as it is")

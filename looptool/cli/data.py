@@ -1,0 +1,79 @@
+"""`looptool data`: one's own samples, in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from looptool.cli.options import Json, console, print_json
+from looptool.core.errors import LooptoolError
+
+app = typer.Typer(help="Your own samples: import, export.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_data(
+    file: Annotated[
+        Path, typer.Argument(help="JSON lines, a JSON array, .gz, .zst, Parquet, or a folder.")
+    ],
+    form: Annotated[
+        Literal["openai", "sharegpt", "xlam", "toolace", "looptool"] | None,
+        typer.Option("--format", help="Of its records; else they tell."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder; else data/samples/<name>.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read samples of other formats, one for each turn of an assistant, and say what is refused.
+
+    Example: looptool data import xlam_function_calling_60k.json
+    """
+    from looptool.exchange import sample_sets
+    from looptool.reporting import imports
+    from looptool.terminal import counting
+
+    target = output or sample_sets.place_of(file)
+    with counting("records") as tell:
+        found = sample_sets.import_samples(file, target, form, tell)
+    sample_sets.track(target)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        imports.show_samples(found, target, console())
+    if not found.samples:
+        raise LooptoolError(f"{file}: no sample; {target / sample_sets.REJECTED} says why")
+
+
+@app.command("export")
+def export_data(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="2, main:2, exp-name:2, or a .parquet file.")
+    ],
+    form: Annotated[
+        Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "hf"],
+        typer.Option("--format", help="hf: a folder with a card."),
+    ],
+    output: Annotated[Path, typer.Option(help="The file, or for hf the folder.")],
+    license_: Annotated[
+        str, typer.Option("--license", help="Of the data, for the card of hf.")
+    ] = "unknown",
+) -> None:
+    """Write a data set in another format, its labels as they stand now.
+
+    Example: looptool data export 2 --format openai --output d2.jsonl
+    """
+    from looptool.exchange import exports
+    from looptool.lineage.diff import open_data_set
+
+    opened = open_data_set(data)
+    if form == "hf":
+        from looptool.reporting.cards import write_data_set
+
+        count, left_out = write_data_set(opened, output, license_), 0
+    else:
+        count, left_out = exports.export_samples(opened.path, output, form)
+    told = f", {left_out:,} left out, in {output}.rejected.jsonl" if left_out else ""
+    typer.echo(f"{count:,} samples → {output}{told}")

@@ -1,0 +1,159 @@
+"""Commands around a run: setup, init, unroll, check, plan, summary, results."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from looptool.cli.options import Json, check_in_project, console, print_json
+from looptool.core.errors import ConfigError
+
+app = typer.Typer()
+
+
+@app.command()
+def setup(
+    extra: Annotated[
+        Literal["vllm"] | None,
+        typer.Option("--with", help="vllm: the environment of `engine: vllm`, too."),
+    ] = None,
+) -> None:
+    """Install the benchmark and the embedded model, and make models/base.
+
+    Example: looptool setup --with vllm
+    """
+    from looptool.core import runs
+    from looptool.engines.folders import EMBEDDED_BASE
+    from looptool.workspace import setup as installing
+
+    check_in_project()
+    runs.quiet()
+    if extra == "vllm":
+        installing.install_vllm()
+    installing.install_packages()
+    installing.prepare_base(EMBEDDED_BASE)
+    installing.track_base(EMBEDDED_BASE)
+    installing.write_plots_page()
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    tools: Annotated[
+        list[str] | None,
+        typer.Option(help="What `looptool tools import` reads; several times for several."),
+    ] = None,
+) -> None:
+    """Make a project folder: dvc.yaml, params.yaml, stages, with git and DVC.
+
+    Example: looptool init weather --tools openapi.yaml
+    """
+    from looptool.exchange.tool_sets import place_of
+    from looptool.reporting import imports
+    from looptool.workspace import init as starting
+
+    found = starting.start(folder, tools or ())
+    if found is not None and tools:
+        imports.show_tools(found, folder / place_of(tools[0]), console())
+    typer.echo(f"{folder}: ready. Next: cd {folder} && looptool setup && dvc repro")
+
+
+@app.command()
+def unroll(
+    iterations: Annotated[int, typer.Argument(min=1, help="How many the loop shall have.")],
+    print_overrides: Annotated[
+        bool,
+        typer.Option(help="Print `-S` options for `dvc exp run` and leave the file alone."),
+    ] = False,
+) -> None:
+    """Rewrite the loop in params.yaml to so many iterations."""
+    from looptool.workspace import unroll as unrolling
+
+    if print_overrides:
+        typer.echo(" ".join(f"-S '{value}'" for value in unrolling.overrides(iterations)))
+    else:
+        unrolling.unroll(iterations)
+
+
+@app.command()
+def check() -> None:
+    """Say what is missing or wrong before a run is started."""
+    from looptool.core import machine, params
+    from looptool.core.tools import read_tools
+    from looptool.engines import answering
+    from looptool.engines.folders import check_base
+    from looptool.evaluation import running
+    from looptool.evaluation.bfcl import rows as bfcl
+    from looptool.evaluation.bfcl.package import check_benchmark
+    from looptool.synthesis.own import check_own
+    from looptool.training import processes
+
+    loaded = params.load()
+    check_base(Path(loaded.model.base))
+    check_benchmark()
+    bfcl.rows(loaded.eval.bfcl.categories, loaded.eval.bfcl.limit)
+    running.acebench_of(loaded.eval.acebench)
+    answering.check(loaded)
+    processes.check(loaded.train)
+    if loaded.generate.tools:
+        read_tools(loaded.generate.tools)
+    if loaded.generate.own:
+        check_own(loaded.generate.own)
+    check_in_project()
+    if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
+        raise ConfigError("no git repository here, which DVC needs; `git init` makes one")
+    if not shutil.which("dvc"):
+        raise ConfigError("the command dvc is not found; put this environment's bin into PATH")
+    dtype = machine.number_type(loaded.model.dtype)
+    typer.echo(f"ready: {loaded.loop.last} iterations, mode {loaded.loop.mode}")
+    typer.echo(f"{dtype.name}: {dtype.reason}")
+    if dtype.warning:
+        typer.echo(f"warning: {dtype.warning}")
+
+
+@app.command()
+def plan(as_json: Json = False) -> None:
+    """Say what a run would take: requests, tokens, disk, memory, hours, and what is missing here.
+
+    Times the base model for a few seconds, where it is here and small enough.
+
+    Example: looptool config use qwen3-8b && looptool plan
+    """
+    from looptool.core import params, runs
+    from looptool.reporting import planned
+    from looptool.workspace import plan as planning
+
+    runs.quiet()
+    found = planning.plan(params.load())
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        planned.show(found, console())
+
+
+@app.command()
+def summary() -> None:
+    """Write metrics/summary.json and print it with standard errors."""
+    from looptool.reporting.summary import summarize_run
+
+    summarize_run()
+
+
+@app.command()
+def results(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]", help="Arms and ablations of configs/results.yaml."),
+    ] = None,
+) -> None:
+    """Run the long experiment of docs/results.md, or parts of it, from where it stands.
+
+    Example: looptool results loop no-verify
+    """
+    from looptool.workspace.trials import run_results
+
+    run_results(names or [])
