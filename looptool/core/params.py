@@ -110,7 +110,6 @@ class ModelItem(Section):
 
 class Iteration(Section):
     prev: int
-    next: int
     generate: Overrides
     train: Overrides
 
@@ -204,7 +203,6 @@ class Generate(Seeds):
 
 
 class Train(Section):
-    algorithm: Literal["grpo"]
     steps: Count
     prompts_per_step: Count
     group_size: Annotated[int, Field(ge=2)]
@@ -467,10 +465,8 @@ def _chain_problems(loop: Loop) -> Iterator[str]:
                 + "; `looptool unroll N` mends it"
             )
     for key, item in loop.iterations.items():
-        if key.isdecimal():
-            for field, number in (("prev", int(key) - 1), ("next", int(key) + 1)):
-                if getattr(item, field) != number:
-                    yield f"loop.iterations.{key}.{field}: must be {number}"
+        if key.isdecimal() and item.prev != int(key) - 1:
+            yield f"loop.iterations.{key}.prev: must be {int(key) - 1}"
 
 
 def _describe(detail: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ CPU_READ_ROWS = 16  # prompts read in one pass: more gain no speed, and cost pad
 CPU_GROUPS = 2  # of completions that share a backward pass: more gain no speed
 GPU_SHARE = 0.5  # of what the weights leave; the rest is for copies, fragments and logits
 BYTES_TRAINED = 16  # a weight: itself and its gradient in bf16, master copy and Adam's two in fp32
+BYTES_GRADIENT = 4  # the gradient in fp32: of a GPU's step alone, when no activations are there
 
 
 def decoding_rows(model: Any, tokens: int) -> int:

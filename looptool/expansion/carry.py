@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.errors import ConfigError, TableError
+from looptool.core.errors import TableError
 from looptool.core.samples import ORIGINS, category_of, label_id, prediction_label, sample_id
 from looptool.expansion import Candidate, ErrorSeed
 
@@ -112,11 +112,9 @@ def compose(
             and the hash of the inputs.
 
     Raises:
-        ConfigError: if `caps` has an unknown key or a share that is no number ≥ 0.
         TableError: if the tables do not belong together.
         ValueError: if an expansion has no parent in D_j or the id of another row.
     """
-    _check_caps(caps)
     rows = _outcomes(samples, probe, verdicts, keep_high_ppl).with_columns(
         label_iteration=pl.when(pl.col("event") == "corrected")
         .then(pl.lit(iteration, pl.Int64))
@@ -300,15 +298,6 @@ def _capped_expansions(capped: pl.DataFrame) -> pl.DataFrame:
 def _counts(values: pl.Series, names: Sequence[str]) -> dict[str, int]:
     found = dict(values.value_counts().iter_rows())
     return {name: found.get(name, 0) for name in names}
-
-
-def _check_caps(caps: Mapping[str, float]) -> None:
-    allowed = [*ORIGINS[:-1], "carried"]
-    for name, share in caps.items():
-        if name not in allowed:
-            raise ConfigError(f"expand.caps.{name}: unknown; allowed are {', '.join(allowed)}")
-        if not (isinstance(share, int | float) and 0 <= share < math.inf):
-            raise ConfigError(f"expand.caps.{name}: must be a share of at least 0, not {share!r}")
 
 
 def _check_tables(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame) -> None:

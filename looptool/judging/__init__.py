@@ -26,14 +26,12 @@ class Case:
     Attributes:
         label: the answer that the data set holds for right.
         prediction: the model's answer, or None if it could not be parsed.
-        alternatives: further answers that the data set accepts beside the label.
     """
 
     tools: Sequence[Tool]
     messages: Sequence[Message]
     label: Label
     prediction: Label | None
-    alternatives: Sequence[Label] = ()
 
 
 @dataclass(frozen=True)

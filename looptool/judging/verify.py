@@ -31,7 +31,7 @@ def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> 
     if not judges:
         raise ValueError("verify needs at least one judge")
     mismatches = (
-        data.select("sample_id", "tools", "messages", "label", "label_id", "alternatives")
+        data.select("sample_id", "tools", "messages", "label", "label_id")
         .join(probe.filter(~pl.col("matched")), on="sample_id", how="inner")
         .sort("sample_id")
         .to_dicts()
@@ -44,7 +44,6 @@ def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> 
             prediction=samples.prediction_label(
                 row["prediction"], row["calls"], row["parse_error"]
             ),
-            alternatives=canonical.loads(row["alternatives"]),
         )
         for row in mismatches
     ]

@@ -25,9 +25,10 @@ def show(plan: Plan, console: Console) -> None:
         )
     console.print(table)
     if plan.weights:
+        trained = "adapters" if plan.lora else "all weights"
         console.print(
             f"{plan.weights / 1e9:.2f} billion weights; {_gb(plan.disk_bytes)} of disk, "
-            f"{_gb(plan.train_bytes)} of memory to train without LoRA"
+            f"{_gb(plan.train_bytes)} of memory to train {trained}"
         )
     console.print(shown(f"{plan.dtype.name}: {plan.dtype.reason}"))
     if plan.dtype.warning:

@@ -40,6 +40,8 @@ class MasterAdamW(torch.optim.AdamW):
         result = super().step(closure)
         for weight, master in copied:
             weight.copy_(master)
+            if weight.device.type != "cpu":  # there memory is plentiful and slow to get anew
+                master.grad = None
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:

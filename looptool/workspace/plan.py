@@ -20,7 +20,7 @@ from looptool.core.machine import NumberType
 from looptool.core.params import Params
 from looptool.engines import answering
 from looptool.engines.folders import base_problem, check_base
-from looptool.engines.sizes import BYTES_TRAINED
+from looptool.engines.sizes import BYTES_GRADIENT, BYTES_TRAINED
 from looptool.evaluation.bfcl.package import check_benchmark
 from looptool.evaluation.bfcl.rows import ROWS as BFCL_ROWS
 from looptool.evaluation.bfcl.rows import expand
@@ -76,10 +76,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run's needs.
+    """What a run of all iterations takes on this machine.
 
     Attributes:
+        work: what each stage asks of each model.
+        weights: of the base model; None where its folder does not tell.
+        disk_bytes: what all models and one checkpoint take.
         train_bytes: memory for training, of the GPU if there is one.
+        lora: whether adapters are trained in place of all weights.
+        device: its name.
+        dtype: the number type that models compute in.
         hours: None where the model's size is not known.
         measured: whether they come from a measurement on this machine.
     """
@@ -88,6 +94,7 @@ class Plan:
     weights: int | None
     disk_bytes: int | None
     train_bytes: int | None
+    lora: bool
     device: str
     dtype: NumberType
     hours: float | None
@@ -109,13 +116,14 @@ def plan(params: Params) -> Plan:
             replace(each, seconds=_seconds(each, weights_of(each.model) or weights, speeds))
             for each in work
         ]
-        stages = 2 + params.loop.last + 4 * len(params.loop.handoffs)  # those without a model, too
+        stages = 3 + params.loop.last + 4 * len(params.loop.handoffs)  # those without a model, too
         hours = (sum(each.seconds or 0 for each in work) + OTHER_SECONDS * stages) / 3600
     disk = weights * (2 * (params.loop.last + 1) + 14) if weights else None  # models, a checkpoint
-    each = BYTES_FROZEN if params.train.lora_rank else BYTES_TRAINED
-    train = weights * each if weights else None
+    lora = params.train.lora_rank is not None
+    trained = BYTES_TRAINED + (0 if machine.gpus() else BYTES_GRADIENT)
+    train = weights * (BYTES_FROZEN if lora else trained) if weights else None
     missing = list(_missing(params, disk, train))
-    return Plan(work, weights, disk, train, device, dtype, hours, measured, missing)
+    return Plan(work, weights, disk, train, lora, device, dtype, hours, measured, missing)
 
 
 def _measured(params: Params, weights: int, dtype: NumberType) -> tuple[float, float, float] | None:

@@ -33,8 +33,8 @@ def set_iterations(document: Any, count: int) -> None:
         for key, entry in entries.items():
             if key not in block:
                 block[DoubleQuotedScalarString(key)] = _flow(entry)
-            for field in entry.keys() & {"prev", "next"}:
-                block[key][field] = entry[field]
+            if "prev" in entry:
+                block[key]["prev"] = entry["prev"]
         if block:
             block.fa.set_block_style()
 
@@ -105,8 +105,7 @@ def _unrolled(count: int) -> dict[str, dict[str, dict[str, Any]]]:
     return {
         "models": {str(j): {} for j in range(count + 1)},
         "iterations": {
-            str(j): {"prev": j - 1, "next": j + 1, "generate": {}, "train": {}}
-            for j in range(1, count + 1)
+            str(j): {"prev": j - 1, "generate": {}, "train": {}} for j in range(1, count + 1)
         },
         "handoffs": {str(j): {"probe": {}, "verify": {}, "expand": {}} for j in range(1, count)},
     }

@@ -12,7 +12,7 @@ from looptool.workspace import unroll as unrolling
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "params.yaml").read_text("utf-8")
-SECOND = '    "2": {prev: 1, next: 3, generate: {}, train: {}}'
+SECOND = '    "2": {prev: 1, generate: {}, train: {}}'
 
 
 @pytest.fixture
@@ -66,6 +66,8 @@ def test_names_agree_with_the_tables():
         ("judges: [rules]", "judges: rules", "verify.judges: must be a list"),
         ("    irrelevant: 0.1\n", "    irelevant: 0.1\n", "did you mean irrelevant"),
         ("      high_ppl: 0.2", "      seed: 0.2", "expand.carry.caps.seed: 'seed' is unknown"),
+        ("      high_ppl: 0.2", "      high_ppl: -0.1", "expand.carry.caps.high_ppl: must be"),
+        ("      high_ppl: 0.2", "      high_ppl: .nan", "expand.carry.caps.high_ppl: must be"),
         ("minibatches: 1", "minibatches: 7", "train.minibatches: 7 does not divide"),
         ("    share: 0.7", "    share: 0.8", "add up to more than 1"),
         ("heldout:", "held_out:", "held_out: unknown field; did you mean heldout"),
@@ -131,7 +133,7 @@ def test_categories_are_one_name_or_a_list_of_them(file, written, read):
         (SECOND, SECOND.replace('"2"', "2"), 'loop.iterations: write the key 2 in quotes, "2"'),
         (SECOND, SECOND.replace('"2"', '"3"'), "loop.iterations: a gap.*2 missing.*3 too many"),
         (SECOND, SECOND.replace("prev: 1", "prev: 0"), "loop.iterations.2.prev: must be 1"),
-        (SECOND, SECOND.replace("next: 3", "next: 2"), "loop.iterations.2.next: must be 3"),
+        (SECOND, SECOND.replace("prev: 1", "prev: 0"), "loop.iterations.2.prev: must be 1"),
         ('    "1": {probe: {}, verify: {}, expand: {}}', "    {}", "loop.handoffs: a gap.*1 miss"),
         (SECOND, SECOND.replace("train: {}", "probe: {}"), "loop.iterations.2.probe: unknown"),
     ],
@@ -207,7 +209,7 @@ def test_unrolling_adds_lines_and_touches_no_other(file):
     added = [line for line in text.splitlines() if line not in SHIPPED.splitlines()]
     assert added == [
         '    "3": {}',
-        '    "3": {prev: 2, next: 4, generate: {}, train: {}}',
+        '    "3": {prev: 2, generate: {}, train: {}}',
         '    "2": {probe: {}, verify: {}, expand: {}}',
     ]
     assert len(text.splitlines()) == len(SHIPPED.splitlines()) + 3

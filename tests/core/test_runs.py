@@ -72,9 +72,8 @@ HOLD = (
 
 def test_a_run_has_the_params_of_its_iteration(workspace):
     text = (workspace / "params.yaml").read_text("utf-8")
-    changed = text.replace(
-        "next: 3, generate: {}, train: {}", "next: 3, generate: {}, train: {steps: 99}"
-    )
+    second = "prev: 1, generate: {}, train: "
+    changed = text.replace(second + "{}", second + "{steps: 99}")
     (workspace / "params.yaml").write_text(changed, "utf-8")
     with runs.stage("train", 2) as run:
         assert run.params.train.steps == 99

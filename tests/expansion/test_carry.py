@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from looptool.core import canonical, samples, tables
-from looptool.core.errors import ConfigError, TableError
+from looptool.core.errors import TableError
 from looptool.expansion import Candidate
 from looptool.expansion.carry import compose, error_seeds
 
@@ -253,14 +253,6 @@ def test_no_sample_is_lost_or_doubled(fates, k, total, caps, keep):
     assert len(carried) <= total * caps.get("carried", 1.0) + 1e-6
     for origin, share in caps.items():
         assert len(carried.filter(pl.col("origin") == origin)) <= share * total + 1e-6
-
-
-@pytest.mark.parametrize(
-    "caps", [{"seed": 0.5}, {"expandde": 0.5}, {"expanded": -0.1}, {"expanded": float("nan")}]
-)
-def test_a_cap_that_is_none_is_a_configuration_error(caps):
-    with pytest.raises(ConfigError, match=r"expand\.caps"):
-        composed(data_of(["hard"]), caps=caps)
 
 
 def test_tables_that_do_not_belong_together_are_refused():

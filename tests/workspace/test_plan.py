@@ -14,6 +14,7 @@ from looptool.workspace import presets
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
+WEIGHT = 16 if machine.gpus() else 20  # bytes; a CPU keeps the fp32 gradient
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ def test_the_papers_run_on_a_bare_machine_says_all_that_is_missing() -> None:
     assert {"generate: author", "generate: judge", "verify: judge", "expand: expander"} <= set(work)
     assert not work["verify: judge"].local and work["probe"].local
     assert work["train"].requests == 4 * 160 * 64 * 16
-    assert plan.train_bytes == 8e9 * 16
+    assert plan.train_bytes == 8e9 * WEIGHT
 
 
 def test_adapters_take_less_memory_than_all_weights() -> None:
@@ -87,7 +88,7 @@ def test_adapters_take_less_memory_than_all_weights() -> None:
     whole = planning.plan(params.load("params.yaml").model_copy(
         update={"train": params.load("params.yaml").train.model_copy(update={"lora_rank": None})}
     ))  # fmt: skip
-    assert whole.train_bytes == 16 * 1.7e9
+    assert whole.train_bytes == WEIGHT * 1.7e9
 
 
 def test_modes_without_a_loop_probe_nothing() -> None:

@@ -75,20 +75,6 @@ def judge(case: Case) -> Opinion:
     return _weigh(label, prediction, found)
 
 
-def evidence(case: Case) -> tuple[list[Fault], float]:
-    """Return all evidence of a case and the doubts about its prediction, to look into."""
-    said = conversation.read(case.messages)
-    tools = {tool["name"]: tool for tool in reversed(case.tools)}
-    label = _read(case.label, "label", tools, said)
-    prediction = _read(case.prediction or {"text": "?"}, "prediction", tools, said)
-    found = [*faults.own_faults(label), *faults.own_faults(prediction)]
-    if label.calls and prediction.calls:
-        found += faults.compare(label, prediction)
-    else:
-        found += call_or_text(label, prediction, case.tools)
-    return found, faults.doubts(prediction)
-
-
 def _read(label: Label, side: str, tools: Mapping[str, Tool], said: Conversation) -> Answer:
     answer = answers.read(label, side, tools, said)
     answer.counted = [c.span for c in repeats.counts(answer) if c.fits]
