@@ -20,6 +20,7 @@ PARTS = (
     "dvc.yaml",
     "models/base.dvc",
     "params.yaml",
+    "plugins",
     "stages",
 )
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from looptool.core import machine, runs, tables
 from looptool.training import memory, processes
+from looptool.training.rewards import make_reward
 
 
 def main() -> None:
@@ -15,6 +16,7 @@ def main() -> None:
         train = run.params.train
         if train.vllm in ("colocate", "server") and not machine.gpus():
             raise run.error("train.vllm", "needs a GPU, and there is none here; set it to off")
+        make_reward(train.reward)
         processes.check(train)
         memory.check(base, "train.lora_rank", run.dtype, train.lora_rank)
         config = train.accelerate_config

@@ -131,7 +131,7 @@ def test_unroll_prints_options_for_a_shell(project, capsys, monkeypatch):
     before = (project / "params.yaml").read_text("utf-8")
     status, out, _ = call(capsys, monkeypatch, "unroll", "3", "--print-overrides")
     assert status == 0
-    assert "-S '+loop.iterations.3={prev:2,next:4,generate:{},train:{}}'" in out
+    assert "-S '+loop.iterations.3={prev:2,generate:{},train:{}}'" in out
     assert (project / "params.yaml").read_text("utf-8") == before
 
 

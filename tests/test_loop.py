@@ -31,6 +31,7 @@ from tests.tiny import make_tiny_model
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = [
     "looptool",
+    "plugins",
     "stages",
     "data/samples",
     "data/tools",

@@ -83,6 +83,7 @@ def unroll(
 def check() -> None:
     """Say what is missing or wrong before a run is started."""
     from looptool.core import machine, params
+    from looptool.core.registry import load
     from looptool.core.tools import read_tools
     from looptool.engines import answering
     from looptool.engines.folders import check_base
@@ -96,6 +97,8 @@ def check() -> None:
     check_base(Path(loaded.model.base))
     check_benchmark()
     bfcl.rows(loaded.eval.bfcl.categories, loaded.eval.bfcl.limit)
+    for field, address in loaded.addresses:
+        load(address, field)
     running.acebench_of(loaded.eval.acebench)
     answering.check(loaded)
     processes.check(loaded.train)

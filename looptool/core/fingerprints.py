@@ -5,14 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import re
 from functools import lru_cache
 from pathlib import Path
 
 from looptool.core.canonical import DIGEST_BYTES
 from looptool.core.errors import ConfigError
-
-_ADDRESS = re.compile(r"(\w+(?:\.\w+)+):\w+")
+from looptool.core.registry import ADDRESS
 
 
 def hash_path(path: Path | str) -> str:
@@ -60,10 +58,10 @@ def code_files(module: str, root: Path | None = None) -> list[Path]:
     Imports inside functions count; empty `__init__.py` files do not.
 
     Args:
-        root: where the packages lie; by default where this one was imported from, and the working
-            directory, which has the stages of a project that was made by `looptool init`.
+        root: where the packages lie; by default the working directory, which has a project's own
+            stages and plugins, and where this package was imported from.
     """
-    roots = [root] if root else [Path(__file__).resolve().parents[2], Path.cwd()]
+    roots = [root] if root else [Path.cwd(), Path(__file__).resolve().parents[2]]
     found: set[Path] = set()
     todo = [module]
     seen: set[str] = set()
@@ -105,4 +103,4 @@ def addressed_names(file: Path) -> list[str]:
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
-    return [found[1] for text in texts if (found := _ADDRESS.fullmatch(text))]
+    return [found[1] for text in texts if (found := ADDRESS.fullmatch(text))]

@@ -10,12 +10,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from looptool.core.calls import MatchMode
 from looptool.core.errors import ConfigError
+from looptool.core.registry import ADDRESS
 
 FILE = Path("params.yaml")
 
@@ -46,12 +56,27 @@ AcebenchCategory = Literal[
 CarriedOrigin = Literal[
     "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded"
 ]  # fmt: skip
-AuthorName = Literal["grammar", "llm"]
 SourceName = Literal["own", "grammar", "llm"]
 EngineName = Literal["auto", "transformers", "vllm", "openai", "replay"]
-JudgeName = Literal["rules", "llm"]
-ExpanderName = Literal["grammar", "llm"]
 Schedule = Literal["constant", "linear"]
+
+
+def _named(*names: str) -> AfterValidator:
+    """One of these names, or `package.module:name` for what a user wrote."""
+
+    def check(value: str) -> str:
+        if value not in names and not ADDRESS.fullmatch(value):
+            known = [*names, "package.module:name"]
+            raise PydanticCustomError("unknown_name", "is unknown", {"names": known})
+        return value
+
+    return AfterValidator(check)
+
+
+AuthorName = Annotated[str, _named("grammar", "llm")]
+JudgeName = Annotated[str, _named("rules", "llm")]
+ExpanderName = Annotated[str, _named("grammar", "llm")]
+RewardName = Annotated[str, _named("match", "graded")]
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -204,6 +229,7 @@ class Generate(Seeds):
 
 class Train(Section):
     steps: Count
+    reward: RewardName
     prompts_per_step: Count
     group_size: Annotated[int, Field(ge=2)]
     oversample: Annotated[float, Field(ge=1.0)]
@@ -328,6 +354,17 @@ class Params(Section):
             found.append(("expand", self.expand))
         return found
 
+    @property
+    def addresses(self) -> list[tuple[str, str]]:
+        """The fields that name what a user wrote, and the address in each."""
+        named = [
+            ("generate.author.name", self.generate.author.name),
+            *((f"verify.judges.{place}", name) for place, name in enumerate(self.verify.judges)),
+            ("expand.expander", self.expand.expander),
+            ("train.reward", self.train.reward),
+        ]
+        return [(field, name) for field, name in named if ADDRESS.fullmatch(name)]
+
     @model_validator(mode="after")
     def _known_servers(self) -> Params:
         for name, section in self.asking():
@@ -340,13 +377,14 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _no_noise_on_noise(self) -> Params:
-        if self.generate.author.name == "llm":
+        author = self.generate.author.name
+        if author != "grammar":
             sections = [("generate", self.generate), ("warmup", self.warmup)]
             for name, section in sections[self.generate.mix is not None :]:
                 if section.label_noise:
                     raise ValueError(
-                        f"{name}.label_noise: must be 0 where generate.author.name is llm: its "
-                        "labels are not known to be right, so nothing could be measured"
+                        f"{name}.label_noise: must be 0 where generate.author.name is {author}: "
+                        "its labels are not known to be right, so nothing could be measured"
                     )
         return self
 
@@ -478,6 +516,10 @@ def _describe(detail: dict[str, Any]) -> str:
     if kind == "literal_error":
         allowed = _literals(context["expected"])
         return f"{where}: {detail['input']!r} is unknown{_nearest(str(detail['input']), allowed)}"
+    if kind == "unknown_name":
+        return (
+            f"{where}: {detail['input']!r} is unknown{_nearest(detail['input'], context['names'])}"
+        )
     if kind == "missing":
         return f"{where}: missing"
     if kind == "value_error":

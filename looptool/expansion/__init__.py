@@ -105,7 +105,14 @@ def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool] = ()) -> Exp
 
     Args:
         own: the user's tools, where the loop is about these.
+
+    Raises:
+        ConfigError: if params address a class that there is not.
     """
     name = "repeat" if settings.mode == "repeat" else settings.expander
-    expander: Expander = load(EXPANDERS[name])(settings, cast, own)
+    expander: Expander = (
+        load(EXPANDERS[name])(settings, cast, own)
+        if name in EXPANDERS
+        else load(name, "expand.expander")()
+    )
     return expander

@@ -67,5 +67,16 @@ JUDGES: Mapping[str, str] = {
 
 
 def make_judges(settings: Verify, cast: Cast) -> list[Judge]:
-    """Return the judges that params name: one for `rules`, one a model for `llm`."""
-    return [judge for name in settings.judges for judge in load(JUDGES[name])(settings.judge, cast)]
+    """Return the judges that params name: one for `rules`, one a model for `llm`, and an instance
+    of each class of the user's.
+
+    Raises:
+        ConfigError: if there is no such class.
+    """
+    judges: list[Judge] = []
+    for place, name in enumerate(settings.judges):
+        if name in JUDGES:
+            judges += load(JUDGES[name])(settings.judge, cast)
+        else:
+            judges.append(load(name, f"verify.judges.{place}")())
+    return judges

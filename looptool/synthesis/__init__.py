@@ -78,7 +78,7 @@ AUTHORS: Mapping[str, str] = {
 def make_author(
     name: str, settings: params.Generate, cast: Cast, heldout: Sequence[Tool]
 ) -> Author:
-    """Return the author of this name.
+    """Return the author of this name, or an instance of the user's class that it addresses.
 
     Args:
         heldout: tools that training must not know.
@@ -86,5 +86,9 @@ def make_author(
     Raises:
         ConfigError: if `generate.tools` names no set of tools.
     """
-    author: Author = load(AUTHORS[name])(settings, cast, heldout)
+    author: Author = (
+        load(AUTHORS[name])(settings, cast, heldout)
+        if name in AUTHORS
+        else load(name, "generate.author.name")()
+    )
     return author

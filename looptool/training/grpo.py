@@ -1,8 +1,10 @@
 """GRPO on D_j (the paper's training stage), by TRL's `GRPOTrainer`.
 
-Reward 1 if the completion is correct (`samples.is_correct`), else 0; no KL term; clip-higher. Three
-things go beyond the paper (`oversample: 1.0`, `anchor: none`, `negative_weight: 1.0` are its ways):
+Reward 1 if the completion is correct, else 0 (`rewards.match`); no KL term; clip-higher. What goes
+beyond the paper (`reward: match`, `oversample: 1.0`, `anchor: none` and `negative_weight: 1.0` are
+its ways):
 
+- `reward: graded` also rewards a part of the right calls.
 - `oversample`: more prompts are rolled out than are trained on, and groups whose rewards are all
   equal, which have no gradient, are dropped before the backward pass. After a warm-up most groups
   are such, and generating is the cheap part.
@@ -18,8 +20,7 @@ the clip range ε never acts. It acts when `minibatches` or `updates_per_rollout
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ from looptool.core.calls import MatchMode, parse
 from looptool.core.machine import NumberTypeName
 from looptool.core.params import Train, Vllm
 from looptool.core.runs import Run
-from looptool.core.samples import Label, is_correct
+from looptool.core.samples import is_correct
 from looptool.engines import Prompt, Sampling
 from looptool.engines.sizes import CPU_GROUPS, training_rows
 from looptool.engines.transformers import Tokens, decode, load_model, render, stop_ids
@@ -40,6 +41,7 @@ from looptool.training.checkpoints import add_lora, label_ids, last_checkpoint, 
 from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.progress import StepCallback
+from looptool.training.rewards import Example, make_reward
 from looptool.training.scoring import score_completions
 from looptool.training.warmup import common_arguments, on_one_device
 
@@ -60,15 +62,6 @@ LOGGED = {
     "learning_rate": "learning_rate",
     "num_tokens": "tokens",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One row of D_j as the trainer needs it."""
-
-    prompt: Prompt
-    label: Label
-    alternatives: Sequence[Label] = ()
 
 
 def train_on(
@@ -155,6 +148,7 @@ def train_grpo(
     trainer.accelerator.wait_for_everyone()
     return [
         {ours: row[theirs] for theirs, ours in LOGGED.items() if row.get(theirs) is not None}
+        | {name.replace("/", "_"): row[name] for name in row if name.startswith("reward/")}
         for row in trainer.state.log_history
         if "loss" in row
     ]
@@ -255,16 +249,33 @@ class LoopTrainer(GRPOTrainer):
         self.params = params
         self.match = match
 
-        def correct(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
-            return [
-                float(self.is_correct(*pair)) for pair in zip(prompts, completions, strict=True)
-            ]
+        reward = make_reward(params.reward)
+
+        def rewards(
+            prompts: list[str],
+            completions: list[str],
+            log_metric: Callable[[str, float], Any],
+            **_: Any,
+        ) -> list[float]:
+            values: list[float] = []
+            parts: dict[str, list[float]] = {}
+            for prompt, completion in zip(prompts, completions, strict=True):
+                found = reward(parse(completion), examples[prompt], match)
+                if not isinstance(found, Mapping):
+                    found = {"": found}
+                for name, value in found.items():
+                    parts.setdefault(name, []).append(float(value))
+                values.append(sum(found.values()) / len(found))
+            for name, shares in parts.items():
+                if name:
+                    log_metric(f"reward/{name}", sum(shares) / len(shares))
+            return values
 
         super().__init__(
             model=model,
             processing_class=tokenizer,
             train_dataset=dataset,
-            reward_funcs=correct,
+            reward_funcs=rewards,
             args=args,
             rollout_func=roll_out,
             optimizers=(MasterAdamW(model.parameters(), args.learning_rate), None),

@@ -32,6 +32,7 @@ _PARTS = (
     "dvc.yaml",
     "models/base.dvc",
     "params.yaml",
+    "plugins",
     "stages",
 )
 _HEAD = """\

@@ -151,7 +151,8 @@ def _work(params: Params) -> Iterator[Work]:
     carried = int(samples * params.expand.carry.share)
     fresh = samples * last - carried * handoffs
     judges = list(params.verify.judge.models) if "llm" in params.verify.judges else []
-    mix = params.generate.mix or {params.generate.author.name: 1.0}
+    mix = {str(name): share for name, share in (params.generate.mix or {}).items()}
+    mix = mix or {params.generate.author.name: 1.0}
     written = round(fresh * mix.get("llm", 0.0) / sum(mix.values()))
     if params.generate.author.name == "llm":
         written += params.heldout.samples + params.warmup.samples

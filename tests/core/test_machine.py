@@ -182,7 +182,7 @@ history = train_sft(
     BASE, [(PROMPT, LABEL)] * 2, Path(sys.argv[1]), steps=1, batch_size=2, learning_rate=1e-4,
     schedule="constant", dtype=dtype, save_steps=9, seed=0, scratch=Path(sys.argv[1] + "-scratch"),
 )
-told = {"dtype": dtype, "slowdown": machine._slowdown(), "loss": history[0]["loss"]}
+told = {"dtype": dtype, "loss": history[0]["loss"]}
 print(json.dumps(told))
 """
     done = subprocess.run(
@@ -193,6 +193,6 @@ print(json.dumps(told))
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["loss"] > 0
     if os.uname().machine == "x86_64":
-        assert told["dtype"] == "float32" and told["slowdown"] > machine.SLOW
+        assert told["dtype"] == "float32"
     config = json.loads((tmp_path / "model/config.json").read_text("utf-8"))
     assert config["dtype"] == "bfloat16"  # whatever it was trained in
