@@ -83,7 +83,7 @@ def make_author(
     """Return the author of this name.
 
     Args:
-        heldout: tools of the held-out split, which training data must not contain.
+        heldout: tools of the held-out split; a model writes no new tool similar to one of them.
 
     Raises:
         ConfigError: if `generate.tools` is not a set of tools.

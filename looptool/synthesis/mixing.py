@@ -18,7 +18,7 @@ def make_authors(
     """Return the author that `generate.author` names, and the author that fills up its gaps.
 
     Args:
-        heldout: tools of the held-out split, which training data must not contain.
+        heldout: tools of the held-out split; a model writes no new tool similar to one of them.
 
     Raises:
         ConfigError: if `generate.tools` is not a set of tools.
@@ -52,7 +52,7 @@ def make_sources(
     """Return the authors of the new samples and their shares, according to `generate.mix`.
 
     Args:
-        heldout: tools of the held-out split, which training data must not contain.
+        heldout: tools of the held-out split; a model writes no new tool similar to one of them.
         seen: sample_ids that were in earlier data.
 
     Raises:

@@ -23,7 +23,8 @@ class OwnSamples:
         seen: sample_ids that were in earlier data; they are not handed out again.
 
     Raises:
-        ConfigError: if the set does not exist or is not a sample set.
+        ConfigError: if the set does not exist.
+        TableError: if it is not a sample set.
     """
 
     portable = False
@@ -66,7 +67,12 @@ class OwnSamples:
 
 
 def check_own(folder: str) -> None:
-    """Raise ConfigError unless `folder` is a set written by `looptool data import`."""
+    """Check that `folder` is a sample set written by `looptool data import`.
+
+    Raises:
+        ConfigError: if its table does not exist.
+        TableError: if the table is not Parquet or lacks a column.
+    """
     path = Path(folder) / FILE
     if not path.is_file():
         raise ConfigError(
