@@ -358,7 +358,7 @@ def _invented_value(draft: Draft) -> Iterator[Label]:
         text = slot.value if isinstance(slot.value, str) else canonical.dumps(slot.value)
         if "enum" in slot.schema or _date_format(slot.value) or len(text) > 40:
             continue
-        for place in (found.start() for found in re.finditer(r"[0-9]", text)):
+        for place in (hit.start() for hit in re.finditer(r"[0-9]", text)):
             for digit in "123456789":
                 changed = text[:place] + digit + text[place + 1 :]
                 if changed != text:

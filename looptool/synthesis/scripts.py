@@ -71,7 +71,7 @@ def script_of(plan: Any, kind: str, tools: Sequence[Tool]) -> list[Turn]:
             script += [Turn("assistant", label=label), Turn("tool", label=label)]
         if not turn["rounds"]:
             script.append(Turn("assistant", label=ANY_TEXT))
-    return script[:-1] if script[-1].speaker == "tool" else script  # no turn uses them
+    return script[:-1] if script[-1].speaker == "tool" else script  # no turn reads it
 
 
 def as_planned(answer: Label, planned: Label, tools: Sequence[Tool]) -> Label:

@@ -114,7 +114,7 @@ def make_seeds(
     admitted: list[Row] = []
     rejected: list[tuple[Row, str, str]] = []
     index = 0
-    tired: set[str] = set()  # authors whose last round brought nothing
+    tired: set[str] = set()  # authors whose last round admitted nothing
     for writer in [author] * _ROUNDS + ([fill_up] * _ROUNDS if fill_up else []):
         missing, before = count - len(admitted), len(admitted)
         if missing <= 0:

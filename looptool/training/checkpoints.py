@@ -41,7 +41,7 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
         model = model.merge_and_unload()
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model.config.name_or_path = ""  # otherwise the path that the model was loaded from
+    model.config.name_or_path = ""  # else it is the path of the loaded model
     try:
         model.to(torch.bfloat16).save_pretrained(partial, safe_serialization=True)
         tokenizer.save_pretrained(partial)

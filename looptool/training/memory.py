@@ -12,8 +12,8 @@ from looptool.core.machine import NumberTypeName
 from looptool.core.params import FILE
 from looptool.engines.sizes import BYTES_TRAINED
 
-# Bytes per weight under adapters: the bf16 weight itself and a share of the adapters, which at
-# rank 32 have 2 % as many weights as a 1.7B model.
+# Bytes per weight under adapters: the bf16 weight itself and its share of the adapters, which
+# at rank 32 add 2 % to the weights of a 1.7B model.
 BYTES_FROZEN = 3
 BYTES_FROZEN_FP32 = 5
 
