@@ -1,7 +1,7 @@
-"""What a model's greedy answers say about each sample: right or wrong, how, and how sure (GCP).
+"""Greedy capability probing (GCP): score a model's greedy answers and its confidence in them.
 
-The paper's greedy capability probing (arXiv 2511.09148): samples that the model answers rightly
-and surely are mastered; those it answers rightly but unsurely stay worth training on.
+Source: LoopTool (arXiv 2511.09148). A sample that the model answers correctly with low perplexity
+is mastered; one that it answers correctly with high perplexity is still worth training on.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from looptool.core.samples import failure_type, is_correct
 
 
 class Completion(Protocol):
-    """What probing needs of an engine's completion."""
+    """The part of an engine's completion that probing needs."""
 
     @property
     def text(self) -> str:
-        """What the model wrote."""
+        """The text that the model wrote."""
         ...
 
     @property
     def tokens(self) -> int:
-        """How many tokens it wrote, the one that ended it included."""
+        """The number of generated tokens, including the end token."""
         ...
 
     @property
     def logprob(self) -> float | None:
-        """The sum of the log probabilities of these tokens, None where nobody can tell."""
+        """The sum of the log probabilities of these tokens in nats, None if unknown."""
         ...
 
     @property
     def error(self) -> str | None:
-        """Why there is no answer, or None."""
+        """The reason why there is no answer, or None."""
         ...
 
 
@@ -48,22 +48,22 @@ def probe(
     high_ppl_share: float,
     mode: MatchMode = "schema",
 ) -> pl.DataFrame:
-    """Hold each prediction against its sample.
+    """Compare each prediction with its sample.
 
     Args:
-        samples: a tables.Samples frame.
-        predictions: one for each row, in the order of the rows.
-        high_ppl_share: which share of the matched rows, those of highest perplexity, is marked
-            `high_ppl`: 0.25 marks a quarter, rounded down; ties are broken by sample_id. Rows
-            without a perplexity are never marked.
-        mode: of ToolMatch.
+        samples: `tables.Samples`.
+        predictions: one per row, in the order of the rows.
+        high_ppl_share: the share of the matched rows to mark `high_ppl`, highest perplexity first.
+            0.25 marks a quarter, rounded down. Ties are broken by sample_id. Rows without a
+            perplexity are never marked.
+        mode: the mode of ToolMatch.
 
     Returns:
-        A tables.Probe frame, rows in the order of `samples`.
+        `tables.Probe`, rows in the order of `samples`.
 
     Raises:
-        ValueError: if there are not as many predictions as samples, the share is not within 0 to 1,
-            or a log probability is no number.
+        ValueError: if the numbers of predictions and samples differ, `high_ppl_share` is not
+            between 0 and 1, or a log probability is NaN.
     """
     if not 0 <= high_ppl_share <= 1:
         raise ValueError(f"high_ppl_share: must lie between 0 and 1, not {high_ppl_share}")
@@ -83,11 +83,13 @@ def probe(
 
 
 def probe_metrics(samples: pl.DataFrame, probed: pl.DataFrame) -> dict[str, Any]:
-    """Sum a probe up: counts, shares of matched rows, median perplexities; null of no rows.
+    """Summarise a probe: counts, shares of matched rows, median perplexities.
+
+    A share or median over no rows is None.
 
     Args:
-        samples: tables.Samples.
-        probed: tables.Probe of these samples.
+        samples: `tables.Samples`.
+        probed: `tables.Probe` of these samples.
     """
     rows = samples.select("sample_id", "category", "origin").join(probed, on="sample_id")
     matched, missed = rows.filter("matched"), rows.filter(~pl.col("matched"))
@@ -109,7 +111,13 @@ def _shares(rows: pl.DataFrame, column: str) -> dict[str, float]:
 
 
 def perplexity(logprob: float | None, tokens: int) -> float | None:
-    """Return exp(-mean log p) of an answer, at least 1 and finite; 1 if it has no token.
+    """Return exp(-mean log p) of an answer: finite and at least 1.
+
+    An answer without tokens has perplexity 1.
+
+    Args:
+        logprob: sum of the tokens' log probabilities in nats; None gives None.
+        tokens: number of tokens.
 
     Raises:
         ValueError: if `logprob` is NaN.

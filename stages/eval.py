@@ -1,7 +1,7 @@
-"""eval — model j on the held-out split, BFCL-v3 and, if asked for, ACEBench, every answer kept.
+"""eval — evaluates model j on the held-out split, BFCL-v3 and, if enabled, ACEBench.
 
-Headline figures come from BFCL's *test* rows and all held-out rows; the *development* rows (a
-fifth, by hash of the id) are those that people may look at.
+All answers are kept. The headline figures use BFCL's *test* rows and all held-out rows. BFCL's
+*development* rows (a fifth, by hash of the id) are the ones that people may inspect.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""expand — new hard samples from verified failures (EDDE), and what goes on to iteration j+1."""
+"""expand — makes hard samples from verified failures (EDDE) and hands data to iteration j+1."""
 
 from pathlib import Path
 

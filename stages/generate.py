@@ -1,7 +1,8 @@
-"""generate — D_j: what expand@j−1 carried over, filled up with fresh seeds.
+"""generate — makes D_j: the samples that expand@j−1 carried over, plus fresh seeds.
 
-Size is the same in every iteration and mode, so that arms can be compared. `static` makes the
-seeds of iteration 1 again (the paper's baseline), `fresh` makes new ones, both carry nothing.
+D_j has the same size in every iteration and mode, so that runs can be compared. In the mode
+`static` (the paper's baseline) every iteration has the seeds of iteration 1; in `fresh` every
+iteration has new seeds. Neither carries samples over.
 """
 
 from pathlib import Path

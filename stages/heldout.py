@@ -1,7 +1,8 @@
-"""heldout — the split that nothing trains on.
+"""heldout — makes the evaluation split, on which nothing is trained.
 
-The same author as `generate`, without planted noise, on leaf actions, tools and wordings that
-appear nowhere in training. The stages that make training data refuse what overlaps it.
+The author is that of `generate`, without planted noise. It uses leaf actions, tools and wordings
+that do not appear in training. The stages that make training data refuse samples that overlap this
+split.
 """
 
 from pathlib import Path

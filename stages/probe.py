@@ -1,4 +1,4 @@
-"""probe — what model j says to every sample of D_j, greedily (GCP), and how sure it is."""
+"""probe — records model j's greedy answer to every sample of D_j and its perplexity (GCP)."""
 
 from pathlib import Path
 

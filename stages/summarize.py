@@ -1,6 +1,6 @@
-"""summarize — every iteration's metrics as tidy rows: that is what `dvc plots` can draw.
+"""summarize — writes all iterations' metrics as tidy rows for `dvc plots`.
 
-Also the only stage that reads the truth tables, to say how good the labels were.
+It also measures the quality of the labels, and is the only stage that reads the truth tables.
 """
 
 from pathlib import Path

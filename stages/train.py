@@ -1,4 +1,4 @@
-"""train — models/j from models/j−1 on D_j, by GRPO (the paper's training stage)."""
+"""train — trains models/j from models/j−1 on D_j with GRPO (the paper's training stage)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""verify — who is wrong, the model or the label (JGLV). A judge sees every mismatch."""
+"""verify — judges decide for every mismatch whether the model or the label is wrong (JGLV)."""
 
 from pathlib import Path
 

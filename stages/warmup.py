@@ -1,7 +1,8 @@
-"""warmup — models/0.
+"""warmup — makes models/0.
 
-The paper starts from a model that calls tools. The embedded base never does, so a few SFT steps on
-`data/warmup.parquet` come first. `warmup.steps: 0` takes the base as it is.
+The paper starts from a model that calls tools. The embedded base model does not, so it is first
+trained with a few SFT steps on `data/warmup.parquet`. With `warmup.steps: 0` models/0 is a copy of
+the base model.
 """
 
 from pathlib import Path

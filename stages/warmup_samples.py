@@ -1,6 +1,6 @@
-"""warmup_samples — what `warmup` trains on, and the empty carry-over of iteration 0.
+"""warmup_samples — makes the samples for `warmup`, and the empty carry-over of iteration 0.
 
-The samples have the same noise as the training data; no later stage uses them.
+The samples have label noise like the training data. No later stage trains on them.
 """
 
 from pathlib import Path

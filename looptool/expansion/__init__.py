@@ -1,12 +1,13 @@
-"""From what the model got wrong to the next iteration's data (EDDE, DESIGN §1 `expand`).
+"""Error-driven data expansion (EDDE; docs/design.md, section 1, `expand`).
 
     seeds = carry.error_seeds(samples, probe, verdicts)
     candidates = make_expander(params.expand, cast).expand(seeds, k, seed="7")
     accepted, rejected = accept.accept(candidates, judges, seen, samples, index, max_similarity)
     carried = carry.compose(samples, probe, verdicts, accepted, …)
 
-An expander sees tools, messages and the *current* label of an error seed, nothing else of its
-history: an expansion of a wrong label is wrong, and the truth never leaks.
+An expander works from an error seed: its tools, messages and *current* label, the model's wrong
+answer and the judge's analysis. It never sees the true label, so the expansion of a wrong label is
+wrong too.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ class ErrorSeed:
     """A sample that the model failed, with its current (perhaps just corrected) label.
 
     Attributes:
-        failure_type: one of tables.FAILURE_TYPES: how the prediction differed from the label
+        failure_type: one of `tables.FAILURE_TYPES`: how the prediction differed from the label
             that the model was probed against.
-        prediction: what the model wrote.
-        wrong: the answer that was judged wrong: the prediction, or of a corrected sample its
-            former label as JSON.
-        rationale: the judge's analysis of the error; empty where nothing was judged.
+        prediction: the model's output text.
+        wrong: the answer that was judged wrong: the prediction, or the former label as JSON if the
+            sample was corrected.
+        rationale: the judge's analysis of the error; empty if nothing was judged.
     """
 
     sample_id: str
@@ -52,7 +53,7 @@ class Candidate:
 
     Attributes:
         parent_id: sample_id of the error seed.
-        how: which way of making it was taken; a short name for metrics.
+        how: the method that produced it; a short name for metrics.
     """
 
     parent_id: str
@@ -65,7 +66,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error seed that an expander could make nothing of, and why."""
+    """An error seed that could not be expanded, and the reason."""
 
     seed: ErrorSeed
     reason: str
@@ -81,13 +82,14 @@ class Expander(Protocol):
 
     @property
     def failures(self) -> Sequence[Failure]:
-        """What the last `expand` tried in vain, where that is worth a record."""
+        """The failed attempts of the last `expand` that are worth recording."""
         ...
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
         """Return at most `k` candidates for each seed, in the order of the seeds.
 
-        Fewer where no more can be made soundly. The same arguments give the same candidates.
+        There are fewer where no more sound ones can be made. The same arguments give the same
+        candidates.
         """
         ...
 
@@ -97,17 +99,17 @@ EXPANDERS: Mapping[str, str] = {
     "llm": "looptool.expansion.llm:make_expander",
     "repeat": "looptool.expansion.repeat:make_expander",
 }
-"""What makes an expander of (settings, cast, own tools), by the name that params give it."""
+"""Factories `(settings, cast, own tools) -> Expander`, by their names in `expand.expander`."""
 
 
 def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool] = ()) -> Expander:
-    """Return the expander that params name; any, where nothing is to be expanded.
+    """Return the expander that `expand.mode` and `expand.expander` name.
 
     Args:
-        own: the user's tools, where the loop is about these.
+        own: the user's own tools, if the loop trains on them.
 
     Raises:
-        ConfigError: if params address a class that there is not.
+        ConfigError: if params name a class that does not exist.
     """
     name = "repeat" if settings.mode == "repeat" else settings.expander
     expander: Expander = (

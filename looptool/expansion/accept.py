@@ -1,4 +1,4 @@
-"""Which expansions are good enough to train on: rules, duplicates, contamination, judges."""
+"""Acceptance of expansions: schema rules, duplicates, contamination, judges, near-duplicates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from looptool.synthesis.contamination import Index, user_text
 PERMUTATIONS = 128
 _WORD = re.compile(r"\w+(?:[.,:/-]\w+)*|[^\w\s]")
 
-# Why each candidate of a list is refused, or None.
+# Returns for each candidate the reason why it is refused, or None.
 Check = Callable[[Sequence[Candidate]], list[str | None]]
 
 
@@ -31,20 +31,22 @@ def accept(
     index: Index,
     max_similarity: float | None,
 ) -> tuple[list[Candidate], pl.DataFrame]:
-    """Hold candidates against every check, the cheap ones first.
+    """Run every check on the candidates and separate the accepted from the rejected.
 
     Args:
-        judges: each must admit a candidate.
-        seen: sample_ids that were ever admitted.
-        samples: D_j, tables.Samples: nothing may equal or nearly equal one of its rows.
+        judges: all of them must admit a candidate.
+        seen: sample_ids admitted in any iteration so far.
+        samples: D_j, `tables.Samples`. A candidate may not be a duplicate or near-duplicate of one
+            of its rows.
         index: held-out and benchmark texts.
-        max_similarity: highest Jaccard similarity, between the word pairs of what two users said,
-            that is no near-duplicate; None for repetitions, which are near-duplicates on purpose.
+        max_similarity: two samples are near-duplicates if the Jaccard similarity of the word pairs
+            in their user messages is above this. None switches the check off: repetitions are
+            near-duplicates on purpose.
 
     Returns:
-        The accepted candidates in their order, and tables.Rejected with the first check that each
-        of the others failed: `schema`, `duplicate`, `near_duplicate`, `contamination` or
-        `judge:<name>`.
+        The accepted candidates in their order, and `tables.Rejected` with the first check that
+        each of the others failed: `schema`, `duplicate`, `contamination`, `judge:<name>` or
+        `near_duplicate`.
     """
     known = {*seen, *samples["sample_id"]}
     checks: list[tuple[str, Check]] = [
@@ -54,7 +56,7 @@ def accept(
         *((f"judge:{judge.name}", _judge_check(judge)) for judge in judges),
     ]
     if max_similarity is not None:
-        # Last, so that no candidate falls for its likeness to one that is refused itself.
+        # Last, so that no candidate is refused as a near-duplicate of one that is itself refused.
         checks.append(("near_duplicate", lambda rows: _near(rows, samples, max_similarity)))
     left, rejected = list(candidates), []
     for name, check in checks:
@@ -69,7 +71,10 @@ def accept(
 
 
 def failed(expander: Expander) -> pl.DataFrame:
-    """Return what an expander tried in vain as tables.Rejected, each by its error seed."""
+    """Return an expander's failed attempts as `tables.Rejected`, one row per attempt.
+
+    Each row holds the error seed, since there is no new sample.
+    """
     rows = [
         {
             "sample_id": failure.seed.sample_id,
@@ -89,27 +94,34 @@ def failed(expander: Expander) -> pl.DataFrame:
 def near_duplicates(
     texts: Sequence[str], existing: Sequence[str], max_similarity: float
 ) -> list[str | None]:
-    """Say which texts are too like an existing one or an earlier accepted one of their own.
+    """Find near-duplicates of existing texts and of earlier accepted texts.
 
-    MinHash LSH finds the pairs that might be, and the exact Jaccard similarity of their word pairs
-    decides, so that nothing is refused by an estimate.
+    MinHash LSH finds candidate pairs. The exact Jaccard similarity of their word pairs decides, so
+    no text is refused because of an estimate.
+
+    Args:
+        max_similarity: texts above this Jaccard similarity are near-duplicates.
+
+    Returns:
+        For each of `texts` the reason why it is refused, or None.
     """
     lsh = MinHashLSH(num_perm=PERMUTATIONS, params=_bands(max_similarity))
     pairs = [_word_pairs(text) for text in [*existing, *texts]]
     hashes = MinHash.generator(
-        ([part.encode() for part in sorted(each)] for each in pairs), num_perm=PERMUTATIONS
+        ([pair.encode() for pair in sorted(of_text)] for of_text in pairs), num_perm=PERMUTATIONS
     )
     reasons: list[str | None] = []
-    for place, (own, hashed) in enumerate(zip(pairs, hashes, strict=True)):
+    for place, (of_text, hashed) in enumerate(zip(pairs, hashes, strict=True)):
         if place < len(existing):
             lsh.insert(place, hashed, check_duplication=False)
             continue
-        likest = max(
-            ((_jaccard(own, pairs[other]), -other) for other in lsh.query(hashed)), default=(0, 0)
+        similarity, closest = max(
+            ((_jaccard(of_text, pairs[other]), -other) for other in lsh.query(hashed)),
+            default=(0, 0),
         )
-        if likest[0] > max_similarity:
-            whose = "an existing sample" if -likest[1] < len(existing) else "another expansion"
-            reasons.append(f"{likest[0]:.2f} like {whose}, more than {max_similarity}")
+        if similarity > max_similarity:
+            whose = "an existing sample" if -closest < len(existing) else "another expansion"
+            reasons.append(f"{similarity:.2f} like {whose}, more than {max_similarity}")
         else:
             lsh.insert(place, hashed, check_duplication=False)
             reasons.append(None)
@@ -117,7 +129,7 @@ def near_duplicates(
 
 
 def _bands(similarity: float) -> tuple[int, int]:
-    """Return how many bands of how many rows find 99 % of the pairs as similar as that."""
+    """Return (bands, rows per band) with which LSH finds 99 % of the pairs this similar."""
     for rows in range(PERMUTATIONS, 1, -1):
         bands = PERMUTATIONS // rows
         if 1 - (1 - similarity**rows) ** bands >= 0.99:

@@ -1,4 +1,4 @@
-"""What goes from one iteration's data to the next, and the log of why (DESIGN §1 `expand`)."""
+"""What one iteration hands to the next, and the lineage of it (docs/design.md, section 1)."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Carry:
     """What `compose` returns.
 
     Attributes:
-        carried: tables.Samples: the rows that go on to the next iteration.
-        lineage: tables.Lineage, stage `expand`: one event for each row of D_j and each accepted
-            expansion, and `capped` beside it where there was no room.
-        rejected: tables.Rejected: the accepted expansions that found no room, for no other table
+        carried: `tables.Samples`: the rows of the next iteration.
+        lineage: `tables.Lineage`, stage `expand`: one event for each row of D_j and each accepted
+            expansion, and a second one, `capped`, for each row that exceeded a cap.
+        rejected: `tables.Rejected`: the accepted expansions that exceeded a cap. No other table
             would hold their text.
-        metrics: counts: `carried` and `capped` by origin, `ways` of the accepted expansions,
-            `events` by event, `size`.
+        metrics: counts: `size`, `carried` and `capped` by origin, `ways` by the accepted
+            expansions' method, `events` by event.
     """
 
     carried: pl.DataFrame
@@ -55,12 +55,12 @@ class Carry:
 def error_seeds(
     samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame
 ) -> list[ErrorSeed]:
-    """Return the samples to expand: those judged PRED_WRONG, and LABEL_WRONG with its new label.
+    """Return the samples to expand: PRED_WRONG ones, and LABEL_WRONG ones with their new label.
 
-    An empty `verdicts` table means that nobody verified: every mismatch is an error seed.
+    If `verdicts` is empty, nothing was verified and every mismatch is an error seed.
 
     Raises:
-        TableError: if the tables do not belong together.
+        TableError: if the tables do not match.
     """
     rows = _outcomes(samples, probe, verdicts, keep_high_ppl=False)
     chosen = rows.filter(pl.col("event").is_in(["failed", "corrected"])).sort("sample_id")
@@ -99,21 +99,23 @@ def compose(
     """Compose what iteration j hands to j+1.
 
     Args:
-        samples, probe, verdicts: D_j, its probe and the verdicts on all its mismatches, or an
-            empty verdict table where nobody verified.
+        samples, probe, verdicts: D_j, its probe and the verdicts on all its mismatches. The table
+            of verdicts is empty if nothing was verified.
         accepted: expansions that passed `accept`; their parents are error seeds of D_j.
-        total: size that D_{j+1} is meant to have.
-        caps: the largest share of `total` for an origin, or for `carried`, all of them together.
-            No entry means no cap of its own. Which rows of an origin stay is decided by a hash of
-            `seed` and sample_id; between origins the order of samples.ORIGINS decides.
-        keep_high_ppl: whether rows matched at high perplexity stay or count as mastered.
-        expander: its name, for label_source.
-        seed_number, model, inputs: what the lineage records as the random seed, the model probed
-            and the hash of the inputs.
+        total: the planned size of D_{j+1}.
+        caps: the largest share of `total` for an origin, or for all origins together (`carried`).
+            An origin without an entry has no cap of its own. Within an origin, a hash of `seed`
+            and sample_id decides which rows stay; between origins, the order of `samples.ORIGINS`.
+        keep_high_ppl: whether rows matched at high perplexity stay; otherwise they count as
+            mastered.
+        expander: the expander's name, for label_source.
+        seed_number, model, inputs: recorded in the lineage: the random seed, the probed model and
+            the hash of the inputs.
 
     Raises:
-        TableError: if the tables do not belong together.
-        ValueError: if an expansion has no parent in D_j or the id of another row.
+        TableError: if the tables do not match.
+        ValueError: if an expansion has no error seed of D_j as parent, or has the sample_id of
+            another row.
     """
     rows = _outcomes(samples, probe, verdicts, keep_high_ppl).with_columns(
         label_iteration=pl.when(pl.col("event") == "corrected")
@@ -156,7 +158,7 @@ def compose(
 def _outcomes(
     samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame, keep_high_ppl: bool
 ) -> pl.DataFrame:
-    """Join D_j with its probe and verdicts, say which event befell each row, apply new labels."""
+    """Join D_j with its probe and verdicts, add each row's event, and apply the new labels."""
     _check_tables(samples, probe, verdicts)
     joined = samples.join(probe, on="sample_id", validate="1:1").join(
         verdicts.select(
@@ -180,14 +182,14 @@ def _outcomes(
 
 
 def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give corrected rows the prediction as label, and widened rows as one more alternative."""
+    """Make the prediction the label of corrected rows, and an alternative of widened rows."""
     changing = rows.filter(pl.col("event").is_in(["corrected", "widened"]))
     changes = []
     for row in changing.iter_rows(named=True):
         new = prediction_label(row["prediction"], row["calls"], row["parse_error"])
         if new is None:
             raise TableError(
-                f"verdicts: {row['verdict']} for {row['sample_id']}, whose prediction is no label"
+                f"verdicts: {row['verdict']} for {row['sample_id']}, which has no valid prediction"
             )
         identity = label_id(new)
         if row["new_label_id"] not in (None, identity):
@@ -195,7 +197,7 @@ def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
                 f"verdicts: new_label_id of {row['sample_id']} is not the probe's prediction"
             )
         if row["event"] == "corrected":
-            # Alternatives were accepted beside a label that is wrong: they go with it.
+            # The alternatives were accepted next to the wrong label, so they are dropped with it.
             tools, messages = (canonical.loads(row[name]) for name in ("tools", "messages"))
             category = category_of(tools, messages, new, row["category"])
             change = (canonical.dumps(new), identity, "[]", category, identity)
@@ -236,7 +238,7 @@ def _expanded_rows(accepted: Sequence[Candidate], iteration: int, expander: str)
 
 
 def _rank(rows: pl.DataFrame, total: int, caps: Mapping[str, float], seed: str) -> pl.DataFrame:
-    """Order rows by origin and hash, and say in `fits` which find room under the caps."""
+    """Order rows by origin and hash; `fits` marks those within the caps."""
     room = {origin: math.floor(caps.get(origin, 1.0) * total + 1e-9) for origin in ORIGINS}
     ranks = {origin: rank for rank, origin in enumerate(ORIGINS)}
     ordered = rows.with_columns(
@@ -253,7 +255,7 @@ def _rank(rows: pl.DataFrame, total: int, caps: Mapping[str, float], seed: str) 
 
 def _lineage(rows: pl.DataFrame, expanded: pl.DataFrame, capped: pl.DataFrame) -> pl.DataFrame:
     shared = ["sample_id", "event", "parent_id", "old_label_id", "new_label_id", "judge"]
-    own = rows.select(
+    existing = rows.select(
         "sample_id",
         "event",
         "parent_id",
@@ -277,7 +279,7 @@ def _lineage(rows: pl.DataFrame, expanded: pl.DataFrame, capped: pl.DataFrame) -
         pl.lit(None, pl.String).alias("new_label_id"),
         pl.lit(None, pl.String).alias("judge"),
     )
-    return pl.concat([part.select(shared) for part in (own, born, refused)]).sort(
+    return pl.concat([part.select(shared) for part in (existing, born, refused)]).sort(
         tables.Lineage.key()
     )
 
@@ -296,24 +298,26 @@ def _capped_expansions(capped: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counts(values: pl.Series, names: Sequence[str]) -> dict[str, int]:
-    found = dict(values.value_counts().iter_rows())
-    return {name: found.get(name, 0) for name in names}
+    counts = dict(values.value_counts().iter_rows())
+    return {name: counts.get(name, 0) for name in names}
 
 
 def _check_tables(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame) -> None:
     ids = samples["sample_id"].sort()
     if not ids.equals(probe["sample_id"].sort(), check_names=False):
-        raise TableError("probe: does not hold exactly the samples of D_j; run probe again")
+        raise TableError("probe: its sample_ids are not those of D_j; run probe again")
     if verdicts.is_empty():
         return
     missed = probe.filter(~pl.col("matched")).select("sample_id").sort("sample_id")
     if not missed["sample_id"].equals(verdicts["sample_id"].sort()):
-        raise TableError("verdicts: do not cover exactly the probe's mismatches; run verify again")
+        raise TableError("verdicts: sample_ids are not the probe's mismatches; run verify again")
     labels = verdicts.join(samples, on="sample_id").filter(
         pl.col("old_label_id") != pl.col("label_id")
     )
     if len(labels):
-        raise TableError(f"verdicts: judged another label of {labels['sample_id'][0]}")
+        raise TableError(
+            f"verdicts: {labels['sample_id'][0]} was judged with another label; run verify again"
+        )
 
 
 def _check_expanded(expanded: pl.DataFrame, rows: pl.DataFrame) -> None:
@@ -321,8 +325,8 @@ def _check_expanded(expanded: pl.DataFrame, rows: pl.DataFrame) -> None:
         pl.col("sample_id").is_duplicated() | pl.col("sample_id").is_in(rows["sample_id"].implode())
     )
     if len(doubled):
-        raise ValueError(f"expansion {doubled['sample_id'][0]} exists already; see accept")
+        raise ValueError(f"expansion {doubled['sample_id'][0]} already exists; run accept first")
     parents = rows.filter(pl.col("event").is_in(["failed", "corrected"]))["sample_id"]
     orphans = expanded.filter(~pl.col("parent_id").is_in(parents.implode()))
     if len(orphans):
-        raise ValueError(f"expansion {orphans['sample_id'][0]} has no error seed as its parent")
+        raise ValueError(f"expansion {orphans['sample_id'][0]}: its parent is not an error seed")

@@ -1,4 +1,4 @@
-"""The LLM expander: an error seed, what went wrong with it, and a scenario for something new."""
+"""The LLM expander: writes new samples from an error seed, its error and a random scenario."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCHEMA = {
 
 
 class LLMExpander:
-    """An expander played by a large model. What it could not make stands in `failures`."""
+    """An expander that asks a large language model; `failures` holds its failed attempts."""
 
     def __init__(self, role: Role) -> None:
         self.role = role
@@ -38,39 +38,38 @@ class LLMExpander:
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
         """Return up to `k` candidates for each seed; see `Expander`."""
-        asked = [(each, number) for each in seeds for number in range(k)]
+        attempts = [(error_seed, number) for error_seed in seeds for number in range(k)]
         questions = [
             Question(
-                each.sample_id,
+                error_seed.sample_id,
                 {
-                    "tools": each.tools,
-                    "messages": each.messages,
-                    "wrong": each.wrong,
-                    "right": each.label,
-                    "analysis": each.rationale or f"failure type: {each.failure_type}",
-                    "scenario": scenario(f"{seed}/{each.sample_id}/{number}"),
+                    "tools": error_seed.tools,
+                    "messages": error_seed.messages,
+                    "wrong": error_seed.wrong,
+                    "right": error_seed.label,
+                    "analysis": error_seed.rationale or f"failure type: {error_seed.failure_type}",
+                    "scenario": scenario(f"{seed}/{error_seed.sample_id}/{number}"),
                 },
                 _sample,
             )
-            for each, number in asked
+            for error_seed, number in attempts
         ]
         replies = self.role.ask(load_template("expansion", "expand"), questions, SCHEMA)
         candidates = []
-        for (each, _), reply in zip(asked, replies, strict=True):
+        for (error_seed, _), reply in zip(attempts, replies, strict=True):
             if reply.value is None:
-                self.failures.append(Failure(each, reply.error or ""))
+                self.failures.append(Failure(error_seed, reply.error or ""))
                 continue
             messages, label = reply.value
-            system = [m for m in each.messages[:1] if m["role"] == "system"]
+            system = [m for m in error_seed.messages[:1] if m["role"] == "system"]
+            known = error_seed.category if "text" in label else ""
             candidates.append(
                 Candidate(
-                    each.sample_id,
-                    each.tools,
+                    error_seed.sample_id,
+                    error_seed.tools,
                     [*system, *messages],
                     label,
-                    category_of(
-                        each.tools, messages, label, each.category if "text" in label else ""
-                    ),
+                    category_of(error_seed.tools, messages, label, known),
                     "llm",
                 )
             )
@@ -78,7 +77,7 @@ class LLMExpander:
 
 
 def scenario(seed: str) -> dict[str, str]:
-    """Return one entry of each list in data/scenarios.yaml."""
+    """Return a random entry of each list in data/scenarios.yaml; `seed` determines the choice."""
     rng = random.Random(f"scenario/{seed}")
     return {name: rng.choice(entries) for name, entries in _scenarios().items()}
 
@@ -98,5 +97,5 @@ def _scenarios() -> Mapping[str, Sequence[str]]:
 
 
 def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
-    """Return the expander of this name in params; see `expansion.make_expander`."""
+    """Return the LLM expander; see `expansion.make_expander`."""
     return LLMExpander(cast.play(settings, settings.model))

@@ -1,8 +1,8 @@
-"""Error seeds once more, as they are: the paper's ablation of expansion by repetition.
+"""Repetition of error seeds: the paper's ablation of expansion.
 
-sample_id is unique in a data set, so an exact copy cannot stand beside its original. A repetition
-therefore differs in what carries no meaning: the order of the tools and the full stops that end
-descriptions. Every word, every value and the label stay.
+sample_id is unique in a data set, so an exact copy cannot be added next to its original. A
+repetition therefore changes only what carries no meaning: the order of the tools and the full stops
+at the end of descriptions. All words, all values and the label stay the same.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ TRIES = 8
 
 
 class RepeatExpander:
-    """Repeats each error seed up to k times."""
+    """An expander that repeats each error seed up to k times."""
 
     name = "repeat"
     failures: Sequence[Failure] = ()
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
-        """Return up to `k` repetitions of each seed: fewer where no more can be told apart."""
-        return [candidate for each in seeds for candidate in _repeat(each, k, seed)]
+        """Return up to `k` repetitions of each seed, fewer if no more distinct ones are found."""
+        return [candidate for error_seed in seeds for candidate in _repeat(error_seed, k, seed)]
 
 
 def _repeat(seed: ErrorSeed, k: int, salt: str) -> Iterator[Candidate]:
@@ -46,7 +46,7 @@ def _repeat(seed: ErrorSeed, k: int, salt: str) -> Iterator[Candidate]:
 
 
 def _dotted(tool: Tool, rng: random.Random) -> Tool:
-    """Return `tool` with a full stop added to, or taken from, some of its descriptions."""
+    """Add or remove the final full stop of some of the tool's descriptions."""
     parameters = tool["parameters"]
     properties = {
         name: _toggled(schema, rng) for name, schema in parameters.get("properties", {}).items()
@@ -67,5 +67,5 @@ def _toggled(node: Any, rng: random.Random) -> Any:
 
 
 def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
-    """Return the expander of this name in params; see `expansion.make_expander`."""
+    """Return the repeating expander; see `expansion.make_expander`."""
     return RepeatExpander()

@@ -1,6 +1,7 @@
-"""Judges of label and prediction (JGLV): what a judge sees, what it says, and who can judge.
+"""Judgement-guided label verification (JGLV): the `Judge` protocol, verdicts and the registry.
 
-A judge sees tools, conversation and the two answers, nothing else: no truth, no author.
+A judge sees the tools, the conversation and the two answers. It never sees the true label or who
+wrote the sample.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
 
 Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO_CONSENSUS"]
-"""NO_CONSENSUS is the lack of a verdict: judges do not agree, or one cannot tell."""
+"""NO_CONSENSUS means that there is no verdict: the judges disagree, or one cannot decide."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A mismatch to be judged.
+    """A sample whose prediction does not match its label.
 
     Attributes:
-        label: the answer that the data set holds for right.
+        label: the data set's current label.
         prediction: the model's answer, or None if it could not be parsed.
     """
 
@@ -36,7 +37,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one judge says of one case; `confidence` from 0 to 1, `rationale` for a person."""
+    """One judge's verdict on one case.
+
+    Attributes:
+        rationale: the reason, for human readers.
+        confidence: from 0 to 1.
+    """
 
     verdict: Verdict
     rationale: str
@@ -44,18 +50,18 @@ class Opinion:
 
 
 class Judge(Protocol):
-    """Compares label and prediction of mismatches, and admits or refuses new samples."""
+    """Compares the label and the prediction of mismatches, and admits or refuses new samples."""
 
     name: str
 
     def compare(self, cases: Sequence[Case]) -> list[Opinion]:
-        """Return one opinion a case, in order."""
+        """Return one opinion per case, in order."""
         ...
 
     def admit(
         self, samples: Sequence[tuple[Sequence[Tool], Sequence[Message], Label]]
     ) -> list[str | None]:
-        """Return for each (tools, messages, label) None if it is sound, else why it is not."""
+        """Return None for each sound (tools, messages, label), else the reason it is refused."""
         ...
 
 
@@ -63,15 +69,15 @@ JUDGES: Mapping[str, str] = {
     "rules": "looptool.offline.rules.judge:make_judges",
     "llm": "looptool.judging.llm:make_judges",
 }
-"""What makes judges of (settings, cast), by the name that params give them."""
+"""Factories `(settings, cast) -> list[Judge]`, by their names in `verify.judges`."""
 
 
 def make_judges(settings: Verify, cast: Cast) -> list[Judge]:
-    """Return the judges that params name: one for `rules`, one a model for `llm`, and an instance
-    of each class of the user's.
+    """Return the judges that `verify.judges` names: one for `rules`, one per model for `llm`, and
+    an instance of each class that is named as `package.module:name`.
 
     Raises:
-        ConfigError: if there is no such class.
+        ConfigError: if such a class does not exist.
     """
     judges: list[Judge] = []
     for place, name in enumerate(settings.judges):

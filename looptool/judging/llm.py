@@ -1,7 +1,7 @@
-"""The LLM judge: both answers in both orders, and a verdict only where the orders agree.
+"""The LLM judge: it compares two answers in both orders and gives a verdict only if both agree.
 
-Nothing in a prompt tells which answer is the label. An answer that breaks its tools' schemas is
-wrong whatever the model says of it.
+The prompt does not say which answer is the label. An answer that violates its tools' schemas is
+wrong, whatever the model says about it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SIDES = "(A is the label, B the prediction.)"
 
 
 class Finding(NamedTuple):
-    """What a model said of one pair of answers, in the order A, B."""
+    """A model's reply about answers A and B; `first` and `second` say whether each is correct."""
 
     analysis: str
     first: bool
@@ -45,23 +45,25 @@ class Finding(NamedTuple):
 
 
 class LLMJudge:
-    """A judge played by a large model."""
+    """A judge that asks a large language model."""
 
     def __init__(self, role: Role) -> None:
         self.role = role
         self.name = f"llm:{role.model}"
 
     def compare(self, cases: Sequence[Case]) -> list[Opinion]:
-        """Return one opinion a case, in order; NO_CONSENSUS where the two orders disagree or one
-        of them got no answer that could be used. A case without a prediction is a matter of the
-        label alone."""
+        """Return one opinion per case, in order.
+
+        The opinion is NO_CONSENSUS if the two orders disagree or one of them got no usable reply.
+        Where there is no prediction, only the label is judged.
+        """
         pairs = [case for case in cases if case.prediction is not None]
         both = [(case.label, case.prediction) for case in pairs]
         forward = self._compare(pairs, both)
         backward = self._compare(pairs, [(second, first) for first, second in both])
         compared = iter(zip(forward, backward, strict=True))
-        alone = [case for case in cases if case.prediction is None]
-        admitted = iter(self._admit([(case.tools, case.messages, case.label) for case in alone]))
+        unparsed = [case for case in cases if case.prediction is None]
+        admitted = iter(self._admit([(case.tools, case.messages, case.label) for case in unparsed]))
         return [
             _alone(case, next(admitted))
             if case.prediction is None
@@ -72,7 +74,7 @@ class LLMJudge:
     def admit(
         self, samples: Sequence[tuple[Sequence[Tool], Sequence[Message], Label]]
     ) -> list[str | None]:
-        """Return for each (tools, messages, label) None if it is sound, else why it is not."""
+        """Return None for each sound (tools, messages, label), else the reason it is refused."""
         return [
             reply.error or (None if reply.value == "" else reply.value)
             for reply in self._admit(samples)
@@ -94,7 +96,7 @@ class LLMJudge:
     def _admit(
         self, samples: Sequence[tuple[Sequence[Tool], Sequence[Message], Label]]
     ) -> list[Reply[str]]:
-        """Reply with an empty text for what is sound, else with what is wrong with it."""
+        """Return one reply per sample: an empty text if it is sound, else what is wrong."""
         questions = [
             Question(
                 sample_id(tools, messages),
@@ -117,19 +119,22 @@ def _wrong(data: Any) -> str:
 
 
 def _agreed(case: Case, forward: Reply[Finding], backward: Reply[Finding]) -> Opinion:
-    """Return what both orders say: `forward` had the label as A, `backward` as B."""
-    there, back = forward.value, backward.value
-    if there is None or back is None:
+    """Combine the replies in both orders: `forward` had the label as A, `backward` as B."""
+    label_first, label_second = forward.value, backward.value
+    if label_first is None or label_second is None:
         return Opinion("NO_CONSENSUS", f"No usable answer: {forward.error or backward.error}", 0.0)
-    if (there.first, there.second) != (back.second, back.first):
-        rationale = f"The orders disagree. {_SIDES} {there.analysis} / turned: {back.analysis}"
+    if (label_first.first, label_first.second) != (label_second.second, label_second.first):
+        rationale = (
+            f"The orders disagree. {_SIDES} {label_first.analysis} / turned: "
+            f"{label_second.analysis}"
+        )
         return Opinion("NO_CONSENSUS", rationale, 0.5)
     assert case.prediction is not None
-    label = there.first and _fits(case.label, case.tools)
-    prediction = there.second and _fits(case.prediction, case.tools)
+    label = label_first.first and _fits(case.label, case.tools)
+    prediction = label_first.second and _fits(case.prediction, case.tools)
     return Opinion(
         _verdict(label, prediction),
-        f"{_SIDES} {there.analysis} Right: {there.right_approach}",
+        f"{_SIDES} {label_first.analysis} Right: {label_first.right_approach}",
         1.0,
     )
 
@@ -155,5 +160,5 @@ def _fits(answer: Label, tools: Sequence[Tool]) -> bool:
 
 
 def make_judges(settings: JudgeRole, cast: Cast) -> list[Judge]:
-    """Return one judge for each model that `verify.judge` names."""
+    """Return one judge for each model in `verify.judge.models`."""
     return [LLMJudge(cast.play(settings, model)) for model in settings.models]

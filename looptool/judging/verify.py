@@ -1,4 +1,4 @@
-"""The verify stage: judges compare every mismatch, and the majority decides (DESIGN §1)."""
+"""The verify stage: judges compare every mismatch and vote (docs/design.md, section 1)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from looptool.judging import Case, Judge, Opinion, Verdict
 
 
 def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:
-    """Judge every sample whose prediction does not match.
+    """Judge every sample whose prediction does not match its label.
 
     Args:
         data: the samples, `tables.Samples`.
         probe: the model's predictions for them, `tables.Probe`.
-        judges: one or more; each has one vote.
+        judges: at least one; each has one vote.
 
     Returns:
-        `tables.Verdicts`, one row a mismatch. `new_label_id` is the id of the label made from the
-        prediction for LABEL_WRONG and BOTH_CORRECT, else null. `consensus` is the share of judges
-        that voted for the verdict.
+        `tables.Verdicts`, one row per mismatch. For LABEL_WRONG and BOTH_CORRECT, `new_label_id`
+        is the id of the label made from the prediction; otherwise it is null. `consensus` is the
+        share of judges that voted for the verdict.
 
     Raises:
-        ValueError: if there is no judge.
+        ValueError: if there are no judges.
     """
     if not judges:
         raise ValueError("verify needs at least one judge")
@@ -57,10 +57,14 @@ def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> 
 
 
 def majority(opinions: Sequence[Opinion], prediction: Label | None) -> tuple[Verdict, float]:
-    """Return the verdict that more than half of the judges share, and their share.
+    """Return the verdict of more than half of the judges, and their share.
 
-    Where no verdict has that, it is NO_CONSENSUS with the share of the largest camp. An answer
-    that cannot be parsed is never taken for a label.
+    If no verdict has a majority, return NO_CONSENSUS and the share of the most frequent verdict.
+    An unparsable prediction cannot become a label: LABEL_WRONG and BOTH_CORRECT then count as
+    PRED_WRONG.
+
+    Args:
+        prediction: None if the model's answer could not be parsed.
     """
     votes = Counter(_possible(opinion.verdict, prediction) for opinion in opinions)
     verdict, most = votes.most_common(1)[0]

@@ -1,8 +1,8 @@
-"""Seed construction (docs/design.md, `generate`): who writes samples, and who admits them.
+"""Seed construction: authors write samples, checks admit them (docs/design.md, section 1).
 
-An `Author` writes tools, dialogues and labels: a large model (`llm`, on a context tree and a
-constraint tree), or the offline grammar. `seeds` admits what it wrote, `mixing` says who writes
-which share, `heldout` what training must not know.
+An `Author` writes tools, dialogues and labels. It is a large language model (`llm`, with a context
+tree and a constraint tree) or the offline grammar. `seeds` admits the drafts, `mixing` divides the
+work among authors, and `heldout` says which of the user's own tools training leaves out.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Split = Literal["train", "heldout"]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A sample before it is admitted; its label is the author's, without planted noise.
+    """A sample before admission, with the author's label, before noise is planted.
 
     Attributes:
-        refused: (check, reason) where the author itself gave it up; its label is then empty.
+        refused: (check, reason) if the author itself gave the draft up; the label is then empty.
     """
 
     tools: list[Tool]
@@ -36,14 +36,14 @@ class Draft:
 
 
 class Author(Protocol):
-    """Whoever writes tools and dialogues: the grammar, or a language model.
+    """Writes tools, dialogues and labels.
 
     Attributes:
-        name: stands in the data as the source of the labels.
-        portable: whether it may be pickled to other processes that share the work.
-        exact: whether its labels are right by construction, and it can write any number.
-        free: (may be left out) whether asking it again, after all that it wrote was refused, costs
-            nothing.
+        name: recorded in the data as `label_source`.
+        portable: whether it can be pickled and sent to worker processes.
+        exact: whether its labels are right by construction and it can write any number of drafts.
+        free: optional; whether asking again costs nothing. Such an author is asked again even
+            after all its drafts were refused.
     """
 
     @property
@@ -58,12 +58,14 @@ class Author(Protocol):
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
     ) -> list[Draft]:
-        """Return `count` drafts, or fewer if it is not exact, and beside them any that it gave up.
+        """Return `count` drafts, plus any drafts that the author gave up.
 
-        A function of the arguments, and of what it wrote before if it is not exact.
+        An author that is not exact may return fewer. The result depends only on the arguments and,
+        if the author is not exact, on what it wrote before.
 
         Args:
-            shares: weight of each category of `tables.CATEGORIES`; one left out is not written.
+            shares: weights of the categories in `tables.CATEGORIES`; a category without a weight
+                is not written.
         """
         ...
 
@@ -72,7 +74,7 @@ AUTHORS: Mapping[str, str] = {
     "grammar": "looptool.offline.grammar.author:make_author",
     "llm": "looptool.synthesis.llm:make_author",
 }
-"""What makes an author of (settings, cast, held-out tools), by the name that params give it."""
+"""Factories `(settings, cast, held-out tools) -> Author`, by their names in params."""
 
 
 def make_author(
@@ -81,10 +83,10 @@ def make_author(
     """Return the author of this name, or an instance of the user's class that it addresses.
 
     Args:
-        heldout: tools that training must not know.
+        heldout: tools of the held-out split; a model writes no new tool similar to one of them.
 
     Raises:
-        ConfigError: if `generate.tools` names no set of tools.
+        ConfigError: if `generate.tools` is not a set of tools.
     """
     author: Author = (
         load(AUTHORS[name])(settings, cast, heldout)

@@ -1,4 +1,4 @@
-"""The constraint tree: what the parameters of a tool look like (paper §3.1)."""
+"""The constraint tree: how a tool's parameters are named and typed (LoopTool, section 3.1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from looptool.core.tools import Tool, check_tool
 NAMING = {"snake": 46, "dotted": 20, "camel": 14, "bare": 12, "pascal": 8}  # weights
 
 _LINE = {"type": "string", "minLength": 1, "maxLength": 400}
-# by the pattern alone: xgrammar takes no maxLength beside one
+# The pattern limits the length, since xgrammar does not support maxLength next to a pattern.
 _NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,63}$"}
 _TYPES = ("string", "integer", "number", "boolean", "array")
 DOCUMENT: Mapping[str, Any] = {
@@ -45,7 +45,12 @@ DOCUMENT: Mapping[str, Any] = {
 
 
 def sample_path(rng: random.Random) -> dict[str, Any]:
-    """Return a path through the constraint tree: naming, number and types of parameters."""
+    """Draw a path through the constraint tree.
+
+    Returns:
+        `naming` (a key of NAMING), `required` and `optional` (numbers of parameters), and `types`
+        (one or two parameter types to use).
+    """
     required = rng.choices([1, 2, 3, 4], weights=[3, 4, 2, 1])[0]
     optional = rng.choices([0, 1, 2], weights=[4, 3, 1])[0]
     return {
@@ -57,10 +62,10 @@ def sample_path(rng: random.Random) -> dict[str, Any]:
 
 
 def tool_of(data: Any) -> Tool:
-    """Return the tool document that an answer to DOCUMENT means.
+    """Convert a model's answer in the schema DOCUMENT to a tool document.
 
     Raises:
-        ValueError: if its parts contradict each other.
+        ValueError: if a parameter name occurs twice or the result is not a valid tool.
     """
     properties: dict[str, Any] = {}
     required = []

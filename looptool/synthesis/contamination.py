@@ -1,7 +1,8 @@
-"""Refuses texts that overlap a benchmark or the held-out split (DESIGN §1).
+"""Contamination check: refuse texts that overlap a benchmark or the held-out split.
 
-Two texts overlap if they share 13 words in a row, or if one is, as a whole, the other: questions
-are often shorter than 13 words. Words are compared without case, punctuation and Unicode form.
+Two texts overlap if they share 13 consecutive words or are equal as a whole, since many questions
+are shorter than 13 words. Case, punctuation and Unicode form are ignored (docs/design.md,
+section 1).
 """
 
 from __future__ import annotations
@@ -29,14 +30,19 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What may not appear in training texts: word n-grams and whole texts, each → its source."""
+    """Texts that must not appear in training data.
+
+    Attributes:
+        ngrams: word n-gram → name of its source.
+        wholes: normalised whole text → name of its source.
+    """
 
     ngrams: Mapping[str, str]
     wholes: Mapping[str, str]
 
     @staticmethod
     def build(sources: Mapping[str, Iterable[str]]) -> Index:
-        """Return the index of texts, given by the name of their source (`bfcl`, `heldout`)."""
+        """Build the index from texts, keyed by the name of their source (`bfcl`, `heldout`)."""
         ngrams: dict[str, str] = {}
         wholes: dict[str, str] = {}
         for source, texts in sources.items():
@@ -49,12 +55,13 @@ class Index:
         return Index(ngrams, wholes)
 
     def refuse(self, texts: Sequence[str]) -> list[str | None]:
-        """Return for each text why it is refused, or None if it overlaps nothing."""
+        """Return for each text the reason why it is refused, or None if it overlaps nothing."""
         return [self._reason(text) for text in texts]
 
     def _reason(self, text: str) -> str | None:
         words = normalised_words(text)
-        # A dialogue is one text, a line a turn (`user_text`): no turn may be a question either.
+        # A dialogue is one text with one line per turn (`user_text`), and no single turn may be a
+        # benchmark question either.
         lines = [words]
         if "\n" in text:
             lines += [normalised_words(line) for line in text.split("\n")]
@@ -68,20 +75,20 @@ class Index:
 
 
 def training_index(heldout: pl.DataFrame) -> Index:
-    """Return the index of all that training data may not hold: BFCL and the held-out split.
+    """Return the index of the texts that training data must not contain: BFCL and held-out.
 
     Args:
         heldout: `tables.Samples`.
 
     Raises:
-        ConfigError: if the benchmark's package is missing.
+        ConfigError: if the BFCL package is missing.
     """
     requests = [user_text(canonical.loads(messages)) for messages in heldout["messages"]]
     return Index.build({"bfcl": bfcl.questions(), "heldout": requests})
 
 
 def user_text(messages: Sequence[Message]) -> str:
-    """Return what the user says in a conversation, a line a turn."""
+    """Return the user's messages of a conversation, one line per message."""
     return "\n".join(
         " ".join((message.get("content") or "").split())
         for message in messages
@@ -90,17 +97,20 @@ def user_text(messages: Sequence[Message]) -> str:
 
 
 def normalised_words(text: str) -> list[str]:
-    """Return the words of a text in one Unicode form, without case and punctuation."""
+    """Return the words of a text in NFKC form, case-folded and without punctuation."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return _WORD.findall(text.casefold())
 
 
 def refused_in_data_files(index: Index, folder: Path | str) -> dict[str, str]:
-    """Return the reason for every refused text in the YAML files under `folder`.
+    """Check all texts in the YAML files under `folder`.
 
-    A text's key is its file and its place there: `phrases/city.yaml: wordings.3`. Single words
-    are not looked at: they are names and values, while some benchmark question is just "on".
+    Single words are skipped: they are names and values, and some benchmark questions are just one
+    word, such as "on".
+
+    Returns:
+        The reason for each refused text, by file and place: `phrases/city.yaml: wordings.3`.
 
     Raises:
         ConfigError: if there are no YAML files, or one cannot be read.
@@ -108,7 +118,7 @@ def refused_in_data_files(index: Index, folder: Path | str) -> dict[str, str]:
     folder = Path(folder)
     paths = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
     if not paths:
-        raise ConfigError(f"{folder}: holds no YAML files to check against the benchmarks")
+        raise ConfigError(f"{folder}: has no YAML files to check against the benchmarks")
     places: dict[str, str] = {}
     for path in paths:
         try:
@@ -119,11 +129,13 @@ def refused_in_data_files(index: Index, folder: Path | str) -> dict[str, str]:
         texts = _texts(data)
         places.update({f"{name}: {at}": t for at, t in texts if len(normalised_words(t)) > 1})
     reasons = index.refuse(list(places.values()))
-    return {place: why for place, why in zip(places, reasons, strict=True) if why is not None}
+    return {
+        place: reason for place, reason in zip(places, reasons, strict=True) if reason is not None
+    }
 
 
 def _texts(value: Any, place: str = "") -> list[tuple[str, str]]:
-    """Return every text in parsed YAML, keys included, with its place."""
+    """Return (place, text) for every text in parsed YAML, including keys."""
     if isinstance(value, str):
         return [(place, value)]
     items: list[tuple[Any, Any]] = []
@@ -131,13 +143,13 @@ def _texts(value: Any, place: str = "") -> list[tuple[str, str]]:
         items = list(value.items())
     elif isinstance(value, list):
         items = list(enumerate(value))
-    found = []
+    texts = []
     for key, item in items:
         inner = f"{place}.{key}" if place else str(key)
         if isinstance(key, str):
-            found.append((f"{inner} (key)", key))
-        found += _texts(item, inner)
-    return found
+            texts.append((f"{inner} (key)", key))
+        texts += _texts(item, inner)
+    return texts
 
 
 def _ngrams(words: Sequence[str]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""The context tree: domains, and the functions that a large model names in them (paper §3.1)."""
+"""The context tree: domains, with functions that a model names in each (LoopTool, section 3.1)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from looptool.core import canonical
 from looptool.engines.roles import Question, Role, load_template
 from looptool.synthesis import Split
 
-ALIKE = 90.0  # rapidfuzz ratio from which two functions count as one
-HELDOUT = 5  # one leaf of so many, by its hash, is for the held-out split
+ALIKE = 90.0  # rapidfuzz ratio from which two functions count as the same
+HELDOUT = 5  # one in this many leaves, chosen by hash, belongs to the held-out split
 DOMAINS = (
     "biology",
     "calendar",
@@ -38,8 +38,8 @@ DOMAINS = (
     "weather",
     "work",
 )
-_AT_ONCE = 40  # functions named in one answer
-_PER_DOMAIN = 8  # tools wanted of a domain
+_AT_ONCE = 40  # maximum number of functions in one answer
+_PER_DOMAIN = 8  # tools wanted per request for a domain
 _LETTERS = "abcdefghilmnoprstuvw"
 
 _LINE = {"type": "string", "minLength": 1, "maxLength": 400}
@@ -64,7 +64,12 @@ GROWTH: Mapping[str, Any] = {
 
 
 def grow(role: Role, count: int, rng: random.Random, split: Split) -> list[dict[str, str]]:
-    """Return up to `count` leaves of the context tree: domain, part, action."""
+    """Ask a model for functions in random domains.
+
+    Returns:
+        Up to `count` leaves of the context tree that belong to `split`, with the keys `domain`,
+        `part` and `action`.
+    """
     chosen = [rng.choice(DOMAINS) for _ in range(-(-count // _PER_DOMAIN))]
     wanted = 2 * _PER_DOMAIN * (HELDOUT if split == "heldout" else 1)
     replies = role.ask(
@@ -90,5 +95,6 @@ def grow(role: Role, count: int, rng: random.Random, split: Split) -> list[dict[
 
 
 def is_like(text: str, known: Collection[str]) -> bool:
-    found = process.extractOne(text, list(known), scorer=fuzz.token_sort_ratio, score_cutoff=ALIKE)
-    return found is not None
+    """Return whether `text` is similar to one of `known` (token sort ratio of at least ALIKE)."""
+    match = process.extractOne(text, list(known), scorer=fuzz.token_sort_ratio, score_cutoff=ALIKE)
+    return match is not None

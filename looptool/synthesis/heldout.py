@@ -1,4 +1,4 @@
-"""Which of the user's own tools training must not know."""
+"""Choice of the user's own tools that training leaves out."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from looptool.core import canonical
 from looptool.core.tools import Tool
 
-LEFT_OUT_FROM = 10  # tools of one's own from which on some are kept for the held-out split
-_LEFT_OUT = 8  # one tool of so many
+LEFT_OUT_FROM = 10  # number of own tools from which some are kept for the held-out split alone
+_LEFT_OUT = 8  # one in this many tools is left out
 
 
 def known_to(split: str, tools: Sequence[Tool]) -> list[Tool]:
-    """Return the user's tools that a split may be about.
+    """Return the user's tools that a split may use.
 
-    Held-out requests are about all of them, in wordings that training does not use; of ten tools
-    and more, one in eight, by its name's hash, is left out of training altogether.
+    The held-out split uses all of them, in wordings that training does not use. If there are ten
+    tools or more, training leaves out one in eight, chosen by the hash of its name.
     """
     if split == "heldout" or len(tools) < LEFT_OUT_FROM:
         return list(tools)

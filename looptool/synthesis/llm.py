@@ -1,9 +1,10 @@
-"""The LLM author: a large model writes tools over the two trees, and plays all four agents.
+"""The LLM author: a large model writes tools with the two trees and plays all four agents.
 
-Dialogues advance together, a wave of requests for each agent's turn. A turn that breaks the rules
-is asked for once more with the reason; a dialogue in which it breaks them again is refused. Every
-turn of the assistant becomes a sample. The assistant never sees the plan: its calls must come out
-as planned from tools and conversation alone, so that a sample is known to be solvable.
+Dialogues advance together: each agent's turn is one batch of requests. A turn that breaks the rules
+is requested once more with the reason; if the second attempt breaks them too, the dialogue is
+refused. Every turn of the assistant becomes a sample. The assistant never sees the plan: it must
+find the planned calls from the tools and the conversation alone, which shows that the sample can be
+solved.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from looptool.synthesis.heldout import known_to
 from looptool.synthesis.llm_tools import write_tools
 from looptool.synthesis.scripts import KINDS, Turn, as_planned, said, script_of
 
-TOOLS_EACH = 0.5  # tools written for each dialogue
-FAILING = 0.1  # chance that a call fails and the tool says so
-_SEVERAL = ("multiple", "parallel_multiple", "multi_step")  # want two tools at least
+TOOLS_EACH = 0.5  # tools written per dialogue
+FAILING = 0.1  # probability that a dialogue has calls that fail with an error from the tool
+_SEVERAL = ("multiple", "parallel_multiple", "multi_step")  # kinds that need at least two tools
 
 
 def _object(**properties: Any) -> Mapping[str, Any]:
@@ -57,11 +58,11 @@ RESULTS = _object(results={"type": "array", "maxItems": 16})
 
 @dataclass
 class Dialogue:
-    """One dialogue on its way.
+    """A dialogue in progress.
 
     Attributes:
-        script: the turns that are still to come.
-        failure: (check, reason) once an agent broke the rules twice.
+        script: the turns that remain to be played.
+        failure: (check, reason) if an agent broke the rules twice.
     """
 
     identity: str
@@ -77,11 +78,11 @@ class Dialogue:
 
 
 class LLMAuthor:
-    """An author played by a large model.
+    """An author that asks a large language model.
 
     Args:
-        heldout: tools that training must not know; none that it writes is like one of them.
-        own: the user's tools: then it writes dialogues about these, and no tools.
+        heldout: tools of the held-out split; the author writes no tool similar to one of them.
+        own: the user's own tools. If given, the author writes dialogues about these and no tools.
     """
 
     portable = False
@@ -97,9 +98,9 @@ class LLMAuthor:
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
     ) -> list[Draft]:
-        """Return up to `count` drafts, and what broke the rules as refused ones; see `Author`.
+        """Return up to `count` drafts, plus refused drafts of tools and dialogues; see `Author`.
 
-        Tools that it wrote before may appear again; new ones are like none of them.
+        Dialogues may use tools from earlier calls. New tools are similar to none of those.
         """
         rng = random.Random(f"llm/{seed}/{split}")
         refused: list[Draft] = []
@@ -114,20 +115,16 @@ class LLMAuthor:
             return refused
         dialogues = [_cast(self.tools, shares, f"{seed}/{number}", rng) for number in range(count)]
         self._plan(dialogues)
-        while going := [each for each in dialogues if each.script and each.failure is None]:
+        while going := [d for d in dialogues if d.script and d.failure is None]:
             for speaker, play in (
                 ("user", self._speak),
                 ("assistant", self._act),
                 ("tool", self._respond),
             ):
-                play([each for each in going if each.script and each.script[0].speaker == speaker
-                      and each.failure is None])  # fmt: skip
-        made = [sample for each in dialogues if not each.failure for sample in each.samples]
-        broken = [
-            Draft(each.tools, each.messages, {}, each.kind, each.failure)
-            for each in dialogues
-            if each.failure
-        ]
+                play([d for d in going if d.script and d.script[0].speaker == speaker
+                      and d.failure is None])  # fmt: skip
+        made = [sample for d in dialogues if not d.failure for sample in d.samples]
+        broken = [Draft(d.tools, d.messages, {}, d.kind, d.failure) for d in dialogues if d.failure]
         return [*made[:count], *broken, *refused]
 
     def _plan(self, dialogues: Sequence[Dialogue]) -> None:
@@ -135,14 +132,14 @@ class LLMAuthor:
             "plan",
             PLAN,
             dialogues,
-            lambda each: {
-                "tools": each.tools,
-                "kind": KINDS[each.kind],
-                "persona": each.persona,
-                "number": each.identity[:6],
+            lambda dialogue: {
+                "tools": dialogue.tools,
+                "kind": KINDS[dialogue.kind],
+                "persona": dialogue.persona,
+                "number": dialogue.identity[:6],
             },
-            lambda each, data: script_of(data, each.kind, each.tools),
-            lambda each, script: each.script.extend(script),
+            lambda dialogue, data: script_of(data, dialogue.kind, dialogue.tools),
+            lambda dialogue, script: dialogue.script.extend(script),
         )
 
     def _speak(self, dialogues: Sequence[Dialogue]) -> None:
@@ -150,38 +147,40 @@ class LLMAuthor:
             "user",
             MESSAGE,
             dialogues,
-            lambda each: {
-                "persona": each.persona,
-                "style": each.style,
-                "messages": each.messages,
-                "wish": each.script[0].wish,
-                "values": each.script[0].given,
-                "withheld": list(each.script[0].hidden),
+            lambda dialogue: {
+                "persona": dialogue.persona,
+                "style": dialogue.style,
+                "messages": dialogue.messages,
+                "wish": dialogue.script[0].wish,
+                "values": dialogue.script[0].given,
+                "withheld": list(dialogue.script[0].hidden),
             },
-            lambda each, data: said(data["message"], each.script[0].hidden),
-            lambda each, text: each.messages.append({"role": "user", "content": text}),
+            lambda dialogue, data: said(data["message"], dialogue.script[0].hidden),
+            lambda dialogue, text: dialogue.messages.append({"role": "user", "content": text}),
         )
 
     def _act(self, dialogues: Sequence[Dialogue]) -> None:
-        def done(each: Dialogue, label: Label) -> None:
-            known = "clarify" if each.kind == "clarify" else "irrelevant"
-            category = category_of(each.tools, each.messages, label, known)
-            sample = Draft(each.tools, list(each.messages), label, category)
-            each.samples.append(sample)
-            each.messages.append(assistant_message(label))
+        def done(dialogue: Dialogue, label: Label) -> None:
+            known = "clarify" if dialogue.kind == "clarify" else "irrelevant"
+            category = category_of(dialogue.tools, dialogue.messages, label, known)
+            sample = Draft(dialogue.tools, list(dialogue.messages), label, category)
+            dialogue.samples.append(sample)
+            dialogue.messages.append(assistant_message(label))
 
         self._wave(
             "assistant",
             ACTION,
             dialogues,
-            lambda each: {"tools": each.tools, "messages": each.messages},
-            lambda each, data: as_planned(data["answer"], each.script[0].label, each.tools),
+            lambda dialogue: {"tools": dialogue.tools, "messages": dialogue.messages},
+            lambda dialogue, data: as_planned(
+                data["answer"], dialogue.script[0].label, dialogue.tools
+            ),
             done,
         )
 
     def _respond(self, dialogues: Sequence[Dialogue]) -> None:
-        def results(each: Dialogue, data: Any) -> list[Message]:
-            calls = each.script[0].label["calls"]
+        def results(dialogue: Dialogue, data: Any) -> list[Message]:
+            calls = dialogue.script[0].label["calls"]
             if len(data["results"]) != len(calls):
                 raise ValueError(f"results: {len(data['results'])} for {len(calls)} calls")
             return [
@@ -193,15 +192,15 @@ class LLMAuthor:
             "respond",
             RESULTS,
             dialogues,
-            lambda each: {
-                "tools": each.tools,
-                "messages": each.messages,
-                "calls": each.script[0].label["calls"],
-                # not where a planned call needs the result
-                "failing": each.failing and each.kind != "multi_step",
+            lambda dialogue: {
+                "tools": dialogue.tools,
+                "messages": dialogue.messages,
+                "calls": dialogue.script[0].label["calls"],
+                # In multi_step dialogues a planned call needs the result.
+                "failing": dialogue.failing and dialogue.kind != "multi_step",
             },
             results,
-            lambda each, messages: each.messages.extend(messages),
+            lambda dialogue, messages: dialogue.messages.extend(messages),
         )
 
     def _wave(
@@ -213,29 +212,33 @@ class LLMAuthor:
         read: Callable[[Dialogue, Any], Any],
         done: Callable[[Dialogue, Any], None],
     ) -> None:
-        """Have one agent take its turn in all dialogues; go on with each, or end it."""
+        """Let one agent take its turn in all dialogues; record each result or failure."""
 
-        def question(each: Dialogue) -> Question[Any]:
-            about = sample_id(each.tools, each.messages) if prompt == "assistant" else each.identity
-            return Question(about, fields(each), lambda data: read(each, data), each.identity)
+        def question(dialogue: Dialogue) -> Question[Any]:
+            about = dialogue.identity
+            if prompt == "assistant":
+                about = sample_id(dialogue.tools, dialogue.messages)
+            return Question(
+                about, fields(dialogue), lambda data: read(dialogue, data), dialogue.identity
+            )
 
         replies = self.role.ask(
-            load_template("synthesis", prompt), [question(each) for each in dialogues], schema
+            load_template("synthesis", prompt), [question(d) for d in dialogues], schema
         )
-        for each, reply in zip(dialogues, replies, strict=True):
+        for dialogue, reply in zip(dialogues, replies, strict=True):
             if reply.error is not None:
-                each.failure = (f"agent:{prompt}", reply.error)
+                dialogue.failure = (f"agent:{prompt}", reply.error)
                 continue
-            playing = bool(each.script)  # all agents but the planner take a turn of the script
-            done(each, reply.value)
+            playing = bool(dialogue.script)  # the planner writes the script and takes no turn of it
+            done(dialogue, reply.value)
             if playing:
-                each.script.pop(0)
+                dialogue.script.pop(0)
 
 
 def _cast(
     tools: Sequence[Tool], shares: Mapping[str, float], seed: str, rng: random.Random
 ) -> Dialogue:
-    """Return a dialogue to be played: its kind, its tools, who the user is."""
+    """Set up a dialogue: draw its kind, its tools and the user's persona and style."""
     kind = rng.choices(list(shares), weights=list(shares.values()))[0]
     least, most = (2 if kind in _SEVERAL else 1), (1 if kind == "single" else 4)
     voices = _voices()
@@ -257,6 +260,6 @@ def _voices() -> Mapping[str, Sequence[str]]:
 
 
 def make_author(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) -> Author:
-    """Return the author that `generate.author: llm` names."""
+    """Return the LLM author; see `synthesis.make_author`."""
     own = read_tools(settings.tools) if settings.tools else ()
     return LLMAuthor(cast.play(settings.author, settings.author.model), heldout, own)

@@ -1,7 +1,8 @@
-"""Hierarchical API synthesis by a large model: it grows the context tree, then writes documents.
+"""Hierarchical API synthesis with a large model (LoopTool, section 3.1).
 
-A leaf is a function that it names within a domain; a document follows a path through the constraint
-tree. What is like another one is left out, of leaves and of documents.
+The model first grows the context tree, whose leaves are functions in a domain. It then writes a
+tool document for each leaf along a path through the constraint tree. Leaves and documents that are
+similar to earlier ones are left out.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from looptool.synthesis.context_tree import grow, is_like
 def write_tools(
     role: Role, count: int, rng: random.Random, split: Split, known: Sequence[Tool] = ()
 ) -> tuple[list[Tool], list[Draft]]:
-    """Return up to `count` tools, and those refused for their likeness as refused drafts.
+    """Return up to `count` new tools, and the tools refused as similar, as refused drafts.
 
-    Answers that were no documents stand in the record of requests.
+    Unusable answers are not returned; they are in the record of requests.
 
     Args:
-        known: tools that no new one may be like, or share its name with.
+        known: new tools may not be similar to these or share a name with them.
     """
     picked = grow(role, count, rng, split)
     documents = role.ask(

@@ -1,4 +1,4 @@
-"""Who writes which share of the new samples (`generate.mix`)."""
+"""Division of the new samples among authors (`generate.mix`)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from looptool.synthesis.own import OwnSamples
 def make_authors(
     settings: params.Generate, cast: Cast, heldout: Sequence[Tool] = ()
 ) -> tuple[Author, Author | None]:
-    """Return the author that params name, and who writes what that one could not.
+    """Return the author that `generate.author` names, and the author that fills up its gaps.
 
     Args:
-        heldout: tools that training must not know.
+        heldout: tools of the held-out split; a model writes no new tool similar to one of them.
 
     Raises:
-        ConfigError: if `generate.tools` names no set of tools.
+        ConfigError: if `generate.tools` is not a set of tools.
     """
     author = make_author(settings.author.name, settings, cast, heldout)
     wanted = not author.exact and settings.author.fill_up
@@ -30,12 +30,14 @@ def make_authors(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Who writes a share of the new samples.
+    """An author and its share of the new samples.
 
     Attributes:
-        fill_up: who writes what `author` could not.
-        judged: whether judges admit what it wrote. Labels that are right by construction need none,
-            and one's own are taken as they are: verify judges them once a model disagrees.
+        share: weight relative to the other sources.
+        fill_up: the author of the samples that `author` could not write.
+        judged: whether judges must admit the samples. Labels that are right by construction need no
+            judge, and the user's own samples are taken as they are: `verify` judges them when a
+            model disagrees.
     """
 
     author: Author
@@ -47,14 +49,14 @@ class Source:
 def make_sources(
     settings: params.Generate, cast: Cast, heldout: Sequence[Tool], seen: Collection[str]
 ) -> list[Source]:
-    """Return who writes which share of the new samples, as `generate.mix` says.
+    """Return the authors of the new samples and their shares, according to `generate.mix`.
 
     Args:
-        heldout: tools that training must not know.
-        seen: sample_ids that were in the data before.
+        heldout: tools of the held-out split; a model writes no new tool similar to one of them.
+        seen: sample_ids that were in earlier data.
 
     Raises:
-        ConfigError: if `generate.tools` or `generate.own` names no set.
+        ConfigError: if `generate.tools` or `generate.own` is not a set.
     """
     if settings.mix is None:
         author, fill_up = make_authors(settings, cast, heldout)
@@ -63,11 +65,12 @@ def make_sources(
     def author_of(name: str) -> Author:
         if name != "own":
             return make_author(name, settings, cast, heldout)
-        assert settings.own is not None  # params see to it
+        assert settings.own is not None  # checked in core/params.py
         return OwnSamples(settings.own, seen)
 
-    found = []
-    for name in ("own", "llm", "grammar"):  # the one that can write any number comes last
+    sources = []
+    # The grammar can write any number of samples, so it comes last and makes up for the others.
+    for name in ("own", "llm", "grammar"):
         if share := settings.mix.get(name):
-            found.append(Source(author_of(name), share, judged=name == "llm"))
-    return found
+            sources.append(Source(author_of(name), share, judged=name == "llm"))
+    return sources

@@ -1,7 +1,7 @@
-"""Label noise: wrong labels of known kinds, planted to measure how well the judge finds them.
+"""Label noise: wrong labels of known kinds, planted to measure how many of them the judge finds.
 
-Most kinds are schema-valid and say only what the conversation says, since a judge that merely
-checks schemas and looks for values in the text must not look good.
+Most kinds are schema-valid and use only values from the conversation. Otherwise a judge could do
+well by checking schemas and searching the text for values.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _TEXTS = (
 def plant(draft: Draft, rng: random.Random) -> tuple[Label, str] | None:
     """Return a wrong label for `draft` and the kind of its error, or None if no kind applies.
 
-    The kind is drawn evenly from those that apply. A wrong label never matches the right one
-    under `match: schema`, and keeps the tools' schemas unless its kind is in `BREAKS_SCHEMA`.
+    The kind is drawn uniformly from those that apply. A wrong label never matches the right one
+    under `match: schema`. It satisfies the tools' schemas unless its kind is in `BREAKS_SCHEMA`.
     """
     kinds = sorted(KINDS)
     rng.shuffle(kinds)
@@ -72,12 +72,12 @@ def _fits(draft: Draft, label: Label) -> bool:
     return all(check_call(call, draft.tools) is None for call in label_calls(label))
 
 
-# Where a value stands in a label
+# Positions of values in a label
 
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """One argument, or one property of an argument that is an object."""
+    """A value in a label: an argument, or a property of an argument that is an object."""
 
     call: int
     path: tuple[str, ...]
@@ -87,12 +87,12 @@ class _Slot:
 
 
 def _slots(draft: Draft) -> list[_Slot]:
-    found = []
+    slots = []
     for index, call in enumerate(label_calls(draft.label)):
         tool = next((tool for tool in draft.tools if tool["name"] == call.name), None)
         if tool is not None:
-            found += list(_slots_of(index, (), call.arguments, tool["parameters"]))
-    return found
+            slots += list(_slots_of(index, (), call.arguments, tool["parameters"]))
+    return slots
 
 
 def _slots_of(
@@ -106,7 +106,7 @@ def _slots_of(
 
 
 def _replaced(draft: Draft, *changes: tuple[_Slot, Any]) -> Label:
-    """Return the draft's label with other values in some slots."""
+    """Return the draft's label with the given slots changed to other values."""
     label = copy.deepcopy(draft.label)
     for slot, value in changes:
         _holder(label, slot)[slot.path[-1]] = copy.deepcopy(value)
@@ -131,7 +131,7 @@ def _differ(left: Any, right: Any) -> bool:
 
 
 def _one_in_the_other(left: Any, right: Any) -> bool:
-    """Whether two values are the same, or texts of which one holds the other: "Bern", "bern"."""
+    """Whether two values are equal, or one text contains the other regardless of case."""
     if not (isinstance(left, str) and isinstance(right, str)):
         return not _differ(left, right)
     left, right = left.casefold(), right.casefold()
@@ -143,7 +143,7 @@ def _one_in_the_other(left: Any, right: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Mentions:
-    """Values that stand in a conversation, each list in order of appearance."""
+    """The values mentioned in a conversation, without repetition."""
 
     text: str
     numbers: tuple[int | float, ...]
@@ -212,8 +212,7 @@ def _grounded(schema: Mapping[str, Any], mentions: _Mentions) -> list[Any]:
 
 
 def _filled(schema: Mapping[str, Any], mentions: _Mentions, shift: int) -> dict[str, Any]:
-    """Return the required properties that can be filled with mentioned values, each value once
-    as long as there are enough."""
+    """Fill required properties with mentioned values, without repetition while values last."""
     filled: dict[str, Any] = {}
     for name in schema.get("required", ()):
         values = _grounded(schema["properties"].get(name, {}), mentions)
@@ -237,7 +236,7 @@ def _grounded_calls(draft: Draft) -> list[ToolCall]:
 
 
 def _date_format(value: Any) -> str | None:
-    """Return the format that reads `value` as a date and writes it back the same."""
+    """Return the date format that parses `value` and formats it to the same text, or None."""
     if not isinstance(value, str) or not any(c.isdigit() for c in value):
         return None
     for pattern in _DATE_FORMATS:
@@ -249,11 +248,11 @@ def _date_format(value: Any) -> str | None:
     return None
 
 
-# The kinds: each yields candidates, from which `plant` takes one that is really wrong
+# The kinds of noise: each yields candidate labels, and `plant` picks one that is really wrong
 
 
 def _values_swapped(draft: Draft) -> Iterator[Label]:
-    """Two values of the same type change places, within a call or between two."""
+    """Swap two values of the same type, within a call or between two calls."""
     slots = [slot for slot in _slots(draft) if not isinstance(slot.value, dict)]
     for index, left in enumerate(slots):
         for right in slots[index + 1 :]:
@@ -262,7 +261,7 @@ def _values_swapped(draft: Draft) -> Iterator[Label]:
 
 
 def _value_from_elsewhere(draft: Draft) -> Iterator[Label]:
-    """A value gives way to another one that the conversation mentions."""
+    """Replace a value by another one that the conversation mentions."""
     mentions = _mentions(draft.messages)
     for slot in _slots(draft):
         if isinstance(slot.value, dict):
@@ -275,7 +274,7 @@ def _value_from_elsewhere(draft: Draft) -> Iterator[Label]:
 
 
 def _similar_tool(draft: Draft) -> Iterator[Label]:
-    """Another offered tool is called with the arguments that both tools know."""
+    """Call another available tool with the arguments that both tools have."""
     calls = label_calls(draft.label)
     for index, call in enumerate(calls):
         for tool in draft.tools:
@@ -300,7 +299,7 @@ def _call_duplicated(draft: Draft) -> Iterator[Label]:
 
 
 def _call_added(draft: Draft) -> Iterator[Label]:
-    """One more call than asked for, to another offered tool, with values mentioned."""
+    """Add a call to another available tool, with mentioned values."""
     calls = label_calls(draft.label)
     named = {call.name for call in calls}
     if calls:
@@ -330,14 +329,14 @@ def _list_reordered(draft: Draft) -> Iterator[Label]:
 
 
 def _called_when_text(draft: Draft) -> Iterator[Label]:
-    """A call where none is due, all required parameters filled with values mentioned."""
+    """Call a tool where the label is a text, with mentioned values for its parameters."""
     if "text" in draft.label:
         for call in _grounded_calls(draft):
             yield call_label([call])
 
 
 def _called_incomplete(draft: Draft) -> Iterator[Label]:
-    """A call where none is due, a required parameter left out."""
+    """Call a tool where the label is a text, with a required parameter missing."""
     yield from _called_when_text(draft)
 
 
@@ -352,14 +351,14 @@ def _off_by_one_date(draft: Draft) -> Iterator[Label]:
 
 
 def _invented_value(draft: Draft) -> Iterator[Label]:
-    """One digit of a number, or of a text that is no date, is another one."""
+    """Change one digit of a number, or of a text that is not a date."""
     for slot in _slots(draft):
         if isinstance(slot.value, bool) or not isinstance(slot.value, int | float | str):
             continue
         text = slot.value if isinstance(slot.value, str) else canonical.dumps(slot.value)
         if "enum" in slot.schema or _date_format(slot.value) or len(text) > 40:
             continue
-        for place in (found.start() for found in re.finditer(r"[0-9]", text)):
+        for place in (hit.start() for hit in re.finditer(r"[0-9]", text)):
             for digit in "123456789":
                 changed = text[:place] + digit + text[place + 1 :]
                 if changed != text:
@@ -368,7 +367,7 @@ def _invented_value(draft: Draft) -> Iterator[Label]:
 
 
 def _enum_changed(draft: Draft) -> Iterator[Label]:
-    """Another member of an enumeration, or the other truth value."""
+    """Replace a value by another member of its enum, or a boolean by its opposite."""
     for slot in _slots(draft):
         members = [not slot.value] if isinstance(slot.value, bool) else slot.schema.get("enum", ())
         for member in members:
@@ -383,7 +382,7 @@ def _required_dropped(draft: Draft) -> Iterator[Label]:
 
 
 def _wrong_type(draft: Draft) -> Iterator[Label]:
-    """A value in the form of another type: a number as text, an item for a list, …"""
+    """Give a value another type: a number as text, a list's first item for the list, …"""
     for slot in _slots(draft):
         value = slot.value
         if isinstance(value, str):
@@ -413,7 +412,7 @@ _GROUNDED: dict[str, Kind] = {
     "list_reordered": _list_reordered,
     "called_when_text": _called_when_text,
 }
-# Schema-valid, and every value is one of the right label's or stands in the conversation.
+# Schema-valid kinds whose values all come from the right label or the conversation.
 GROUNDED = frozenset(_GROUNDED)
 BREAKS_SCHEMA = frozenset({"required_dropped", "wrong_type", "called_incomplete"})
 KINDS: dict[str, Kind] = {

@@ -1,4 +1,4 @@
-"""The user's own samples as an author: what `looptool data import` has read, in random order."""
+"""The user's own samples as an author: it hands out what `looptool data import` has read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ FILE = "samples.parquet"
 
 
 class OwnSamples:
-    """Hands out imported samples, each once, with the labels that they came with.
+    """Hands out imported samples in random order, each once, with their original labels.
 
     Args:
-        folder: a set of `data/samples`.
-        seen: sample_ids that were in the data before.
+        folder: a sample set under `data/samples`.
+        seen: sample_ids that were in earlier data; they are not handed out again.
 
     Raises:
-        ConfigError: if the set is not there or is none.
+        ConfigError: if the set does not exist.
+        TableError: if it is not a sample set.
     """
 
     portable = False
@@ -41,8 +42,10 @@ class OwnSamples:
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
     ) -> list[Draft]:
-        """Return the next `count` samples of the set, or those that are left. Their categories are
-        what the set has, whatever `shares` says."""
+        """Return the next `count` samples of the set, or all that are left.
+
+        `shares` is ignored: the samples have the categories that the set has.
+        """
         if not self._shuffled:
             random.Random(f"own:{seed}").shuffle(self._left)
             self._shuffled = True
@@ -56,17 +59,24 @@ class OwnSamples:
         )
         rows = order.join(rows, on="sample_id", how="left", maintain_order="left")
         return [
-            Draft(canonical.loads(tools), canonical.loads(said), canonical.loads(label), category)
-            for _, tools, said, label, category in rows.rows()
+            Draft(
+                canonical.loads(tools), canonical.loads(messages), canonical.loads(label), category
+            )
+            for _, tools, messages, label, category in rows.rows()
         ]
 
 
 def check_own(folder: str) -> None:
-    """Raise ConfigError unless `folder` is a set that `looptool data import` has written."""
+    """Check that `folder` is a sample set written by `looptool data import`.
+
+    Raises:
+        ConfigError: if its table does not exist.
+        TableError: if the table is not Parquet or lacks a column.
+    """
     path = Path(folder) / FILE
     if not path.is_file():
         raise ConfigError(
-            f"params.yaml: generate.own: {path} does not exist; `looptool data import` makes it, "
-            "`dvc checkout` or `dvc pull` brings it back"
+            f"params.yaml: generate.own: {path} does not exist; create it with `looptool data "
+            "import`, or restore it with `dvc checkout` or `dvc pull`"
         )
     tables.check_columns(path, tables.Imported)

@@ -1,4 +1,4 @@
-"""A dialogue's script: what a plan means, turn by turn, and whether an answer keeps to it."""
+"""Scripts of dialogues: convert a plan to turns, and check that answers follow it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ ANY_TEXT: Label = {"text": "…"}
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn to come.
+    """One planned turn of a dialogue.
 
     Attributes:
-        wish: what the user wants in it; `given` are the values to be said, `hidden` those that
-            must not be said yet, by argument.
-        label: what the assistant should do; of a text only that it is one. For a tool's turn the
-            calls whose results are due.
+        wish: what the user wants in this turn.
+        given: the arguments that the user must mention, one mapping per call.
+        hidden: the arguments that the user must not mention yet.
+        label: the assistant's planned action; for a text answer only that it is a text (ANY_TEXT).
+            In a tool's turn, the calls that need results.
     """
 
     speaker: Literal["user", "assistant", "tool"]
@@ -44,10 +45,14 @@ class Turn:
 
 
 def script_of(plan: Any, kind: str, tools: Sequence[Tool]) -> list[Turn]:
-    """Return the turns of a dialogue.
+    """Convert a plan to the turns of a dialogue.
+
+    Args:
+        plan: `turns` (each with `wish` and `rounds` of calls) and `withheld` (argument names).
+        kind: a key of KINDS.
 
     Raises:
-        ValueError: if the plan is not of its kind, or a call breaks its tool's schema.
+        ValueError: if the plan does not fit its kind, or a call violates its tool's schema.
     """
     turns, withheld = plan["turns"], plan["withheld"]
     rounds = [calls for turn in turns for calls in turn["rounds"]]
@@ -66,14 +71,14 @@ def script_of(plan: Any, kind: str, tools: Sequence[Tool]) -> list[Turn]:
             script += [Turn("assistant", label=label), Turn("tool", label=label)]
         if not turn["rounds"]:
             script.append(Turn("assistant", label=ANY_TEXT))
-    return script[:-1] if script[-1].speaker == "tool" else script  # nobody needs the last results
+    return script[:-1] if script[-1].speaker == "tool" else script  # no turn reads it
 
 
 def as_planned(answer: Label, planned: Label, tools: Sequence[Tool]) -> Label:
     """Return the answer if it does what was planned.
 
     Raises:
-        ValueError: if not; the reason does not tell the plan.
+        ValueError: if it does not. The message does not reveal the plan, as the assistant reads it.
     """
     if reason := check_label(answer):
         raise ValueError(reason)
@@ -90,10 +95,10 @@ def as_planned(answer: Label, planned: Label, tools: Sequence[Tool]) -> Label:
 
 
 def said(message: str, hidden: Mapping[str, Any]) -> str:
-    """Return a user's message if it gives nothing away.
+    """Return the user's message, stripped, if it reveals no hidden value.
 
     Raises:
-        ValueError: if it is empty or says a hidden value.
+        ValueError: if it is empty or contains a hidden value.
     """
     for name, value in hidden.items():
         for part in value if isinstance(value, list) else [value]:
@@ -129,7 +134,7 @@ def _is_of_kind(
 
 
 def _clarifying(turn: Any, withheld: Sequence[str], tools: Sequence[Tool]) -> list[Turn]:
-    """The user leaves something out, the assistant asks, the user gives it, the assistant calls."""
+    """Script a request with missing values, the assistant's question, the reply and the call."""
     call = turn["rounds"][0][0]
     tool = next(tool for tool in tools if tool["name"] == call["name"])
     required = set(tool["parameters"].get("required", ()))

@@ -1,7 +1,7 @@
-"""`make_seeds`: admitted samples of an author, with label noise planted at a known rate.
+"""`make_seeds`: an author's admitted samples, with label noise planted at a known rate.
 
-The work is cut into chunks whose content depends on the seed and their number alone, so that the
-result is the same however many processes share them.
+The work is split into chunks. A chunk's content depends only on the seed and the chunk's number, so
+the result does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,13 @@ Refuse = Callable[[list[Draft]], list[str | None]]
 
 @dataclass(frozen=True)
 class Seeds:
-    """What was admitted (`tables.Samples`), its truth (`tables.Truth`) and what was refused."""
+    """Admitted samples and what belongs to them.
+
+    Attributes:
+        samples: the admitted samples, `tables.Samples`.
+        truth: their true labels as far as known, `tables.Truth`.
+        rejected: the refused drafts, `tables.Rejected`.
+    """
 
     samples: pl.DataFrame
     truth: pl.DataFrame
@@ -44,9 +50,13 @@ class Seeds:
 
 
 class Row(NamedTuple):
-    """One draft in canonical JSON; `check` and `reason` are set where a rule refuses it.
+    """A draft in canonical JSON.
 
-    `source` is the author's name; `known` says whether `truth` is known to be right.
+    Attributes:
+        known: whether `truth` is known to be right.
+        noise: the kind of planted noise, or None.
+        source: the author's name.
+        check, reason: set if a rule refuses the draft.
     """
 
     sample_id: str
@@ -86,23 +96,25 @@ def make_seeds(
     refuse: Refuse | None = None,
     fewer: bool = False,
 ) -> Seeds:
-    """Return `count` admitted samples; a function of the arguments alone.
+    """Return `count` admitted samples. The result depends only on the arguments.
 
     Args:
-        fewer: whether it is no error if the samples run out before.
-        fill_up: an author who writes what `author` could not.
+        fill_up: an author that writes what `author` could not.
+        shares: weights of the categories; see `Author.write`.
+        label_noise: share of the samples that get a wrong label.
         seen: sample_ids that must not be made again.
-        refuse: admission by judges, against held-out data and so on: a reason or None for each
-            draft. It sees the true labels, before noise is planted.
+        refuse: returns a reason or None for each draft, for example from judges or the check
+            against held-out data. It sees the true labels, before noise is planted.
+        fewer: whether to return fewer samples, instead of raising, if the authors run out.
 
     Raises:
-        LooptoolError: if the authors' samples run out before `count` are admitted.
+        LooptoolError: if the authors run out of samples before `count` are admitted.
     """
     taken = set(seen)
     admitted: list[Row] = []
     rejected: list[tuple[Row, str, str]] = []
     index = 0
-    tired: set[str] = set()  # authors of whose last round nothing was admitted
+    tired: set[str] = set()  # authors whose last round admitted nothing
     for writer in [author] * _ROUNDS + ([fill_up] * _ROUNDS if fill_up else []):
         missing, before = count - len(admitted), len(admitted)
         if missing <= 0:
@@ -129,7 +141,7 @@ def make_seeds(
     if len(admitted) < count and not fewer:
         raise LooptoolError(
             f"{author.name} could make only {len(admitted)} of {count} samples that are new and "
-            "pass the checks; ask for fewer, loosen what refuses them, or have others write the "
+            "pass the checks; ask for fewer, relax the checks, or let other authors write the "
             "rest (generate.author.fill_up, generate.mix)"
         )
     return _frames(admitted, rejected, iteration)
@@ -146,13 +158,18 @@ def mix_seeds(
     judges: Sequence[Judge],
     **more: Any,
 ) -> Seeds:
-    """Return `count` admitted samples, of each source its share (`make_seeds` takes the rest).
+    """Return `count` admitted samples, divided among the sources by their shares.
 
-    Noise is planted where labels are right by construction. What a source cannot write falls to
-    those after it, in their shares.
+    Noise is planted only where labels are right by construction. What a source cannot write is
+    divided among the sources after it.
+
+    Args:
+        index: texts that samples must not overlap, or None.
+        judges: admit the samples of the sources that are `judged`.
+        more: passed on to `make_seeds`.
 
     Raises:
-        LooptoolError: if the last source's samples run out.
+        LooptoolError: if the last source runs out of samples.
     """
     parts: list[Seeds] = []
     taken = set(seen)
@@ -177,17 +194,17 @@ def mix_seeds(
 
 
 def tools_of(data: pl.DataFrame) -> list[Tool]:
-    """Return the tools of all samples (`tables.Samples`), each once."""
-    found = {
+    """Return the distinct tools of all samples (`tables.Samples`)."""
+    distinct = {
         canonical.dumps(tool): tool
         for tools in data["tools"].unique(maintain_order=True)
         for tool in canonical.loads(tools)
     }
-    return list(found.values())
+    return list(distinct.values())
 
 
 def refuser(index: Index | None, judges: Sequence[Judge] = ()) -> Refuse:
-    """Return what refuses drafts that overlap `index`, and those that a judge does not admit."""
+    """Return a function that refuses drafts that overlap `index` or that a judge does not admit."""
 
     def refuse(drafts: list[Draft]) -> list[str | None]:
         reasons: list[str | None] = [None] * len(drafts)
@@ -204,7 +221,7 @@ def refuser(index: Index | None, judges: Sequence[Judge] = ()) -> Refuse:
 
 
 def fault(draft: Draft) -> tuple[str, str] | None:
-    """Return (check, reason) where a rule refuses a draft, else None."""
+    """Return (check, reason) if a rule refuses the draft, else None."""
     for tool in draft.tools:
         if (reason := check_tool(tool)) is not None:
             return "tool", reason
@@ -223,7 +240,7 @@ def fault(draft: Draft) -> tuple[str, str] | None:
 
 
 def _run(tasks: list[_Task]) -> Iterator[list[Row]]:
-    """Yield the rows of each task in order, by several processes where it pays."""
+    """Yield the rows of each task in order; big jobs use several processes."""
     big = sum(task.size for task in tasks) > PARALLEL_FROM
     if not (big and PROCESSES > 1 and getattr(tasks[0].author, "portable", False)):
         yield from map(_chunk, tasks)
@@ -244,7 +261,7 @@ def _chunk(task: _Task) -> list[Row]:
         refused = draft.refused or fault(draft)
         label, kind = truth, None
         if refused is None and task.label_noise > 0:
-            # What does not fit here is owed to a later sample: the rate stays as asked for.
+            # If no noise fits this sample, a later one gets it, so that the rate is kept.
             owed += rng.random() < task.label_noise
             if owed:
                 planted = _planted(draft, rng)
@@ -270,7 +287,7 @@ def _chunk(task: _Task) -> list[Row]:
 
 
 def _planted(draft: Draft, rng: random.Random) -> tuple[Label, str] | None:
-    """Return a wrong label and its kind, or None; a label that is right after all is no noise."""
+    """Return a wrong label and its kind of noise, or None if no really wrong label was found."""
     planted = noise.plant(draft, rng)
     if planted is None or check_label(planted[0]) is not None:
         return None
@@ -281,24 +298,24 @@ def _planted(draft: Draft, rng: random.Random) -> tuple[Label, str] | None:
 def _reasons(
     rows: list[Row], taken: set[str], refuse: Refuse | None
 ) -> list[tuple[str, str] | None]:
-    """Return (check, reason) of what is refused; ids of the rest join `taken`."""
-    found: list[tuple[str, str] | None] = []
+    """Return (check, reason) for each refused row, else None; adds new sample_ids to `taken`."""
+    reasons: list[tuple[str, str] | None] = []
     for row in rows:
         if row.check is not None:
-            found.append((row.check, row.reason or ""))
+            reasons.append((row.check, row.reason or ""))
         elif row.sample_id in taken:
-            found.append(("duplicate", "the same tools and messages were made before"))
+            reasons.append(("duplicate", "the same tools and messages were made before"))
         else:
             taken.add(row.sample_id)
-            found.append(None)
+            reasons.append(None)
     if refuse is None:
-        return found
-    places = [place for place, reason in enumerate(found) if reason is None]
+        return reasons
+    places = [place for place, reason in enumerate(reasons) if reason is None]
     drafts = [_draft(rows[place]) for place in places]
     for place, reason in zip(places, refuse(drafts), strict=True):
         if reason is not None:
-            found[place] = ("admission", reason)
-    return found
+            reasons[place] = ("admission", reason)
+    return reasons
 
 
 def _draft(row: Row) -> Draft:

@@ -1,5 +1,5 @@
-"""Training: a short SFT where the base cannot call tools yet (`warmup`), and GRPO (`grpo`).
+"""Training: `warmup` (a short SFT for a base model that cannot call tools yet) and `grpo` (GRPO).
 
-Both train weights of the run's number type, with fp32 masters in the optimizer (`optimizer`): where
-generation and matrix products want bf16, small updates still want fp32.
+Both train weights of the run's number type and keep fp32 master copies in the optimizer
+(`optimizer`): bf16 makes generation and matrix products fast, but small updates need fp32.
 """

@@ -1,4 +1,4 @@
-"""What both trainers share: loading a model for training, its saving, and the latest checkpoint."""
+"""Functions that both trainers share: adapters, saving models, checkpoints, label tokens."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from looptool.engines.transformers import load_tokenizer
 
 
 def add_lora(model: Any, rank: int, seed: int) -> Any:
-    """Return the model with low-rank adapters on all its linear layers, which alone are trained.
+    """Add low-rank adapters to all linear layers of the model; only these are trained.
 
-    Their scale is 2 (`lora_alpha` twice the rank), and they are fp32.
+    The adapters are fp32 and have scale 2 (`lora_alpha` is twice the rank).
     """
     import peft
     import torch
@@ -30,10 +30,10 @@ def add_lora(model: Any, rank: int, seed: int) -> Any:
 
 
 def save_model(model: Any, tokenizer: Any, target: Path) -> None:
-    """Write weights (safetensors), config and tokenizer to `target`, whole or not at all.
+    """Write weights (safetensors), config and tokenizer to `target`, atomically.
 
-    Adapters are merged into the weights, so that every models/j can be read like any other, and
-    weights are bf16 there whatever they were trained in.
+    Adapters are merged into the weights, so that every models/j is a complete model. The saved
+    weights are bf16, whatever type they were trained in.
     """
     import torch
 
@@ -41,7 +41,7 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
         model = model.merge_and_unload()
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model.config.name_or_path = ""  # it would hold the path that the model was loaded from
+    model.config.name_or_path = ""  # else it is the path of the loaded model
     try:
         model.to(torch.bfloat16).save_pretrained(partial, safe_serialization=True)
         tokenizer.save_pretrained(partial)
@@ -52,14 +52,14 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
 
 
 def copy_base(base: Path | str, target: Path) -> None:
-    """Copy a base model's weights, config and tokenizer to `target`, whole or not at all.
+    """Copy a base model's weights, config and tokenizer to `target`, atomically.
 
     Raises:
-        ConfigError: if the folder holds no safetensors weights, or no tokenizer with a template.
+        ConfigError: if the folder has no safetensors weights, or no tokenizer with a template.
     """
     base = Path(base)
     if not list(base.glob("*.safetensors")):
-        raise ConfigError(f"{base}: holds no .safetensors weights; see model.base in params.yaml")
+        raise ConfigError(f"{base}: has no .safetensors weights; see model.base in params.yaml")
     load_tokenizer(base)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
@@ -74,15 +74,15 @@ def copy_base(base: Path | str, target: Path) -> None:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """Return the newest whole checkpoint in a trainer's output folder, or None.
+    """Return the newest complete checkpoint in a trainer's output folder, or None.
 
-    A checkpoint that a kill or a full disk cut off lacks the file that the trainer writes last, or
-    its end.
+    If a kill or a full disk interrupted a checkpoint, the file that the trainer writes last is
+    missing or truncated.
     """
     numbered = [
-        (int(found[1]), path)
+        (int(match[1]), path)
         for path in folder.glob("checkpoint-*")
-        if (found := re.fullmatch(r"checkpoint-(\d+)", path.name))
+        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name))
         and _is_json(path / "trainer_state.json")
     ]
     return str(max(numbered)[1]) if numbered else None
@@ -97,7 +97,7 @@ def _is_json(path: Path) -> bool:
 
 
 def label_ids(label: Label, tokenizer: Any) -> list[int]:
-    """Return the tokens that the assistant would write for a label, the closing one included."""
+    """Return the token ids that the assistant would write for a label, including the end token."""
     text = label["text"] if "text" in label else render_calls(label_calls(label))
     ids = tokenizer(text, add_special_tokens=False).input_ids
     return [*ids, tokenizer.eos_token_id]

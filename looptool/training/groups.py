@@ -1,4 +1,4 @@
-"""Groups of completions: when prompts are rolled out, and who trains on them in which pass."""
+"""Groups of completions: order of the rollouts, and division into minibatches and passes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from looptool.core.params import Train
 
 
 def prompt_order(prompts: Sequence[str], params: Train, seed: int, processes: int = 1) -> list[str]:
-    """Return the prompts in the order of their rollouts, each as often as any other, give or take
-    one.
+    """Return the prompts in the order of their rollouts; prompt counts differ by at most one.
 
-    Laid out here because TRL's sampler starts its shuffling anew when a run is resumed. Of several
-    processes each takes a stretch of a rollout's prompts; so that every minibatch has work for
-    all of them, a stretch holds every n-th prompt of the rollout.
+    The order is fixed in advance because TRL's sampler shuffles anew when a run is resumed. Each of
+    n processes takes a contiguous part of a rollout's prompts. A part holds every n-th prompt of
+    the drawn order, so that every minibatch has work for all processes.
     """
     groups = round(params.prompts_per_step * params.oversample) * params.minibatches
     rollouts = -(-params.steps // (params.minibatches * params.updates_per_rollout))
@@ -33,10 +32,10 @@ def prompt_order(prompts: Sequence[str], params: Train, seed: int, processes: in
 
 
 def with_signal(advantages: torch.Tensor) -> torch.Tensor:
-    """Return which groups have rewards that differ; the others have no policy gradient.
+    """Return the indices of groups whose rewards differ; the others have no policy gradient.
 
     Args:
-        advantages: of shape (groups, completions).
+        advantages: shape (groups, completions).
     """
     return torch.nonzero(advantages.abs().sum(1) > 0)[:, 0].cpu()
 
@@ -51,22 +50,27 @@ def split_groups(
     per_pass: int,
     place: tuple[int, int] = (0, 1),
 ) -> list[dict[str, Any]]:
-    """Deal groups out to minibatches alike, and within one to its passes; some may get none.
+    """Divide groups evenly among minibatches, and each minibatch among its passes.
 
-    A pass holds groups of like length, the longest first, so that little of it is padding.
-    Whatever has a row a completion is cut alike. The loss of a minibatch is a mean over the
-    tokens of what it got: TRL divides by the tokens of all minibatches over their number.
+    A pass holds groups of similar length, so that it needs little padding; some passes may be
+    empty. Tensors with one row per completion are split, other values are copied to every pass.
+    The loss of a minibatch is a mean over its own tokens. TRL divides `num_items_in_batch` by the
+    number of minibatches, so it is set to the minibatch's tokens times that number.
 
     Args:
-        batch: the rollout of this process, `size` rows a group.
-        groups: which groups of the whole rollout are trained on.
-        tokens: how many tokens the completions of each group of the whole rollout have.
-        passes: how many a minibatch has.
-        per_pass: how many groups a pass holds; more if there would be too few passes.
-        place: (number of this process, number of processes). Process r holds the groups r, r + n,
-            r + 2n, …. Their passes are of one size, and the last one, in which they exchange
-            gradients, is never empty: who has too few groups fills up with one whose completions
-            count for nothing.
+        batch: the rollout of this process, `size` rows per group.
+        groups: indices, in the whole rollout, of the groups to train on.
+        tokens: number of completion tokens of each group of the whole rollout.
+        size: completions per group.
+        passes: passes per minibatch.
+        per_pass: groups per pass; there are more if `passes` passes would not hold all groups.
+        place: (rank of this process, number of processes n). Process r holds the groups r, r + n,
+            r + 2n, …. A pass has the same size in all processes. The last pass, in which processes
+            exchange gradients, is never empty: a process with too few groups fills up with a group
+            whose completions are masked out.
+
+    Returns:
+        The batches of all passes, minibatch by minibatch.
     """
     rows, mask = len(batch["advantages"]), batch["completion_mask"]
     lengths = (batch["prompt_mask"].sum(1)[::size] + mask.sum(1).view(-1, size).sum(1)).cpu()
@@ -75,14 +79,14 @@ def split_groups(
     for minibatch in groups.tensor_split(minibatches):
         total = tokens[minibatch].sum().to(mask.device) * minibatches
         shares = [
-            minibatch[minibatch % processes == each] // processes for each in range(processes)
+            minibatch[minibatch % processes == rank] // processes for rank in range(processes)
         ]
         most = max(processes > 1, *map(len, shares))
-        own = shares[process]
-        own = own[lengths[own].argsort(descending=True, stable=True)]
-        counts = (torch.arange(most) < len(own)).repeat_interleave(size).to(mask)
-        own = torch.nn.functional.pad(own, (0, most - len(own)))
-        places = (own[:, None] * size + torch.arange(size)).flatten().to(mask.device)
+        share = shares[process]
+        share = share[lengths[share].argsort(descending=True, stable=True)]
+        counts = (torch.arange(most) < len(share)).repeat_interleave(size).to(mask)
+        share = torch.nn.functional.pad(share, (0, most - len(share)))
+        places = (share[:, None] * size + torch.arange(size)).flatten().to(mask.device)
         width = max(per_pass, -(-most // passes)) * size
         parts = []
         for start in range(0, passes * width, width):

@@ -7,15 +7,15 @@ its ways):
 - `reward: graded` also rewards a part of the right calls.
 - `oversample`: more prompts are rolled out than are trained on, and groups whose rewards are all
   equal, which have no gradient, are dropped before the backward pass. After a warm-up most groups
-  are such, and generating is the cheap part.
+  are of this kind, and generation is cheaper than training.
 - `anchor: label`: a group without any success gets the reference label in place of its last
   completion (reward 1). It also teaches wrong labels, so it makes verification matter more.
 - `negative_weight` below 1: completions below their group's mean count for less. A wrong answer
-  shares most of its tokens with the right one, and few steps cannot average out which of them were
-  to blame.
+  shares most of its tokens with the right one, and a few steps are not enough to tell which tokens
+  were wrong.
 
-With one update per rollout the policy that is trained is the one that sampled: the ratio is 1 and
-the clip range ε never acts. It acts when `minibatches` or `updates_per_rollout` is above 1.
+With one update per rollout, the trained policy is the one that sampled, so the ratio is 1 and
+clipping (ε) has no effect. Clipping matters if `minibatches` or `updates_per_rollout` is above 1.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from looptool.training.rewards import Example, make_reward
 from looptool.training.scoring import score_completions
 from looptool.training.warmup import common_arguments, on_one_device
 
-STEPS_APART = 1_000_003  # of the seeds of one process and the next
+STEPS_APART = 1_000_003  # distance between the seeds of two neighbouring processes
 
-# What is kept of TRL's log, under our names. Times are left out: outputs must not differ by them.
+# TRL's log entry → our name. Times are left out, because outputs must be reproducible.
 LOGGED = {
     "step": "step",
     "loss": "loss",
@@ -73,7 +73,7 @@ def train_on(
     on_step: Callable[[int], Any] = lambda step: None,
     processes: int = 1,
 ) -> list[dict[str, float]]:
-    """Train on the table `data` as a run's params say; see `train_grpo`."""
+    """Train on the table `data` (`tables.Samples`) with the run's params; see `train_grpo`."""
     examples = [
         Example(
             Prompt(canonical.loads(row["messages"]), canonical.loads(row["tools"])),
@@ -113,15 +113,20 @@ def train_grpo(
 ) -> list[dict[str, float]]:
     """Train `base` on `examples` by GRPO and write the model to `target`.
 
-    A killed run goes on from the last checkpoint in `scratch` and ends as it would have, unless
-    vLLM makes the rollouts.
+    A killed run resumes from the last checkpoint in `scratch`. Its result is that of an
+    uninterrupted run, unless vLLM makes the rollouts.
 
     Args:
-        processes: how many call it alike, each on its part of every batch (see the module
-            `processes`).
+        base: folder of the model to train.
+        target: folder to write the trained model to.
+        dtype: number type of the weights during training.
+        scratch: folder for checkpoints.
+        on_step: called with the number of steps done.
+        processes: number of processes that make the same call, each for its part of every batch
+            (see the module `processes`).
 
     Returns:
-        one row a step, with the columns of `LOGGED`.
+        One row per step, with the columns of `LOGGED`.
     """
     from datasets import Dataset
 
@@ -155,8 +160,7 @@ def train_grpo(
 
 
 def rollout_mode(params: Train) -> Literal["off", "colocate", "server"]:
-    """Return how vLLM takes part in rollouts: `auto` is colocate where vLLM is installed and there
-    is a GPU for it, else off."""
+    """Return how vLLM makes rollouts; `auto` means colocate if vLLM and a GPU are available."""
     if params.vllm != "auto":
         return params.vllm
     return "colocate" if machine.serves_vllm() else "off"
@@ -185,15 +189,15 @@ def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, Any]:
 
 
 def arguments(params: Train, vllm: Vllm, seed: int, folder: Path, processes: int = 1) -> GRPOConfig:
-    """Translate our parameters into TRL's.
+    """Translate our parameters to TRL's.
 
-    One rollout batch holds `prompts_per_step × oversample × minibatches` groups. TRL wants its
-    size as (rows of one backward pass) × (passes), so it is told of a pass for each group;
-    `split_groups` fills the first ones and leaves the others empty. The sizes are those of one
-    of the processes.
+    One rollout batch holds `prompts_per_step × oversample × minibatches` groups. TRL takes its size
+    as (rows per backward pass) × (passes), so the config has one pass per group. `split_groups`
+    fills the first passes and leaves the others empty. The sizes are per process.
     """
     prompts = round(params.prompts_per_step * params.oversample) // processes
-    period = params.minibatches * params.updates_per_rollout  # a rollout is not in a checkpoint
+    # Checkpoints do not contain the rollout, so they are saved only between rollouts.
+    period = params.minibatches * params.updates_per_rollout
     config = GRPOConfig(
         output_dir=str(folder),
         max_steps=params.steps,
@@ -209,7 +213,8 @@ def arguments(params: Train, vllm: Vllm, seed: int, folder: Path, processes: int
         epsilon=params.epsilon_low,
         epsilon_high=params.epsilon_high,
         beta=params.beta,
-        loss_type="dapo",  # a mean over all tokens: one over completions spares long wrong ones
+        # A mean over all tokens: a mean over completions would penalise long wrong ones too little.
+        loss_type="dapo",
         max_grad_norm=1.0,
         save_steps=-(-params.save_steps // period) * period,
         shuffle_dataset=False,
@@ -222,7 +227,8 @@ def arguments(params: Train, vllm: Vllm, seed: int, folder: Path, processes: int
         vllm_gpu_memory_utilization=vllm.gpu_memory_utilization,
         vllm_max_model_length=vllm.max_model_len,
         vllm_tensor_parallel_size=vllm.tensor_parallel_size,
-        # it corrects for vLLM's other arithmetic by log-probs, which an anchored label has not
+        # The correction for vLLM's different arithmetic needs the sampler's log probabilities,
+        # which an anchored label does not have.
         vllm_importance_sampling_correction=params.anchor == "none",
         **common_arguments(params.schedule),
     )
@@ -302,10 +308,10 @@ class LoopTrainer(GRPOTrainer):
         compute_entropy: bool = False,
         **_: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
-        """Score completions as `scoring` does, of text models without a router's loss.
+        """Score completions with `scoring`, for text models without a router loss.
 
-        Rows are (padding, prompt, completion, padding), `logits_to_keep` columns of them the
-        completion's, and so are the columns of the results.
+        Rows are (padding, prompt, completion, padding). The last `logits_to_keep` columns are the
+        completion's, and the results have these columns.
         """
         logps = torch.zeros(len(input_ids), logits_to_keep, device=input_ids.device)
         entropies = torch.zeros_like(logps)
@@ -313,8 +319,8 @@ class LoopTrainer(GRPOTrainer):
         size = batch_size or len(input_ids)
         for start in range(0, len(input_ids), size):
             part = range(start, min(start + size, len(input_ids)))
-            own, scored = mask[part, -logits_to_keep:], slice(-logits_to_keep, None)
-            found = score_completions(
+            present, scored = mask[part, -logits_to_keep:], slice(-logits_to_keep, None)
+            part_logps, part_entropies = score_completions(
                 model,
                 [input_ids[i, :-logits_to_keep][mask[i, :-logits_to_keep]] for i in part],
                 [input_ids[i, scored][mask[i, scored]] for i in part],
@@ -322,19 +328,20 @@ class LoopTrainer(GRPOTrainer):
                 self.temperature,
                 compute_entropy,
             )
-            places = (torch.nonzero(own) + torch.tensor([start, 0], device=own.device)).unbind(1)
-            logps = logps.index_put(places, found[0])
-            if found[1] is not None:
-                entropies[places] = found[1]
+            offset = torch.tensor([start, 0], device=present.device)
+            places = (torch.nonzero(present) + offset).unbind(1)
+            logps = logps.index_put(places, part_logps)
+            if part_entropies is not None:
+                entropies[places] = part_entropies
         return logps, entropies if compute_entropy else None, None
 
     def _prepare_inputs(self, generation_batch: list[dict[str, Any]]) -> dict[str, Any]:
-        """Give a backward pass its completions, as whole groups.
+        """Return the completions of the next backward pass, as whole groups.
 
-        TRL deals completions out singly, which would read each group's prompt in several passes.
+        TRL would distribute single completions, so that a group's prompt is read in several passes.
         """
-        every = self.args.steps_per_generation * self.num_iterations
-        if self._step % every == 0 or self._buffered_inputs is None:
+        passes_per_rollout = self.args.steps_per_generation * self.num_iterations
+        if self._step % passes_per_rollout == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
             params, advantages = self.params, batch["advantages"]
             weights = torch.where(advantages < 0, params.negative_weight, 1.0)
@@ -359,13 +366,13 @@ class LoopTrainer(GRPOTrainer):
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _groups_in_a_pass(self, tokens: int) -> int:
-        """Return how many groups of at most `tokens` a pass holds, in every process as many."""
+        """Return how many groups of at most `tokens` fit in a pass, the same in all processes."""
         vllm = self.args.vllm_gpu_memory_utilization if self.args.vllm_mode == "colocate" else 0.0
-        own = training_rows(self.model, tokens, CPU_GROUPS, vllm if self.use_vllm else 0.0)
-        return int(self.accelerator.gather(torch.tensor([own], device=self.args.device)).min())
+        rows = training_rows(self.model, tokens, CPU_GROUPS, vllm if self.use_vllm else 0.0)
+        return int(self.accelerator.gather(torch.tensor([rows], device=self.args.device)).min())
 
     def _of_all(self, own: torch.Tensor) -> torch.Tensor:
-        """Return what every process has a group, in the order of the rollout's prompts."""
+        """Gather one value per group from all processes, in rollout order."""
         parts = self.accelerator.gather(own).unflatten(0, (-1, len(own)))
         return parts.transpose(0, 1).flatten(0, 1)
 
@@ -373,11 +380,18 @@ class LoopTrainer(GRPOTrainer):
         if len(inputs["advantages"]):
             return super()._compute_loss(model, inputs)
         trained = (weight for weight in model.parameters() if weight.requires_grad)
-        return min(trained, key=torch.numel).sum() * 0.0  # a pass that got no group
+        return min(trained, key=torch.numel).sum() * 0.0  # a pass without groups
 
 
 def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
-    """TRL's rollout hook: `num_generations` completions for each prompt, in one batch."""
+    """Generate `num_generations` completions per prompt in one batch (TRL's `rollout_func`).
+
+    Args:
+        prompts: each prompt repeated `num_generations` times.
+
+    Returns:
+        `prompt_ids`, `completion_ids` and `logprobs`, one list per completion.
+    """
     params, tokenizer = trainer.params, trainer.processing_class
     size = trainer.num_generations
     unique = prompts[::size]
@@ -386,14 +400,14 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
     anchored = 0
     if params.anchor == "label":
         for group, prompt in enumerate(unique):
-            own = slice(group * size, (group + 1) * size)
-            texts = [tokenizer.decode(r.ids, skip_special_tokens=True) for r in rollouts[own]]
+            members = slice(group * size, (group + 1) * size)
+            texts = [tokenizer.decode(r.ids, skip_special_tokens=True) for r in rollouts[members]]
             if not any(trainer.is_correct(prompt, text) for text in texts):
                 reference = label_ids(trainer.examples[prompt].label, tokenizer)
-                rollouts[own.stop - 1] = Tokens(reference, [0.0] * len(reference), True)
+                rollouts[members.stop - 1] = Tokens(reference, [0.0] * len(reference), True)
                 anchored += 1
-    everywhere = trainer.accelerator.gather(torch.tensor([anchored], device=trainer.args.device))
-    trainer._metrics["train"]["anchored"].append(int(everywhere.sum()))
+    counts = trainer.accelerator.gather(torch.tensor([anchored], device=trainer.args.device))
+    trainer._metrics["train"]["anchored"].append(int(counts.sum()))
     return {
         "prompt_ids": [row for row in ids for _ in range(size)],
         "completion_ids": [rollout.ids for rollout in rollouts],
@@ -402,8 +416,10 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
 
 
 def _by_decode(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
-    """Sample from the very weights that are trained; the draws depend on the seed, the step and the
-    process, so a resumed run makes the same ones."""
+    """Sample from the weights that are trained.
+
+    The draws depend on the seed, the step and the process, so a resumed run repeats them.
+    """
     params = trainer.params
     sampling = Sampling(
         params.max_new_tokens,
@@ -422,9 +438,9 @@ def _by_decode(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
 
 
 def _by_vllm(trainer: LoopTrainer, prompts: list[list[int]]) -> list[Tokens]:
-    """Sample by vLLM, whose weights TRL has just set to those that are trained.
+    """Sample with vLLM, to which TRL has just copied the trained weights.
 
-    TRL seeds vLLM once, so a resumed run draws otherwise than an undisturbed one.
+    TRL seeds vLLM once, so a resumed run draws other samples than an uninterrupted one.
     """
     size = trainer.num_generations
     repeated = [prompt for prompt in prompts for _ in range(size)]

@@ -1,4 +1,4 @@
-"""How much memory training takes, estimated from a model's files before it is loaded."""
+"""Estimate of the memory that training needs, from a model's files before it is loaded."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from looptool.core.machine import NumberTypeName
 from looptool.core.params import FILE
 from looptool.engines.sizes import BYTES_TRAINED
 
-BYTES_FROZEN = 3  # a weight under adapters: itself in bf16; those of rank 32 are 2 % of a 1.7B's
+# Bytes per weight under adapters: the bf16 weight itself and its share of the adapters, which
+# at rank 32 add 2 % to the weights of a 1.7B model.
+BYTES_FROZEN = 3
 BYTES_FROZEN_FP32 = 5
 
 
 def check(
     model: Path | str, field: str, dtype: NumberTypeName, lora_rank: int | None = None
 ) -> None:
-    """Make sure that the GPU, if there is one, holds what training a model takes.
+    """Check that training a model fits in the memory of the GPU, if there is one.
 
     Args:
-        model: a model folder.
-        field: the parameter that helps, for the message.
+        model: a model folder or a model's name.
+        field: the parameter to change, for the message.
+        dtype: number type of the weights during training.
+        lora_rank: rank of the adapters, or None if all weights are trained.
 
     Raises:
         ConfigError: naming the model, the GPU and the field.
@@ -40,22 +44,22 @@ def check(
     needed = weights * (frozen if lora_rank else BYTES_TRAINED)
     if needed > device.total_memory:
         raise ConfigError(
-            f"{FILE}: {field}: training {model} takes about {needed / 1e9:.0f} GB, and the GPU, "
-            f"{device.name}, has {device.total_memory / 1e9:.0f} GB"
+            f"{FILE}: {field}: training {model} needs about {needed / 1e9:.0f} GB, but the GPU "
+            f"({device.name}) has {device.total_memory / 1e9:.0f} GB"
         )
 
 
 def weights_of(model: Path | str) -> int | None:
-    """Return how many weights a model has: by its folder's files, else by a name like `8B`."""
+    """Return a model's number of weights, from its files or else from a name with `8B`; or None."""
     files = list(Path(model).glob("*.safetensors"))
     if files:
         return sum(map(_weights_in, files))
-    found = re.search(r"(\d+(?:\.\d+)?)\s*([BM])\b", Path(model).name, re.I)
-    return int(float(found[1]) * (1e9 if found[2].upper() == "B" else 1e6)) if found else None
+    size = re.search(r"(\d+(?:\.\d+)?)\s*([BM])\b", Path(model).name, re.I)
+    return int(float(size[1]) * (1e9 if size[2].upper() == "B" else 1e6)) if size else None
 
 
 def _weights_in(file: Path) -> int:
-    """Read a safetensors file's header: the sizes of its tensors."""
+    """Count the weights in a safetensors file from its header."""
     with open(file, "rb") as content:
         header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
     total = 0

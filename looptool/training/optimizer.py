@@ -1,8 +1,8 @@
 """AdamW for bf16 weights that keeps fp32 master copies.
 
-Pure bf16 weights lose updates below 1/256 of a weight to rounding, which at the learning rates of
-RL is nearly all of them. Here the update is made on the master copies and then rounded into the
-model's weights. A weight that is fp32 already is its own master.
+In pure bf16, rounding loses updates smaller than 1/256 of a weight, which at RL learning rates is
+nearly all of them. Here the master copies are updated and then rounded into the model's weights.
+A weight that is already fp32 is its own master.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import torch
 
 
 class MasterAdamW(torch.optim.AdamW):
-    """AdamW whose state holds an fp32 master of each weight, saved and loaded with the rest.
+    """AdamW with an fp32 master copy of each weight in its state, saved and loaded with the rest.
+
+    Weight decay is 0, because training runs are short.
 
     Args:
-        params: the model's weights, of any floating type.
-        lr: learning rate. Weight decay is 0: GRPO's runs are short.
+        params: the model's weights, of any floating-point type.
+        lr: learning rate.
     """
 
     def __init__(self, params: Iterable[torch.nn.Parameter], lr: float) -> None:
@@ -35,12 +37,13 @@ class MasterAdamW(torch.optim.AdamW):
         for weight, master in copied:
             if weight.grad is None or master.grad is None:
                 master.grad = None if weight.grad is None else weight.grad.float()
-            else:  # written in place: fresh memory for all gradients takes longer than the update
+            else:  # in place: allocating memory for all gradients takes longer than the update
                 master.grad.copy_(weight.grad)
         result = super().step(closure)
         for weight, master in copied:
             weight.copy_(master)
-            if weight.device.type != "cpu":  # there memory is plentiful and slow to get anew
+            # On a CPU the memory is kept: it is plentiful, but slow to allocate again.
+            if weight.device.type != "cpu":
                 master.grad = None
         return result
 

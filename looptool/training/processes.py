@@ -1,8 +1,8 @@
-"""GRPO in several processes, one a GPU: `accelerate launch` from within the train stage.
+"""GRPO in several processes, one per GPU, started with `accelerate launch` by the train stage.
 
-Every process holds the whole model and generates and trains on its own part of each batch
-(data parallel); what they share is the gradient and the choice of the groups that are kept. So
-data order and number of updates are those of one process, and only the draws differ.
+Training is data parallel: every process holds the whole model and generates and trains on its own
+part of each batch. The processes share the gradient and the choice of groups to keep. The order of
+the data and the number of updates are those of a single process; only the random draws differ.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ KINDS = ("NO", "MULTI_CPU", "MULTI_GPU")
 
 
 def check(train: Train) -> None:
-    """Make sure that `train.accelerate_config` is a file that this machine can follow.
+    """Check that `train.accelerate_config`, if set, is a valid file that this machine can run.
 
     Raises:
-        ConfigError: naming the file, its field and the rule.
+        ConfigError: if it is not; the message names the file, its field and the rule.
     """
     if train.accelerate_config is None:
         return
@@ -51,35 +51,42 @@ def check(train: Train) -> None:
             f"num_processes: {count} does not divide the {prompts} prompts of a step "
             "(train.prompts_per_step x train.oversample)"
         )
-    found = len(machine.gpus())
-    if kind == "MULTI_GPU" and not config.get("use_cpu") and count > found:
-        raise wrong(f"num_processes: {count} GPUs are wanted, and there are {found} here")
+    gpus = len(machine.gpus())
+    if kind == "MULTI_GPU" and not config.get("use_cpu") and count > gpus:
+        raise wrong(f"num_processes: needs {count} GPUs, but this machine has {gpus}")
 
 
 def _read(path: Path) -> dict[str, Any]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    where = f"{FILE}: train.accelerate_config: {path}"
+    source = f"{FILE}: train.accelerate_config: {path}"
     try:
         config = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is no text"
-        raise ConfigError(f"{where}: {reason}; `accelerate config` writes such a file") from None
+        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
+        raise ConfigError(f"{source}: {reason}; create it with `accelerate config`") from None
     except YAMLError:
-        raise ConfigError(f"{where}: no valid YAML") from None
+        raise ConfigError(f"{source}: is not valid YAML") from None
     if not isinstance(config, dict):
-        raise ConfigError(f"{where}: must be a mapping, as `accelerate config` writes it")
+        raise ConfigError(f"{source}: must be a mapping, as written by `accelerate config`")
     return config
 
 
 def train_in_processes(
     config: str, iteration: int, base: Path, data: Path, target: Path, scratch: Path
 ) -> list[dict[str, float]]:
-    """Do what `grpo.train_grpo` does in the processes that an accelerate config asks for.
+    """Run `grpo.train_on` in the processes of an accelerate config.
+
+    Args:
+        config: path of the accelerate config.
+        base, data, target, scratch: as in `grpo.train_on`.
+
+    Returns:
+        One row per step, as `grpo.train_on` returns it.
 
     Raises:
-        LooptoolError: if one of them fails; it has told why.
+        LooptoolError: if a process fails; it has printed the reason.
     """
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -88,17 +95,17 @@ def train_in_processes(
     history = scratch / "history.json"
     command = ["--config_file", config, "--main_process_port", "0"]
     if _read(Path(config)).get("distributed_type") == "MULTI_CPU":
-        command.append("--multi_gpu")  # its launcher; the one for CPUs wants MPI
+        command.append("--multi_gpu")  # use the GPU launcher, since the one for CPUs needs MPI
     command += ["--module", __name__, str(iteration), *map(str, (base, data, target, scratch))]
     try:
         launch_command(launch_command_parser().parse_args(command))
     except ChildFailedError:
-        raise LooptoolError("one of the processes failed, see above") from None
+        raise LooptoolError("one of the training processes failed, see above") from None
     return list(json.loads(history.read_text("utf-8")))
 
 
 def main() -> None:
-    """Be one of the processes."""
+    """Run one of the processes; the entry point for `accelerate launch`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("iteration", type=int)
     for name in ("base", "data", "target", "scratch"):
@@ -106,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     runs.die_with_parent()
     runs.quiet()
-    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])  # on one machine
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     with runs.telling_errors(f"train@{options.iteration}, process {rank}"):
         params = load(FILE, options.iteration)
         threads = max(1, (params.model.threads or machine.cores()) // count)
@@ -120,8 +127,8 @@ def main() -> None:
 
         places = (options.base, options.data, options.target, options.scratch)
         if rank == 0:
-            with run.bar("steps", params.train.steps) as reach:
-                history = train_on(run, *places, reach, processes=count)
+            with run.bar("steps", params.train.steps) as on_step:
+                history = train_on(run, *places, on_step, processes=count)
             runs.write_json(options.scratch / "history.json", history)
         else:
             train_on(run, *places, processes=count)

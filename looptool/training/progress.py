@@ -1,4 +1,4 @@
-"""A trainer callback that tells a stage's progress bar about each step and prints nothing."""
+"""A trainer callback that reports each step to a stage's progress bar and prints nothing."""
 
 from __future__ import annotations
 
@@ -19,5 +19,6 @@ class StepCallback(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step >= state.max_steps:
-            control.should_save = False  # resumed from there, the trainer would do one step more
+            # Resumed from a checkpoint of the last step, the trainer would do one step too many.
+            control.should_save = False
         self.on_step(state.global_step)

@@ -1,13 +1,14 @@
-"""Log-probabilities of completions whose prompts are read once a group, forward and backward.
+"""Log probabilities of completions, with each group's prompt read once (forward and backward).
 
-A group's completions follow one prompt, which is most of the tokens where tools are documented in
-it. TRL scores every completion behind a prompt of its own, and scores the prompt against the
-vocabulary too where there is no Triton (1.16). Here a group is one row, [prompt, completion 1,
-completion 2, …]: a completion sees the prompt and itself, and its positions go on from the
-prompt's, so that the numbers are those of separate rows. For n completions of c tokens behind a
-prompt of p that is p + n·c tokens in place of n·(p + c): with 175 and 60, as in the embedded
-default, 0.44 of them at 4 completions and 0.30 at 16. `python -m benchmarks.scoring` prints what it
-is worth.
+The completions of a group share one prompt. With tool documents in it, the prompt is most of the
+tokens. TRL (1.16) repeats the prompt for every completion and, without Triton, computes logits for
+the prompt too. Here a group is one row, [prompt, completion 1, completion 2, …]. A completion
+attends to the prompt and itself, and its positions continue from the prompt's, so the results are
+those of separate rows.
+
+For a prompt of p tokens and n completions of c tokens, a row has p + n·c tokens instead of
+n·(p + c). With p = 175 and c = 60, as in the embedded default, this is a factor of 0.44 for n = 4
+and 0.30 for n = 16. `python -m benchmarks.scoring` measures the gain.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from accelerate.utils import extract_model_from_parallel
 from trl.trainer.utils import entropy_from_logits, selective_log_softmax
 
-ROW_TOKENS = 8192  # longer rows are split: their mask grows with the square of their length
+ROW_TOKENS = 8192  # longer rows are split, since the mask grows with the square of the length
 
 
 def score_completions(
@@ -30,15 +31,18 @@ def score_completions(
     temperature: float = 1.0,
     entropy: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Score all completions in one pass; equal prompts that stand together are read once.
+    """Score all completions in one pass; consecutive equal prompts are read once.
 
     Args:
         prompts: token ids of each completion's prompt, without padding.
         completions: token ids, without padding.
+        pad: id of the padding token.
+        entropy: whether to compute entropies.
 
     Returns:
-        log p of every token and, if asked for, the entropy where it was drawn (no gradient), both
-        of shape (tokens of all completions,), in nats at `temperature`.
+        The log probability of every token and, if `entropy`, the entropy of the distribution that
+        it was drawn from (without gradient). Both have shape (tokens of all completions,) and are
+        in nats at `temperature`.
     """
     shared = shares_prompts(model)
     groups: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
@@ -77,7 +81,7 @@ def score_completions(
 
 
 def shares_prompts(model: Any) -> bool:
-    """Whether `model` takes a mask of our own: attention over everything, by PyTorch's kernel."""
+    """Whether `model` accepts a custom mask: full attention in all layers, by PyTorch's SDPA."""
     model = extract_model_from_parallel(model)
     config = model.config.get_text_config()
     layers = getattr(config, "layer_types", None) or ["full_attention"]
@@ -92,31 +96,31 @@ def shares_prompts(model: Any) -> bool:
 def _row(prompt: torch.Tensor, completions: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """Return (ids, positions, segments, sources) of one group.
 
-    A segment is 0 for the prompt and k for completion k; a source is the place whose logits tell
-    the token.
+    A segment is 0 for the prompt and k for completion k. A source is the position whose logits
+    predict the token.
     """
     start = len(prompt)
     ids, positions = [prompt], [torch.arange(start)]
     segments, sources = [torch.zeros(start, dtype=torch.long)], [torch.full((start,), -1)]
-    at = start
+    position = start
     for number, completion in enumerate(completions, start=1):
         length = len(completion)
         ids.append(completion)
         positions.append(torch.arange(start, start + length))
         segments.append(torch.full((length,), number))
-        source = torch.arange(at - 1, at + length - 1)
+        source = torch.arange(position - 1, position + length - 1)
         source[:1] = start - 1
         sources.append(source)
-        at += length
+        position += length
     device = prompt.device
     return tuple(torch.cat([part.to(device) for part in parts]) for parts in
                  (ids, positions, segments, sources))  # fmt: skip
 
 
 def _visible(segments: torch.Tensor) -> torch.Tensor:
-    """Return the attention mask of shape (rows, 1, queries, keys), true where a key is seen."""
+    """Return the attention mask, shape (rows, 1, queries, keys), true where a key is visible."""
     query, key = segments[:, :, None], segments[:, None, :]
     place = torch.arange(segments.shape[1], device=segments.device)
     earlier = place[:, None] >= place
-    itself = place[:, None] == place  # padding must see something, or its softmax is NaN
+    itself = place[:, None] == place  # padding attends to itself, or its softmax is NaN
     return ((earlier & ((key == 0) | (key == query)) & (key >= 0)) | itself)[:, None]

@@ -1,8 +1,8 @@
-"""The warm-up: a short SFT for a base model that cannot call tools yet (DESIGN §1).
+"""The warm-up: a short SFT for a base model that cannot call tools yet (docs/design.md, section 1).
 
-The paper starts from a model that calls tools already. A base that never emits a call gives GRPO
-no reward to learn from, so a few steps of SFT teach it the form; they stop while it is still
-unsure, because a sure model answers every rollout alike and GRPO learns nothing from that.
+The paper starts from a model that already calls tools. A base model that never emits a call gives
+GRPO no reward to learn from, so a few SFT steps teach it the format. They stop while the model is
+still uncertain: if all rollouts of a prompt are alike, GRPO learns nothing from them.
 """
 
 from __future__ import annotations
@@ -40,13 +40,17 @@ def train_sft(
 ) -> list[dict[str, float]]:
     """Train `base` on the examples' labels and write the model to `target`.
 
-    The loss is on the tokens of the label only, and so are the logits: TRL's SFTTrainer scores
-    every position of the prompt against the vocabulary where there is no Triton (1.16), which on
-    a CPU doubles the time of a step. A killed run goes on from the last checkpoint in
-    `scratch`.
+    Loss and logits are computed for the label's tokens only. Without Triton, TRL's SFTTrainer
+    (1.16) computes logits for the whole prompt, which doubles the time of a step on a CPU. A killed
+    run resumes from the last checkpoint in `scratch`.
+
+    Args:
+        batch_size: examples per step.
+        save_steps: steps between two checkpoints.
+        on_step: called with the number of steps done.
 
     Returns:
-        one row `{"step", "loss", "learning_rate"}` a step.
+        One row `{"step", "loss", "learning_rate"}` per step.
     """
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
@@ -104,10 +108,10 @@ def train_sft(
 def in_order(
     rows: Sequence[dict[str, list[int]]], steps: int, batch_size: int, seed: int
 ) -> list[dict[str, list[int]]]:
-    """Return the rows in the order of training: each as often as any other, give or take one.
+    """Return the rows in the order of training; row counts differ by at most one.
 
-    Batches are drawn at random; within a batch the long ones come first, so that its passes hold
-    rows of like length and little padding.
+    Batches are drawn at random. Within a batch long rows come first, so that a pass holds rows of
+    similar length and little padding.
     """
     random_state, order = random.Random(seed), list[dict[str, list[int]]]()
     while len(order) < steps * batch_size:
@@ -122,12 +126,13 @@ def in_order(
 
 
 def collate(rows: Sequence[dict[str, list[int]]], pad: int) -> dict[str, Any]:
-    """Pad on the left, so that labels end together and one cut keeps the logits of all of them.
+    """Pad rows on the left, so that all labels are at the end, where logits are kept.
 
     Returns:
-        `input_ids` and `attention_mask` of shape (rows, longest row), `labels` of shape
-        (rows, longest label + 1) with at least one -100 before each, as `Trainer` leaves the
-        first column out when it counts the tokens, and `logits_to_keep`, that width.
+        `input_ids` and `attention_mask` of shape (rows, longest row); `labels` of shape
+        (rows, longest label + 1); `logits_to_keep`, the width of `labels`. Each row of `labels`
+        starts with at least one -100, because `Trainer` ignores the first column when it counts
+        tokens.
     """
     import torch
 
@@ -135,9 +140,9 @@ def collate(rows: Sequence[dict[str, list[int]]], pad: int) -> dict[str, Any]:
     longest = max(len(row["label"]) for row in rows)
     ids, mask, labels = [], [], []
     for row in rows:
-        own = row["prompt"] + row["label"]
-        ids.append([pad] * (width - len(own)) + own)
-        mask.append([0] * (width - len(own)) + [1] * len(own))
+        tokens = row["prompt"] + row["label"]
+        ids.append([pad] * (width - len(tokens)) + tokens)
+        mask.append([0] * (width - len(tokens)) + [1] * len(tokens))
         labels.append([-100] * (longest + 1 - len(row["label"])) + row["label"])
     return {
         "input_ids": torch.tensor(ids),
@@ -148,7 +153,7 @@ def collate(rows: Sequence[dict[str, list[int]]], pad: int) -> dict[str, Any]:
 
 
 def label_loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
-    """Cross-entropy of the label's tokens, a mean over all of the batch's passes."""
+    """Return the cross-entropy of the label tokens, averaged over all passes of the batch."""
     import torch
 
     logits = outputs.logits[:, :-1].float().flatten(0, 1)
@@ -157,7 +162,7 @@ def label_loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any
 
 
 def on_one_device(args: Any) -> Any:
-    """Keep `Trainer` from splitting batches over all GPUs of the machine by DataParallel."""
+    """Prevent `Trainer` from splitting batches over all GPUs with DataParallel."""
     if args.n_gpu > 1:
         args._n_gpu = 1
     return args
@@ -166,16 +171,18 @@ def on_one_device(args: Any) -> Any:
 def common_arguments(schedule: Schedule) -> dict[str, Any]:
     """Return the trainer arguments that SFT and GRPO share.
 
-    Under the `linear` schedule the learning rate falls from its full height to 0, without a rise
-    before it: tens of steps have none to spare.
+    With the `linear` schedule the learning rate falls from its full value to 0. There is no
+    learning-rate warm-up, since runs have only tens of steps.
 
-    The weights are of the type to compute in, so the trainer's own mixed precision stays off;
-    activations of the sizes trained here fit in memory, so they are kept instead of computed again.
+    The weights already have the type to compute in, so the trainer's mixed precision is off.
+    Activations fit in memory at the sizes trained here, so they are not recomputed.
     """
     import torch
     from transformers import TrainingArguments
 
-    renamed = "activation_checkpointing" in TrainingArguments.__dataclass_fields__  # in 5.2x
+    renamed = (
+        "activation_checkpointing" in TrainingArguments.__dataclass_fields__
+    )  # transformers 5.2x
     return {
         "lr_scheduler_type": schedule,
         "use_cpu": not torch.cuda.is_available(),

@@ -269,7 +269,7 @@ def test_tables_that_do_not_belong_together_are_refused():
 def test_an_expansion_without_parent_or_with_the_id_of_another_is_refused():
     data = data_of(["PRED_WRONG", "hard"])
     seeds = error_seeds(*data)
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         composed(data, [candidate(seeds[0].sample_id, "Request 1")])
     orphan = candidate(data[0]["sample_id"][1], "New")
     with pytest.raises(ValueError, match="error seed"):

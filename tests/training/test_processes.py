@@ -96,12 +96,12 @@ CPUS = "distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n"
         (CPUS, None),
         (None, "No such file"),
         ("- a", "must be a mapping"),
-        ("a: [", "no valid YAML"),
+        ("a: [", "is not valid YAML"),
         (CPUS.replace("MULTI_CPU", "FSDP"), "distributed_type: 'FSDP' is unknown (allowed: NO"),
         (CPUS.replace("2", "3"), "num_processes: 3 does not divide the 4 prompts of a step"),
         (CPUS.replace("2", "two"), "num_processes: must be a positive integer, found 'two'"),
         (CPUS + "num_machines: 2", "num_machines: must be 1"),
-        (CPUS.replace("CPU", "GPU").replace("true", "false"), "2 GPUs are wanted"),
+        (CPUS.replace("CPU", "GPU").replace("true", "false"), "needs 2 GPUs"),
     ],
 )
 def test_an_accelerate_config_is_checked_before_anything_starts(
