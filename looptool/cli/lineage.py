@@ -81,7 +81,7 @@ def sql(
     """Query the tables of all iterations with SQL (DuckDB). No statement can change a file.
 
     Views: samples, carried, probes, verdicts, lineage, rejected, requests, evals, metrics, truth,
-    warmup, heldout. Each has the column iteration.
+    warmup, heldout, each with the column iteration; and bench, the answers of `looptool bench`.
 
     Example: looptool sql "select iteration, verdict, count(*) from verdicts group by all"
     """

@@ -1,4 +1,4 @@
-"""Names in params and what they stand for: `package.module:name`."""
+"""Lazy imports of the implementations that params choose by name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def load(address: str) -> Any:
-    """Import what `package.module:name` names.
+    """Import and return the object at an address, `package.module:name`.
 
-    Registries hold such addresses, so that the method imports none of its stand-ins, and a stage
-    loads only what its params name. `fingerprints` follows them as it follows imports.
+    Registries map names in the params to such addresses, so that a stage imports only the
+    implementations that its params choose. `fingerprints` follows addresses like imports.
     """
     module, _, name = address.partition(":")
     return getattr(importlib.import_module(module), name)
