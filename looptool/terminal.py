@@ -1,4 +1,4 @@
-"""Text out of data, made safe for a terminal."""
+"""Terminal output that is safe for text from data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _CONTROL = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code no
 
 
 def make_console() -> Console:
-    """Return a console that is wide where its output goes to a file or another program."""
+    """Return a console. It is 160 columns wide if the output goes to a file or another program."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def shown(text: object, style: str = "") -> Text:
-    """Return text as it is, neither read as markup nor as the terminal's control codes."""
+    """Return text that is shown literally: no markup, and control characters replaced."""
     return Text(str(text).translate(_CONTROL), style=style)
 
 
@@ -34,14 +34,14 @@ def show_difference(before: str, after: str, name: str, console: Console) -> Non
 
 
 def short(text: str, width: int) -> str:
-    """Return text on one line, cut to `width` characters."""
+    """Return text on one line, truncated to `width` characters."""
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 @contextlib.contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many of something are done; yields what is to be told so."""
+    """Show a counter on a terminal. Yields a function that takes the number done so far."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)

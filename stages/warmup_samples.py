@@ -43,7 +43,8 @@ def main() -> None:
             refuse=refuser(index, judges),
         )
         births = events.births(seeds.samples, 0, "warmup", runs.number_of(seed))
-        tables.write(seeds.samples, tables.Samples, "data/warmup.parquet")
+        # Unsorted: training goes through them in this order.
+        tables.write(seeds.samples, tables.Samples, "data/warmup.parquet", sort=False)
         tables.write(seeds.truth, tables.Truth, folder / "truth.parquet")
         tables.write(seeds.rejected, tables.Rejected, folder / "rejected/warmup.parquet")
         tables.write(cast.frame(), tables.Requests, folder / "requests/warmup.parquet")

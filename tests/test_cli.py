@@ -27,7 +27,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(installing.importlib.metadata, "version", dict(PACKAGES).__getitem__)
     monkeypatch.setattr(cli.project.shutil, "which", lambda name: f"/bin/{name}")
-    slow = NumberType("bfloat16", False, "model.dtype says so", 97.0)
+    slow = NumberType("bfloat16", False, "set by model.dtype", 97.0)
     monkeypatch.setattr(machine, "number_type", lambda wanted: slow)
     return tmp_path
 
@@ -49,7 +49,7 @@ def test_check_says_what_is_about_to_run(capsys, monkeypatch):
     assert (status, err) == (0, "")
     ready, number_type, warning = out.splitlines()
     assert ready == "ready: 2 iterations, mode loop"
-    assert number_type == "bfloat16: model.dtype says so"
+    assert number_type == "bfloat16: set by model.dtype"
     assert warning.startswith("warning: model.dtype: bfloat16 takes 97 times as long as float32")
 
 

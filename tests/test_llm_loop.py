@@ -212,4 +212,4 @@ def test_what_a_judge_saw_can_be_read(llm: Any) -> None:
     assert "You plan dialogues" in told.stdout and "You play an assistant" in told.stdout
     missing = looptool("prompts", "show", "expander", "0" * 32)
     assert missing.returncode == 1
-    assert "no expander that is a model was asked about a sample" in missing.stderr
+    assert "no expander model was asked about such a sample" in missing.stderr

@@ -257,12 +257,12 @@ def test_a_second_run_is_refused_and_a_killed_one_ends_as_an_undisturbed_one(
             time.sleep(0.002)
         process.send_signal(signal.SIGSTOP)  # it must not end before the second run begins
         refused = dvc(folder, "repro", f"{stage}@1", fails=True)
-        assert f"is running already, as process {process.pid}" in refused
+        assert f"is already running, as process {process.pid}" in refused
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not any((folder / name).exists() for name in results)
         output = dvc(folder, "repro", f"{stage}@1")
-        assert "goes on where an earlier run was stopped" in output
+        assert "resuming where an earlier run stopped" in output
         for name in results:
             assert (folder / name).read_bytes() == (loop[0] / name).read_bytes()
 

@@ -1,4 +1,4 @@
-"""The command `looptool`: what is done around `dvc repro`. One file a group of commands."""
+"""The `looptool` command: everything around `dvc repro`. Each command group has its own file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ for name, group in {
 
 
 def main() -> None:
-    """Run the command; a known error becomes one screen and status 1."""
+    """Run the command. A known error prints its message and exits with status 1."""
     try:
         app()
     except LooptoolError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
-    except OSError as error:  # of the machine: a full disk, a folder that others own
+    except OSError as error:  # a full disk or missing permissions, not a bug
         if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
             raise
         print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`looptool bench`: how well models do."""
+"""`looptool bench`: evaluate models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from looptool.cli.options import Json, RowLimit, RunHere, Targets, console, print_json
 
-app = typer.Typer(help="How well models do.", no_args_is_help=True)
+app = typer.Typer(help="Evaluate models.", no_args_is_help=True)
 
 
 @app.command("tools")
@@ -17,17 +17,20 @@ def bench_tools(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...", help="Iterations' numbers, with --requests folders too; else all."
+            metavar="[MODEL]...",
+            help="Iteration numbers; with --requests, also model folders. Default: all iterations.",
         ),
     ] = None,
     requests: Annotated[
         Path | None,
-        typer.Option(help='JSON lines {"request", "calls"} to ask about generate.tools.'),
+        typer.Option(help='JSON lines {"request", "calls"} that use the tools of generate.tools.'),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show accuracy by tool and parameter: on held-out samples as eval found it, or on requests
-    of your own, which the models are asked now.
+    """Show accuracy by tool and parameter.
+
+    Without --requests, shows the stored results of eval on the held-out samples. With --requests,
+    sends your requests to the models now.
 
     Example: looptool bench tools models/base 0 2 --requests requests.jsonl
     """
@@ -46,17 +49,19 @@ def bench_bfcl(
     targets: Targets,
     categories: Annotated[
         list[str] | None,
-        typer.Option("--category", help="all, non_live, live, multi_turn or one; may be repeated."),
+        typer.Option(
+            "--category", help="all, non_live, live, multi_turn or one category; repeatable."
+        ),
     ] = None,
     limit: RowLimit = None,
     prompt: Annotated[
         Literal["native", "bfcl"],
-        typer.Option(help="The model's chat template, or BFCL's own words."),
+        typer.Option(help="Use the model's chat template or BFCL's own prompt."),
     ] = "native",
     engine: RunHere = None,
     as_json: Json = False,
 ) -> None:
-    """Score models on BFCL-v3, side by side; answers stay in data/bench, for `looptool sql` too.
+    """Score models on BFCL-v3, side by side. Answers are kept in data/bench for `looptool sql`.
 
     Example: looptool bench bfcl 0 2 --category non_live --category live
     """
@@ -79,19 +84,20 @@ def bench_bfcl(
 def bench_acebench(
     targets: Targets,
     path: Annotated[
-        Path | None, typer.Option(help="The checkout of ACEBench; else eval.acebench.path.")
+        Path | None, typer.Option(help="ACEBench checkout. Default: eval.acebench.path.")
     ] = None,
     language: Annotated[
-        Literal["en", "zh", "both"] | None, typer.Option(help="Else eval.acebench.language.")
+        Literal["en", "zh", "both"] | None,
+        typer.Option(help="Language of the rows. Default: eval.acebench.language."),
     ] = None,
     categories: Annotated[
         list[str] | None,
-        typer.Option("--category", help="all, normal, special, agent or one; may be repeated."),
+        typer.Option("--category", help="all, normal, special, agent or one category; repeatable."),
     ] = None,
     limit: RowLimit = None,
     prompt: Annotated[
         Literal["native", "acebench"],
-        typer.Option(help="The model's chat template, or ACEBench's own words."),
+        typer.Option(help="Use the model's chat template or ACEBench's own prompt."),
     ] = "native",
     user: Annotated[
         str | None, typer.Option(help="The target that plays the user of agent_multi_turn.")
@@ -99,7 +105,7 @@ def bench_acebench(
     engine: RunHere = None,
     as_json: Json = False,
 ) -> None:
-    """Score models on ACEBench, side by side; answers stay in data/bench, for `looptool sql` too.
+    """Score models on ACEBench, side by side. Answers are kept in data/bench for `looptool sql`.
 
     Example: looptool bench acebench 0 2 --path ../ACEBench --category normal --category special
     """
@@ -123,24 +129,26 @@ def bench_acebench(
 
 @app.command("export")
 def bench_export(
-    target: Annotated[str, typer.Argument(help="What `looptool bench` was run on.")],
+    target: Annotated[str, typer.Argument(help="A target that `looptool bench` was run on.")],
     form: Annotated[
         Literal["bfcl-result", "acebench-result"],
-        typer.Option("--format", help="Whose runner is to read it."),
+        typer.Option("--format", help="The official runner to export for."),
     ],
-    name: Annotated[str, typer.Option(help="What that runner is to call the model.")],
-    output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
-    prompt: Annotated[str, typer.Option(help="Which of the runs: native, or its own.")] = "native",
+    name: Annotated[str, typer.Option(help="Model name in the official runner.")],
+    output: Annotated[Path, typer.Option(help="Output folder.")] = Path("exports"),
+    prompt: Annotated[
+        str, typer.Option(help="Which run to export: native, bfcl or acebench.")
+    ] = "native",
     path: Annotated[
-        Path | None, typer.Option(help="The checkout of ACEBench; else eval.acebench.path.")
+        Path | None, typer.Option(help="ACEBench checkout. Default: eval.acebench.path.")
     ] = None,
 ) -> None:
-    """Write a target's answers as the official result files, for the official runner to score.
+    """Write a target's answers as result files that the official runner can score.
 
     Example: looptool bench export 2 --format bfcl-result --name looptool-2
     """
     from looptool.evaluation import bench
 
     benchmark: Literal["bfcl", "acebench"] = "bfcl" if form == "bfcl-result" else "acebench"
-    for written in bench.export(benchmark, target, prompt, output, name, path):
-        typer.echo(written)
+    for file in bench.export(benchmark, target, prompt, output, name, path):
+        typer.echo(file)

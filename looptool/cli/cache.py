@@ -14,7 +14,7 @@ app = typer.Typer(help="Show or prune the request cache of vllm and openai engin
 
 @app.callback(invoke_without_command=True)
 def cache(context: typer.Context, as_json: Json = False) -> None:
-    """Show the request cache: answers of vllm and openai engines, by model, with its hit rate.
+    """Show the cached answers of vllm and openai engines by model, with the hit rate.
 
     Example: looptool cache prune --unused-days 30
     """
@@ -27,7 +27,7 @@ def cache(context: typer.Context, as_json: Json = False) -> None:
     with RequestCache(shared_cache()) as opened:
         usage = opened.usage()
     if as_json:
-        print_json([dataclasses.asdict(each) for each in usage])
+        print_json([dataclasses.asdict(row) for row in usage])
     else:
         show_cache(shared_cache(), usage, console())
 
@@ -35,13 +35,13 @@ def cache(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def prune(
     unused_days: Annotated[
-        int, typer.Option(min=0, help="Only answers that nothing asked for in so many days.")
+        int, typer.Option(min=0, help="Delete only answers unused for this many days.")
     ],
     engine: Annotated[
-        str | None, typer.Option(help="Only of engines whose name has this in it.")
+        str | None, typer.Option(help="Delete only answers of engines whose name contains this.")
     ] = None,
 ) -> None:
-    """Delete answers; whoever asks again gets new ones from the model.
+    """Delete cached answers. Repeating a deleted request asks the model again.
 
     Example: looptool cache prune --unused-days 0 --engine Qwen3-32B
     """

@@ -1,4 +1,4 @@
-"""`looptool config`: whole-run presets."""
+"""`looptool config`: presets for a whole run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import typer
 
 from looptool.cli.options import console
 
-app = typer.Typer(help="Whole-run presets of configs/.", no_args_is_help=True)
+app = typer.Typer(help="Presets for a whole run, from configs/.", no_args_is_help=True)
 
 
 @app.command()
 def use(
-    name: Annotated[str, typer.Argument(help="A file in configs/, without its ending.")],
+    name: Annotated[str, typer.Argument(help="A file in configs/, without its extension.")],
     yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
 ) -> None:
-    """Show what a preset changes in params.yaml, and write it after a yes.
+    """Show what a preset changes in params.yaml, and write it on confirmation.
 
     Example: looptool config use qwen3-8b
     """
@@ -28,4 +28,4 @@ def use(
         return before != after and (yes or typer.confirm("Write it to params.yaml?"))
 
     if not presets.use(name, agree):
-        typer.echo("params.yaml stays as it is")
+        typer.echo("params.yaml is unchanged")

@@ -1,4 +1,4 @@
-"""`looptool data`: one's own samples, in and out."""
+"""`looptool data`: import and export your own samples."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ import typer
 from looptool.cli.options import Json, console, print_json
 from looptool.core.errors import LooptoolError
 
-app = typer.Typer(help="Your own samples: import, export.", no_args_is_help=True)
+app = typer.Typer(help="Import and export your own samples.", no_args_is_help=True)
 
 
 @app.command("import")
 def import_data(
     file: Annotated[
-        Path, typer.Argument(help="JSON lines, a JSON array, .gz, .zst, Parquet, or a folder.")
+        Path,
+        typer.Argument(
+            help="JSON lines or a JSON array, also as .gz or .zst; Parquet; or a folder of these."
+        ),
     ],
     form: Annotated[
         Literal["openai", "sharegpt", "xlam", "toolace", "looptool"] | None,
-        typer.Option("--format", help="Of its records; else they tell."),
+        typer.Option("--format", help="Format of the records. Default: detected."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The folder; else data/samples/<name>.")
+        Path | None, typer.Option(help="Output folder. Default: data/samples/<name>.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read samples of other formats, one for each turn of an assistant, and say what is refused.
+    """Import samples from other formats, one per assistant turn, and report what is refused.
 
     Example: looptool data import xlam_function_calling_60k.json
     """
@@ -44,7 +47,7 @@ def import_data(
     else:
         imports.show_samples(found, target, console())
     if not found.samples:
-        raise LooptoolError(f"{file}: no sample; {target / sample_sets.REJECTED} says why")
+        raise LooptoolError(f"{file}: no samples; {target / sample_sets.REJECTED} says why")
 
 
 @app.command("export")
@@ -54,14 +57,14 @@ def export_data(
     ],
     form: Annotated[
         Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "hf"],
-        typer.Option("--format", help="hf: a folder with a card."),
+        typer.Option("--format", help="Output format. hf is a folder with a data set card."),
     ],
-    output: Annotated[Path, typer.Option(help="The file, or for hf the folder.")],
+    output: Annotated[Path, typer.Option(help="Output file; for hf, the folder.")],
     license_: Annotated[
-        str, typer.Option("--license", help="Of the data, for the card of hf.")
+        str, typer.Option("--license", help="License of the data, for the hf card.")
     ] = "unknown",
 ) -> None:
-    """Write a data set in another format, its labels as they stand now.
+    """Write a data set in another format, with its current labels.
 
     Example: looptool data export 2 --format openai --output d2.jsonl
     """
@@ -75,5 +78,5 @@ def export_data(
         count, left_out = write_data_set(opened, output, license_), 0
     else:
         count, left_out = exports.export_samples(opened.path, output, form)
-    told = f", {left_out:,} left out, in {output}.rejected.jsonl" if left_out else ""
-    typer.echo(f"{count:,} samples → {output}{told}")
+    rejected = f", {left_out:,} left out, in {output}.rejected.jsonl" if left_out else ""
+    typer.echo(f"{count:,} samples → {output}{rejected}")

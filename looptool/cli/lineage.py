@@ -1,4 +1,4 @@
-"""Commands that ask the history: trace, diff, sql, status, report, verify-lineage."""
+"""Commands that query the history: trace, diff, sql, status, report, verify-lineage."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ app = typer.Typer()
 @app.command()
 def trace(
     identity: Annotated[
-        str, typer.Argument(metavar="ID", help="A sample_id, a label_id, or six characters of one.")
+        str,
+        typer.Argument(
+            metavar="ID", help="A sample_id or label_id, or at least its first six characters."
+        ),
     ],
     rev: Rev = None,
     as_json: Json = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid flowchart.")] = False,
 ) -> None:
-    """Tell the whole life of a sample: seeds, labels, probes, verdicts, expansions.
+    """Show the whole history of a sample: seeds, labels, probes, verdicts, expansions.
 
     Example: looptool trace 03f02b
     """
@@ -41,12 +44,16 @@ def trace(
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(help="2, main:2, exp-name:2, or a .parquet file.")],
-    after: Annotated[str, typer.Argument(help="Likewise.")],
-    rows: Annotated[int, typer.Option(min=0, help="Examples of each kind of change.")] = 0,
+    before: Annotated[
+        str, typer.Argument(help="A data set: 2, main:2, exp-name:2, or a .parquet file.")
+    ],
+    after: Annotated[str, typer.Argument(help="Another data set, named the same way.")],
+    rows: Annotated[
+        int, typer.Option(min=0, help="Number of examples to show of each kind of change.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Show what became of the samples from one data set to another.
+    """Show how the samples changed from one data set to another.
 
     Example: looptool diff 1 2 --rows 3
     """
@@ -63,18 +70,18 @@ def diff(
 @app.command()
 def sql(
     query: Annotated[
-        str | None, typer.Argument(help="A statement that reads; none opens a prompt.")
+        str | None, typer.Argument(help="A read-only statement. Default: open a prompt.")
     ] = None,
     rev: Rev = None,
     output: Annotated[
         Literal["table", "csv", "json", "parquet"],
-        typer.Option("--format", help="How to print the answer."),
+        typer.Option("--format", help="Output format."),
     ] = "table",
 ) -> None:
-    """Ask all iterations' tables by SQL (DuckDB); it can change no file.
+    """Query the tables of all iterations with SQL (DuckDB). No statement can change a file.
 
     Views: samples, carried, probes, verdicts, lineage, rejected, requests, evals, metrics, truth,
-    warmup, heldout, each with the column iteration.
+    warmup, heldout, each with the column iteration; and bench, the answers of `looptool bench`.
 
     Example: looptool sql "select iteration, verdict, count(*) from verdicts group by all"
     """
@@ -93,7 +100,7 @@ def sql(
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """Say what is done, running or stale, and what `dvc repro` would run next and why.
+    """Show what is done, running or stale, and what `dvc repro` would run next and why.
 
     Example: looptool status
     """
@@ -109,14 +116,17 @@ def status(as_json: Json = False) -> None:
 @app.command()
 def report(
     compare: Annotated[
-        list[str] | None, typer.Option(help="Experiments or revisions to stand beside this run.")
+        list[str] | None, typer.Option(help="Experiments or revisions to compare with this run.")
     ] = None,
     more: Annotated[
-        list[str] | None, typer.Argument(metavar="[EXP]...", help="Further ones to compare.")
+        list[str] | None,
+        typer.Argument(metavar="[EXP]...", help="More experiments or revisions to compare."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="The file; else reports/report.html.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Output file. Default: reports/report.html.")
+    ] = None,
 ) -> None:
-    """Write a report on the run: one file that needs no network.
+    """Write a report on the run as one HTML file that needs no network.
 
     Example: looptool report --compare exp-static exp-fresh
     """
@@ -128,7 +138,7 @@ def report(
 
 @app.command()
 def verify_lineage(rev: Rev = None) -> None:
-    """Check that tables and event log add up; names file, row and what does not.
+    """Check that tables and event log are consistent. Problems name the file, row and rule.
 
     Example: looptool verify-lineage --rev main
     """
@@ -139,7 +149,7 @@ def verify_lineage(rev: Rev = None) -> None:
     for problem in problems:
         typer.echo(problem)
     if problems:
-        raise LooptoolError(f"{len(problems)} things do not add up in {snapshot.where}")
-    told = ", ".join(map(str, snapshot.iterations))
-    bytes_of = "" if snapshot.hashes else "; there is no dvc.lock to compare the files' bytes with"
-    typer.echo(f"{snapshot.where}: iterations {told} add up{bytes_of}")
+        raise LooptoolError(f"{snapshot.where}: {len(problems)} inconsistencies in the lineage")
+    iterations = ", ".join(map(str, snapshot.iterations))
+    no_lock = "" if snapshot.hashes else "; file hashes not checked: there is no dvc.lock"
+    typer.echo(f"{snapshot.where}: iterations {iterations} are consistent{no_lock}")

@@ -1,4 +1,4 @@
-"""`looptool model`: trained models that leave the project."""
+"""`looptool model`: publish trained models."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Trained models that leave the project.", no_args_is_help=True)
+app = typer.Typer(help="Publish trained models.", no_args_is_help=True)
 
 
 @app.command()
 def card(
-    iteration: Annotated[int, typer.Argument(min=0, help="Whose model.")],
+    iteration: Annotated[int, typer.Argument(min=0, help="The iteration that trained the model.")],
     output: Annotated[
-        Path | None, typer.Option(help="The folder; else exports/model-<iteration>.")
+        Path | None, typer.Option(help="Output folder. Default: exports/model-<iteration>.")
     ] = None,
     license_: Annotated[
-        str, typer.Option("--license", help="Of the model, as the hub calls it: apache-2.0.")
+        str,
+        typer.Option("--license", help="License of the model, by its hub id, such as apache-2.0."),
     ] = "unknown",
 ) -> None:
-    """Write a folder with a model's weights and its README.md: data lineage, judges, scores.
+    """Write a folder with a model's weights and a README.md: data lineage, judges, scores.
 
     Example: looptool model card 2 --license apache-2.0 && hf upload NAME exports/model-2
     """

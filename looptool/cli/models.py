@@ -1,4 +1,4 @@
-"""`looptool serve` and `looptool chat`: a trained model at work."""
+"""`looptool serve` and `looptool chat`: use a trained model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ app = typer.Typer()
 @app.command(context_settings={"ignore_unknown_options": True})
 def serve(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="An iteration's number or a model folder.")
+        str, typer.Argument(metavar="MODEL", help="An iteration number or a model folder.")
     ],
-    port: Annotated[int, typer.Option(help="Where it listens, on this machine alone.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on, on localhost only.")] = 8000,
     more: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- VLLM'S OPTIONS]", help="Handed on to vLLM.")
+        list[str] | None,
+        typer.Argument(metavar="[-- VLLM OPTIONS]", help="Options passed on to vLLM."),
     ] = None,
 ) -> None:
-    """Serve a trained model by vLLM's OpenAI-compatible server, tool calls included.
+    """Serve a trained model with vLLM's OpenAI-compatible server, including tool calls.
 
     Example: looptool serve 2 --port 8001 -- --max-model-len 4096
     """
@@ -34,21 +35,22 @@ def serve(
 @app.command()
 def chat(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="An iteration's number or a model folder.")
+        str, typer.Argument(metavar="MODEL", help="An iteration number or a model folder.")
     ],
     tools: Annotated[
-        Path | None, typer.Option(help="A set of data/tools; else generate.tools of params.")
+        Path | None,
+        typer.Option(help="A tool set, as in data/tools. Default: generate.tools in params.yaml."),
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option("--mcp", help="Run calls on this MCP server: its address, or stdio:COMMAND."),
+        typer.Option("--mcp", help="Run calls on this MCP server: its URL, or stdio:COMMAND."),
     ] = None,
     offer: Annotated[
-        int, typer.Option(min=1, help="The most tools that the model sees at a time.")
+        int, typer.Option(min=1, help="Maximum number of tools offered to the model at a time.")
     ] = 4,
     system: Annotated[str, typer.Option(help="A system message.")] = "",
 ) -> None:
-    """Talk to a model with your tools: its calls are checked, and run after a yes.
+    """Chat with a model that can use your tools. Calls are checked, and run on confirmation.
 
     Example: looptool chat 2 --tools data/tools/mine.json --mcp "stdio:python server.py"
     """

@@ -1,4 +1,4 @@
-"""Commands around a run: setup, init, unroll, check, plan, summary, results."""
+"""Commands for a whole run: setup, init, unroll, check, plan, summary, results."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ app = typer.Typer()
 def setup(
     extra: Annotated[
         Literal["vllm"] | None,
-        typer.Option("--with", help="vllm: the environment of `engine: vllm`, too."),
+        typer.Option("--with", help="vllm: also install the environment for `engine: vllm`."),
     ] = None,
 ) -> None:
-    """Install the benchmark and the embedded model, and make models/base.
+    """Install the benchmark and the embedded model, and create models/base.
 
     Example: looptool setup --with vllm
     """
@@ -45,10 +45,10 @@ def init(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     tools: Annotated[
         list[str] | None,
-        typer.Option(help="What `looptool tools import` reads; several times for several."),
+        typer.Option(help="Tools to import: a source of `looptool tools import`; repeatable."),
     ] = None,
 ) -> None:
-    """Make a project folder: dvc.yaml, params.yaml, stages, with git and DVC.
+    """Create a project folder with dvc.yaml, params.yaml and stages, under git and DVC.
 
     Example: looptool init weather --tools openapi.yaml
     """
@@ -64,13 +64,13 @@ def init(
 
 @app.command()
 def unroll(
-    iterations: Annotated[int, typer.Argument(min=1, help="How many the loop shall have.")],
+    iterations: Annotated[int, typer.Argument(min=1, help="Number of iterations.")],
     print_overrides: Annotated[
         bool,
-        typer.Option(help="Print `-S` options for `dvc exp run` and leave the file alone."),
+        typer.Option(help="Print `-S` options for `dvc exp run` instead of changing the file."),
     ] = False,
 ) -> None:
-    """Rewrite the loop in params.yaml to so many iterations."""
+    """Set the number of iterations of the loop in params.yaml."""
     from looptool.workspace import unroll as unrolling
 
     if print_overrides:
@@ -81,7 +81,7 @@ def unroll(
 
 @app.command()
 def check() -> None:
-    """Say what is missing or wrong before a run is started."""
+    """Check that everything a run needs is present and valid."""
     from looptool.core import machine, params
     from looptool.core.registry import load
     from looptool.core.tools import read_tools
@@ -108,9 +108,9 @@ def check() -> None:
         check_own(loaded.generate.own)
     check_in_project()
     if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
-        raise ConfigError("no git repository here, which DVC needs; `git init` makes one")
+        raise ConfigError("no git repository here, but DVC needs one; run `git init`")
     if not shutil.which("dvc"):
-        raise ConfigError("the command dvc is not found; put this environment's bin into PATH")
+        raise ConfigError("command not found: dvc; add this environment's bin folder to PATH")
     dtype = machine.number_type(loaded.model.dtype)
     typer.echo(f"ready: {loaded.loop.last} iterations, mode {loaded.loop.mode}")
     typer.echo(f"{dtype.name}: {dtype.reason}")
@@ -120,9 +120,9 @@ def check() -> None:
 
 @app.command()
 def plan(as_json: Json = False) -> None:
-    """Say what a run would take: requests, tokens, disk, memory, hours, and what is missing here.
+    """Estimate what a run takes: requests, tokens, disk, memory, hours; list what is missing.
 
-    Times the base model for a few seconds, where it is here and small enough.
+    Times the base model for a few seconds if it is present and small enough.
 
     Example: looptool config use qwen3-8b && looptool plan
     """
@@ -150,10 +150,10 @@ def summary() -> None:
 def results(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]", help="Arms and ablations of configs/results.yaml."),
+        typer.Argument(metavar="[NAME]", help="Arms and ablations in configs/results.yaml."),
     ] = None,
 ) -> None:
-    """Run the long experiment of docs/results.md, or parts of it, from where it stands.
+    """Run or resume the long experiment of docs/results.md, or parts of it.
 
     Example: looptool results loop no-verify
     """

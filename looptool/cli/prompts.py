@@ -1,4 +1,4 @@
-"""`looptool prompts`: what models in roles were asked."""
+"""`looptool prompts`: show the prompts sent to author, judge and expander models."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ import typer
 
 from looptool.cli.options import Rev, console, snapshot_of
 
-app = typer.Typer(help="Show what models in roles were asked.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show the prompts sent to author, judge and expander models.", no_args_is_help=True
+)
 
 
 @app.command()
 def show(
-    role: Annotated[Literal["author", "judge", "expander"], typer.Argument(help="Who was asked.")],
-    identity: Annotated[str, typer.Argument(metavar="ID", help="A sample_id or its start.")],
+    role: Annotated[
+        Literal["author", "judge", "expander"], typer.Argument(help="The role of the model.")
+    ],
+    identity: Annotated[
+        str, typer.Argument(metavar="ID", help="A sample_id or its first characters.")
+    ],
     rev: Rev = None,
 ) -> None:
-    """Print exactly what a model saw that played a role on a sample, and what it answered.
+    """Print the exact prompts that the model in a role saw for a sample, and its answers.
 
     Example: looptool prompts show judge 03f02b
     """

@@ -1,4 +1,4 @@
-"""`looptool tools`: one's own tools, in and out."""
+"""`looptool tools`: import and export your own tools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from looptool.cli.options import Json, console, print_json
 
-app = typer.Typer(help="Your own tools: import, export.", no_args_is_help=True)
+app = typer.Typer(help="Import and export your own tools.", no_args_is_help=True)
 
 
 @app.command("import")
@@ -18,16 +18,16 @@ def import_tools(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="OpenAPI 3 (JSON, YAML); functions of OpenAI, Anthropic or MCP (JSON); a Python "
-            "file or module; an MCP server: its web address, or stdio:COMMAND.",
+            help="OpenAPI 3 (JSON, YAML); OpenAI, Anthropic or MCP functions (JSON); a Python "
+            "file or module; an MCP server: its URL, or stdio:COMMAND.",
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Where the set goes; else data/tools/<name>.json.")
+        Path | None, typer.Option(help="Output file. Default: data/tools/<name>.json.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read tools from a description, a server or a module, and say what a model will stumble over.
+    """Import tools from a description, a server or a module; warn of what may confuse a model.
 
     Example: looptool tools import petstore.yaml
     """
@@ -45,12 +45,10 @@ def import_tools(
 
 @app.command("export")
 def export_tools(
-    file: Annotated[Path, typer.Argument(help="A set of data/tools.")],
-    form: Annotated[
-        Literal["openai", "mcp"], typer.Option("--format", help="Whose list it shall be.")
-    ],
+    file: Annotated[Path, typer.Argument(help="A tool set, as in data/tools.")],
+    form: Annotated[Literal["openai", "mcp"], typer.Option("--format", help="Output format.")],
 ) -> None:
-    """Print a set of tools as OpenAI's API takes them, or as an MCP server lists them.
+    """Print a tool set as the OpenAI API takes it, or as an MCP server lists it.
 
     Example: looptool tools export data/tools/petstore.json --format openai
     """

@@ -1,1 +1,1 @@
-"""The nouns, and one run of a stage. Everything else builds on these, and they on nothing else."""
+"""The basic data types and the runtime of a stage. Depends on no other package of looptool."""

@@ -1,6 +1,6 @@
-"""Tool calls: their text form, the parser of model output, and ToolMatch (DESIGN §3).
+"""Tool calls: the text format, the output parser, and ToolMatch (docs/design.md, section 3).
 
-The text form is that of Hermes and Qwen: `<tool_call>`, one JSON object, `</tool_call>`.
+The text format is that of Hermes and Qwen: `<tool_call>`, one JSON object, `</tool_call>`.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ _BETWEEN_TAGS = re.compile(r"[ \t]+(?:and|or|…|\.\.\.)[ \t]+")
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call: the tool's name and its arguments as JSON values."""
+    """One call: the tool name and the arguments as JSON values."""
 
     name: str
     arguments: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the call as it stands in labels: `{"name": …, "arguments": …}`."""
+        """Return the call in the form used in labels: `{"name": …, "arguments": …}`."""
         return {"name": self.name, "arguments": self.arguments}
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a model's output says.
+    """A parsed model output.
 
     Attributes:
-        calls: the complete calls, in order, those inside `<think>` left out.
-        text: what stands outside calls and thinking, stripped.
-        thinking: what stands inside `<think>`, stripped.
-        error: which call was malformed or cut off and why, or None.
+        calls: the complete calls in order, without calls inside `<think>`.
+        text: the text outside calls and thinking, stripped.
+        thinking: the text inside `<think>`, stripped.
+        error: which calls were malformed or cut off and why, or None.
     """
 
     calls: tuple[ToolCall, ...]
@@ -59,7 +59,7 @@ class Parsed:
 
 
 def render(calls: Iterable[ToolCall]) -> str:
-    """Return the text form of `calls`, one block a call; `parse` is its inverse.
+    """Return `calls` in the text format, one block per call. `parse` is the inverse.
 
     Raises:
         ValueError: if an argument cannot be written as JSON.
@@ -73,13 +73,13 @@ def render(calls: Iterable[ToolCall]) -> str:
 
 
 def read_arguments(value: Any, loads: Callable[[str], Any] = canonical.loads) -> dict[str, Any]:
-    """Return a call's arguments as servers and data sets write them: an object, or its JSON text.
+    """Return the arguments of a call, given as an object or as its JSON text.
 
-    A call without arguments has `""`, `null`, the text `null` or nothing there; JSON text that was
-    encoded twice is decoded twice.
+    `""`, None and the text `null` mean no arguments, because servers and data sets write them for
+    calls without any. JSON text that was encoded twice is decoded twice.
 
     Raises:
-        ValueError: if they are something else.
+        ValueError: if the value is something else.
     """
     for _ in range(2):
         if isinstance(value, str):
@@ -92,11 +92,11 @@ def read_arguments(value: Any, loads: Callable[[str], Any] = canonical.loads) ->
 
 
 def parse(text: str | bytes) -> Parsed:
-    """Read calls, text and thinking out of a model's output. Never raises.
+    """Parse a model output into calls, text and thinking. Never raises.
 
-    Tags inside JSON strings are text, and so are those of calls that a sentence speaks of. Text
-    before a `</think>` that nothing opened is thinking (chat templates open it in the prompt); an
-    unclosed `<think>` is all thinking.
+    Tags inside JSON strings are text. So are tags that a sentence only mentions. Text before a
+    `</think>` without an opening tag is thinking, because chat templates may open it in the prompt.
+    After an unclosed `<think>`, everything is thinking.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
@@ -105,7 +105,7 @@ def parse(text: str | bytes) -> Parsed:
     thinking: list[str] = []
     errors: list[str] = []
     blocks = 0
-    start = position = 0  # `start`: where the thinking ends that a lone </think> would close
+    start = position = 0  # `start`: where the thinking would begin that a lone </think> closes
     last_closed = text.rfind("</think>")
     while tag := _TAG.search(text, position):
         texts.append(text[position : tag.start()])
@@ -139,15 +139,16 @@ def parse(text: str | bytes) -> Parsed:
 
 
 def _is_mentioned(text: str, tag: re.Match[str], last_closed: int) -> bool:
-    """Whether a sentence speaks of a tag: in quotes, or with words and no JSON after it.
+    """Whether a sentence only mentions a tag: in quotes, or followed by words and no JSON.
 
-    Words alone between the two tags are a broken call, `and` and the like apart. A `<think>` behind
-    words that nothing closes is spoken of too: thinking begins a line, or ends.
+    Words between an opening and a closing tag are a broken call, unless they are `and` or the like.
+    An unclosed `<think>` after words on its line is a mention too: real thinking begins a line or
+    is closed.
     """
     start, end = tag.span()
     if start and end < len(text) and _QUOTES.get(text[start - 1]) == text[end]:
         return True
-    window = max(0, start - 500)  # a sentence; the whole of a long line for each tag takes too long
+    window = max(0, start - 500)  # long lines with many tags would take quadratic time
     line = max(window, text.rfind("\n", window, start) + 1)
     if not tag[0].endswith("tool_call>"):
         opens = tag[0] == "<think>" and end > last_closed
@@ -167,7 +168,7 @@ def _is_mentioned(text: str, tag: re.Match[str], last_closed: int) -> bool:
 
 
 def _read_block(text: str, start: int) -> tuple[ToolCall | None, int, str | None]:
-    """Read one call after its opening tag: (call, where to go on, error)."""
+    """Read one call after its opening tag. Return (call, position after it, error)."""
     start = _skip_space(text, start)
     try:
         value, end = canonical.decoder().raw_decode(text, start)
@@ -198,15 +199,17 @@ def _read_block(text: str, start: int) -> tuple[ToolCall | None, int, str | None
 
 
 def _block_end(text: str, start: int) -> int:
-    """Return where reading goes on after a malformed block: behind its closing tag, or at the
-    next tag that stands outside a JSON string, or at the end of the text."""
+    """Return where to resume after a malformed block.
+
+    That is after its closing tag, at the next other tag outside a JSON string, or at the end.
+    """
     pattern = _TAG_OUTSIDE_STRINGS if text.startswith("{", start) else _TAG
-    for found in pattern.finditer(text, start):
-        tag = found[1] if pattern.groups else found[0]
+    for hit in pattern.finditer(text, start):
+        tag = hit[1] if pattern.groups else hit[0]
         if tag == "</tool_call>":
-            return found.end()
+            return hit.end()
         if tag:
-            return found.start()
+            return hit.start()
     return len(text)
 
 
@@ -229,14 +232,14 @@ def match(
     tools: Sequence[Mapping[str, Any]] | None = None,
     mode: MatchMode = "schema",
 ) -> bool:
-    """ToolMatch: whether both sides make the same calls, in any order and as often.
+    """ToolMatch: whether two lists of calls are equal as multisets, in any order.
 
-    The order of a list counts; `true` is not `1`; `1` equals `1.0` only where the tool's schema
-    says `number`. `mode="schema"` also takes an argument that is left out and the same argument
-    at its schema default as equal; `mode="strict"` does not.
+    The order of JSON lists counts. `true` is not `1`. `1` equals `1.0` only where the tool's schema
+    says `number`. With `mode="schema"`, an omitted argument equals the same argument at its schema
+    default; with `mode="strict"` it does not.
 
     Args:
-        tools: unwrapped tool documents; calls to a tool not among them are compared as plain JSON.
+        tools: unwrapped tool documents. Calls to other tools are compared as plain JSON.
     """
     schemas = {tool["name"]: tool.get("parameters") or {} for tool in reversed(tools or ())}
 
@@ -247,7 +250,7 @@ def match(
 
 
 def _normal_form(call: ToolCall, schema: Mapping[str, Any], mode: MatchMode) -> str:
-    """Canonical JSON of a call such that equal calls, and only those, have the same text."""
+    """Return canonical JSON that is the same for two calls exactly when they are equal."""
     arguments = _normal_numbers(call.arguments, schema)
     if mode == "schema":
         for branch in branches(schema, schema):
@@ -260,20 +263,20 @@ def _normal_form(call: ToolCall, schema: Mapping[str, Any], mode: MatchMode) -> 
 
 
 class _Whole(float):
-    """A float without a fraction, an object of its own at each place of a value."""
+    """A float without a fraction. Each occurrence in a value is a separate object."""
 
-    says_number = False  # whether a schema that applies to this place has `"type": "number"`
+    says_number = False  # whether a schema that applies here has `"type": "number"`
 
 
 def _normal_numbers(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with `1.0` written as `1` wherever a schema that applies says `number`."""
+    """Return arguments with `1.0` written as `1` wherever an applicable schema says `number`."""
     wholes: list[_Whole] = []
     marked = _marked(arguments, wholes)
     if wholes:
         from referencing import Registry
 
         finder = _number_finder()
-        with contextlib.suppress(Exception):  # a schema that ends nowhere, or is none
+        with contextlib.suppress(Exception):  # an endlessly recursive or invalid schema
             for _ in finder(schema, registry=Registry()).iter_errors(marked):
                 pass
     return {name: _unmarked(value) for name, value in marked.items()}
@@ -302,10 +305,10 @@ def _unmarked(value: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _number_finder() -> Any:
-    """Return a validator's class that marks each `_Whole` to which `"type": "number"` applies.
+    """Return a validator class that marks each `_Whole` to which `"type": "number"` applies.
 
-    Which schema applies where is jsonschema's matter. It would stop at the first branch of `anyOf`
-    that fits: here all are tried, and what stands under `not` marks nothing.
+    jsonschema decides which schema applies where. It would stop at the first branch of `anyOf` that
+    fits; this class tries all branches. Schemas under `not` mark nothing.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
@@ -327,12 +330,12 @@ def _number_finder() -> Any:
 
     def forgiving(check: Any) -> Any:
         def run(*arguments: Any) -> Iterator[ValidationError]:
-            # a keyword that cannot be applied (a dangling `$ref`, a type that there is not) says
-            # nothing, and must not keep the others from what they say
+            # a keyword that cannot be applied (a dangling `$ref`, an unknown type) is ignored, so
+            # that the other keywords still apply
             try:
                 yield from check(*arguments) or ()
             except RecursionError:
-                raise  # caught here, each level of a schema that holds itself would try again
+                raise  # if caught here, each level of a recursive schema would try again
             except Exception:
                 return
 
@@ -346,7 +349,7 @@ def _number_finder() -> Any:
 
 
 def branches(schema: Any, root: Mapping[str, Any], depth: int = 8) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema and the schemas that it combines or points to inside the same document."""
+    """Yield a schema and all schemas that it combines or references within the same document."""
     if not isinstance(schema, Mapping) or depth == 0:
         return
     yield schema

@@ -1,8 +1,8 @@
-"""Canonical JSON and the hashes made from it (DESIGN §3).
+"""Canonical JSON and hashes of it (docs/design.md, section 3).
 
-Two values have the same canonical form exactly when the project treats them as the same value:
-keys are sorted, there are no spaces, text is UTF-8 as the user wrote it, `1` and `1.0` stay apart,
-and what JSON cannot hold (NaN, infinities, lone surrogates) is refused instead of bent.
+Two values have the same canonical form exactly when the project treats them as the same value.
+Keys are sorted, there is no white space, text is UTF-8 without normalization, and `1` and `1.0`
+differ. What JSON cannot represent (NaN, infinities, lone surrogates) is refused, not converted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DIGEST_BYTES = 16
 
 
 def dumps(value: Any) -> str:
-    """Return the canonical JSON text of `value`, whose keys must be strings, as JSON's are.
+    """Return the canonical JSON text of `value`. All keys must be strings.
 
     Raises:
         ValueError: if the value holds NaN, an infinity or a lone surrogate.
@@ -55,13 +55,13 @@ def decoder() -> json.JSONDecoder:
 
 
 def refuse_surrogates(text: str) -> None:
-    """Raise ValueError if JSON source `text` holds, plainly or escaped, half a surrogate pair."""
+    """Raise ValueError if JSON source `text` holds a lone surrogate, plain or escaped."""
     if "\\ud" in text or "\\uD" in text or not text.isascii():
         dumps(json.loads(text))
 
 
 def digest(*parts: str) -> str:
-    """Return the BLAKE2b-128 hex digest of the parts, each ended by a NUL-free length prefix."""
+    """Return the BLAKE2b-128 hex digest of the parts, each prefixed by its length in bytes."""
     hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
         data = part.encode("utf-8")

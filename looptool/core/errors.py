@@ -1,15 +1,15 @@
-"""The two kinds of error that a user meets (DESIGN §6). A bad sample is neither: it is data."""
+"""Errors that a user can fix (docs/design.md, section 6). A bad sample is data, not an error."""
 
 from __future__ import annotations
 
 
 class LooptoolError(Exception):
-    """Something that the user can mend; the message says what and how."""
+    """An error that the user can fix. The message says what is wrong and how to fix it."""
 
 
 class ConfigError(LooptoolError):
-    """A parameter, file or command that breaks a rule; names file, field and rule."""
+    """A parameter, file or command breaks a rule. The message names file, field and rule."""
 
 
 class TableError(LooptoolError):
-    """A table that is missing, unreadable or breaks its schema."""
+    """A table is missing, unreadable or breaks its schema."""

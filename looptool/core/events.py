@@ -1,4 +1,4 @@
-"""The history that stages write as they work: who was born, and what was admitted before."""
+"""Events that record how a data set was made, and the table of admitted samples."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def births(
     seed: int,
     carried: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Return the events of a data set's making: `born` for a fresh seed, `kept` for a carried row.
+    """Return the events of a new data set: `born` for each fresh seed, `kept` for each carried row.
 
     Args:
-        seed: the random seed that the fresh samples came from.
+        seed: the random seed that produced the fresh samples.
 
     Returns:
         `tables.Lineage`.
@@ -45,11 +45,14 @@ def births(
 def seen(
     admitted: pl.DataFrame, iteration: int, before: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Return every sample_id admitted up to `iteration`, with the first iteration that did.
+    """Return every sample_id admitted up to `iteration`, with the first iteration that admitted it.
 
     Args:
         admitted: the samples of this iteration.
-        before: `tables.Seen` of the iteration before.
+        before: `tables.Seen` of the previous iteration.
+
+    Returns:
+        `tables.Seen`.
     """
     new = admitted.select("sample_id", iteration=pl.lit(iteration, pl.Int64))
     if before is None:

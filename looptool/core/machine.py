@@ -1,9 +1,9 @@
-"""What this machine is: cores, GPUs, and the number type that models compute in here.
+"""Properties of this machine: cores, GPUs, and the number type that models compute in.
 
-bf16 is about twice as fast as float32 where a CPU has units for it, and a hundred times slower
-where it has none. So `model.dtype: auto` asks both the CPU's flags and a short timing: flags alone
+bf16 is about twice as fast as float32 on a CPU with bf16 units, and a hundred times slower on one
+without. `model.dtype: auto` therefore checks both the CPU's flags and a short timing. Flags alone
 would be wrong where a virtual machine or an environment variable hides the units from PyTorch's
-kernels, and a timing alone would be at the mercy of a busy moment.
+kernels. A timing alone could be wrong on a busy machine.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from looptool.core.errors import ConfigError
 
 NumberTypeName = Literal["bfloat16", "float32"]
 BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # as `torch.cpu` names them
-SLOW = 2  # times float32: with bf16 units it is about 0.5, without them 30 and more
-# Environment variables that PyTorch and its libraries read before they choose their kernels.
+SLOW = 2  # times float32; about 0.5 with bf16 units, 30 and more without
+# Environment variables that PyTorch and its libraries read to choose their kernels.
 KERNELS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS",
             "CUDA_VISIBLE_DEVICES")  # fmt: skip
 
@@ -40,8 +40,8 @@ class NumberType:
 
     Attributes:
         on_gpu: whether models run on a GPU.
-        reason: why it was chosen, for people.
-        slowdown: how many times as long bf16 takes as float32 here; None where it was not timed.
+        reason: why it was chosen, as text for the user.
+        slowdown: the time that bf16 takes over that of float32; None if not timed.
     """
 
     name: NumberTypeName
@@ -51,58 +51,58 @@ class NumberType:
 
     @property
     def warning(self) -> str | None:
-        """What a user should know who chose this type by hand, or None."""
+        """A warning if bf16 was set by hand and is slow here, else None."""
         if self.name != "bfloat16" or self.slowdown is None or self.slowdown < SLOW:
             return None
         return (
             f"model.dtype: bfloat16 takes {self.slowdown:.0f} times as long as float32 on this "
-            "machine; `auto` chooses float32"
+            "machine; `auto` would choose float32"
         )
 
 
 def number_type(wanted: str) -> NumberType:
-    """Return the number type to compute in; `auto` is decided once for this machine, and kept.
+    """Return the number type to compute in. The choice for `auto` is made once and stored.
 
     Args:
-        wanted: `auto`, `bfloat16` or `float32`, as `model.dtype` in params.yaml says.
+        wanted: the value of `model.dtype` in params.yaml: `auto`, `bfloat16` or `float32`.
 
     Raises:
-        ConfigError: if bfloat16 was chosen by hand, and the GPU has no bf16.
+        ConfigError: if bfloat16 is wanted and the GPU has no bf16.
     """
-    found = _kept()
+    auto = _kept()
     if wanted == "auto":
-        return found
-    told = f"model.dtype says so; auto is {found.name}: {found.reason}"
+        return auto
+    reason = f"set by model.dtype; auto would be {auto.name}: {auto.reason}"
     if wanted == "float32":
-        return NumberType("float32", found.on_gpu, told)
-    if found.on_gpu and found.name == "float32":
-        raise ConfigError(f"params.yaml: model.dtype: bfloat16: {found.reason}; set it to auto")
-    slowdown = found.slowdown
-    if slowdown is None and not found.on_gpu:
+        return NumberType("float32", auto.on_gpu, reason)
+    if auto.on_gpu and auto.name == "float32":
+        raise ConfigError(f"params.yaml: model.dtype: bfloat16: {auto.reason}; set it to auto")
+    slowdown = auto.slowdown
+    if slowdown is None and not auto.on_gpu:
         slowdown = _slowdown()
-    return NumberType("bfloat16", found.on_gpu, told, slowdown)
+    return NumberType("bfloat16", auto.on_gpu, reason, slowdown)
 
 
 @lru_cache(maxsize=1)
 def _kept() -> NumberType:
-    """Return the machine's decision: the one that is kept in a file, or a new one."""
+    """Return this machine's choice: the stored one, or a new one that is then stored."""
     file, key = scratch_root() / "machine.json", _identity()
     kept: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, TypeError):
         kept = dict(json.loads(file.read_text("utf-8")))
-    with contextlib.suppress(KeyError, TypeError):  # none yet, or one of another version
+    with contextlib.suppress(KeyError, TypeError):  # none yet, or written by another version
         return NumberType(**kept[key])
-    found = _decide()
+    decided = _decide()
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    with contextlib.suppress(OSError):  # a stage says so where it needs that folder
+    with contextlib.suppress(OSError):  # a stage that needs this folder reports the error
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**kept, key: asdict(found)}, indent=2) + "\n", "utf-8")
+        partial.write_text(json.dumps({**kept, key: asdict(decided)}, indent=2) + "\n", "utf-8")
         os.replace(partial, file)
-    return found
+    return decided
 
 
 def _identity() -> str:
-    """Return a hash of all that the decision depends on. Needs no torch: stages ask at once."""
+    """Return a hash of all that the choice depends on. Avoids the slow import of torch."""
     try:
         cpu = Path("/proc/cpuinfo").read_text("utf-8")
         lines = sorted(set(re.findall(r"^(?:model name|flags|Features|CPU part)\s*:.*", cpu, re.M)))
@@ -130,20 +130,24 @@ def _decide() -> NumberType:
     if not flags:
         return NumberType("float32", False, f"{unused}{cpu_name()} has no bf16 units")
     slowdown = _slowdown()
-    told = (
+    reason = (
         unused
         + f"{cpu_name()} has {flags[0]}, and bf16 takes {slowdown:.2g} times as long as float32"
     )
-    return NumberType("bfloat16" if slowdown < SLOW else "float32", False, told, round(slowdown, 3))
+    chosen: NumberTypeName = "bfloat16" if slowdown < SLOW else "float32"
+    return NumberType(chosen, False, reason, round(slowdown, 3))
 
 
 def _slowdown() -> float:
-    """Return bf16's time over float32's for a product and its transposed one: the forward and the
-    backward pass of a layer. On a CPU without bf16 units the latter is the slow one."""
+    """Return the time of bf16 over that of float32, for the matrix products of one layer.
+
+    Times a forward and a backward pass. On a CPU without bf16 units the backward pass is the slow
+    one.
+    """
     import torch
 
     best = dict.fromkeys((torch.float32, torch.bfloat16), float("inf"))
-    for _ in range(4):  # in turn, the fastest of each: a busy moment must not decide
+    for _ in range(4):  # alternate and take the fastest, so that a busy moment does not decide
         for dtype in best:
             rows, weight = torch.ones(64, 576, dtype=dtype), torch.ones(576, 576, dtype=dtype)
             start = time.perf_counter()
@@ -153,27 +157,27 @@ def _slowdown() -> float:
 
 
 def cpu_name() -> str:
-    """Return what the CPU calls itself."""
+    """Return the model name of the CPU."""
     try:
-        found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"), re.M)
+        line = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"), re.M)
     except OSError:
-        found = None
-    return found[1].strip() if found else platform.processor() or platform.machine()
+        line = None
+    return line[1].strip() if line else platform.processor() or platform.machine()
 
 
 def torch_device() -> Any:
-    """Return the device that models run on: the GPU if torch can use one, else the CPU."""
+    """Return the torch device that models run on: the GPU if torch can use one, else the CPU."""
     import torch
 
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    # It makes a plan for every new shape, and each decoding step has one: 1.5 ms a call.
+    # cuDNN makes a plan for every new shape, and each decoding step has a new shape: 1.5 ms a call.
     torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device("cuda", torch.cuda.current_device())
 
 
 def cores() -> int:
-    """Return how many CPU cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -195,6 +199,6 @@ def serves_vllm() -> bool:
 
 
 def scratch_root() -> Path:
-    """Return where unfinished work is kept: $LOOPTOOL_SCRATCH or ~/.cache/looptool."""
+    """Return the folder for unfinished work: $LOOPTOOL_SCRATCH or ~/.cache/looptool."""
     root = os.environ.get("LOOPTOOL_SCRATCH") or Path.home() / ".cache" / "looptool"
     return Path(root).absolute()

@@ -1,4 +1,4 @@
-"""Names in params and what they stand for: `package.module:name`."""
+"""Lazy imports of the implementations that params choose by name."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ ADDRESS = re.compile(r"(\w+(?:\.\w+)+):\w+")
 
 
 def load(address: str, field: str = "") -> Any:
-    """Import what `package.module:name` names.
+    """Import and return the object at an address, `package.module:name`.
 
-    Registries hold such addresses, so that the method imports none of its stand-ins, and a stage
-    loads only what its params name. `fingerprints` follows them as it follows imports. A user's
-    own modules are found from the working directory, the project's root.
+    Registries map names in the params to such addresses, so that a stage imports only the
+    implementations that its params choose. `fingerprints` follows addresses like imports. Modules
+    of the user are found from the working directory, which is the project's root.
 
     Args:
-        field: of params.yaml, where a user may have misspelt it.
+        field: the field of params.yaml that holds the address, for the error message.
 
     Raises:
-        ConfigError: if there is no such module, or it has no such name.
+        ConfigError: if the module or the object does not exist.
     """
     module, _, name = address.partition(":")
     if str(Path.cwd()) not in sys.path:

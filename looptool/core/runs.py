@@ -1,4 +1,4 @@
-"""What all stages share: one run at a time, a resumable scratch folder, errors on one screen.
+"""The runtime of a stage: locking, a scratch folder to resume from, and short error messages.
 
 A stage is `with runs.stage("probe", runs.iteration_argument()) as run: …`.
 """
@@ -34,7 +34,7 @@ from looptool.core.machine import NumberTypeName, cores, number_type, scratch_ro
 from looptool.core.params import FILE, Params, load
 
 TIMINGS = Path("metrics/timings.jsonl")
-# The parts of params that say which engines a stage uses.
+# The sections of the params that choose the engines of a stage.
 _ASKING = {
     "eval": ("eval", "eval.acebench.user"),
     "probe": ("probe",),
@@ -43,7 +43,7 @@ _ASKING = {
     **dict.fromkeys(("heldout", "warmup_samples", "generate"), ("generate.author", "verify.judge")),
 }
 _PR_SET_PDEATHSIG = 1
-_FULL = 2**20  # bytes that are left on a disk that a failed write filled
+_FULL = 2**20  # a disk with fewer free bytes counts as full
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -57,13 +57,13 @@ _QUIET = {
 
 @dataclass
 class Run:
-    """One run of one stage; `stage` makes it.
+    """One run of one stage, created by `stage`.
 
     Attributes:
         name: the stage, as in dvc.yaml.
         iteration: its iteration, or None.
-        params: params.yaml with that iteration's overrides.
-        threads: how many CPU threads the stage computes with.
+        params: params.yaml with the overrides of that iteration.
+        threads: the number of CPU threads that the stage uses.
     """
 
     name: str
@@ -76,35 +76,35 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The stage's name as DVC writes it, `probe@1`."""
+        """The stage's name in DVC's notation, such as `probe@1`."""
         return _label(self.name, self.iteration)
 
     @property
     def seed(self) -> str:
-        """The text that this run's random numbers derive from: params, stage and iteration."""
+        """The seed text of this run, derived from params, stage and iteration."""
         return self.seed_of(self.iteration)
 
     def seed_of(self, iteration: int | None, stage: str | None = None) -> str:
-        """Return what `seed` is in another iteration, of the same stage if none is named."""
+        """Return `seed` for another iteration, and for another stage if one is named."""
         stage = stage or self.name
-        own = getattr(getattr(self.params, stage, None), "seed", 0)
-        return f"{self.params.seed}:{own}:{_label(stage, iteration)}"
+        stage_seed = getattr(getattr(self.params, stage, None), "seed", 0)
+        return f"{self.params.seed}:{stage_seed}:{_label(stage, iteration)}"
 
     @property
     def seed_number(self) -> int:
-        """`seed` as a number below 2**31, for libraries that want one."""
+        """`seed` as a number below 2**31, for libraries that need a number."""
         return number_of(self.seed)
 
     @cached_property
     def dtype(self) -> NumberTypeName:
-        """The number type that models compute in here; says so where it is a bad choice."""
-        found = number_type(self.params.model.dtype)
-        if found.warning:
-            self.say(found.warning)
-        return found.name
+        """The number type that models compute in. Prints a warning if it is slow here."""
+        chosen = number_type(self.params.model.dtype)
+        if chosen.warning:
+            self.say(chosen.warning)
+        return chosen.name
 
     def prepare_torch(self) -> None:
-        """Set torch's threads and every library's random seed. Imports torch."""
+        """Set torch's threads and the random seeds of all libraries. Imports torch."""
         import torch
         import transformers
 
@@ -113,17 +113,18 @@ class Run:
         transformers.logging.set_verbosity_error()
 
     def scratch(self, inputs: Sequence[Path | str], sections: Sequence[str]) -> Path:
-        """Return the folder to resume from, made and locked; it lives until the stage succeeds.
+        """Create and lock the scratch folder of this run, and return it.
 
         The same inputs, sections of the params, code, packages, threads and number type give the
-        same folder, in any workspace: a stage that was killed finds there what it left.
+        same folder in any workspace, so a stage that was killed can resume. The folder is deleted
+        when the stage succeeds.
 
         Args:
             inputs: files and folders that the result depends on.
-            sections: sections of the params that it depends on.
+            sections: sections of the params that the result depends on.
 
         Raises:
-            LooptoolError: if another run works in that folder.
+            LooptoolError: if another run uses that folder.
         """
         hasher = hashlib.blake2b(digest_size=canonical.DIGEST_BYTES)
         values = self.params.model_dump(include={"seed", *sections})
@@ -142,33 +143,32 @@ class Run:
         self._open.enter_context(_locked(folder.name, f"the same {self.label}, with {folder},"))
         self._folder = folder
         if folder.exists():
-            self.say("goes on where an earlier run was stopped")
+            self.say("resuming where an earlier run stopped")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".workspace").write_text(str(Path.cwd()), "utf-8")
         return folder
 
     @contextlib.contextmanager
     def bar(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show how far the work is and the time left: a bar on a terminal, elsewhere a line every
-        half minute.
+        """Show progress and the time left: a bar on a terminal, elsewhere a line every 30 seconds.
 
-        Yields a function to be called with how many of `total` are done so far.
+        Yields a function that takes the number of items done so far, out of `total`.
         """
         from rich.console import Console
         from rich.progress import Progress
 
         console = Console(stderr=True)
-        start = told = time.monotonic()
+        start = printed = time.monotonic()
         at_start: int | None = None
 
         def tell(done: int) -> None:
-            nonlocal told, at_start
-            at_start = done if at_start is None else at_start  # a resumed stage starts further on
-            if time.monotonic() - told > 30:
-                told = time.monotonic()
+            nonlocal printed, at_start
+            at_start = done if at_start is None else at_start  # a resumed stage does not start at 0
+            if time.monotonic() - printed > 30:
+                printed = time.monotonic()
                 left = ""
                 if done > at_start:
-                    seconds = (told - start) / (done - at_start) * (total - done)
+                    seconds = (printed - start) / (done - at_start) * (total - done)
                     left = f", about {duration(seconds)} left"
                 self.say(f"{what} {done}/{total}{left}")
 
@@ -180,15 +180,15 @@ class Run:
             yield lambda done: progress.update(task, completed=done)
 
     def error(self, field: str, rule: str) -> ConfigError:
-        """Return the error to raise where a field of the params turns out to break a rule."""
+        """Return the error for a field of the params that breaks a rule."""
         return ConfigError(f"{FILE}: {field}: {rule}")
 
     def note(self, **figures: Any) -> None:
-        """Keep figures (samples, tokens, …) for metrics/timings.jsonl and the closing line."""
+        """Record figures (samples, tokens, …) for metrics/timings.jsonl and the last line."""
         self._figures.update(figures)
 
     def say(self, text: str) -> None:
-        """Print one line about the run."""
+        """Print one line about the run to stderr."""
         print(f"{self.label}: {text}", file=sys.stderr, flush=True)
 
     def _succeeded(self, seconds: float) -> None:
@@ -211,26 +211,26 @@ class Run:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time for people: `40 s`, `12 min`, `3.2 h`."""
+    """Format a duration for people: `40 s`, `12 min`, `3.2 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def number_of(seed: str) -> int:
-    """Return a seed's text as a number below 2**31."""
+    """Hash a seed text to a number below 2**31."""
     return int(canonical.digest(seed)[:8], 16) >> 1
 
 
 @contextlib.contextmanager
 def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
-    """Run a stage's body; ends the process with one screen and status 1 on a known error.
+    """Run the body of a stage. Must be entered in the project's root.
 
-    Must be entered in the project's root. Refuses a second run of the same stage in the same
-    workspace, and dies with the `dvc` that started it.
+    The same stage cannot run twice at a time in one workspace. If `dvc` started the stage and is
+    killed, the stage is killed too.
 
     Raises:
-        SystemExit: with status 1 on a LooptoolError or a full disk, after the message is printed.
+        SystemExit: with status 1 on a LooptoolError or a full disk, after printing the message.
     """
     label = _label(name, iteration)
     start = time.monotonic()
@@ -252,10 +252,10 @@ def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
 
 @contextlib.contextmanager
 def telling_errors(label: str) -> Iterator[None]:
-    """End the process with a message on one screen and status 1 on a known error.
+    """Print the message of a known error and exit.
 
     Raises:
-        SystemExit: with status 1 on a LooptoolError or a full disk, after the message is printed.
+        SystemExit: with status 1 on a LooptoolError or a full disk, after printing the message.
     """
     try:
         yield
@@ -274,14 +274,15 @@ def telling_errors(label: str) -> Iterator[None]:
 
 
 def _enter_vllm(name: str, params: Params) -> None:
-    """Start this stage anew in vLLM's own environment, where it wants vLLM and this one has none.
+    """Restart this stage in vLLM's environment if it needs vLLM and this environment lacks it.
 
-    vLLM's builds for CPUs pin other versions of transformers than training needs.
+    The environments are separate because vLLM's CPU builds pin other versions of transformers than
+    training needs.
     """
     parts = _ASKING.get(name, ())
     writers = (params.generate.author.name, *params.generate.sources)
     if "generate.author" in parts and "llm" not in writers:
-        return  # nobody is asked to judge what a grammar wrote
+        return  # a grammar's samples are not judged by a model
     wanted = any(section.engine == "vllm" and part in parts for part, section in params.asking())
     python = python_with_vllm()
     if not wanted or python in (None, sys.executable):
@@ -290,22 +291,24 @@ def _enter_vllm(name: str, params: Params) -> None:
 
 
 def python_with_vllm() -> str | None:
-    """Return the Python that has vLLM: this one, or that of vLLM's own environment; None if
-    neither has."""
+    """Return a Python that has vLLM: this one, or that of vLLM's environment, or None."""
     if importlib.util.find_spec("vllm") is not None:
         return sys.executable
     return str(vllm_python()) if vllm_python().exists() else None
 
 
 def vllm_python() -> Path:
-    """Return the Python of vLLM's own environment, which lies beside the one that runs:
-    `.venv-vllm` beside `.venv`. `looptool setup --with vllm` makes it."""
-    own = Path(sys.prefix)
-    return own.with_name(f"{own.name}-vllm") / "bin" / "python"
+    """Return the path of the Python in vLLM's environment, which may not exist.
+
+    It is next to the current environment: `.venv-vllm` next to `.venv`. `looptool setup --with
+    vllm` creates it.
+    """
+    environment = Path(sys.prefix)
+    return environment.with_name(f"{environment.name}-vllm") / "bin" / "python"
 
 
 def timings(root: Path | str = ".") -> dict[str, dict[str, Any]]:
-    """Return the timing of each stage's newest run by its label; a cut-off line is left out."""
+    """Return the timing of the latest run of each stage, by label. Broken lines are skipped."""
     path, newest = Path(root, TIMINGS), dict[str, dict[str, Any]]()
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         with contextlib.suppress(ValueError):
@@ -315,15 +318,16 @@ def timings(root: Path | str = ".") -> dict[str, dict[str, Any]]:
 
 
 def running() -> list[str]:
-    """Return the labels of the stages that run in this workspace now."""
+    """Return the labels of the stages that are running in this workspace."""
     workspace = canonical.digest(str(Path.cwd().resolve()))[:12]
-    found = []
+    labels = []
     for path in sorted((scratch_root() / "locks").glob(f"{workspace}-*.lock")):
         with open(path, encoding="utf-8") as file:
-            # Only the lock of a living process is tried: a stage that starts finds its own free.
+            # Trying a lock takes it for a moment, which must not stop a stage that is starting.
+            # So only locks of living processes are tried.
             if _is_alive(file.read().strip()) and not _try_lock(file):
-                found.append(path.stem.removeprefix(f"{workspace}-"))
-    return found
+                labels.append(path.stem.removeprefix(f"{workspace}-"))
+    return labels
 
 
 def _is_alive(process: str) -> bool:
@@ -337,7 +341,7 @@ def _is_alive(process: str) -> bool:
 
 
 def quiet() -> None:
-    """Keep libraries that are imported later off the network and off the terminal."""
+    """Keep libraries that are imported later from using the network or printing to the terminal."""
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|trl")
@@ -351,7 +355,7 @@ def iteration_argument() -> int:
 
 
 def write_json(path: Path | str, data: Any) -> None:
-    """Write `data` to `path`, keys sorted, whole or not at all.
+    """Write `data` as JSON with sorted keys to `path`, atomically.
 
     Raises:
         ValueError: if the data holds NaN or an infinity.
@@ -368,10 +372,10 @@ def write_json(path: Path | str, data: Any) -> None:
 
 
 def peak_rss() -> int:
-    """Return the most memory, in bytes, that this process or one it waited for has held."""
+    """Return the peak memory, in bytes, of this process or of any child it waited for."""
     unit = 1 if sys.platform == "darwin" else 1024
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(each).ru_maxrss for each in who) * unit
+    processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(who).ru_maxrss for who in processes) * unit
 
 
 def _label(name: str, iteration: int | None) -> str:
@@ -379,7 +383,7 @@ def _label(name: str, iteration: int | None) -> str:
 
 
 def die_with_parent() -> None:
-    """Have Linux end this process when its parent ends: a killed dvc leaves no orphan behind."""
+    """Have Linux kill this process when its parent ends, so that a killed dvc leaves no orphan."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
@@ -390,10 +394,11 @@ def die_with_parent() -> None:
 
 @contextlib.contextmanager
 def _locked(name: str, what: str) -> Iterator[None]:
-    """Hold the lock `name`, which any process of this user may hold once.
+    """Hold the lock `name`, which only one process of this user can hold at a time.
 
     Raises:
-        LooptoolError: if it is held; says by which process and what that is doing.
+        ConfigError: if the lock file cannot be created.
+        LooptoolError: if another process holds the lock; names the process and `what` it is doing.
     """
     path = scratch_root() / "locks" / f"{name}.lock"
     try:
@@ -401,13 +406,13 @@ def _locked(name: str, what: str) -> Iterator[None]:
         path.touch()
     except OSError as error:
         raise ConfigError(
-            f"{path}: {error.strerror}; set LOOPTOOL_SCRATCH to a folder that can be written"
+            f"{path}: {error.strerror}; set LOOPTOOL_SCRATCH to a writable folder"
         ) from None
     with open(path, "r+", encoding="utf-8") as file:
         if not _try_lock(file):
             holder = file.read().strip() or "unknown"
             raise LooptoolError(
-                f"{what} is running already, as process {holder}. Wait for it, or stop it first."
+                f"{what} is already running, as process {holder}. Wait for it or stop it first."
             )
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -426,8 +431,11 @@ def _try_lock(file: IO[str]) -> bool:
 
 
 def _sweep(label: str) -> None:
-    """Delete what earlier, stopped runs of a stage left for this workspace or for a vanished one
-    a week ago: their inputs are no longer what the stage was run with."""
+    """Delete the scratch folders of stopped runs of a stage.
+
+    Deletes those of this workspace, whose inputs have changed since, and those older than a week
+    whose workspace no longer exists.
+    """
     for folder in scratch_root().glob(f"{label}-*/"):
         marker = folder / ".workspace"
         if not marker.is_file():
@@ -444,6 +452,6 @@ def _disk_full(error: BaseException) -> bool:
         return True
     if "No space left on device" in str(error):
         return True
-    # torch and safetensors write without Python and raise errors of their own
-    places = [place for place in (Path.cwd(), scratch_root()) if place.exists()]
-    return min(shutil.disk_usage(place).free for place in places) < _FULL
+    # torch and safetensors write natively and raise their own errors
+    folders = [folder for folder in (Path.cwd(), scratch_root()) if folder.exists()]
+    return min(shutil.disk_usage(folder).free for folder in folders) < _FULL

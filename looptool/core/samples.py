@@ -1,7 +1,7 @@
-"""Samples, labels, their ids, and what makes a prediction correct (DESIGN §3).
+"""Samples, labels, their ids, and when a prediction is correct (docs/design.md, section 3).
 
-A sample is `(tools, messages, label)`: unwrapped tool documents, chat messages up to the turn of
-the assistant, and what the assistant should say, `{"calls": […]}` or `{"text": "…"}`.
+A sample is `(tools, messages, label)`: unwrapped tool documents, the chat messages before an
+assistant turn, and the expected assistant turn, `{"calls": […]}` or `{"text": "…"}`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Label = dict[str, Any]
 Origin = Literal[
     "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded", "seed"
 ]  # fmt: skip
-# Where two sources bring the same sample, the earlier of these wins.
+# If two sources yield the same sample, the origin listed first wins.
 ORIGINS: tuple[Origin, ...] = (
     "corrected",
     "error_seed",
@@ -47,12 +47,12 @@ FailureType = Literal[
 
 
 def call_label(calls: Sequence[ToolCall]) -> Label:
-    """Return the label that asks for exactly these calls."""
+    """Return the label that expects exactly these calls."""
     return {"calls": [call.to_json() for call in calls]}
 
 
 def text_label(text: str) -> Label:
-    """Return the label that asks for a text and no call."""
+    """Return the label that expects a text and no calls."""
     return {"text": text}
 
 
@@ -62,23 +62,23 @@ def label_calls(label: Label) -> tuple[ToolCall, ...]:
 
 
 def prediction_label(text: str, calls: str, parse_error: str | None) -> Label | None:
-    """Return a probed prediction in the form of a label, or None if it is no whole answer.
+    """Return a probed prediction as a label, or None if it is not a complete answer.
 
     Args:
-        text: the model's output as it came, or already without its thinking.
-        calls: its calls as canonical JSON.
-        parse_error: what the parser said.
+        text: the raw model output, with or without its thinking.
+        calls: the parsed calls as canonical JSON.
+        parse_error: the parser's error, or None.
     """
     if parse_error is not None:
         return None
-    if found := canonical.loads(calls):
-        return {"calls": found}
+    if parsed_calls := canonical.loads(calls):
+        return {"calls": parsed_calls}
     said = text.rsplit("</think>", 1)[-1].strip()
     return text_label(said) if said and "<think>" not in said else None
 
 
 def check_label(label: Any) -> str | None:
-    """Return why `label` is no label, or None if it is one."""
+    """Return why `label` is not a valid label, or None if it is valid."""
     if not isinstance(label, Mapping) or set(label) not in ({"calls"}, {"text"}):
         return 'a label is {"calls": […]} or {"text": "…"}'
     if "text" in label:
@@ -101,16 +101,16 @@ def check_label(label: Any) -> str | None:
 def category_of(
     tools: Sequence[Tool], messages: Sequence[Message], label: Label, known: str = ""
 ) -> str:
-    """Return the category of a sample, one of `tables.CATEGORIES`, by its form.
+    """Return the category of a sample, one of `tables.CATEGORIES`, based on its form.
 
-    The first rule that applies: calls after a tool's result are `multi_step`; in a conversation
-    with several turns of the user they are `multi_turn`; several calls are `parallel` of one tool
-    and `parallel_multiple` of more; one call is `single` where there is one tool and `multiple`
-    where there are more. A text is `clarify` where it ends in a question, else `irrelevant`.
+    A text is `clarify` if it ends with a question mark, else `irrelevant`. For calls, the first
+    rule that applies decides: after a tool result they are `multi_step`; after several user turns,
+    `multi_turn`; several calls are `parallel` if all use one tool, else `parallel_multiple`; one
+    call is `single` if one tool is offered, else `multiple`.
 
     Args:
-        known: the category that its author meant. It counts where the form cannot say it: whether
-            a text asks or declines, and whether a call is the first of several steps.
+        known: the category that the author intended. It is used only where the form is ambiguous:
+            whether a text asks or declines, and whether a call is the first of several steps.
     """
     if "text" in label:
         if known in ("clarify", "irrelevant"):
@@ -129,24 +129,24 @@ def category_of(
 
 
 def sample_id(tools: Sequence[Tool], messages: Sequence[Message]) -> str:
-    """Return BLAKE2b-128 of tools and messages; the label is no part of it."""
+    """Return the BLAKE2b-128 hash of tools and messages. The label is not included."""
     return sample_id_of_json(canonical.dumps(tools), canonical.dumps(messages))
 
 
 def sample_id_of_json(tools: str, messages: str) -> str:
-    """`sample_id` of tools and messages that are canonical JSON already."""
+    """Return the `sample_id` of tools and messages given as canonical JSON."""
     return canonical.digest(tools, messages)
 
 
 def label_id(label: Label) -> str:
-    """Return BLAKE2b-128 of a label."""
+    """Return the BLAKE2b-128 hash of a label."""
     return canonical.digest(canonical.dumps(label))
 
 
 def dataset_id(frame: pl.DataFrame) -> str:
-    """Return the hash of a data set's (sample_id, label_id, sorted alternatives' label_ids).
+    """Return a hash over the (sample_id, label_id, sorted label_ids of alternatives) of all rows.
 
-    Depends on neither the order of rows nor their encoding.
+    It does not depend on the order of the rows or on the file encoding.
     """
     rows = frame.select("sample_id", "label_id", "alternatives").rows()
     return canonical.digest_lines(
@@ -164,10 +164,10 @@ def is_correct(
     tools: Sequence[Tool] | None = None,
     mode: MatchMode = "schema",
 ) -> bool:
-    """Whether a prediction is what the label, or one of the alternatives, asks for.
+    """Return whether a prediction matches the label or one of the alternatives.
 
-    Any parse error is wrong. A text label needs no call and some text. Reward, probe and eval on
-    our own data all go through here.
+    A prediction with a parse error is wrong. A text label is matched by any non-empty text without
+    calls. The reward, probe, and eval on our own data all use this function.
     """
     if parsed.error is not None:
         return False
@@ -181,11 +181,11 @@ def is_correct(
 
 
 def failure_type(parsed: Parsed, label: Label, tools: Sequence[Tool]) -> FailureType:
-    """Say in what way a prediction that is not correct differs from the label.
+    """Return how an incorrect prediction differs from the label.
 
-    The first that applies, from the coarse to the fine; with several calls, the calls that have
-    no counterpart are compared pairwise in order. An empty answer where a text is due counts as
-    unparsable.
+    The failure types are tried from coarse to fine, and the first that applies is returned. With
+    several calls, matching calls are removed first and the others are compared pairwise, sorted by
+    tool name. An empty answer where a text is expected is `unparsable`.
     """
     if parsed.error is not None:
         return "unparsable"
@@ -198,10 +198,10 @@ def failure_type(parsed: Parsed, label: Label, tools: Sequence[Tool]) -> Failure
     if len(predicted) != len(expected):
         return "wrong_count"
     for call in list(predicted):
-        twin = next((other for other in expected if match([call], [other], tools)), None)
-        if twin is not None:
+        counterpart = next((other for other in expected if match([call], [other], tools)), None)
+        if counterpart is not None:
             predicted.remove(call)
-            expected.remove(twin)
+            expected.remove(counterpart)
     if sorted(call.name for call in predicted) != sorted(call.name for call in expected):
         return "wrong_tool"
     predicted.sort(key=lambda call: call.name)
@@ -217,7 +217,7 @@ def failure_type(parsed: Parsed, label: Label, tools: Sequence[Tool]) -> Failure
 
 
 def _other_type(got: Any, wanted: Any) -> bool:
-    """Whether two values differ in type; 2.5 for 1 is another number, 1.0 for 1 another type."""
+    """Whether two values differ in type. 1.0 for 1 is another type; 2.5 for 1 is only unequal."""
     if {type(got), type(wanted)} == {int, float}:
         return bool(got == wanted)
     return type(got) is not type(wanted)

@@ -1,8 +1,8 @@
-"""Every table of the pipeline: its Pandera model, and how it is written and read (DESIGN §3).
+"""The tables of the pipeline: Pandera models, reading and writing (docs/design.md, section 3).
 
-Tools, messages, labels and calls are canonical JSON *strings*: nested columns get null-padded or
-retyped by columnar formats. The same rows give the same bytes: rows are sorted by the table's key
-and the writer's arguments are fixed.
+Tools, messages, labels and calls are stored as canonical JSON *strings*, because columnar formats
+pad nested columns with nulls or change their types. The same rows always give the same bytes: rows
+are sorted by the table's key and the writer's arguments are fixed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from looptool.core.samples import ORIGINS
 
 
 class _NoPandas:
-    """A finder that finds no pandas."""
+    """An import finder that hides pandas."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> None:
@@ -31,9 +31,10 @@ class _NoPandas:
 
 @contextlib.contextmanager
 def _without_pandas() -> Iterator[None]:
-    """Let pandera load for Polars alone, which it does where there is no pandas.
+    """Hide pandas while pandera is imported.
 
-    Where there is one it loads that too, which takes two seconds of every stage on two cores.
+    If pandas is installed, pandera imports it too, which costs every stage two seconds on two
+    cores.
     """
     sys.meta_path.insert(0, _NoPandas)
     try:
@@ -72,12 +73,12 @@ EVENTS = (
     "born",  # a seed was admitted to D_j
     "kept",  # a carried row entered D_j
     "mastered",  # matched at low perplexity: leaves the data
-    "capped",  # would have been carried, but the shares in params left no room
+    "capped",  # not carried because the shares in params left no room
     "failed",  # judged PRED_WRONG: an error seed
     "corrected",  # judged LABEL_WRONG: the prediction became the label
     "widened",  # judged BOTH_CORRECT: the prediction became an alternative
     "dropped",  # judged BOTH_WRONG: leaves the data
-    "undecided",  # judges did not agree: stays as it is, and nothing is made of it
+    "undecided",  # judges did not agree: stays unchanged and is not an error seed
     "hard",  # matched at high perplexity: stays
     "expanded",  # a new sample made from an error seed
 )
@@ -86,7 +87,7 @@ _ID = r"^[0-9a-f]{32}$"
 
 
 class Table(pa.DataFrameModel):
-    """Base of all tables: the declared columns and no others."""
+    """Base class of all tables. A table has exactly the declared columns."""
 
     class Config:
         strict = True
@@ -98,7 +99,7 @@ class Table(pa.DataFrameModel):
 
 
 class Samples(Table):
-    """D_j, the carried rows, the warm-up and held-out sets."""
+    """Samples of D_j, of the carried rows, and of the warm-up and held-out sets."""
 
     sample_id: str = pa.Field(str_matches=_ID, unique=True)
     tools: str = pa.Field(str_startswith="[")
@@ -115,7 +116,7 @@ class Samples(Table):
 
 
 class Truth(Table):
-    """The true labels of synthesised seeds. Read only to measure label quality."""
+    """The true labels of synthesized seeds. Used only to measure label quality."""
 
     sample_id: str = pa.Field(str_matches=_ID, unique=True)
     label: str = pa.Field(str_startswith="{")
@@ -124,7 +125,7 @@ class Truth(Table):
 
 
 class Seen(Table):
-    """Every sample that any iteration admitted so far, and which did."""
+    """Every sample admitted so far, with the first iteration that admitted it."""
 
     sample_id: str = pa.Field(str_matches=_ID, unique=True)
     iteration: int = pa.Field(ge=0)
@@ -138,7 +139,7 @@ class Probe(Table):
     calls: str = pa.Field(str_startswith="[")
     parse_error: str = pa.Field(nullable=True)
     matched: bool
-    ppl: float = pa.Field(ge=1.0, lt=float("inf"), nullable=True)  # null: nobody can tell
+    ppl: float = pa.Field(ge=1.0, lt=float("inf"), nullable=True)  # null: unknown
     high_ppl: bool
     tokens: int = pa.Field(ge=0)
     failure_type: str = pa.Field(isin=FAILURE_TYPES, nullable=True)
@@ -158,7 +159,7 @@ class Verdicts(Table):
 
 
 class Rejected(Table):
-    """What was refused, by which check, and why."""
+    """Rejected samples, with the check that rejected them and the reason."""
 
     sample_id: str = pa.Field(str_matches=_ID)
     check: str
@@ -175,7 +176,7 @@ class Rejected(Table):
 
 
 class Lineage(Table):
-    """The event log that one stage wrote in one iteration."""
+    """The event log of one stage in one iteration."""
 
     sample_id: str = pa.Field(str_matches=_ID)
     event: str = pa.Field(isin=EVENTS)
@@ -195,13 +196,13 @@ class Lineage(Table):
 
 
 class Requests(Table):
-    """What a stage asked of large models in roles, and what they answered, in order."""
+    """Requests of a stage to author, judge and expander models, with the answers, in order."""
 
     number: int = pa.Field(ge=0, unique=True)
-    sample_id: str = pa.Field(str_matches=_ID)  # what was asked about
-    thread: str = pa.Field(str_matches=_ID)  # the sample or dialogue that it was asked for
+    sample_id: str = pa.Field(str_matches=_ID)  # the subject of the request
+    thread: str = pa.Field(str_matches=_ID)  # the sample or dialogue that the request is part of
     prompt: str  # the prompt file, `<part>/<name>`
-    version: str  # its own number and its content's hash
+    version: str  # the version number in the prompt file and the start of its content hash
     model: str
     messages: str = pa.Field(str_startswith="[")
     answer: str
@@ -214,7 +215,7 @@ class Requests(Table):
 
 
 class Imported(Table):
-    """A user's own samples, in the order of the file that they come from."""
+    """A user's own samples, with their position in the imported file."""
 
     sample_id: str = pa.Field(str_matches=_ID, unique=True)
     tools: str = pa.Field(str_startswith="[")
@@ -222,17 +223,17 @@ class Imported(Table):
     label: str = pa.Field(str_startswith="{")
     category: str = pa.Field(isin=CATEGORIES)
     line: int = pa.Field(ge=1)
-    turn: int = pa.Field(ge=1)  # which message of the record is the label
+    turn: int = pa.Field(ge=1)  # number of the message that is the label
 
 
 class Refusals(Table):
-    """What an import did not take: records, and turns of records, by which check, and why."""
+    """Records and turns that an import refused, with the check and the reason."""
 
     line: int = pa.Field(ge=1)
     turn: int = pa.Field(ge=1, nullable=True)
     check: str = pa.Field(isin=("record", "json", "turn", "duplicate"))
     reason: str
-    text: str  # its start
+    text: str  # the start of the record or turn
 
     @classmethod
     def key(cls) -> tuple[str, ...]:
@@ -240,8 +241,10 @@ class Refusals(Table):
 
 
 class Eval(Table):
-    """One answer to one row of one benchmark: `valid` by the benchmark's own rules, `strict` by
-    ours, which forgive nothing beside."""
+    """One answer to one row of one benchmark.
+
+    `valid` follows the benchmark's own rules. `strict` follows our stricter rules.
+    """
 
     benchmark: str
     category: str
@@ -259,8 +262,11 @@ class Eval(Table):
 
 
 class Bench(Eval):
-    """One answer of one target of `looptool bench`: `model` is its engine with the hash of its
-    weights or its server's name for it, `prompt` how the tools were told to it."""
+    """One answer of one target of `looptool bench`.
+
+    `model` is the engine with the hash of the weights or the server's name for the model. `prompt`
+    is the style in which the tools were presented.
+    """
 
     target: str
     model: str
@@ -272,7 +278,7 @@ class Bench(Eval):
 
 
 def frame(table: type[Table], rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Return rows as a frame with the columns and types of `table`, also when there are none."""
+    """Return rows as a frame with the columns and types of `table`, even if `rows` is empty."""
     return pl.DataFrame(rows, schema=polars_schema(table), orient="row")
 
 
@@ -286,10 +292,10 @@ def polars_schema(table: type[Table]) -> dict[str, Any]:
 
 
 def check(data: pl.DataFrame, table: type[Table], where: str = "") -> pl.DataFrame:
-    """Return `data` if it keeps the rules of `table`.
+    """Validate `data` against `table` and return it.
 
     Raises:
-        TableError: naming the table, the column, the rule and the first rows that break it.
+        TableError: if it is invalid; names the table, the column, the rule and the first bad rows.
     """
     try:
         table.validate(data, lazy=True)
@@ -298,8 +304,11 @@ def check(data: pl.DataFrame, table: type[Table], where: str = "") -> pl.DataFra
     return data
 
 
-def write(data: pl.DataFrame, table: type[Table], path: Path | str) -> None:
-    """Check `data` and write it to `path`, whole or not at all.
+def write(data: pl.DataFrame, table: type[Table], path: Path | str, *, sort: bool = True) -> None:
+    """Validate `data` and write it to `path` atomically.
+
+    Args:
+        sort: whether rows are sorted by the table's key; otherwise they keep their order.
 
     Raises:
         TableError: if the data breaks the table's rules, or the disk is full or not writable.
@@ -308,9 +317,9 @@ def write(data: pl.DataFrame, table: type[Table], path: Path | str) -> None:
     columns = list(polars_schema(table))
     key = list(table.key())
     data = check(data, table, str(path)).select(columns)
-    if data.select(key).is_duplicated().any():  # the key alone leaves an order to chance
+    if data.select(key).is_duplicated().any():  # the key alone does not fix the order
         key += [column for column in columns if column not in key]
-    data = data.sort(key)
+    data = data.sort(key) if sort else data
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -326,21 +335,21 @@ def write(data: pl.DataFrame, table: type[Table], path: Path | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except (OSError, pl.exceptions.PolarsError) as error:  # polars turns a full disk into its own
+    except (OSError, pl.exceptions.PolarsError) as error:  # polars may raise its own on a full disk
         raise TableError(f"{path}: could not be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 
 
 def read(path: Path | str, table: type[Table]) -> pl.DataFrame:
-    """Read a table and check it.
+    """Read and validate a table.
 
     Raises:
-        TableError: if the file is missing, is no Parquet, or breaks the table's rules.
+        TableError: if the file is missing, is not Parquet, or breaks the table's rules.
     """
     path = Path(path)
     if not path.exists():
-        raise TableError(f"{path}: does not exist; `dvc repro` or `dvc checkout` makes it")
+        raise TableError(f"{path}: does not exist; run `dvc repro` or `dvc checkout`")
     try:
         data = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -353,24 +362,24 @@ def check_columns(path: Path | str, table: type[Table]) -> None:
     """Check that a file is Parquet with the columns of `table`, without reading its rows.
 
     Raises:
-        TableError: if it is missing, is no Parquet or lacks a column.
+        TableError: if it is missing, is not Parquet, or a column is missing or has another type.
     """
     path = Path(path)
     if not path.is_file():
         raise TableError(f"{path}: does not exist")
     try:
-        found = pl.read_parquet_schema(path)
+        types = pl.read_parquet_schema(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0]
         raise TableError(f"{path}: cannot be read as Parquet: {first}") from None
     for name, kind in polars_schema(table).items():
-        if found.get(name) != kind:
-            was = "is missing" if name not in found else f"is {found[name]}, not {kind}"
-            raise TableError(f"{path}: not a {table.__name__} table: column {name} {was}")
+        if types.get(name) != kind:
+            problem = "is missing" if name not in types else f"is {types[name]}, not {kind}"
+            raise TableError(f"{path}: not a {table.__name__} table: column {name} {problem}")
 
 
 def counts(data: pl.DataFrame, column: str) -> dict[str, int]:
-    """Return how often each value of a column stands in it, sorted by value."""
+    """Return how often each value occurs in a column, sorted by value."""
     return dict(data[column].value_counts().sort(column).iter_rows())
 
 

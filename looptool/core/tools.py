@@ -1,4 +1,4 @@
-"""Tool documents, and a call held against one (DESIGN §3).
+"""Tool documents, and the check of a call against them (docs/design.md, section 3).
 
 A tool document is unwrapped: `{"name", "description", "parameters"}`, where `parameters` is a JSON
 Schema (draft 2020-12) of type object.
@@ -26,7 +26,7 @@ Tool = dict[str, Any]
 
 
 def check_tool(tool: Mapping[str, Any]) -> str | None:
-    """Return why `tool` is no tool document, naming field and rule, or None if it is one."""
+    """Return why `tool` is not a valid tool document, naming field and rule, or None."""
     if not isinstance(tool, Mapping):
         return "a tool must be an object"
     if unknown := set(tool) - {"name", "description", "parameters"}:
@@ -47,17 +47,17 @@ def check_tool(tool: Mapping[str, Any]) -> str | None:
 
 
 def read_tools(path: Path | str) -> list[Tool]:
-    """Return the tools of a set that `looptool tools import` has written.
+    """Read a tool set written by `looptool tools import`.
 
     Raises:
-        ConfigError: naming the file, the tool and the rule.
+        ConfigError: if the file is missing or invalid; names the file, the tool and the rule.
     """
     try:
         content = json.loads(Path(path).read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; `looptool tools import` makes it") from None
+        raise ConfigError(f"{path}: {error.strerror}; `looptool tools import` creates it") from None
     except ValueError as error:
-        raise ConfigError(f"{path}: no valid JSON: {error}") from None
+        raise ConfigError(f"{path}: not valid JSON: {error}") from None
     tools = content.get("tools") if isinstance(content, dict) else None
     if not isinstance(tools, list) or not tools:
         raise ConfigError(f"{path}: tools: must be a list that is not empty")
@@ -66,16 +66,16 @@ def read_tools(path: Path | str) -> list[Tool]:
         if problem := check_tool(tool):
             raise ConfigError(f"{path}: tools.{number}: {problem}")
         if tool["name"] in names:
-            raise ConfigError(f"{path}: tools.{number}.name: {tool['name']!r} stands there twice")
+            raise ConfigError(f"{path}: tools.{number}.name: {tool['name']!r} occurs twice")
         names.add(tool["name"])
     return tools
 
 
 def check_call(call: ToolCall, tools: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return why `call` does not fit any of `tools`, or None if it does.
+    """Return why `call` is not valid for `tools`, or None if it is valid.
 
-    Beyond plain JSON Schema, an argument that the schema does not name is refused unless the
-    schema allows it by an explicit `additionalProperties`: models invent arguments.
+    Stricter than plain JSON Schema: an argument that the schema does not name is refused unless the
+    schema explicitly allows it with `additionalProperties`, because models invent arguments.
     """
     tool = next((tool for tool in tools if tool["name"] == call.name), None)
     if tool is None:
@@ -86,7 +86,8 @@ def check_call(call: ToolCall, tools: Sequence[Mapping[str, Any]]) -> str | None
 def check_arguments(arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
     """Return the first rule of the schema `parameters` that `arguments` break, or None.
 
-    A schema that cannot be applied (a dangling `$ref`, a number out of range) counts as broken.
+    A schema that cannot be applied (a dangling `$ref`, a number out of range) counts as a broken
+    rule.
     """
     closed = parameters
     if not {"additionalProperties", "patternProperties", "anyOf", "oneOf", "allOf", "$ref"} & set(
@@ -106,19 +107,20 @@ def check_arguments(arguments: Mapping[str, Any], parameters: Mapping[str, Any])
 def without_nulls(
     arguments: Mapping[str, Any], parameters: Mapping[str, Any], unnamed: Collection[str] = ()
 ) -> tuple[dict[str, Any], int]:
-    """Return arguments without the nulls that their schema does not allow, and how many these were.
+    """Return arguments without the nulls that their schema does not allow, and their number.
 
-    Writers that give every record the same fields put null where nothing was given. An object that
-    may hold anything keeps its nulls, unless others of the call show such a writer.
+    Some writers give every record the same fields and fill missing values with null. An object that
+    may hold anything keeps its nulls, unless other nulls in the call show that it comes from such a
+    writer.
 
     Args:
-        unnamed: names that are no parameters here but may be elsewhere: their nulls go too where
-            the schema is open.
+        unnamed: names that are not parameters of this tool but may be of others. Their nulls are
+            removed even where the schema is open.
     """
     if not _holds_null(arguments):
         return dict(arguments), 0
     left_out = 0
-    is_filled = False  # whether a writer has put nulls here
+    is_filled = False  # whether the writer filled missing values with null
 
     def given(value: Any, schemas: Sequence[Any]) -> Any:
         nonlocal left_out
@@ -152,7 +154,7 @@ def without_nulls(
 
 
 def _schemas_of(key: str, schema: Mapping[str, Any]) -> list[Any]:
-    """Return what an object's schema says of the value at a key; nothing, where it takes any."""
+    """Return the schemas for the value at a key of an object; none if any value is allowed."""
     patterns = schema.get("patternProperties")
     found = [
         part
@@ -168,7 +170,7 @@ def _schemas_of(key: str, schema: Mapping[str, Any]) -> list[Any]:
 def _is_match(pattern: str, key: str) -> bool:
     try:
         return re.search(pattern, key) is not None
-    except re.error:  # the check of the call says so
+    except re.error:  # `check_arguments` reports it
         return False
 
 
@@ -183,7 +185,7 @@ _NARROWING = {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "not"}
 
 
 def _admits_null(schema: Any, root: Mapping[str, Any]) -> bool:
-    """Whether null is a value that a schema's types, one of its branches, or nothing says."""
+    """Whether a schema allows null: by type, enum or const, in any branch, or by no restriction."""
     if not isinstance(schema, Mapping):
         return schema is True
     for branch in branches(schema, root):
@@ -207,5 +209,5 @@ def _schema_error(schema: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _validator(schema: str) -> Draft202012Validator:
-    # the empty registry keeps a `$ref` to a web address from being fetched
+    # the empty registry prevents fetching a `$ref` to a URL
     return Draft202012Validator(canonical.loads(schema), registry=Registry())

@@ -1,7 +1,7 @@
-"""Models that answer: what all engines share.
+"""Inference engines: the interface that all of them share.
 
-An engine gets prompts as messages and tools, renders them by its own model's chat template, and
-returns one completion a prompt, in order. `answering` loads engines and is how stages ask them.
+An engine takes prompts as messages and tools, renders them with the chat template of its model, and
+returns one completion per prompt, in order. Stages load and call engines through `answering`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from looptool.core.tools import Tool
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is put to a model: the messages so far and the tools on offer."""
+    """The input of a model: the messages so far and the tools on offer."""
 
     messages: Sequence[Message]
     tools: Sequence[Tool] = ()
@@ -24,12 +24,12 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw tokens. Temperature 0 is greedy; `seed` fixes all other draws.
+    """Sampling parameters. Temperature 0 is greedy; at other temperatures `seed` fixes the draws.
 
     Attributes:
-        schema: a JSON Schema that the answer must keep to, for engines that can enforce one. The
-            others write freely, so whoever asks checks the answer in any case.
-        logprobs: whether `Completion.logprob` is wanted.
+        schema: a JSON Schema for the answer. Not every engine can enforce it, so the caller must
+            check the answer anyway.
+        logprobs: whether to return `Completion.logprob`.
     """
 
     max_new_tokens: int
@@ -45,12 +45,12 @@ class Completion:
     """One answer, or why there is none.
 
     Attributes:
-        tokens: how many the model wrote, the closing one included.
+        tokens: the number of generated tokens, including the end token.
         logprob: the sum of log p of these tokens under the model's own distribution (temperature
-            1), in nats; None where it was not asked for or the engine cannot tell.
-        finish_reason: `stop`, `length`; `refused` where the prompt itself cannot be answered (too
-            long, say), so that asking again is of no use; `failed` where the machine is to blame.
-        error: what was wrong, for these last two.
+            1), in nats; None if not requested or not available from the engine.
+        finish_reason: `stop` or `length`; `refused` if the prompt cannot be answered (too long, for
+            example), so that retrying is useless; `failed` if the machine or server is at fault.
+        error: the reason for `refused` or `failed`.
     """
 
     text: str
@@ -61,16 +61,16 @@ class Completion:
 
 
 Arrived = Callable[[Sequence[tuple[int, Completion]]], None]
-"""Takes (place of the prompt, its completion) of each group of answers as it comes in."""
+"""Called with (index of the prompt, completion) pairs for each group of answers that arrives."""
 
 
 class Engine(Protocol):
-    """A model that answers.
+    """A model that answers prompts.
 
     Attributes:
-        identity: all that an answer depends on beside prompt and sampling: model, settings.
-        independent: whether an answer is as good whatever other prompts are asked with it, so that
-            it may be reused wherever the same is asked.
+        identity: everything that an answer depends on except prompt and sampling: model, settings.
+        independent: whether an answer does not depend on the other prompts of the call, so that it
+            can be reused for the same prompt anywhere.
     """
 
     @property
@@ -82,10 +82,10 @@ class Engine(Protocol):
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None
     ) -> list[Completion]:
-        """Return one completion a prompt, in the order of the prompts.
+        """Return one completion per prompt, in the order of the prompts.
 
         Args:
-            arrived: called with every group of answers as soon as it is there. What it raises
-                ends the work, as Ctrl-C does: nothing more is asked.
+            arrived: called with each group of answers as soon as it arrives. If it raises, the
+                engine stops and raises the same exception.
         """
         ...

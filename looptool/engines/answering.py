@@ -1,4 +1,4 @@
-"""How stages ask models: engines by name, and answers that survive a kill."""
+"""Load engines by name and answer prompts so that the answers survive a killed run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from looptool.engines import Completion, Engine, Prompt, Sampling
 
 
 def chosen(name: EngineName) -> EngineName:
-    """Return the engine that a name stands for: `auto` is vLLM where training's own environment has
-    it and there is a GPU, else transformers."""
+    """Resolve `auto`: to vLLM if this environment has it and a GPU, else to transformers."""
     if name != "auto":
         return name
     return "vllm" if machine.serves_vllm() else "transformers"
 
 
 def settings(name: EngineName, dtype: NumberTypeName) -> dict[str, str | None]:
-    """Return what a stage's metrics say of its engine: which one it was, and its number type."""
+    """Return the engine and number type that a stage records in its metrics."""
     engine = chosen(name)
     return {"engine": engine, "dtype": dtype if engine in ("transformers", "vllm") else None}
 
@@ -32,16 +31,16 @@ def settings(name: EngineName, dtype: NumberTypeName) -> dict[str, str | None]:
 def load(
     name: EngineName, model: Path | str, params: Params, *, batch_size: int | None, server: str
 ) -> Engine:
-    """Load the engine `name` on a model.
+    """Load the engine `name` with a model.
 
     Args:
-        model: a model folder; for `openai` the name that the server knows it by, or the folder
-            of the model that `looptool serve` serves.
-        batch_size: the most prompts that `transformers` takes at once, None: what fits.
-        server: which of `params.servers` `openai` asks.
+        model: a model folder; for `openai`, the server's name for the model, or the folder of a
+            model served by `looptool serve`.
+        batch_size: maximum prompts per batch for `transformers`; None for as many as fit.
+        server: the entry of `params.servers` to use for `openai`.
 
     Raises:
-        ConfigError: if the model, the engine's packages or the server are not there.
+        ConfigError: if the model, the engine's packages or the server are missing.
     """
     name = chosen(name)
     if name == "replay":
@@ -69,10 +68,10 @@ def load(
 
 
 def check(params: Params) -> None:
-    """Make sure that what this run asks of engines is there, without loading a model.
+    """Check that the models, packages and servers of this run exist, without loading a model.
 
     Raises:
-        ConfigError: naming the field, and what to do.
+        ConfigError: if one is missing; names the field and the fix.
     """
     in_process: dict[str, set[str]] = {}
     for name, section in params.asking():
@@ -86,23 +85,23 @@ def check(params: Params) -> None:
             continue
         if section.engine == "vllm" and runs.python_with_vllm() is None:
             raise ConfigError(
-                f"{FILE}: {name}.engine: vLLM is not installed; `looptool setup --with vllm` does"
+                f"{FILE}: {name}.engine: vLLM is not installed; run `looptool setup --with vllm`"
             )
         in_process[name] = set(models) if section.engine == "vllm" else set()
         for model in models:
             if not Path(model).is_dir():
                 raise ConfigError(
-                    f"{FILE}: {name}.{field}: {model}: there is no such folder; download it first: "
+                    f"{FILE}: {name}.{field}: {model}: no such folder; download it first: "
                     f"`hf download {model} --local-dir models/{Path(model).name}`"
                 )
     share = params.vllm.gpu_memory_utilization
-    for asking in ("generate.author", "expand"):  # the judges admit what they write
-        beside = in_process.get(asking, set()) | in_process.get("verify.judge", set())
-        if len(beside) * share > 1:
+    for writer in ("generate.author", "expand"):  # their stages load the judges too
+        together = in_process.get(writer, set()) | in_process.get("verify.judge", set())
+        if len(together) * share > 1:
             raise ConfigError(
-                f"{FILE}: vllm.gpu_memory_utilization: {share} for each of {len(beside)} models in "
-                f"one stage ({', '.join(sorted(beside))}): at most {1 / len(beside):.2f}, or "
-                "engine: openai, with a server for each"
+                f"{FILE}: vllm.gpu_memory_utilization: {share} is too much for {len(together)} "
+                f"models in one stage ({', '.join(sorted(together))}): set at most "
+                f"{1 / len(together):.2f}, or use engine: openai with one server per model"
             )
 
 
@@ -113,10 +112,10 @@ def answer(
     scratch: Path,
     reach: Callable[[int], Any] = lambda count: None,
 ) -> list[Completion]:
-    """Answer all prompts, keeping every answer as it comes: a killed run asks for the rest only.
+    """Answer all prompts, storing each answer as it arrives, so that a killed run can resume.
 
-    Answers of an independent engine are kept for good, in the request cache that all runs share;
-    those of others in `scratch`, since an answer depends on its batch's make-up.
+    Answers of an independent engine are stored permanently in the request cache that all runs
+    share. Answers of other engines depend on their batch and are stored in `scratch`.
 
     Args:
         reach: called with the number of prompts done so far.
@@ -146,7 +145,11 @@ def answer(
         def arrived(group: Sequence[tuple[int, Completion]]) -> None:
             cache.store(
                 engine.identity,
-                [(missing[place], each) for place, each in group if _is_whole(each, sampling)],
+                [
+                    (missing[place], completion)
+                    for place, completion in group
+                    if _is_whole(completion, sampling)
+                ],
             )
             for place, completion in group:
                 take(missing[place], completion)
@@ -157,14 +160,13 @@ def answer(
 
 
 def _is_whole(completion: Completion, sampling: Sampling) -> bool:
-    """Whether an answer is worth keeping: a refusal may be cured by a setting, a lack by another
-    server."""
+    """Whether to store an answer. Other settings or another server may fix an incomplete one."""
     answered = completion.finish_reason in ("stop", "length")
     return answered and (completion.logprob is not None or not sampling.logprobs)
 
 
 def request_keys(engine: Engine, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
-    """Return for each prompt the hash of all that its answer depends on."""
+    """Return for each prompt a hash of everything that its answer depends on."""
     context = canonical.digest(engine.identity, canonical.dumps(asdict(sampling)))
     return [
         canonical.digest(context, canonical.dumps(prompt.messages), canonical.dumps(prompt.tools))
@@ -173,15 +175,17 @@ def request_keys(engine: Engine, prompts: Sequence[Prompt], sampling: Sampling) 
 
 
 def shared_cache() -> Path:
-    """Return the file of the request cache that all runs of this user share."""
+    """Return the path of the request cache that all runs of this user share."""
     return machine.scratch_root() / "answers.db"
 
 
 def check_all_answered(completions: Sequence[Completion], what: str) -> None:
-    """Raise LooptoolError if any answer is missing by a machine's fault, not the prompt's."""
-    failed = [each.error for each in completions if each.finish_reason == "failed"]
-    if failed:
+    """Raise LooptoolError if any answer has `finish_reason` `failed`."""
+    errors = [
+        completion.error for completion in completions if completion.finish_reason == "failed"
+    ]
+    if errors:
         raise LooptoolError(
-            f"{len(failed)} of {len(completions)} {what} got no answer, the first because of: "
-            f"{failed[0]}\nThe others are kept: the same command asks for the missing ones only."
+            f"{len(errors)} of {len(completions)} {what} got no answer. First error: {errors[0]}\n"
+            "The other answers are stored; run the same command again to ask for the missing ones."
         )

@@ -1,4 +1,4 @@
-"""Conversations as large models write them, and the chat messages that they become."""
+"""Schemas for conversations written by models, and their conversion to chat messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TURN = {
 
 
 def assistant_message(label: Label) -> Message:
-    """Return the assistant's turn that says what `label` does."""
+    """Return the assistant message for a label."""
     if "text" in label:
         return {"role": "assistant", "content": label["text"]}
     functions = [{"name": c["name"], "arguments": c["arguments"]} for c in label["calls"]]
@@ -51,11 +51,11 @@ def assistant_message(label: Label) -> Message:
 
 
 def messages_of(turns: Sequence[dict[str, Any]]) -> list[Message]:
-    """Return chat messages for turns that keep to TURN.
+    """Convert turns that follow the schema TURN to chat messages.
 
     Raises:
-        ValueError: if their order makes no conversation: a call without its result, a result
-            without its call, an assistant that says nothing or comes first.
+        ValueError: if they are not a valid conversation: a call without a result, a result without
+            a call, an empty turn, or an assistant turn at the start.
     """
     messages: list[Message] = []
     waiting: list[str] = []

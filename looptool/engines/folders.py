@@ -1,4 +1,4 @@
-"""Folders that hold a model."""
+"""Checks of model folders."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ EMBEDDED_BASE = Path("models/base")
 
 
 def base_problem(folder: Path) -> str | None:
-    """Return why `folder` holds no base model, or None if it does."""
+    """Return why `folder` is not a usable base model, or None if it is."""
     if not folder.is_dir():
-        return "there is no such folder"
+        return "no such folder"
     if not (folder / "config.json").is_file():
         return "it has no config.json"
     if not any(folder.glob("*.safetensors")):
@@ -23,7 +23,7 @@ def base_problem(folder: Path) -> str | None:
 
 
 def check_base(base: Path) -> None:
-    """Raise ConfigError unless `base`, as `model.base` names it, has a model and its tokenizer."""
+    """Raise ConfigError unless `base`, the folder in `model.base`, has a model and a tokenizer."""
     if problem := base_problem(base):
-        hint = "; `looptool setup` makes it" if base == EMBEDDED_BASE else ""
+        hint = "; `looptool setup` creates it" if base == EMBEDDED_BASE else ""
         raise ConfigError(f"params.yaml: model.base: {base}: {problem}{hint}")

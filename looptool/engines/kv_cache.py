@@ -1,7 +1,7 @@
 """A key-value cache that is written in place.
 
-transformers' own `DynamicLayer` copies all keys and values for every new token, which takes a CPU
-a quarter of a step; its `StaticCache` keeps rows that have finished.
+transformers' `DynamicLayer` copies all keys and values for every new token, which takes a quarter
+of a decoding step on a CPU. Its `StaticCache` cannot drop finished rows.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicLayer
 
-ROOM = 64  # tokens in reserve whenever a layer is laid out anew
+ROOM = 64  # extra tokens to allocate whenever a layer is reallocated
 
 
 class RoomyLayer(DynamicLayer):
-    """One layer's keys and values, of shape (rows, heads, tokens, size), with room for more tokens.
+    """The keys and values of one layer, of shape (rows, heads, tokens, size), with spare room.
 
     Args:
-        parts: layers that hold some of the rows each, padded on the left; they may be of
-            different lengths and are aligned on the right.
-        rows: which of all the parts' rows to take, in which order.
+        parts: layers that each hold some of the rows, padded on the left. Their lengths may
+            differ; they are aligned on the right.
+        rows: indices into the rows of all parts together, in the order to take them.
     """
 
     keys: torch.Tensor

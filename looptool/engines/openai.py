@@ -1,8 +1,8 @@
-"""Any server with OpenAI's chat API: vLLM, SGLang, llama.cpp, a cloud.
+"""An engine for any server with OpenAI's chat API: vLLM, SGLang, llama.cpp, a cloud.
 
-The client library waits and asks again (429 with its Retry-After, 5xx, timeouts, connections that
-break). Here is what it lacks: many requests at once over several servers, answers that are none,
-and an end where a server has gone for good.
+The client library handles retries (429 with Retry-After, 5xx, timeouts, broken connections). This
+module adds what it lacks: concurrent requests over several URLs, the handling of malformed answers,
+and giving up when a server is gone for good.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from looptool.core.params import FILE, Server
 from looptool.core.samples import Message
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 
-CRASHES = 3  # so often a prompt must crash a server that answers others to be the one at fault
-GIVE_UP = 16  # requests in a row without an answer: the server is gone, or nothing suits it
-_CHECK = 10.0  # seconds in which a server must say which models it has
-_NO_KEY = "none"  # what the client library sends where the server wants no key
+CRASHES = 3  # a prompt that gets status 500 this often, while others are answered, is refused
+GIVE_UP = 16  # unanswered requests in a row after which the server counts as gone or misconfigured
+_CHECK = 10.0  # timeout in seconds for listing a server's models
+_NO_KEY = "none"  # the client library needs some key even if the server needs none
 
 
 class _Stopped(Exception):
-    """Carries what `arrived` raised out of asyncio, which mistakes a KeyboardInterrupt."""
+    """Carries what `arrived` raised out of asyncio, which mishandles a KeyboardInterrupt."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -39,7 +39,7 @@ class _Stopped(Exception):
 
 @dataclass
 class _Url:
-    """One of the server's URLs: its client, errors since its last answer, number of answers."""
+    """A URL of the server: its client, the errors since its last answer, the answer count."""
 
     client: Any
     troubles: list[str] = field(default_factory=list)
@@ -48,12 +48,13 @@ class _Url:
 
 @dataclass
 class OpenAIEngine:
-    """See `Engine`. Every URL of the server takes its share of the prompts as it gets on with them.
+    """See `Engine`. The URLs of the server share one queue of prompts.
 
     Attributes:
-        traffic: what all calls so far came to: `requests` (every try counts), `failed`, `refused`,
+        traffic: totals over all calls so far: `requests` (including retries), `failed`, `refused`,
             `prompt_tokens`, `tokens`.
-        where: tells models of one name at several places apart, where that is wanted.
+        where: a suffix of `identity` that distinguishes models of the same name on different
+            servers; empty if that is not wanted.
     """
 
     model: str
@@ -70,31 +71,31 @@ class OpenAIEngine:
 
     @classmethod
     def load(cls, model: Path | str, name: str, server: Server) -> OpenAIEngine:
-        """Make sure that `server`, `name` in params, is up and has the model.
+        """Check a server, `name` in params, and return the engine for one of its models.
 
         Raises:
-            ConfigError: with what to do, if it is not or has not.
+            ConfigError: if the server does not respond or does not have the model.
         """
         cls.check(name, server, [model])
         return cls(served_name(model), name, server)
 
     @classmethod
     def check(cls, name: str, server: Server, models: Sequence[Path | str]) -> None:
-        """Make sure that a server is up and has these models; none of them: that it is up.
+        """Check that every URL of a server responds and has these models.
 
         Raises:
-            ConfigError: with what to do.
+            ConfigError: if one does not; names the fix.
         """
         for url in server.base_urls:
-            found = cls("", name, server)._models(url)
-            for model in models if found is not None else ():
-                if served_name(model) not in (found or ()):
+            available = cls("", name, server)._models(url)
+            for model in models if available is not None else ():
+                if served_name(model) not in (available or ()):
                     hint = ""
                     if Path(model).is_dir():
-                        hint = f"; `looptool serve {model}` starts one that does"
+                        hint = f"; `looptool serve {model}` starts a server that has it"
                     raise ConfigError(
                         f"{FILE}: servers.{name}: {url} has no model {served_name(model)!r}{hint} "
-                        f"(it has: {', '.join((found or [])[:5])})"
+                        f"(it has: {', '.join((available or [])[:5])})"
                     )
 
     def generate(
@@ -103,7 +104,8 @@ class OpenAIEngine:
         """See `Engine.generate`.
 
         Raises:
-            LooptoolError: if a server refuses the key or the model, or if none answers any more.
+            ConfigError: if a server rejects the key or the model.
+            LooptoolError: if a URL stops answering.
         """
         if not prompts:
             return []
@@ -119,7 +121,7 @@ class OpenAIEngine:
         completions: dict[int, Completion] = {}
         waiting = iter(enumerate(prompts))
 
-        answered = False  # until then refusals count too: perhaps nothing suits this server
+        answered = False  # before the first answer, refusals count as troubles too
 
         async def work(url: _Url) -> None:
             nonlocal answered
@@ -140,8 +142,8 @@ class OpenAIEngine:
                 if len(troubles) >= GIVE_UP:
                     raise LooptoolError(
                         f"servers.{self.name}: {url.client.base_url} gave no answer to the last "
-                        f"{len(troubles)} requests: {troubles[-1]}\nWhat was answered before is "
-                        "kept: `dvc repro` goes on from there."
+                        f"{len(troubles)} requests: {troubles[-1]}\nEarlier answers are stored; "
+                        "`dvc repro` resumes from there."
                     )
 
         async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
@@ -167,7 +169,7 @@ class OpenAIEngine:
             except openai.APIStatusError as error:
                 failed = error.status_code >= 500 or error.status_code in (408, 409)
                 if error.status_code == 500 and left + 1 >= CRASHES and url.answers > answers:
-                    failed = False  # it answers others meanwhile: the prompt is what it cannot take
+                    failed = False  # the server answers other prompts, so this prompt is at fault
                 return self._nothing("failed" if failed else "refused", _told(error))
             try:
                 return self._completion(json.loads(response.text), sampling)
@@ -195,7 +197,7 @@ class OpenAIEngine:
         return body
 
     def _completion(self, answer: Mapping[str, Any], sampling: Sampling) -> Completion:
-        """Read a server's answer; anything that an answer must not lack raises."""
+        """Read a server's answer. Raises if a required part is missing."""
         choice = answer["choices"][0]
         message = choice["message"]
         usage = answer.get("usage") or {}
@@ -240,17 +242,18 @@ class OpenAIEngine:
         if not key:
             raise ConfigError(
                 f"{FILE}: servers.{self.name}.key: the environment variable {self.server.key} is "
-                f"not set: `export {self.server.key}=…`, or write null where no key is needed"
+                f"not set: `export {self.server.key}=…`, or set the field to null if no key is "
+                "needed"
             )
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise ConfigError(
-                f"{FILE}: servers.{self.name}.key: what {self.server.key} holds is no key: it has "
-                "a space, a line's end or another character that no key has"
+                f"{FILE}: servers.{self.name}.key: the value of {self.server.key} is not a valid "
+                "key: it has a space, a line break or another invalid character"
             )
         return key
 
     def _models(self, url: str) -> list[str] | None:
-        """Return the models that a server has, or None if it does not tell."""
+        """Return the models that a server lists, or None if it lists none."""
         import openai
 
         try:
@@ -264,19 +267,19 @@ class OpenAIEngine:
             raise self._error(url, error) from None
 
     def _error(self, url: Any, error: Exception) -> ConfigError:
-        """Return the error to raise where nothing that is asked of this server will succeed."""
+        """Return the error for a server to which no request can succeed."""
         import openai
 
-        remedy = "is it up? `looptool serve` starts one"
+        remedy = "is the server up? `looptool serve` starts one"
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             remedy = f"set servers.{self.name}.key to the environment variable that holds its key"
         elif isinstance(error, openai.NotFoundError):
-            remedy = f"is {self.model!r} the model, and should the URL end in /v1?"
+            remedy = f"is {self.model!r} the right model, and should the URL end in /v1?"
         return ConfigError(f"{FILE}: servers.{self.name}: {url}: {_told(error)}; {remedy}")
 
 
 def _messages(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
-    """Yield messages as the API wants them: calls have ids, and their arguments are text."""
+    """Yield messages in the API's format, with call ids and arguments as JSON text."""
     open_calls: list[str] = []
     for place, message in enumerate(messages):
         if items := message.get("tool_calls"):
@@ -299,18 +302,18 @@ def _function(item: Mapping[str, Any]) -> dict[str, str]:
     function = item.get("function", item)
     arguments = function["arguments"]
     if not isinstance(arguments, str):
-        arguments = json.dumps(arguments, ensure_ascii=False)  # as a chat template would write it
+        arguments = json.dumps(arguments, ensure_ascii=False)  # as chat templates write it
     return {"name": function["name"], "arguments": arguments}
 
 
 def _called(message: Mapping[str, Any]) -> str:
-    """Return the calls of an answer as the model wrote them; servers parse them out of the text."""
+    """Return the calls of an answer in the text format, from which the server parsed them."""
     parts = []
     for item in message.get("tool_calls") or ():
         name, arguments = item["function"]["name"], item["function"].get("arguments")
         try:
             parts.append(render([ToolCall(name, read_arguments(arguments))]))
-        except ValueError:  # kept as it came: reading it is the parser's matter
+        except ValueError:  # left as it is, for `calls.parse` to report
             text = arguments if isinstance(arguments, str) else json.dumps(arguments)
             parts.append(
                 f'<tool_call>\n{{"name": {json.dumps(name)}, "arguments": {text}}}\n</tool_call>'
@@ -319,7 +322,7 @@ def _called(message: Mapping[str, Any]) -> str:
 
 
 def _told(error: Exception) -> str:
-    """Return one line on an error, and on what lies behind it where it hides that."""
+    """Return an error and its cause on one line."""
     cause = error.__cause__
     lines = f"{error} ({cause})" if cause and str(cause) else str(error)
     return " ".join(lines.split())[:300] or type(error).__name__

@@ -1,9 +1,9 @@
-"""Linear layers whose weights are laid out for the CPU's kernels beforehand.
+"""Linear layers whose weights are packed for the CPU's kernels in advance.
 
-PyTorch multiplies by a weight as it lies in memory. With few rows, as where answers are decoded,
-that takes up to twice as long as with a weight that oneDNN has laid out. `torch.compile` lays
-weights out too when it freezes a model, but has to compile it first. `python -m benchmarks.packed`
-prints what it is worth.
+PyTorch multiplies by a weight in its plain memory layout. With few rows, as in decoding, that takes
+up to twice as long as with a weight that oneDNN has packed. `torch.compile` packs weights too when
+it freezes a model, but has to compile the model first. `python -m benchmarks.packed` measures the
+gain.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 
 class PackedLinear(torch.nn.Module):
-    """A linear layer that computes with a packed copy of its weight, and has no gradient."""
+    """A linear layer that computes with a packed copy of its weight. It has no gradient."""
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
@@ -30,10 +30,10 @@ class PackedLinear(torch.nn.Module):
 
 @contextlib.contextmanager
 def packed(model: Any) -> Iterator[None]:
-    """Let a model compute with packed copies of its weights, if it is on a CPU that gains from it.
+    """Replace the linear layers of a model by `PackedLinear` inside the block, on x86 CPUs.
 
-    The copies take as much memory as the weights; making them takes a tenth of a second for a 135M
-    model. Other CPUs than x86 are not tried yet, so their models stay as they are.
+    The copies take as much memory as the weights. Packing a 135M model takes a tenth of a second.
+    Models on other CPUs, which have not been tested, and on GPUs are left unchanged.
     """
     if not _can_pack(model):
         yield

@@ -1,4 +1,4 @@
-"""An engine that answers from a file: predictions made elsewhere, or scripted ones in tests."""
+"""An engine that answers from a file of predictions made elsewhere, or scripted for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE = Path("data/replay.jsonl")
 
 @dataclass
 class ReplayEngine:
-    """Answers a prompt by its sample_id; a prompt without an answer gets an empty one.
+    """Looks up the answer to a prompt by its sample_id. A missing answer is the empty text.
 
     The file holds JSON lines `{"sample_id", "text", "tokens", "logprob"}`.
     """
@@ -28,10 +28,10 @@ class ReplayEngine:
 
     @classmethod
     def load(cls, file: Path) -> ReplayEngine:
-        """Read the answers.
+        """Read the answers from a file.
 
         Raises:
-            ConfigError: if the file is missing or a line is not of that form.
+            ConfigError: if the file is missing or a line is malformed.
         """
         answers, number = {}, 0
         try:
@@ -42,7 +42,7 @@ class ReplayEngine:
                     row["text"], row["tokens"], row["logprob"], "stop"
                 )
         except FileNotFoundError:
-            raise ConfigError(f"{file}: does not exist; engine: replay answers from it") from None
+            raise ConfigError(f"{file}: does not exist, but engine: replay reads it") from None
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{file}: line {number}: {error!r}") from None
         return cls(answers, f"replay {hash_path(file)}")

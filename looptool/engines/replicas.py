@@ -1,7 +1,7 @@
-"""Copies of one model that share the prompts, each in a process with GPUs of its own.
+"""Copies of one model that share the prompts, each in a process with its own GPUs.
 
-vLLM's `LLM` takes no data parallel size and tells one to start processes. Dense models need no
-more than that: their copies have nothing to say to each other.
+vLLM's `LLM` does not support a data parallel size; its documentation says to start processes. That
+is enough for dense models, whose copies need not communicate.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from looptool.engines import Arrived, Completion, Engine, Prompt, Sampling
 
 
 class _Stopped(Exception):
-    """Raised in a copy when its prompts are wanted no longer."""
+    """Raised in a copy when its current prompts are cancelled."""
 
 
 @dataclass
 class Replicas:
-    """See `Engine`. The prompts are dealt out in turn, so that copies have as much to do."""
+    """See `Engine`. The prompts are dealt out in turn, so that copies get equal work."""
 
     identity: str
     connections: list[Connection]
@@ -38,10 +38,11 @@ class Replicas:
 
     @classmethod
     def load(cls, load: Callable[[], Engine], gpus: Sequence[str | None]) -> Replicas:
-        """Start a process for each of `gpus`, the GPUs that it may see, and load a copy in it.
+        """Start one process per entry of `gpus` and load a copy of the model in each.
 
         Args:
-            load: loads one copy; goes to the processes pickled. What it raises is raised here.
+            load: loads one copy. Must be picklable. Its exceptions are raised here.
+            gpus: CUDA_VISIBLE_DEVICES for each process, or None to leave it unset.
         """
         context = multiprocessing.get_context("spawn")
         connections: list[Connection] = []
@@ -54,7 +55,7 @@ class Replicas:
             connections.append(ours)
             processes.append(process)
         engine = cls("", connections, processes)
-        # before Python waits for its processes at its end
+        # runs before Python joins its child processes at exit
         Finalize(engine, _end, (connections, processes), exitpriority=10)
         engine.identity, *_ = [engine._receive(connection) for connection in connections]
         return engine
@@ -76,13 +77,13 @@ class Replicas:
                 busy[connection] = start
             while busy:
                 ready = wait(list(busy))
-                for connection in [each for each in self.connections if each in ready]:
+                for connection in [one for one in self.connections if one in ready]:
                     group = self._receive(connection)
                     if group is None:
                         del busy[connection]
                         continue
                     start = self.connections.index(connection)
-                    placed = [(start + copies * place, each) for place, each in group]
+                    placed = [(start + copies * place, completion) for place, completion in group]
                     completions.update(placed)
                     arrived(placed)
         except BaseException:
@@ -91,7 +92,7 @@ class Replicas:
         return [completions[place] for place in range(len(prompts))]
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         _end(self.connections, self.processes)
 
     def _send(self, connection: Connection, message: Any) -> None:
@@ -113,24 +114,28 @@ class Replicas:
         process = self.processes[self.connections.index(connection)]
         process.join(10)
         return LooptoolError(
-            f"a copy of the model ended with status {process.exitcode}; what was answered "
-            "before is kept: the same command goes on from there"
+            f"a copy of the model ended with status {process.exitcode}; earlier answers are "
+            "stored, and the same command resumes from there"
         )
 
     def _stop(self, busy: Sequence[Connection]) -> None:
-        """Have copies drop what they are at, so that they can be asked again."""
+        """Cancel the current prompts of copies, so that they can take new ones."""
         for connection in busy:
-            with contextlib.suppress(OSError, EOFError):  # it has ended
+            with contextlib.suppress(OSError, EOFError):  # the process has ended
                 connection.send(None)
                 while connection.recv() is not None:
                     pass
 
 
 def share_gpus(copies: int, each: int) -> Sequence[str | None]:
-    """Return the GPUs of each copy as CUDA_VISIBLE_DEVICES has them, None where there are none.
+    """Return the value of CUDA_VISIBLE_DEVICES for each copy, or None for each if there is no GPU.
+
+    Args:
+        copies: the number of copies.
+        each: the number of GPUs per copy.
 
     Raises:
-        ConfigError: if there are some, but too few.
+        ConfigError: if there are GPUs, but too few.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = [str(number) for number in range(len(machine.gpus()))]
@@ -140,15 +145,15 @@ def share_gpus(copies: int, each: int) -> Sequence[str | None]:
         return [None] * copies
     if len(gpus) < copies * each:
         raise ConfigError(
-            f"{FILE}: vllm.data_parallel_size: {copies} copies of {each} GPUs are "
+            f"{FILE}: vllm.data_parallel_size: {copies} copies of {each} GPUs need "
             f"{copies * each}; this machine has {len(gpus)}"
         )
     return [",".join(gpus[start : start + each]) for start in range(0, copies * each, each)]
 
 
 def _serve(connection: Connection, load: Callable[[], Engine], gpus: str | None) -> None:
-    """Answer what comes in until the other side ends. The whole life of a copy's process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which tells its copies
+    """Answer prompts until the parent ends: the main function of a copy's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and tells its copies
     if gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
     runs.quiet()
@@ -164,14 +169,14 @@ def _serve(connection: Connection, load: Callable[[], Engine], gpus: str | None)
         connection.send(engine.identity)
         while True:
             task = connection.recv()
-            if task is None:  # came when this was done
+            if task is None:  # a cancellation that came after the work was done
                 continue
             prompts, sampling = task
             with contextlib.suppress(_Stopped):
                 engine.generate(prompts, sampling, arrived)
             connection.send(None)
     except (EOFError, OSError):
-        return  # the parent has gone, and wants nothing more
+        return  # the parent has ended
     except Exception as error:
         connection.send(error)
 

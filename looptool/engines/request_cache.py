@@ -1,8 +1,8 @@
-"""The request cache: every answer under the hash of all that it depends on.
+"""The request cache: answers keyed by a hash of everything that they depend on.
 
-One SQLite file in WAL mode, so that several stages and experiments write and read at once, and what
-was written outlives a kill. It holds hashes of prompts and the answers to them, never prompts,
-addresses or keys.
+It is one SQLite file in WAL mode, so several stages and experiments can read and write at once, and
+a kill loses nothing written. It holds hashes of prompts and the answers, never prompts, URLs or API
+keys.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Self
 from looptool.core.errors import LooptoolError
 from looptool.engines import Completion
 
-_WAIT = 60.0  # seconds for another writer
-_AT_ONCE = 1000  # keys in one statement
+_WAIT = 60.0  # seconds to wait for another writer
+_AT_ONCE = 1000  # keys per statement
 _DAY = 86_400
 _TABLES = """
 create table if not exists engines (
@@ -35,7 +35,7 @@ create table if not exists answers (
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the cache holds of one engine, and how often it could help."""
+    """The answers of one engine in the cache (number, bytes), and its hits and misses."""
 
     identity: str
     answers: int
@@ -45,10 +45,10 @@ class Usage:
 
 
 class RequestCache:
-    """Answers by key (32 hex digits). A context manager.
+    """A store of answers by key (32 hex digits). A context manager.
 
     Raises:
-        LooptoolError: if the file is no cache or cannot be written.
+        LooptoolError: if the file is not a cache or cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,19 +77,19 @@ class RequestCache:
             yield
         except (OSError, sqlite3.Error) as error:
             raise LooptoolError(
-                f"{self._path}: cannot be used as request cache: {error}; wait for runs that write "
-                "to it, delete it, or set LOOPTOOL_SCRATCH to a folder on a local disk"
+                f"{self._path}: cannot be used as request cache: {error}; wait for runs that are "
+                "writing to it, delete it, or set LOOPTOOL_SCRATCH to a folder on a local disk"
             ) from None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction."""
+        """Run the block in one write transaction."""
         with self._errors_told(), self._db:
             self._db.execute("begin immediate")
             yield
 
     def look_up(self, keys: Sequence[str]) -> Iterator[tuple[str, Completion]]:
-        """Yield (key, answer) of those keys that have one."""
+        """Yield (key, answer) for each key that has an answer."""
         today = int(time.time()) // _DAY
         for start in range(0, len(keys), _AT_ONCE):
             part = [bytes.fromhex(key) for key in keys[start : start + _AT_ONCE]]
@@ -103,20 +103,20 @@ class RequestCache:
                 yield key.hex(), Completion(*json.loads(answer))
 
     def store(self, identity: str, answers: Iterable[tuple[str, Completion]]) -> None:
-        """Keep a group of answers of the engine `identity`, all or none of them."""
+        """Store a group of answers of the engine `identity` atomically."""
         today = int(time.time()) // _DAY
         with self._writing():
             engine = self._engine(identity)
             self._db.executemany(
                 "insert or replace into answers values (?, ?, ?, ?)",
                 [
-                    (bytes.fromhex(key), engine, today, json.dumps(astuple(each)))
-                    for key, each in answers
+                    (bytes.fromhex(key), engine, today, json.dumps(astuple(completion)))
+                    for key, completion in answers
                 ],
             )
 
     def count(self, identity: str, hits: int, misses: int) -> None:
-        """Note how many look-ups of an engine's answers found something, and how many did not."""
+        """Add to the numbers of hits and misses of an engine."""
         with self._writing():
             self._db.execute(
                 "update engines set hits = hits + ?, misses = misses + ? where id = ?",
@@ -124,7 +124,7 @@ class RequestCache:
             )
 
     def usage(self) -> list[Usage]:
-        """Return what is held of each engine, by identity."""
+        """Return the usage of each engine, sorted by identity."""
         rows = self._db.execute(
             "select identity, count(answer), coalesce(sum(length(answer) + 32), 0), hits, misses "
             "from engines left join answers on engine = id group by id order by identity"
@@ -132,10 +132,11 @@ class RequestCache:
         return [Usage(*row) for row in rows]
 
     def prune(self, unused_days: int, engine: str | None = None) -> int:
-        """Delete answers that nobody asked for in so many days, 0 for all; return how many.
+        """Delete unused answers, and return their number.
 
         Args:
-            engine: a part of the identity of the engines to delete from; None is all of them.
+            unused_days: delete answers unused for this many days; 0 deletes all.
+            engine: delete only from engines whose identity contains this text; None for all.
         """
         until = int(time.time()) // _DAY - unused_days
         with self._writing():

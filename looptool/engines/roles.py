@@ -1,7 +1,8 @@
-"""A large model in a role: prompts from files, answers to a schema, and a record of every request.
+"""A model in a role: prompts from files, answers that follow a schema, a record of every request.
 
 A prompt is a Jinja file, `looptool/<part>/prompts/<name>.jinja`, with the blocks `system` and
-`user`. Text out of the data goes in by the filter `fenced`, so that it cannot pose as instructions.
+`user`. Text from the data is inserted with the filter `fenced`, so that it cannot pass for
+instructions.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Template:
 
     Attributes:
         name: `<part>/<name>`.
-        version: the number that the file gives itself and the start of its content's hash, so that
-            no edit goes unnoticed.
+        version: the version number in the file and the start of its content hash, so that no edit
+            goes unnoticed.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Template:
     parts: jinja2.Template
 
     def render(self, fields: Mapping[str, Any]) -> list[Message]:
-        """Return the messages that the model reads."""
+        """Return the system and user messages, filled in with `fields`."""
         messages = []
         for role in ("system", "user"):
             context = self.parts.new_context(dict(fields))
@@ -61,13 +62,13 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """One request to be made.
+    """One request to make.
 
     Attributes:
-        about: the id of what is asked about: of a sample, or of a dialogue that has none yet.
-        fields: what the template is filled in with.
-        read: turns an answer that keeps to the schema into a value; a ValueError refuses it.
-        thread: what the request is a part of; by default what it is about.
+        about: the id of the subject: a sample, or a dialogue that is not a sample yet.
+        fields: the values for the template.
+        read: converts an answer that follows the schema to a value; raises ValueError to refuse it.
+        thread: the id of the sample or dialogue that the request is part of; default: `about`.
     """
 
     about: str
@@ -78,7 +79,7 @@ class Question(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[T]):
-    """What came of a question: a value, or why there is none."""
+    """The result of a question: a value, or why there is none."""
 
     value: T | None
     error: str | None = None
@@ -86,13 +87,14 @@ class Reply(Generic[T]):
 
 @dataclass
 class Role:
-    """A model that is asked by templates, and the record of what it was asked.
+    """A model that answers template prompts, with a record of its requests.
 
     Attributes:
-        engine: loads the engine, or returns the loaded one; not called where nothing is asked.
-        model: its name, for people and the lineage.
-        requests: rows of `tables.Requests`, in the order in which they were made; the roles of a
-            stage share it.
+        engine: returns the engine, loading it on the first call; called only if there are prompts.
+        model: the model's name, for messages and the lineage.
+        scratch: returns the folder for answers of a run that may be killed.
+        requests: rows of `tables.Requests` in the order of the requests. All roles of a stage share
+            this list.
     """
 
     engine: Callable[[], Engine]
@@ -105,13 +107,13 @@ class Role:
     def ask(
         self, template: Template, questions: Sequence[Question[T]], schema: Schema
     ) -> list[Reply[T]]:
-        """Ask all questions at once; what cannot be read is asked once more, with the reason.
+        """Ask all questions at once. An unusable answer is asked for once more, with the reason.
 
         Args:
-            schema: what every answer must keep to.
+            schema: the JSON Schema that every answer must follow.
 
         Returns:
-            One reply a question, in order.
+            One reply per question, in order.
         """
         prompts = [template.render(question.fields) for question in questions]
         completions = self._ask(template, prompts, schema)
@@ -164,9 +166,9 @@ class Role:
         )
         asked = [Prompt(messages) for messages in prompts]
         with self.bar(template.name, len(asked)) as reach:
-            found = answer(self.engine(), asked, sampling, self.scratch(), reach)
-        check_all_answered(found, "requests")
-        return found
+            completions = answer(self.engine(), asked, sampling, self.scratch(), reach)
+        check_all_answered(completions, "requests")
+        return completions
 
     def _note(
         self,
@@ -215,11 +217,12 @@ def _understand(
 
 @dataclass
 class Cast:
-    """Gives models their roles in one run of a stage, and keeps what all of them are asked.
+    """All models in roles of one run of a stage, with the record of their requests.
 
     Attributes:
-        scratch: makes the stage's scratch folder; called once, and only where a model plays.
-        seed: of all draws.
+        scratch: creates the stage's scratch folder; called at most once, and only if a model is
+            asked.
+        seed: the random seed of all requests.
         requests: rows of `tables.Requests`.
     """
 
@@ -231,7 +234,7 @@ class Cast:
     _engines: dict[tuple[str, ...], Engine] = field(default_factory=dict)
 
     def play(self, settings: RoleSettings, model: str) -> Role:
-        """Return `model` in a role. It is loaded when it is first asked, once for all its roles."""
+        """Return `model` in a role. It is loaded on its first request, once for all its roles."""
 
         def engine() -> Engine:
             key = (settings.engine, settings.server, model, str(settings.batch_size))
@@ -250,20 +253,20 @@ class Cast:
         return self.scratch()
 
     def frame(self) -> pl.DataFrame:
-        """Return the record as `tables.Requests`."""
+        """Return the record of requests as `tables.Requests`."""
         return tables.frame(tables.Requests, self.requests)
 
     def figures(self) -> dict[str, int]:
-        """Return how many requests and tokens it took; nothing where no model played."""
+        """Return the numbers of requests and tokens; empty if no model was asked."""
         tokens = sum(row["tokens"] for row in self.requests)
         return {"requests": len(self.requests), "tokens": tokens} if self.requests else {}
 
 
 def json_of(text: str) -> Any:
-    """Return the last JSON object in a model's answer, whatever stands around it.
+    """Return the last JSON object in a model's answer, ignoring the text around it.
 
     Raises:
-        ValueError: if there is none, or it holds what canonical JSON cannot.
+        ValueError: if there is none, or canonical JSON cannot represent it.
     """
     if text.lstrip().startswith("<think>") and "</think>" not in text:
         raise ValueError("its thinking has no end")
@@ -284,7 +287,7 @@ def json_of(text: str) -> Any:
 
 
 def load_template(part: str, name: str) -> Template:
-    """Return the prompt file `looptool/<part>/prompts/<name>.jinja`."""
+    """Load the prompt file `looptool/<part>/prompts/<name>.jinja`."""
     return _load(f"{part}/prompts/{name}.jinja")
 
 
@@ -307,7 +310,10 @@ def _load(path: str) -> Template:
 
 
 def fenced(value: Any, name: str) -> str:
-    """Return data between marks that it cannot contain: JSON without `<`, marked by its hash."""
+    """Return data as JSON between marks that it cannot contain.
+
+    `<` and `>` are escaped in the data, and the marks hold its hash.
+    """
     text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True)
     text = text.replace("<", "\\u003c").replace(">", "\\u003e")
     mark = canonical.digest(text)[:8]

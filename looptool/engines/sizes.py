@@ -1,28 +1,27 @@
-"""How much a device gets at once: on a GPU as much as its memory holds, on a CPU as much as gains
-speed.
+"""Batch sizes: on a GPU as large as its memory allows, on a CPU as large as speed improves.
 
-Sizes follow from the device and the model alone, not from what memory is free at the moment: they
-decide what is batched with what, and on that the last bits of the results depend.
+Sizes depend only on the device and the model, not on the memory that is free at the moment. They
+decide which rows share a batch, and that affects the last bits of the results.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-CPU_ROWS = 128  # answers that are decoded side by side: 64 are nearly as fast on two cores
-CPU_TOKENS = 1 << 17  # tokens of their prompts and answers, padding included
-CPU_READ_ROWS = 16  # prompts read in one pass: more gain no speed, and cost padding
-CPU_GROUPS = 2  # of completions that share a backward pass: more gain no speed
-GPU_SHARE = 0.5  # of what the weights leave; the rest is for copies, fragments and logits
-BYTES_TRAINED = 16  # a weight: itself and its gradient in bf16, master copy and Adam's two in fp32
-BYTES_GRADIENT = 4  # the gradient in fp32: of a GPU's step alone, when no activations are there
+CPU_ROWS = 128  # answers decoded in one batch; 64 are nearly as fast on two cores
+CPU_TOKENS = 1 << 17  # tokens of their prompts and answers, including padding
+CPU_READ_ROWS = 16  # prompts read in one pass; more are not faster and cost padding
+CPU_GROUPS = 2  # groups of completions per backward pass; more are not faster
+GPU_SHARE = 0.5  # of the memory beside the weights; the rest is for copies, fragments and logits
+BYTES_TRAINED = 16  # per weight: bf16 weight and gradient, fp32 master copy and two Adam moments
+BYTES_GRADIENT = 4  # per weight: fp32 gradient; on a GPU only while no activations are held
 
 
 def decoding_rows(model: Any, tokens: int) -> int:
-    """Return how many answers are decoded side by side.
+    """Return how many answers to decode in one batch.
 
     Args:
-        tokens: the longest prompt and its answer together.
+        tokens: length of the longest prompt plus its answer.
     """
     if model.device.type == "cpu":
         return max(1, min(CPU_ROWS, CPU_TOKENS // tokens))
@@ -30,9 +29,9 @@ def decoding_rows(model: Any, tokens: int) -> int:
 
 
 def reading_rows(model: Any, rows: int, tokens: int) -> int:
-    """Return how many of `rows` prompts, the longest of `tokens`, are read in one pass."""
-    most = CPU_READ_ROWS if model.device.type == "cpu" else _rows_in_memory(model, tokens)
-    return min(rows, most)
+    """Return how many of `rows` prompts to read in one pass; the longest has `tokens` tokens."""
+    limit = CPU_READ_ROWS if model.device.type == "cpu" else _rows_in_memory(model, tokens)
+    return min(rows, limit)
 
 
 def _rows_in_memory(model: Any, tokens: int) -> int:
@@ -47,16 +46,16 @@ def _rows_in_memory(model: Any, tokens: int) -> int:
 
 
 def training_rows(model: Any, tokens: int, cpu_rows: int, taken: float = 0.0) -> int:
-    """Return how many rows share one forward and backward pass.
+    """Return how many rows to process in one forward and backward pass.
 
-    A layer keeps about 34 bytes for each of a token's `hidden_size` numbers in bf16 (Korthikanti
-    et al. 2022, arXiv 2205.05198, table 2, without the attention matrices, which PyTorch's kernels
-    never store), and the loss four float32 numbers for each token of the vocabulary.
+    In bf16 a layer keeps about 34 bytes per token and hidden unit (Korthikanti et al. 2022, arXiv
+    2205.05198, table 2, without the attention matrices, which PyTorch's kernels never store). The
+    loss keeps four float32 numbers per token and vocabulary entry.
 
     Args:
-        tokens: the longest row.
-        cpu_rows: what a CPU gets.
-        taken: the share of the GPU's memory that vLLM has taken.
+        tokens: length of the longest row.
+        cpu_rows: the result on a CPU.
+        taken: the share of GPU memory that vLLM uses.
     """
     if model.device.type == "cpu":
         return cpu_rows

@@ -1,4 +1,4 @@
-"""How fast this machine reads, writes and trains with a model: a measurement of a few seconds."""
+"""Measure how fast this machine reads, generates and trains with a model, in a few seconds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 from looptool.core.machine import NumberTypeName
 
-READ_ROWS, READ_TOKENS = 4, 200  # prompts of the embedded default's length
-WRITTEN_ROWS, WRITTEN_STEPS = 32, 8  # answers side by side
-# Answers of a batch end at different times: the last ones are written with few rows, and slowly.
-WRITTEN_SHARE = 0.45  # of the rate with WRITTEN_ROWS; counted on the embedded default
-TRAINED_SHARE = 0.85  # of the rate of a pass: padding and the optimizer take the rest
+READ_ROWS, READ_TOKENS = 4, 200  # about the prompt length of the default params
+WRITTEN_ROWS, WRITTEN_STEPS = 32, 8  # answers decoded in one batch, tokens of each
+# Answers of a batch end at different times, so the last tokens are generated with few rows, slowly.
+WRITTEN_SHARE = 0.45  # of the rate with WRITTEN_ROWS; measured with the embedded model
+TRAINED_SHARE = 0.85  # of the rate of a pass; padding and the optimizer take the rest
 TRAINED_ROWS, TRAINED_TOKENS, LABEL_TOKENS = 2, 240, 64
 
 
 @dataclass(frozen=True, slots=True)
 class Speeds:
-    """Tokens a second, averages over whole batches."""
+    """Rates in tokens per second, averaged over whole batches."""
 
     read: float
     written: float
@@ -28,10 +28,10 @@ class Speeds:
 
 
 def measure(model: Path | str, dtype: NumberTypeName) -> Speeds:
-    """Time a model's three kinds of work on random tokens.
+    """Time reading, generating and training with random tokens.
 
     Args:
-        model: a model folder; training keeps its activations, so it must fit in memory twice.
+        model: a model folder. Memory must hold the model and its gradients.
     """
     import torch
     from transformers import DynamicCache
@@ -60,7 +60,7 @@ def measure(model: Path | str, dtype: NumberTypeName) -> Speeds:
         for index, layer in enumerate(cache.layers):
             cache.layers[index] = RoomyLayer([layer], rows)
         mask = torch.ones(WRITTEN_ROWS, READ_TOKENS, dtype=torch.long, device=loaded.device)
-        mask[0, 0] = 0  # without padding it would be left out, and another kernel be timed
+        mask[0, 0] = 0  # a mask without padding is dropped, which would time another kernel
 
         def write() -> None:
             nonlocal mask
@@ -87,7 +87,7 @@ def measure(model: Path | str, dtype: NumberTypeName) -> Speeds:
 
 
 def _seconds(work: Callable[[], None], times: int = 1) -> float:
-    """Return what `work` takes once it has warmed up."""
+    """Return the seconds of one `work` call, after one warm-up call."""
     import torch
 
     work()

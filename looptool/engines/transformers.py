@@ -1,10 +1,10 @@
 """The default engine: a transformers model in this process.
 
-`model.generate` would keep every row of a batch until the longest is done, pad every prompt to the
-longest, re-read a prompt once for each of its completions, and copy the whole key-value cache for
-every token. The loop here drops finished rows from the cache, reads prompts of like length together
-and each once, and writes new tokens in place; `python -m benchmarks.engine` prints what that is
-worth.
+`model.generate` keeps every row of a batch until the longest is done, pads every prompt to the
+longest, reads a prompt again for each of its completions, and copies the whole key-value cache for
+every token. The loop here drops finished rows from the cache, reads each prompt once, together with
+prompts of similar length, and writes new tokens in place. `python -m benchmarks.engine` measures
+the gain.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from looptool.engines.sizes import decoding_rows, reading_rows
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One completion as token ids with log p of each, the closing token included if it came."""
+    """One completion: token ids and the log p of each, with the end token if there is one."""
 
     ids: list[int]
     logprobs: list[float]
@@ -36,7 +36,7 @@ def load_tokenizer(folder: Path | str) -> Any:
     """Load a tokenizer that pads on the left.
 
     Raises:
-        ConfigError: if the folder has no tokenizer or the tokenizer no chat template.
+        ConfigError: if the folder has no tokenizer, or the tokenizer has no chat template.
     """
     from transformers import AutoTokenizer
 
@@ -45,23 +45,23 @@ def load_tokenizer(folder: Path | str) -> Any:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: no tokenizer there: {str(error).splitlines()[0]}") from None
     if not tokenizer.chat_template:
-        raise ConfigError(f"{folder}: its tokenizer has no chat template, so no prompt can be made")
+        raise ConfigError(f"{folder}: the tokenizer has no chat template")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def load_model(folder: Path | str, dtype: NumberTypeName) -> tuple[Any, Any]:
-    """Return (model in evaluation mode, tokenizer) of a model folder, on a GPU if there is one.
+    """Load a model in evaluation mode and its tokenizer, on a GPU if there is one.
 
     Raises:
-        ConfigError: if the folder lacks a model, a tokenizer or its chat template.
+        ConfigError: if the folder lacks a model, a tokenizer or a chat template.
     """
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # of loading, which takes a second
+    logging.disable_progress_bar()  # loading takes only a second
     tokenizer = load_tokenizer(folder)
     try:
         model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=getattr(torch, dtype))
@@ -71,7 +71,7 @@ def load_model(folder: Path | str, dtype: NumberTypeName) -> tuple[Any, Any]:
 
 
 def render(tokenizer: Any, prompt: Prompt) -> str:
-    """Return the text that the model reads, up to where its answer starts."""
+    """Return the text of a prompt, up to where the answer starts."""
     return tokenizer.apply_chat_template(
         list(prompt.messages),
         tools=list(prompt.tools) or None,
@@ -82,10 +82,10 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
 
 @dataclass
 class TransformersEngine:
-    """See `Engine`. It takes prompts of like length together.
+    """See `Engine`. Batches contain prompts of similar length.
 
     Attributes:
-        batch_size: the most prompts at a time; None: as many as the device takes.
+        batch_size: maximum prompts per batch; None for as many as the device can take.
     """
 
     model: Any
@@ -108,8 +108,8 @@ class TransformersEngine:
     ) -> list[Completion]:
         """See `Engine.generate`.
 
-        Batches are fixed by (length in tokens, place) before work starts: of a run that was
-        killed after some of them, the others are made up the same way again.
+        Prompts are sorted by (length in tokens, index) and cut into batches before work starts, so
+        a run that resumes after a kill forms the remaining batches in the same way.
         """
         texts = [render(self.tokenizer, prompt) for prompt in prompts]
         ids = self._encode(texts) if texts else []
@@ -149,7 +149,7 @@ class TransformersEngine:
     def _batches(
         self, order: Sequence[int], ids: Sequence[Sequence[int]], new_tokens: int
     ) -> Iterator[Sequence[int]]:
-        """Cut prompts, the shortest first, into batches that the device takes."""
+        """Cut prompts, shortest first, into batches that the device can take."""
         start = 0
         while start < len(order):
             end = start + 1
@@ -166,7 +166,7 @@ class TransformersEngine:
 
 
 def refusal(tokens: int, room: int) -> Completion:
-    """Return what stands for the answer to a prompt that leaves the model no room for one."""
+    """Return the completion for a prompt that leaves no room for an answer."""
     error = f"the prompt has {tokens} tokens, and the model takes {room} with its answer"
     return Completion("", 0, None, "refused", error)
 
@@ -185,9 +185,9 @@ def decode(
     sampling: Sampling,
     copies: int = 1,
 ) -> list[Tokens]:
-    """Answer a batch of prompts, each `copies` times: copies of one prompt stand together.
+    """Answer a batch of prompts, each `copies` times. Copies of one prompt are adjacent.
 
-    The draws depend on `sampling.seed` and the batch alone, not on torch's global state.
+    The samples depend only on `sampling.seed` and the batch, not on torch's global state.
     """
     import torch
 
@@ -215,7 +215,7 @@ def decode(
             alive = [place for place, row in enumerate(rows.tolist()) if not stopped[row]]
             if not alive or step == sampling.max_new_tokens - 1:
                 break
-            if len(alive) <= 0.8 * len(rows):  # below that, copying the cache pays
+            if len(alive) <= 0.8 * len(rows):  # below that, copying the cache pays off
                 keep = torch.tensor(alive, device=model.device)
                 rows, token, mask = rows[keep], token[keep], mask[keep]
                 cache.reorder_cache(keep)
@@ -230,7 +230,7 @@ def decode(
 
 
 def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int) -> Any:
-    """Read each prompt once: (last logits, cache, attention mask) of all rows, copies included."""
+    """Read each prompt once. Return (last logits, cache, attention mask) of all rows and copies."""
     import torch
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
@@ -238,7 +238,7 @@ def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int
     from looptool.engines.kv_cache import RoomyLayer
 
     cache = DynamicCache(config=model.config)
-    # Only full attention's keys and values can be put together afterwards.
+    # Only the keys and values of full attention can be joined afterwards.
     simple = all(type(layer) is DynamicLayer for layer in cache.layers)
     order = sorted(range(len(prompt_ids)), key=lambda row: len(prompt_ids[row]))
     size = reading_rows(model, len(order), len(prompt_ids[order[-1]])) if simple else len(order)
@@ -274,7 +274,7 @@ def _read(model: Any, prompt_ids: Sequence[Sequence[int]], pad: int, copies: int
 
 
 def _draw(logits: Any, sampling: Sampling, generator: Any) -> tuple[Any, Any]:
-    """Return (token ids, their log p at temperature 1), both of shape (rows,)."""
+    """Sample one token per row. Return (token ids, log p at temperature 1), of shape (rows,)."""
     import torch
 
     logprobs = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
@@ -287,11 +287,11 @@ def _draw(logits: Any, sampling: Sampling, generator: Any) -> tuple[Any, Any]:
             ordered, places = weights.sort(dim=-1, descending=True)
             outside = ordered.cumsum(-1) - ordered > sampling.top_p
             weights = weights.scatter(-1, places, ordered.masked_fill(outside, 0.0))
-        # By the cumulated weights and one random number a row: `multinomial` draws one a token of
-        # the vocabulary, which on a CPU takes half as long as the model.
+        # Inverse transform sampling with one random number per row. `multinomial` draws one per
+        # vocabulary entry, which on a CPU takes half as long as the model.
         ends = weights.cumsum(-1)
         total = ends[:, -1:].contiguous()
         point = torch.rand(len(ends), 1, device=ends.device, generator=generator) * total
-        last = torch.searchsorted(ends, total)  # should rounding bring the point up to the total
+        last = torch.searchsorted(ends, total)  # the limit, in case rounding makes point == total
         token = torch.searchsorted(ends, point, right=True).minimum(last)[:, 0]
     return token, logprobs.gather(-1, token[:, None])[:, 0]

@@ -1,4 +1,4 @@
-"""vLLM in this process: all prompts at once, prefix caching, log-probs, structured output."""
+"""An engine that runs vLLM in this process, with prefix caching and structured output."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from looptool.core.params import Vllm
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.transformers import load_tokenizer, refusal, render
 
-# Where a schema allows white space, small models write it without end.
+# Small models generate white space endlessly where a schema allows it.
 COMPACT = {"backend": "xgrammar", "disable_any_whitespace": True}
 _SETTINGS = {
-    # In this process: what is batched with what no longer hangs on when requests reach another
-    # one, and a killed stage leaves nothing behind that holds the GPU.
+    # In this process, so that batches do not depend on when requests reach another process, and a
+    # killed stage leaves no process that holds the GPU.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
@@ -29,7 +29,7 @@ _SETTINGS = {
 
 @dataclass
 class VllmEngine:
-    """See `Engine`. vLLM puts batches together itself, new requests as others finish."""
+    """See `Engine`. vLLM forms batches itself and adds new requests as others finish."""
 
     llm: Any
     tokenizer: Any
@@ -42,7 +42,7 @@ class VllmEngine:
         """Load a model folder.
 
         Raises:
-            ConfigError: if vLLM is not installed, or refuses the model or the settings.
+            ConfigError: if vLLM is not installed, or rejects the model or the settings.
         """
         for variable, value in _SETTINGS.items():
             os.environ.setdefault(variable, value)
@@ -90,11 +90,11 @@ class VllmEngine:
                 continue
             try:
                 engine.add_request(str(place), {"prompt_token_ids": prompt}, params)
-            except ValueError as error:  # a schema that it cannot enforce, say
+            except ValueError as error:  # for example, a schema that vLLM cannot enforce
                 completions[place] = Completion("", 0, None, "refused", str(error))
         arrived(list(completions.items()))
         try:
-            # `LLM.generate` does the same, but hands out nothing before all is done
+            # `LLM.generate` does the same, but returns nothing before all is done
             while engine.has_unfinished_requests():
                 group = [
                     (int(output.request_id), _completion(output.outputs[0], sampling))
@@ -120,7 +120,7 @@ def _sampling_params(sampling: Sampling) -> Any:
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         seed=sampling.seed,
-        logprobs=0 if sampling.logprobs else None,  # of the token that was drawn, no others
+        logprobs=0 if sampling.logprobs else None,  # 0: only of the sampled token
         structured_outputs=StructuredOutputsParams(json=dict(schema)) if schema else None,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )

@@ -1,1 +1,1 @@
-"""The history: `events` are written by the stages as they work, the other modules ask it."""
+"""Queries of the history that the stages write (see `core.events`): trace, diff, SQL, checks."""

@@ -1,8 +1,8 @@
-"""Whether tables and event log add up: `looptool verify-lineage`.
+"""Check that tables and event log are consistent: `looptool verify-lineage`.
 
-From every row of every D_j the walk back ends at a seed, from every relabelled row it ends at a
-verdict, ids are the hashes of what they name, files are those that DVC recorded. A table that was
-edited by hand, a lost event or a label changed without one breaks one of these.
+Every row of every D_j must lead back to a seed, every relabelled row to a verdict. Ids must be the
+hashes of their content, and files must have the hashes that DVC recorded. A table edited by hand, a
+lost event, or a label changed without an event violates one of these rules.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from looptool.lineage.questions import BIRTHS, OUTCOMES
 from looptool.lineage.revisions import Snapshot
 from looptool.lineage.views import empty, read_json
 
-FIRST = 20  # problems of one kind in one file that are told
+FIRST = 20  # maximum problems to report of one kind in one file
 _BATCH = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that does not add up.
+    """An inconsistency.
 
     Attributes:
-        file: the table, by its path in the project.
-        row: its row, from 0; None where the whole file is meant.
+        file: the table, as a path in the project.
+        row: the row, counted from 0; None for the whole file.
+        sample_id: the sample in that row, or None.
+        what: the problem, as text.
     """
 
     file: str
@@ -48,15 +50,15 @@ class Problem:
 
 
 def verify_lineage(snapshot: Snapshot) -> Iterator[Problem]:
-    """Yield what does not add up, file by file, at most FIRST of a kind; nothing if all does.
+    """Yield the problems, file by file, at most FIRST of one kind in one file.
 
-    The event log does not hold categories: a changed one shows by the file's bytes alone.
+    The event log has no categories, so a changed category is only detected by the file's hash.
 
     Raises:
         LooptoolError: if there is no data set yet.
     """
     if not snapshot.iterations:
-        raise LooptoolError(f"{snapshot.where} has no data set yet; `dvc repro` makes them")
+        raise LooptoolError(f"{snapshot.where} has no data set yet; run `dvc repro` first")
     yield from _files(snapshot)
     connection = duckdb.connect()
     for name in ("data/warmup.parquet", "data/heldout.parquet"):
@@ -65,7 +67,7 @@ def verify_lineage(snapshot: Snapshot) -> Iterator[Problem]:
         ):
             yield from _ids(connection, name, "d")
     connection.execute(f"CREATE TABLE before AS {empty('Samples')}")
-    whole = True  # whether the iteration before could be read
+    whole = True  # whether the previous iteration could be read
     for iteration in snapshot.iterations:
         opened = yield from _open(connection, snapshot, iteration)
         if opened:
@@ -90,7 +92,7 @@ def _iteration(
     sizes = "SELECT " + " + ".join(
         f"(SELECT count(*) FROM {view})" for view in ("probe", "verdicts", "log", "carried")
     )
-    if connection.execute(sizes).fetchall()[0][0]:  # nothing at all where nothing was probed
+    if connection.execute(sizes).fetchall()[0][0]:  # all are empty if D_j was not probed
         yield from _ids(connection, f"{folder}/carried.parquet", "carried")
         yield from _ask(connection, OUTCOMES, iteration)
         yield from _predictions(connection, f"{folder}/verdicts.parquet")
@@ -98,19 +100,20 @@ def _iteration(
 
 
 def _files(snapshot: Snapshot) -> Iterator[Problem]:
-    """Compare each file's bytes with what DVC recorded of them."""
+    """Compare the hash of each file with the one that DVC recorded."""
     for name, path in sorted(snapshot.files.items()):
         recorded = snapshot.hashes.get(name)
         if recorded is None:
             continue
         if not path.exists():
             yield Problem(name, None, None, "is not in DVC's cache")
-        elif (found := _md5(path)) != recorded:
-            what = f"has the md5 {found}, but dvc.lock says {recorded}: it was changed since"
+        elif (actual := _md5(path)) != recorded:
+            what = f"has the md5 {actual}, but dvc.lock says {recorded}: it was changed since"
             yield Problem(name, None, None, what)
     for name in sorted(snapshot.hashes):
         if name.startswith("data/") and name.endswith(".parquet") and name not in snapshot.files:
-            yield Problem(name, None, None, "is in dvc.lock, but missing; `dvc checkout` restores")
+            what = "is in dvc.lock, but missing; `dvc checkout` restores it"
+            yield Problem(name, None, None, what)
 
 
 def _md5(path: Path) -> str:
@@ -118,7 +121,7 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
-# The tables of an iteration by the names that the questions below give them.
+# The tables of an iteration, by the names that the queries in `questions` use.
 _TABLES = {
     "d": ("Samples", "train.parquet"),
     "made": ("Lineage", "lineage/generate.parquet"),
@@ -133,15 +136,15 @@ _TABLES = {
 def _open(
     connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, iteration: int
 ) -> Generator[Problem, None, bool]:
-    """Make views of an iteration's tables, empty ones for those that the last one does not have.
+    """Create views of the tables of an iteration. The last one has no handoff: empty views.
 
     Returns:
-        whether all could be read.
+        Whether all tables could be read.
     """
     handed_on = iteration < max(snapshot.iterations)
     whole = True
-    for view, (table, own) in _TABLES.items():
-        name = f"data/iterations/{iteration}/{own}"
+    for view, (table, file) in _TABLES.items():
+        name = f"data/iterations/{iteration}/{file}"
         if name in snapshot.files or handed_on or view in ("d", "made"):
             read = yield from _view(connection, snapshot, view, table, name)
             whole = whole and read
@@ -159,7 +162,7 @@ def _open(
 def _view(
     connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, view: str, table: str, name: str
 ) -> Generator[Problem, None, bool]:
-    """Make the view of one table; yields why it cannot be read, and returns whether it can."""
+    """Create the view of one table. Yield why it cannot be read; return whether it can."""
     if name not in snapshot.files:
         yield Problem(name, None, None, "is missing; `dvc checkout` restores it")
         return False
@@ -178,7 +181,7 @@ def _view(
 
 
 def _ids(connection: duckdb.DuckDBPyConnection, file: str, view: str) -> Iterator[Problem]:
-    """Compare ids with the hashes of what they name."""
+    """Compare ids with the hashes of their content."""
     rows = connection.cursor().execute(
         f"SELECT row, sample_id, tools, messages, label_id, label, alternatives FROM {view} "
         "ORDER BY row"
@@ -197,7 +200,8 @@ def _ids(connection: duckdb.DuckDBPyConnection, file: str, view: str) -> Iterato
                     what = f"label_id {label_id} is not the hash of its label: it was changed"
                     yield Problem(file, row, sample_id, what)
                 if alternatives != "[]" and _label_ids(alternatives) is None:
-                    yield Problem(file, row, sample_id, "its alternatives are no list of labels")
+                    what = "its alternatives are not a list of labels"
+                    yield Problem(file, row, sample_id, what)
 
     yield from islice(wrong(), FIRST)
 
@@ -205,36 +209,36 @@ def _ids(connection: duckdb.DuckDBPyConnection, file: str, view: str) -> Iterato
 def _data_set(
     connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, iteration: int
 ) -> Iterator[Problem]:
-    """Compare dataset_id with what generate and expand recorded of it."""
+    """Compare the dataset_id with the ones that generate and expand recorded."""
     import polars as pl
 
     folder = f"data/iterations/{iteration}"
     columns = ["sample_id", "label_id", "alternatives"]
     try:
-        found = dataset_id(
+        actual = dataset_id(
             pl.read_parquet(snapshot.files[f"{folder}/train.parquet"], columns=columns)
         )
     except (ValueError, TypeError):
-        return  # told by `_ids`
+        return  # `_ids` reports it
     metrics = f"metrics/iterations/{iteration}/generate.json"
     if metrics in snapshot.files:
         content = read_json(snapshot, metrics)
         recorded = content.get("dataset_id") if isinstance(content, dict) else None
-        if found != recorded:
-            what = f"its dataset_id is {found}, but generate recorded {recorded}"
+        if actual != recorded:
+            what = f"its dataset_id is {actual}, but generate recorded {recorded}"
             yield Problem(f"{folder}/train.parquet", None, None, what)
     others = connection.execute(
         "SELECT row, sample_id, inputs FROM log WHERE inputs IS NOT NULL AND inputs <> $1 "
         f"ORDER BY row LIMIT {FIRST}",
-        [found],
+        [actual],
     ).fetchall()
     for row, sample_id, inputs in others:
-        what = f"was made from the data set {inputs}, but D_{iteration} is {found}"
+        what = f"was made from the data set {inputs}, but D_{iteration} is {actual}"
         yield Problem(f"{folder}/lineage/expand.parquet", row, sample_id, what)
 
 
 def _predictions(connection: duckdb.DuckDBPyConnection, file: str) -> Iterator[Problem]:
-    """Check that a label that a verdict gave is what the model had answered."""
+    """Check that the new label of a verdict is the answer of the model."""
     rows = connection.execute(
         "SELECT v.row, sample_id, new_label_id, prediction, calls, parse_error "
         "FROM verdicts v JOIN probe USING (sample_id) WHERE new_label_id IS NOT NULL ORDER BY v.row"
@@ -247,28 +251,28 @@ def _predictions(connection: duckdb.DuckDBPyConnection, file: str) -> Iterator[P
             except ValueError:
                 label = None
             if label is None or label_id_of(label) != new:
-                yield Problem(file, row, sample_id, f"gives the label {new}, which is not what "
-                              "probe.parquet says that the model answered")  # fmt: skip
+                yield Problem(file, row, sample_id, f"gives the label {new}, which is not the "
+                              "model's answer in probe.parquet")  # fmt: skip
 
     yield from islice(wrong(), FIRST)
 
 
 def _widened(connection: duckdb.DuckDBPyConnection, file: str) -> Iterator[Problem]:
-    """Check that a widened sample accepts what its event says."""
+    """Check that a widened sample accepts the label that its event added."""
     rows = connection.execute(
         "SELECT carried.row, carried.sample_id, alternatives, new_label_id FROM carried "
         "JOIN log USING (sample_id) WHERE event = 'widened' ORDER BY carried.row"
     ).fetchall()
-    found = (
+    problems = (
         Problem(file, row, sample_id, f"was widened by {label_id}, which it does not accept")
         for row, sample_id, alternatives, label_id in rows
         if label_id not in (_label_ids(alternatives) or ())
     )
-    yield from islice(found, FIRST)
+    yield from islice(problems, FIRST)
 
 
 def _label_ids(alternatives: str | None) -> list[str] | None:
-    """Return the ids of the labels in a list, or None if it is no list of them."""
+    """Return the label_ids of a JSON list of labels, or None if it is not one."""
     try:
         return [label_id_of(label) for label in canonical.loads(alternatives or "")]
     except (ValueError, TypeError):
@@ -279,9 +283,9 @@ def _ask(
     connection: duckdb.DuckDBPyConnection, questions: Sequence[tuple[str, str]], iteration: int
 ) -> Iterator[Problem]:
     for table, sql in questions:
-        question = sql.replace("{j}", str(iteration))
-        found: Sequence[tuple[int, str, str]] = connection.execute(
-            f"SELECT * FROM ({question}) ORDER BY 1 LIMIT {FIRST}"
+        query = sql.replace("{j}", str(iteration))
+        problems: Sequence[tuple[int, str, str]] = connection.execute(
+            f"SELECT * FROM ({query}) ORDER BY 1 LIMIT {FIRST}"
         ).fetchall()
-        for row, sample_id, what in found:
+        for row, sample_id, what in problems:
             yield Problem(f"data/iterations/{iteration}/{table}.parquet", row, sample_id, what)

@@ -1,4 +1,4 @@
-"""What became of a data set's samples from one version to another: `looptool diff`."""
+"""Compare two versions of a data set sample by sample: `looptool diff`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class DataSet:
     """A version of a data set.
 
     Attributes:
-        name: as the user called it.
-        path: of its Parquet file, perhaps in DVC's cache.
-        label_error: share of wrong labels as `summarize` measured it, or None.
+        name: the reference that the user gave.
+        path: its Parquet file, which may be in DVC's cache.
+        label_error: the share of wrong labels measured by `summarize`, or None.
     """
 
     name: str
@@ -36,13 +36,13 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What `compare` returns.
+    """The result of `compare`.
 
     Attributes:
-        counts: for each class in CLASSES, the rows by (category, origin): as the later version
-            has them, or as the earlier one has those removed.
-        rows: examples of the classes but `unchanged`: change, sample_id, category, origins, labels
-            and the last user message.
+        counts: for each class in CLASSES, the number of rows by (category, origin) in the later
+            version; for removed rows, in the earlier version.
+        rows: examples of all classes except `unchanged`: change, sample_id, category, origins,
+            labels, alternatives and the last user message.
     """
 
     before: DataSet
@@ -52,7 +52,7 @@ class Diff:
 
     def to_json(self) -> dict[str, Any]:
         """Return totals and counts by category and by origin for each class."""
-        told: dict[str, Any] = {
+        result: dict[str, Any] = {
             "before": {"name": self.before.name, "label_error": self.before.label_error},
             "after": {"name": self.after.name, "label_error": self.after.label_error},
         }
@@ -62,12 +62,12 @@ class Diff:
             for (category, origin), count in sorted(cells.items()):
                 for key, value in (("category", category), ("origin", origin)):
                     by[key][value] = by[key].get(value, 0) + count
-            told[name] = {"total": sum(cells.values()), "by": by}
-        return told | ({"rows": list(self.rows)} if self.rows else {})
+            result[name] = {"total": sum(cells.values()), "by": by}
+        return result | ({"rows": list(self.rows)} if self.rows else {})
 
 
 def open_data_set(reference: str, root: Path | str = ".") -> DataSet:
-    """Return the data set that a reference names: `2`, `main:2`, `exp-name:2`, or a Parquet file.
+    """Return the data set named by a reference: `2`, `main:2`, `exp-name:2`, or a .parquet file.
 
     Raises:
         ConfigError: if the reference has none of these forms.
@@ -77,15 +77,15 @@ def open_data_set(reference: str, root: Path | str = ".") -> DataSet:
         from looptool.core import tables
 
         if set(reference) & set("*?["):
-            raise ConfigError(f"{reference}: one file is compared; *, ? and [ are not allowed")
+            raise ConfigError(f"{reference}: must name a single file; *, ? and [ are not allowed")
         path = Path(root, reference)
         tables.check_columns(path, tables.Samples)
         return DataSet(reference, path, None)
     match = _REFERENCE.fullmatch(reference)
     if not match:
         raise ConfigError(
-            f"{reference}: names no data set; write an iteration (2), one of a git revision or "
-            "DVC experiment (main:2, exp-name:2), or a .parquet file"
+            f"{reference}: not a data set; give an iteration (2), an iteration of a git revision "
+            "or DVC experiment (main:2, exp-name:2), or a .parquet file"
         )
     snapshot = open_revision(match["rev"], root) if match["rev"] else open_workspace(root)
     iteration = int(match["iteration"])
@@ -99,16 +99,16 @@ def open_data_set(reference: str, root: Path | str = ".") -> DataSet:
 
 
 def compare(before: DataSet, after: DataSet, examples: int = 0) -> Diff:
-    """Put each row of two versions into exactly one class.
+    """Assign each row of two versions to exactly one class.
 
-    `relabelled` has another label_id or, at the same origin, other accepted alternatives; `moved`
-    has another origin.
+    `relabelled` rows have another label_id or, with the same origin, other accepted alternatives.
+    `moved` rows have the same label_id and another origin.
 
     Args:
-        examples: how many rows of each class but `unchanged` to return.
+        examples: the number of rows to return of each class except `unchanged`.
 
     Raises:
-        TableError: if a sample_id is missing or stands in a version twice.
+        TableError: if a sample_id is null or occurs twice in a version.
     """
     connection = duckdb.connect()
     for name, data in (("a", before), ("b", after)):
@@ -118,7 +118,7 @@ def compare(before: DataSet, after: DataSet, examples: int = 0) -> Diff:
             f"SELECT count(*), count(DISTINCT sample_id) FROM {name}"
         ).fetchall()[0]
         if rows != ids:
-            raise TableError(f"{data.path}: {rows} rows have {ids} different sample_ids")
+            raise TableError(f"{data.path}: {rows} rows have only {ids} different sample_ids")
     connection.execute(
         """
         CREATE TEMP TABLE changes AS
@@ -146,7 +146,7 @@ def compare(before: DataSet, after: DataSet, examples: int = 0) -> Diff:
 
 
 def _examples(connection: duckdb.DuckDBPyConnection, count: int) -> list[dict[str, Any]]:
-    found = connection.execute(
+    result = connection.execute(
         """
         WITH chosen AS (
             SELECT * FROM changes WHERE change <> 'unchanged'
@@ -164,8 +164,8 @@ def _examples(connection: duckdb.DuckDBPyConnection, count: int) -> list[dict[st
         """,
         [count],
     )
-    names = [column[0] for column in found.description or ()]
-    rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    names = [column[0] for column in result.description or ()]
+    rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
     for row in rows:
         for name in ("label", "alternatives"):
             for side in ("before", "after"):

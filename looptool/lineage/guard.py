@@ -1,4 +1,4 @@
-"""Files that queries can read and nothing can change."""
+"""A read-only file system for SQL queries of users."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 
 class _File(io.RawIOBase):
-    """A file whose place each thread has for itself: DuckDB's threads share one, and seek in it."""
+    """A file with a position per thread, because DuckDB's threads share one file object."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -45,10 +45,10 @@ class _File(io.RawIOBase):
 
 
 class ReadOnly(LocalFileSystem):
-    """The local files under `readonly://`, refused to whatever would write them.
+    """Local files under `readonly://`. Every attempt to write raises PermissionError.
 
-    DuckDB's own switches allow a path for reading and writing alike, and a SELECT can hold a COPY
-    in its WITH.
+    DuckDB's own settings allow a path for both reading and writing, and a SELECT can contain a COPY
+    in its WITH clause.
     """
 
     protocol = ("readonly",)
@@ -59,10 +59,10 @@ class ReadOnly(LocalFileSystem):
 
     def _open(self, path: str, mode: str = "rb", *args: Any, **options: Any) -> Any:
         if mode != "rb":
-            raise PermissionError(f"{path}: can only be read")
+            raise PermissionError(f"{path}: is read-only")
         return _File(path)
 
     def _refuse(self, *args: Any, **options: Any) -> None:
-        raise PermissionError("files can only be read")
+        raise PermissionError("files are read-only")
 
     rm = rm_file = mv = mv_file = cp_file = mkdir = makedirs = touch = rmdir = _refuse

@@ -1,6 +1,6 @@
-"""The whole life of a sample, from the seed that it goes back to: `looptool trace`.
+"""The whole history of a sample, from its original seed: `looptool trace`.
 
-"When" is an iteration and the number of an event in its stage's file, never a clock.
+Time is given as an iteration and the number of an event in its stage's file, never by a clock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STAGES = ("warmup", "generate", "expand")  # in the order of their events withi
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A row of the event log; see `tables.Lineage`. `number` is its row in its stage's file."""
+    """An event of the log; see `tables.Lineage`. `number` is its row in the file of its stage."""
 
     event: str
     stage: str
@@ -40,7 +40,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class LabelVersion:
-    """A label that a sample had from some iteration on, and who gave it."""
+    """A label of a sample, with the iteration and the source that it comes from."""
 
     label_id: str
     label: Any
@@ -50,16 +50,16 @@ class LabelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What befell a sample in one iteration.
+    """What happened to a sample in one iteration.
 
     Attributes:
-        dataset_id: of D_j; None if the sample was not in it.
-        model: what D_j trained, `models/<j>`, and DVC's hash of it; None where the one that is
-            there, if any, was trained on another D_j.
-        sample: category, origin, label_id, label_source, … as D_j has them, or None.
-        probe: prediction, matched, ppl, failure_type; None where nobody probed.
-        verdict: verdict, judge, votes, consensus, rationale; None where nobody judged.
-        events: in the order in which they happened.
+        dataset_id: the id of D_j; None if the sample was not in it.
+        model: name (`models/<j>`) and DVC hash of the model trained on D_j; None if there is none,
+            or it was trained on another version of D_j.
+        sample: category, origin, label_id, label_source, … in D_j; None if it was not in D_j.
+        probe: prediction, matched, ppl, failure_type; None if the sample was not probed.
+        verdict: verdict, judge, votes, consensus, rationale; None if it was not judged.
+        events: the events in chronological order.
     """
 
     iteration: int
@@ -73,13 +73,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A sample with all that befell it.
+    """A sample with everything that happened to it.
 
     Attributes:
-        kind: `sample`, `warmup`, `heldout`, or `rejected` for one that was never admitted.
-        steps: one for each iteration in which anything befell it.
-        labels: each label it had, the oldest first.
-        answers: for held-out samples, how each model answered: iteration, prediction, valid.
+        kind: `sample`, `warmup`, `heldout`, or `rejected` if it was never admitted.
+        steps: one for each iteration in which something happened to it.
+        labels: its labels, the oldest first.
+        answers: for held-out samples, the answer of each model: iteration, prediction, valid,
+            error_type.
         rejected: the checks that refused it, with their reasons.
     """
 
@@ -96,11 +97,11 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What `trace` returns.
+    """The result of `trace`.
 
     Attributes:
-        lives: from the seed that the sample goes back to down to the sample itself.
-        children: sample_id and iteration of what was expanded from it, and whether it was capped.
+        lives: the chain of ancestors, from the original seed to the sample itself.
+        children: sample_id, iteration and `capped` of each sample expanded from it.
     """
 
     sample_id: str
@@ -109,20 +110,21 @@ class History:
 
 
 def trace(snapshot: Snapshot, identity: str) -> History:
-    """Return the history of the sample that an id or prefix of one names.
+    """Return the history of a sample.
 
     Args:
-        identity: a sample_id, a label_id, or at least six characters that begin only one.
+        identity: a sample_id or label_id, or an unambiguous prefix of at least six characters.
 
     Raises:
-        LooptoolError: if no sample or several have that id, or the chain of parents is broken.
+        ConfigError: if `identity` does not have the form of an id.
+        LooptoolError: if it does not match exactly one sample, or the chain of parents is broken.
     """
     connection = connect(snapshot)
     sample_id = resolve(connection, identity)
     line = lives(connection, snapshot, [sample_id])
     while (parent := line[0].parent_id) is not None:
         if parent in {life.sample_id for life in line}:
-            raise LooptoolError(f"{parent}: is its own ancestor; see `looptool verify-lineage`")
+            raise LooptoolError(f"{parent}: is its own ancestor; run `looptool verify-lineage`")
         line = lives(connection, snapshot, [parent]) + line
     children = rows(
         connection,
@@ -135,26 +137,26 @@ def trace(snapshot: Snapshot, identity: str) -> History:
 
 
 def resolve(connection: duckdb.DuckDBPyConnection, identity: str) -> str:
-    """Return the one sample_id that an id, or a prefix of one, stands for.
+    """Return the sample_id that matches a sample_id, a label_id, or a prefix of one.
 
     Raises:
-        ConfigError: if it is no id.
-        LooptoolError: if none or several fit.
+        ConfigError: if `identity` does not have the form of an id.
+        LooptoolError: if it does not match exactly one sample.
     """
     identity = identity.strip().lower()
     if not _HEX.fullmatch(identity) or len(identity) < SHORTEST:
         raise ConfigError(
             f"{identity}: an id has {SHORTEST} to 32 of the characters 0-9 and a-f; "
-            "`looptool sql` lists them"
+            "`looptool sql` can list the ids"
         )
-    fitting = _samples_from(connection, identity)
-    if len(fitting) != 1 or len(identity) < 32:  # a prefix may begin a label's id as well
-        fitting = sorted({*fitting, *_samples_of_label(connection, identity)})
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        told = ", ".join(fitting[:5]) + (", …" if len(fitting) > 5 else "")
-        raise LooptoolError(f"{identity}: fits {len(fitting)} samples: {told}")
+    matching = _samples_from(connection, identity)
+    if len(matching) != 1 or len(identity) < 32:  # a prefix may also match a label_id
+        matching = sorted({*matching, *_samples_of_label(connection, identity)})
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        ids = ", ".join(matching[:5]) + (", …" if len(matching) > 5 else "")
+        raise LooptoolError(f"{identity}: matches {len(matching)} samples: {ids}")
     raise LooptoolError(f"{identity}: no such sample or label{_nearest(connection, identity)}")
 
 
@@ -166,9 +168,9 @@ _EVERY_ID = (
 
 
 def _samples_from(connection: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
-    """Return the sample_ids that begin so; the comparison lets sorted files be skipped."""
-    fits = "sample_id >= $1 AND sample_id < $2"
-    rows = connection.execute(_EVERY_ID.format(fits) + " ORDER BY 1", [prefix, prefix + "g"])
+    """Return the sample_ids with a prefix. A range comparison lets DuckDB skip sorted files."""
+    in_range = "sample_id >= $1 AND sample_id < $2"
+    rows = connection.execute(_EVERY_ID.format(in_range) + " ORDER BY 1", [prefix, prefix + "g"])
     return [row[0] for row in rows.fetchall()]
 
 
@@ -186,12 +188,12 @@ def _samples_of_label(connection: duckdb.DuckDBPyConnection, prefix: str) -> lis
 def _nearest(connection: duckdb.DuckDBPyConnection, identity: str) -> str:
     near: list[str] = []
     for side, order in ((">", "min"), ("<", "max")):
-        asked = [
+        queries = [
             f"SELECT {order}(sample_id) FROM {view} WHERE sample_id {side} $1"
             for view in ("samples", "warmup", "heldout", "rejected")
         ]
-        found = connection.execute(" UNION ALL ".join(asked), [identity]).fetchall()
-        ids = [row[0] for row in found if row[0] is not None]
+        rows = connection.execute(" UNION ALL ".join(queries), [identity]).fetchall()
+        ids = [row[0] for row in rows if row[0] is not None]
         near += [min(ids) if order == "min" else max(ids)] if ids else []
     return f"; the nearest are {' and '.join(near)}" if near else "; there are no samples yet"
 
@@ -199,10 +201,10 @@ def _nearest(connection: duckdb.DuckDBPyConnection, identity: str) -> str:
 def lives(
     connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, ids: Sequence[str]
 ) -> list[Life]:
-    """Return the lives of samples, in the order of `ids`, by one question a table.
+    """Return the lives of samples, in the order of `ids`, with one query per table.
 
     Raises:
-        LooptoolError: if no table has one of them.
+        LooptoolError: if a sample is in no table.
     """
     tables = {
         view: _by_sample(connection, f"SELECT * FROM {view} WHERE sample_id IN $1", ids)
@@ -215,7 +217,7 @@ def lives(
         list(tables["heldout"]),
     )
     return [
-        _life(snapshot, identity, {view: found.get(identity, []) for view, found in tables.items()},
+        _life(snapshot, identity, {view: rows.get(identity, []) for view, rows in tables.items()},
               answers.get(identity, []))
         for identity in ids
     ]  # fmt: skip
@@ -230,8 +232,10 @@ def _life(
     kinds = {"sample": "samples", "warmup": "warmup", "heldout": "heldout", "rejected": "rejected"}
     kind = next((kind for kind, view in kinds.items() if tables[view]), None)
     if kind is None:
-        known = "the event log names it" if tables["lineage"] else "it is named as a parent"
-        raise LooptoolError(f"{sample_id}: {known}, but no table has it; `looptool verify-lineage`")
+        known = "is in the event log" if tables["lineage"] else "is named as a parent"
+        raise LooptoolError(
+            f"{sample_id}: {known}, but is in no table; run `looptool verify-lineage`"
+        )
     rows = tables[kinds[kind]]
     return Life(
         sample_id,
@@ -288,8 +292,7 @@ def _steps(
 def _labels(
     rows: Sequence[dict[str, Any]], tables: Mapping[str, list[dict[str, Any]]]
 ) -> Iterator[LabelVersion]:
-    """Yield each label once: as D_j has it, as a refused row has it, or as the prediction that a
-    verdict made a label."""
+    """Yield each label once: from D_j, from a refused row, or from a prediction that became one."""
     known: set[str] = set()
     for row in rows:
         identity = row.get("label_id") or canonical.digest(row["label"])
@@ -308,7 +311,7 @@ def _labels(
 
 
 def recorded_dataset_id(snapshot: Snapshot, iteration: int) -> str | None:
-    """Return the dataset_id of D_j as generate recorded it, or None."""
+    """Return the dataset_id of D_j that generate recorded, or None."""
     name = f"metrics/iterations/{iteration}/generate.json"
     return read_json(snapshot, name)["dataset_id"] if name in snapshot.files else None
 
@@ -327,11 +330,11 @@ def _without(row: dict[str, Any] | None, *names: str) -> Any:
 def _by_sample(
     connection: duckdb.DuckDBPyConnection, sql: str, ids: Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of a question by sample_id, those of a sample by iteration."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Return the rows of a query grouped by sample_id, each group sorted by iteration."""
+    groups: dict[str, list[dict[str, Any]]] = {}
     for row in sorted(rows(connection, sql, list(ids)), key=_iteration):
-        found.setdefault(row["sample_id"], []).append(row)
-    return found
+        groups.setdefault(row["sample_id"], []).append(row)
+    return groups
 
 
 def _iteration(row: dict[str, Any]) -> int:

@@ -1,10 +1,10 @@
-"""What `checks` asks of an iteration's tables, in SQL; no answer is a good answer.
+"""SQL queries of `checks` on the tables of an iteration. Every row that they return is a problem.
 
-The views are those of `checks._TABLES`, `before` is what the iteration before carried over, and
-{j} is the iteration.
+The views are those of `checks._TABLES`, `before` holds the rows carried over from the previous
+iteration, and {j} is the iteration.
 """
 
-# How D_j came about: (table, question); an answer is (row, sample_id, what does not add up).
+# Checks of how D_j was made: (table, query). A query returns (row, sample_id, problem).
 BIRTHS = [
     ("train", """
         SELECT d.row, sample_id, 'has no event born or kept in lineage/generate.parquet'
@@ -65,8 +65,8 @@ BIRTHS = [
     """),
 ]  # fmt: skip
 
-# What became of D_j, from the probe to what is carried over. `outcome` is the log's one event for
-# each row of D_j, `expanded` its events for new samples.
+# Checks of what happened to D_j, from the probe to the carried rows. `outcome` holds the one event
+# in the log for each row of D_j, and `expanded` the events for new samples.
 OUTCOMES = [
     ("probe", """
         SELECT probe.row, sample_id, 'was probed, but is not in D_{j}'

@@ -1,4 +1,4 @@
-"""The tables of a revision: in the workspace, or in DVC's cache without checking anything out."""
+"""The tables of a revision, read from the workspace or from DVC's cache without a checkout."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _DATA = re.compile(r"data/iterations/(\d+)/(.+)")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The files that the stages wrote, as they were in one revision.
+    """The files that the stages wrote, in one revision.
 
     Attributes:
-        name: how the revision was called; empty for the workspace.
+        name: the name of the revision as the user gave it; empty for the workspace.
         commit: its git commit; None for the workspace.
-        files: where each file under data/ and metrics/ lies on disk, by its path in the project.
-        hashes: DVC's md5 of each output that was committed to the cache, folders among them.
-        trained: the iterations whose model was trained on the D_j that is there, 0 for warm-up.
+        files: the location on disk of each file under data/ and metrics/, by path in the project.
+        hashes: DVC's md5 of each output in the cache, including folders.
+        trained: the iterations whose model was trained on the current D_j; 0 for the warm-up.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Snapshot:
 
     @property
     def where(self) -> str:
-        """The revision as messages name it."""
+        """The name of the revision for messages."""
         return f"revision {self.name}" if self.name else "the workspace"
 
     @property
@@ -41,39 +41,39 @@ class Snapshot:
         return sorted(j for j, name in self._tables() if name == "train.parquet")
 
     def tables(self, name: str) -> dict[int, Path]:
-        """Return the files called `name` by their iteration, e.g. of "train.parquet".
+        """Return the paths of a table, such as "train.parquet", by iteration.
 
         Raises:
-            LooptoolError: if one of them is no longer in DVC's cache.
+            LooptoolError: if one of the files is no longer in DVC's cache.
         """
-        found = sorted(j for j, own in self._tables() if own == name)
-        return {j: self.path(f"data/iterations/{j}/{name}") for j in found}
+        iterations = sorted(j for j, table in self._tables() if table == name)
+        return {j: self.path(f"data/iterations/{j}/{name}") for j in iterations}
 
     def path(self, name: str) -> Path:
-        """Return where a file of the project lies on disk.
+        """Return the location on disk of a file of the project.
 
         Raises:
-            LooptoolError: if the revision has no such file, or DVC's cache no longer holds it.
+            LooptoolError: if the revision has no such file, or the file is not in DVC's cache.
         """
         if name not in self.files:
-            raise LooptoolError(f"{name}: {self.where} has no such file; `dvc repro` makes it")
+            raise LooptoolError(f"{name}: {self.where} has no such file; run `dvc repro`")
         if not self.files[name].exists():
             raise LooptoolError(
                 f"{name}: {self.where} has it, but DVC's cache does not ({self.files[name]}); "
-                f"`dvc fetch -A` gets it from a remote, `dvc repro` in that revision makes it again"
+                f"get it from a remote with `dvc fetch -A`, or run `dvc repro` in that revision"
             )
         return self.files[name]
 
     def _tables(self) -> list[tuple[int, str]]:
-        found = (_DATA.fullmatch(name) for name in self.files)
-        return [(int(match[1]), match[2]) for match in found if match]
+        matches = (_DATA.fullmatch(name) for name in self.files)
+        return [(int(match[1]), match[2]) for match in matches if match]
 
 
 def open_workspace(root: Path | str = ".") -> Snapshot:
-    """Return the snapshot of what lies in the workspace now.
+    """Return a snapshot of the current workspace.
 
     Raises:
-        ConfigError: if `root` is no project's root.
+        ConfigError: if `root` is not the root of a project.
     """
     root = Path(root)
     if not (root / "dvc.yaml").exists():
@@ -90,10 +90,10 @@ def open_workspace(root: Path | str = ".") -> Snapshot:
 
 
 def open_revision(name: str, root: Path | str = ".") -> Snapshot:
-    """Return the snapshot of a git revision or a DVC experiment, read out of DVC's cache.
+    """Return a snapshot of a git revision or DVC experiment, read from DVC's cache.
 
     Raises:
-        LooptoolError: if there is no such revision, or nothing had run in it.
+        LooptoolError: if there is no such revision, or it has no data.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -128,14 +128,14 @@ def open_revision(name: str, root: Path | str = ".") -> Snapshot:
         raise LooptoolError(f"{name}: DVC cannot read it: {error}") from None
     if not any(_DATA.fullmatch(path) for path in files):
         raise LooptoolError(
-            f"{name}: nothing had run in that revision, or its dvc.lock was not committed "
+            f"{name}: nothing was run in that revision, or its dvc.lock was not committed "
             "(`git add dvc.lock` after `dvc repro`)"
         )
     return Snapshot(name, commit, files, hashes, _trained(stages, hashes))
 
 
 def _locked_stages(lock: Path) -> dict[str, dict[str, dict[str, str]]]:
-    """Return DVC's md5 of each stage's deps and outs, by path."""
+    """Return DVC's md5 of the deps and outs of each stage, by path."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -144,7 +144,7 @@ def _locked_stages(lock: Path) -> dict[str, dict[str, dict[str, str]]]:
     try:
         stages = (YAML(typ="safe").load(lock.read_text("utf-8")) or {}).get("stages") or {}
     except (YAMLError, AttributeError):
-        raise LooptoolError(f"{lock}: is no lock file; delete it and run `dvc repro`") from None
+        raise LooptoolError(f"{lock}: not a lock file; delete it and run `dvc repro`") from None
     return {
         name: {
             kind: {one["path"]: one["md5"] for one in stage.get(kind) or () if "md5" in one}
@@ -157,18 +157,18 @@ def _locked_stages(lock: Path) -> dict[str, dict[str, dict[str, str]]]:
 def _trained(
     stages: Mapping[str, Mapping[str, Mapping[str, str]]], hashes: Mapping[str, str]
 ) -> set[int]:
-    """Return the iterations whose train stage last read the D_j that is there."""
-    found = {0} if "models/0" in hashes else set()
+    """Return the iterations whose train stage last read the current D_j."""
+    trained = {0} if "models/0" in hashes else set()
     for name, stage in stages.items():
         if match := re.fullmatch(r"train@(\d+)", name):
             data = f"data/iterations/{match[1]}/train.parquet"
             if data in hashes and stage["deps"].get(data) == hashes[data]:
-                found.add(int(match[1]))
-    return found
+                trained.add(int(match[1]))
+    return trained
 
 
 def _unknown(name: str, root: Path | str) -> str:
-    """Say that there is no such revision, and which are called alike."""
+    """Return the message for an unknown revision, with similar names."""
     from dvc.repo import Repo
     from rapidfuzz import process
 

@@ -1,4 +1,4 @@
-"""DuckDB views over the tables of all iterations of one revision; the files stay as they are."""
+"""DuckDB views over the tables of all iterations of one revision. The files are only read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import duckdb
 from looptool.core.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import Snapshot
 
-if TYPE_CHECKING:  # polars and pandera take most of a second to load, which a question seldom needs
+if TYPE_CHECKING:  # importing polars and pandera takes most of a second, and few queries need them
     import polars as pl
 
-# Each view with its model in `tables` and the files that it joins; lineage's in the order of time.
+# Each view with its model in `tables` and its files; those of lineage are in chronological order.
 VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "samples": ("Samples", ("train.parquet",)),
     "carried": ("Samples", ("carried.parquet",)),
@@ -54,7 +54,8 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-# What `empty` gives for it: revisions from before there were requests are asked as quickly.
+# The result of `empty("Requests", iteration="BIGINT")`, without importing `tables`: old revisions
+# have no requests, and queries of them should be fast too.
 NO_REQUESTS = (
     'SELECT NULL::BIGINT AS "number", '
     + ", ".join(f'NULL::VARCHAR AS "{name}"' for name in
@@ -74,23 +75,23 @@ NO_BENCH = (
 
 
 def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnection:
-    """Open views `samples`, `carried`, `probes`, `verdicts`, `lineage`, `rejected`, `evals`,
-    `truth` and `metrics`, each with the column `iteration`, and `warmup`, `heldout` and `bench`,
-    what `looptool bench` keeps.
+    """Open a DuckDB connection with views over the tables of a snapshot.
 
-    `samples` is D_j for j ≥ 1. `lineage` has one more column, `number`: an event's row in its
-    stage's file. `metrics` has a row for each number in metrics/iterations/*/*.json but those of
-    single steps: iteration, stage, name (with dots), value.
+    The views of VIEWS and `metrics` have the column `iteration`. `bench` holds the answers that
+    `looptool bench` stored. `samples` is D_j for j ≥ 1. `lineage` has the additional column
+    `number`: the row of an event in the file of its stage. `metrics` has one row for each number in
+    metrics/labels.json and metrics/iterations/*/*.json, except lists such as steps.json: iteration,
+    stage, name (dotted), value.
 
     Args:
-        guarded: for queries that are not ours: they can read these files and no other, and change
-            none, for the files are opened by `ReadOnly`. Must be closed by `close`.
+        guarded: for queries written by users. They can read only these files and write none,
+            because `ReadOnly` opens the files. Such a connection must be closed with `close`.
 
     Raises:
-        TableError: if one of the files is no Parquet.
+        TableError: if one of the files is not Parquet.
     """
     connection = duckdb.connect()
-    spill = Path(tempfile.gettempdir(), f"looptool-{os.getpid()}")  # what does not fit in memory
+    spill = Path(tempfile.gettempdir(), f"looptool-{os.getpid()}")  # for data larger than memory
     connection.execute(f"SET memory_limit = '3GiB'; SET temp_directory = {_quoted(spill)}")
     if guarded:
         from looptool.lineage.guard import ReadOnly
@@ -107,7 +108,7 @@ def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnect
         alike = next((name for name in filled if VIEWS[name][0] == table), None)
         if sources:
             filled.append(view)
-        elif alike:  # its model in `tables` takes long to load
+        elif alike:  # avoids `empty`, which imports `tables` and is slow
             connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {alike} WHERE false")
             continue
         try:
@@ -140,7 +141,7 @@ def close(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:
-    """Return the rows of a question of our own, each by its columns' names."""
+    """Run a trusted query and return its rows as dicts by column name."""
     result = connection.execute(sql, list(values))
     names = [column[0] for column in result.description or ()]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -149,12 +150,12 @@ def rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[
 def query(
     connection: duckdb.DuckDBPyConnection, sql: str, limit: int | None = None
 ) -> pl.DataFrame:
-    """Run one statement that only reads, and return its rows, or the first `limit` of them.
+    """Run one read-only statement and return its rows, at most `limit` of them.
 
     Raises:
-        ConfigError: if it is none, DuckDB does not understand it, or its result has a type that
-            polars does not know.
-        KeyboardInterrupt: if the user stops it; the connection can be used again.
+        ConfigError: if it is not a single read-only statement, DuckDB rejects it, or polars cannot
+            represent a type of its result.
+        KeyboardInterrupt: if the user interrupts it. The connection remains usable.
     """
     import polars as pl
 
@@ -166,10 +167,10 @@ def query(
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise ConfigError(
-                "sql: one statement that reads is allowed, and it begins with SELECT, FROM, WITH, "
-                "DESCRIBE, SUMMARIZE or SHOW"
+                "sql: only one read-only statement is allowed: SELECT, FROM, WITH, DESCRIBE, "
+                "SUMMARIZE or SHOW"
             )
-        with ThreadPoolExecutor(1) as pool:  # DuckDB itself does not listen to Ctrl-C
+        with ThreadPoolExecutor(1) as pool:  # DuckDB does not react to Ctrl-C
             answer = pool.submit(run)
             try:
                 return answer.result()
@@ -179,7 +180,7 @@ def query(
     except duckdb.Error as error:
         raise ConfigError(f"sql: {_plain(error)}") from None
     except pl.exceptions.PolarsError as error:
-        raise ConfigError(f"sql: the answer cannot be shown, cast it: {error}") from None
+        raise ConfigError(f"sql: the result cannot be shown; cast it: {error}") from None
 
 
 def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
@@ -191,7 +192,7 @@ def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
     parts = []
     for iteration, path in sources:
         source = _quoted(path)
-        if numbered:  # it has the iteration already
+        if numbered:  # lineage already has the column iteration
             columns = "* EXCLUDE (file_row_number), file_row_number AS number"
             parts.append(f"SELECT {columns} FROM read_parquet({source}, file_row_number = true)")
         else:
@@ -205,7 +206,7 @@ def _bench(sources: Sequence[str]) -> str:
 
 
 def empty(table: str, **more: str) -> str:
-    """Return a query without rows that has the columns of a model in `tables`, and `more`."""
+    """Return a query with the columns of a model in `tables` and of `more`, and no rows."""
     from looptool.core import tables
 
     names = {"String": "VARCHAR", "Int64": "BIGINT", "Float64": "DOUBLE", "Boolean": "BOOLEAN"}
@@ -238,32 +239,32 @@ def _measured(snapshot: Snapshot) -> Iterator[tuple[int, str, str, float]]:
 
 
 def read_labels(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
-    """Return metrics/labels.json, what `summarize` measured of each D_j; empty if there is none.
+    """Return metrics/labels.json, the label metrics of each D_j by `summarize`, or {} if missing.
 
     Raises:
-        LooptoolError: if it is no JSON object of objects.
+        LooptoolError: if it is not a JSON object of objects.
     """
     name = "metrics/labels.json"
-    found = read_json(snapshot, name) if name in snapshot.files else {}
-    if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
-        raise LooptoolError(f"{name}: is no JSON object of objects; `dvc repro summarize` makes it")
-    return found
+    content = read_json(snapshot, name) if name in snapshot.files else {}
+    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
+        raise LooptoolError(f"{name}: not a JSON object of objects; run `dvc repro summarize`")
+    return content
 
 
 def read_json(snapshot: Snapshot, name: str) -> Any:
-    """Return the content of one of the snapshot's JSON files.
+    """Return the content of a JSON file of the snapshot.
 
     Raises:
-        LooptoolError: if it is missing or no JSON.
+        LooptoolError: if it is missing or not valid JSON.
     """
     try:
         return json.loads(snapshot.path(name).read_text("utf-8"))
     except ValueError as error:
-        raise LooptoolError(f"{name}: is no JSON: {error}") from None
+        raise LooptoolError(f"{name}: not valid JSON: {error}") from None
 
 
 def _numbers(content: Any, before: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the numbers of a JSON object by dotted name; none where it is a list."""
+    """Yield (dotted name, number) for the numbers in a JSON object. Lists are skipped."""
     for key, value in content.items() if isinstance(content, dict) else ():
         if isinstance(value, dict):
             yield from _numbers(value, f"{before}{key}.")
@@ -276,7 +277,7 @@ def _quoted(text: object) -> str:
 
 
 def _spoilt(files: Sequence[tuple[int, Path]]) -> str:
-    """Return the first of the files that is no Parquet."""
+    """Return the first file that is not Parquet, or all files if none is found."""
     import polars as pl
 
     for _, path in files:
@@ -288,6 +289,6 @@ def _spoilt(files: Sequence[tuple[int, Path]]) -> str:
 
 
 def _plain(error: duckdb.Error) -> str:
-    """Return DuckDB's message on one line, its guess at what was meant included."""
+    """Return DuckDB's message on one line, including its suggestion."""
     lines = [line.strip() for line in str(error).splitlines()]
     return " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))

@@ -1,1 +1,1 @@
-"""What people look at: label quality against the truth, summaries, results."""
+"""Output for people: label quality against the truth, summaries, reports, cards, tables."""

@@ -1,4 +1,4 @@
-"""Answers of `looptool sql` as a table, CSV, JSON or Parquet, and its interactive prompt."""
+"""Output of `looptool sql` as a table, CSV, JSON or Parquet, and its interactive prompt."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from looptool.core.errors import ConfigError, LooptoolError
 from looptool.lineage.views import query
 from looptool.terminal import short, shown
 
-SHOWN = 50  # rows of a table on the terminal; the other formats hold all
+SHOWN = 50  # rows of a table on the terminal; the other formats have all rows
 
 
 def write(connection: duckdb.DuckDBPyConnection, sql: str, output: str, console: Console) -> None:
-    """Print the answer to a query in one of the formats table, csv, json, parquet.
+    """Run a query and print its result in one of the formats table, csv, json, parquet.
 
     Raises:
-        ConfigError: if the query is none, its answer has no form in that format, or Parquet would
-            go to a terminal.
+        ConfigError: if the query is invalid, the format cannot represent its result, or Parquet
+            would go to a terminal.
     """
     if output == "table":
         console.print(table(query(connection, sql, SHOWN + 1), console.width))
         return
     if output == "parquet" and sys.stdout.isatty():
-        raise ConfigError("--format parquet: is no text; send it to a file: `> answer.parquet`")
+        raise ConfigError("--format parquet: is binary; write it to a file: `> answer.parquet`")
     answer = query(connection, sql)
     try:
         if output == "csv":
@@ -46,20 +46,20 @@ def write(connection: duckdb.DuckDBPyConnection, sql: str, output: str, console:
 
 
 def table(answer: pl.DataFrame, width: int) -> Table:
-    """Return the first rows of an answer as a table, which says so if there are more."""
+    """Return the first rows of a result as a table, with a note if there are more."""
     more = f"the first {SHOWN} rows; --format csv prints all"
-    found = Table(caption=more if len(answer) > SHOWN else None)
-    room = max(16, 2 * width // max(1, answer.width))  # cells fold, but not over a whole page
+    result = Table(caption=more if len(answer) > SHOWN else None)
+    room = max(16, 2 * width // max(1, answer.width))  # cells wrap, but not over a whole page
     for name, kind in answer.schema.items():
         justify: Literal["left", "right"] = "right" if kind.is_numeric() else "left"
-        found.add_column(shown(name), justify=justify, overflow="fold")
+        result.add_column(shown(name), justify=justify, overflow="fold")
     for row in answer.head(SHOWN).iter_rows():
-        found.add_row(*(shown("" if v is None else short(str(v), room)) for v in row))
-    return found
+        result.add_row(*(shown("" if v is None else short(str(v), room)) for v in row))
+    return result
 
 
 def prompt(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
-    """Ask for queries, which end with a semicolon, until the input does."""
+    """Read queries, each ending with a semicolon, and print their results until end of input."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  gives `input` a history
     console.print("Queries end with a semicolon; `show tables;` lists the views, Ctrl-D ends.")

@@ -1,6 +1,6 @@
-"""Cards: the README.md of a data set or a model that leaves the project, with its lineage.
+"""Cards: the README.md of a published data set or model, with its lineage.
 
-The front matter is what Hugging Face's hub reads, so that `hf upload FOLDER` needs nothing more.
+The front matter is the one that Hugging Face's hub reads, so the folder is ready for `hf upload`.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ _COLUMNS = {
 
 
 def write_data_set(data: DataSet, target: Path, license_: str) -> int:
-    """Write a data set as a folder that `datasets.load_dataset` opens: `data/train.parquet` and a
-    card. Returns the number of samples.
+    """Write a folder that `datasets.load_dataset` can open: `data/train.parquet` and a card.
+
+    Returns:
+        The number of samples.
 
     Raises:
-        LooptoolError: if the folder holds something else already.
+        ConfigError: if the folder belongs to the project, or cannot be written.
+        LooptoolError: if the folder already holds other files.
     """
     frame = tables.read(data.path, tables.Samples)
     _make_room(target, {"data/train.parquet", "README.md"})
@@ -91,16 +94,18 @@ def write_data_set(data: DataSet, target: Path, license_: str) -> int:
 
 
 def write_model(iteration: int, target: Path, license_: str) -> None:
-    """Write a folder with the weights of an iteration (hard links where the disk allows) and a
-    card with its data's lineage and its scores.
+    """Write a folder with the weights of an iteration and a card with data lineage and scores.
+
+    Files are hard links where possible.
 
     Raises:
-        LooptoolError: if there is no such model, or the folder holds something else already.
+        ConfigError: if the folder belongs to the project, or cannot be written.
+        LooptoolError: if there is no such model, or the folder already holds other files.
     """
     params, snapshot = load(), open_workspace()
     source = Path(f"models/{iteration}")
     if not (source / "config.json").is_file():
-        raise LooptoolError(f"{source}: holds no model; `dvc repro train@{iteration}` makes it")
+        raise LooptoolError(f"{source}: holds no model; run `dvc repro train@{iteration}`")
     names = {path.name for path in source.iterdir() if path.is_file()}
     _make_room(target, {*names, "README.md"})
     for name in sorted(names - {"README.md"}):
@@ -198,24 +203,28 @@ def _table(names: Sequence[str], rows: Any) -> str:
 
 
 def _make_room(target: Path, own: set[str]) -> None:
-    """Make a folder, or clear one that holds nothing but what an earlier card wrote there.
+    """Create a folder, or clear one that holds only files written with an earlier card.
 
     Args:
-        own: the files that will be written, by their paths in the folder.
+        own: the files that will be written, by path within the folder.
+
+    Raises:
+        ConfigError: if the folder belongs to the project, or cannot be written.
+        LooptoolError: if the folder holds other files.
     """
     place = target.resolve()
     taken = [name for name in _PROJECTS if place.is_relative_to(Path(name).resolve())]
     if taken or Path.cwd().is_relative_to(place):
-        raise ConfigError(f"{target}: is the project's own; name another folder")
+        raise ConfigError(f"{target}: belongs to the project; name another folder")
     try:
         files = {
             path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()
         }
-        if strange := files - own:
-            raise LooptoolError(f"{target}: holds {min(strange)} already; name another folder")
+        if others := files - own:
+            raise LooptoolError(f"{target}: already holds {min(others)}; name another folder")
         card = target / "README.md"
         if files and not (card.is_file() and _MARK in card.read_text("utf-8", "replace")):
-            raise LooptoolError(f"{target}: holds {min(files)} already; name another folder")
+            raise LooptoolError(f"{target}: already holds {min(files)}; name another folder")
         for name in files:
             (target / name).unlink()
         target.mkdir(parents=True, exist_ok=True)
@@ -224,7 +233,7 @@ def _make_room(target: Path, own: set[str]) -> None:
 
 
 def _hand_over(source: Path, target: Path) -> None:
-    """Link a file that DVC protects from being written to, copy any other."""
+    """Hard-link a file that DVC has made read-only, copy any other file."""
     if not source.stat().st_mode & 0o222:
         with contextlib.suppress(OSError):
             os.link(source.resolve(), target)

@@ -1,4 +1,4 @@
-"""The report's charts, by Altair: each a Vega-Lite specification that fits its container."""
+"""The charts of the report, as Altair charts that fit the width of their container."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import altair as alt
 
 Rows = Sequence[Mapping[str, Any]]
 HEIGHT = 180
-_STEPS = 24  # points of a ribbon's curve
-_GAP = 0.045  # between two nodes of a side, as a share of all rows: room for their names
-# One colour for an origin, and for an end, in all charts.
+_STEPS = 24  # segments of a ribbon's curve
+_GAP = 0.045  # between two nodes on one side, as a share of all rows, to make room for their names
+# The colour of each origin and of each way out of the data, the same in all charts.
 _COLOURS = alt.Scale(
     domain=["seed", "error_seed", "corrected", "alternative", "undecided", "high_ppl", "expanded",
             "mastered", "dropped", "no room", "left out"],
@@ -21,7 +21,7 @@ _COLOURS = alt.Scale(
 
 
 def accuracy(rows: Rows) -> alt.LayerChart:
-    """Draw accuracy by iteration with standard errors, a line a run.
+    """Draw accuracy by iteration with standard errors, one line per run.
 
     Args:
         rows: run, iteration, accuracy and its standard_error, both from 0 to 1.
@@ -46,7 +46,7 @@ def accuracy(rows: Rows) -> alt.LayerChart:
 
 
 def capability(rows: Rows) -> alt.LayerChart:
-    """Draw one model's answers: category × outcome, the share of a category in each cell.
+    """Draw a heat map of one model's answers: category × outcome, coloured by share of a category.
 
     Args:
         rows: category, outcome, count, share.
@@ -99,7 +99,7 @@ def label_error(rows: Rows) -> alt.Chart:
 
 
 def training(rows: Rows, name: str) -> alt.Chart:
-    """Draw one of a training's figures over all steps. Args: rows of step, iteration, value."""
+    """Draw one training metric over all steps. Args: rows of step, iteration, value."""
     return _sized(
         alt.Chart(_data(rows))
         .mark_line(point=True)
@@ -113,19 +113,19 @@ def training(rows: Rows, name: str) -> alt.Chart:
 
 
 def flow(rows: Rows) -> alt.LayerChart:
-    """Draw where samples went from D_j to D_{j+1} as an alluvial chart.
+    """Draw an alluvial chart of how samples move from D_j to D_{j+1}.
 
     Args:
-        rows: source, target and count; sources and targets stand in the order of their first row.
+        rows: source, target and count. Sources and targets are drawn in order of first occurrence.
     """
     left, right = _stack(rows, "source"), _stack(rows, "target")
-    at = {("source", name): low for name, (low, _) in left.items()}
-    at |= {("target", name): low for name, (low, _) in right.items()}
+    offsets = {("source", name): low for name, (low, _) in left.items()}
+    offsets |= {("target", name): low for name, (low, _) in right.items()}
     points = []
     for number, row in enumerate(rows):
-        starts = {side: at[side, row[side]] for side in ("source", "target")}
+        starts = {side: offsets[side, row[side]] for side in ("source", "target")}
         for side in starts:
-            at[side, row[side]] += row["count"]
+            offsets[side, row[side]] += row["count"]
         for step in range(_STEPS + 1):
             x = step / _STEPS
             y = starts["source"] + (starts["target"] - starts["source"]) * x * x * (3 - 2 * x)
@@ -157,7 +157,7 @@ def flow(rows: Rows) -> alt.LayerChart:
 
 
 def _stack(rows: Rows, side: str) -> dict[str, tuple[float, float]]:
-    """Return from where to where each node of a side reaches."""
+    """Return the (start, end) of each node on one side, in rows."""
     sizes: dict[str, int] = {}
     for row in rows:
         sizes[row[side]] = sizes.get(row[side], 0) + row["count"]
@@ -169,7 +169,7 @@ def _stack(rows: Rows, side: str) -> dict[str, tuple[float, float]]:
 
 
 def _present(rows: Rows) -> alt.Legend:
-    """Return a legend of the origins that there are, not of all that have a colour."""
+    """Return a legend of only the origins in the data."""
     return alt.Legend(values=sorted({row["origin"] for row in rows}))
 
 

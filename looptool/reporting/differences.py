@@ -1,4 +1,4 @@
-"""The difference of two data sets for people: tables, and examples with an inline label diff."""
+"""Show the difference of two data sets: tables, and examples with an inline label diff."""
 
 from __future__ import annotations
 
@@ -58,9 +58,10 @@ def _example(row: dict[str, Any]) -> Text:
 
 
 def inline(before: Any, after: Any) -> Text:
-    """Return JSON with what went as [-…-] and what came as {+…+}; None is a row that is not there.
+    """Return an inline diff of two JSON values: [-removed-] and {+added+}.
 
-    The marks stay without colours.
+    None means that the row is missing; the other value is then shown whole. The marks also show
+    where colours do not.
     """
     old, new = ([] if value is None else _WORDS.findall(_json(value)) for value in (before, after))
     text = Text()

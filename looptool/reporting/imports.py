@@ -1,4 +1,4 @@
-"""What an import found, on a terminal."""
+"""Show the result of an import on the terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from looptool.exchange.sample_sets import REJECTED, Outcome
 from looptool.exchange.tool_sets import ToolSet
 from looptool.terminal import short, shown
 
-_ROWS = 60  # of the table
-_NOTES = 20  # of each kind
+_ROWS = 60  # maximum rows of the table
+_NOTES = 20  # maximum notes of each kind
 
 
 def show_tools(found: ToolSet, target: Path, console: Console) -> None:
-    """Print a table of the tools, what was skipped, what is worth a warning, and the sums."""
+    """Print a table of the tools, the skipped ones, the warnings, and the totals."""
     table = Table("tool", "parameters", "required", "characters", "description", box=None)
     for tool in found.tools[:_ROWS]:
         parameters = tool["parameters"]
@@ -43,8 +43,7 @@ def show_tools(found: ToolSet, target: Path, console: Console) -> None:
 
 
 def show_samples(found: Outcome, target: Path, console: Console) -> None:
-    """Print what became of a file's records: samples by category, what was changed in them,
-    refusals by check, and some of these."""
+    """Print samples by category, changes, refusals by check with examples, and the totals."""
     table = Table("category", "samples", box=None)
     for category, count in sorted(found.categories.items()):
         table.add_row(category, f"{count:,}")

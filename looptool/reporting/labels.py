@@ -1,8 +1,8 @@
-"""Label quality, measured against the planted truth. The only module that reads truth tables.
+"""Label quality, measured against the true labels. The only module that reads truth tables.
 
-A label is *right* if it asks for the same calls as the true label (ToolMatch), or both ask for a
-text. An expansion has no truth of its own: it is as right as the label that it was made from, and
-once relabelled its state is unknown and counts nowhere.
+A label is *right* if it expects the same calls as the true label (ToolMatch), or both expect a
+text. An expansion has no true label: it has the state of the label that it was made from. Once it
+is relabelled, its state is unknown and it is not counted.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from looptool.core.calls import match as same_calls
 from looptool.core.samples import is_correct, label_calls, prediction_label
 
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
-# The label_id that an expansion was born with, and the state of the label that it was made from.
+# The first label_id of an expansion, and the state of the label that it was made from.
 _EXPANSIONS = {"sample_id": pl.String, "label_id": pl.String, "state": pl.String}
 
 
 def measure(root: Path, iterations: int, match: MatchMode) -> list[dict[str, Any]]:
-    """Return one row of label metrics for each iteration 1..N, nulls where nothing was probed.
+    """Return one row of label metrics for each iteration 1..N.
+
+    The last row has no metrics of a handoff, nor has a row whose data set was not probed.
 
     Args:
         root: the folder that holds `<j>/train.parquet` and the other tables of each iteration.
@@ -34,8 +36,8 @@ def measure(root: Path, iterations: int, match: MatchMode) -> list[dict[str, Any
     result = []
     for iteration in range(1, iterations + 1):
         folder = root / str(iteration)
-        own = tables.read(folder / "truth.parquet", tables.Truth)
-        truth = pl.concat([truth, own]).unique("sample_id", keep="last", maintain_order=True)
+        added = tables.read(folder / "truth.parquet", tables.Truth)
+        truth = pl.concat([truth, added]).unique("sample_id", keep="last", maintain_order=True)
         samples = tables.read(folder / "train.parquet", tables.Samples)
         states = _states(samples, truth, expansions, match)
         row: dict[str, Any] = {
@@ -69,14 +71,16 @@ def _handoff(
     truth: pl.DataFrame,
     match: MatchMode,
 ) -> dict[str, Any]:
-    """Say what became of the wrong labels at one handoff.
+    """Measure how verification treated the wrong labels at one handoff.
 
     Returns:
-        `wrong` labels split into `memorised` (the prediction matched them, so nobody judged),
-        `corrected` (replaced by a right one), `replaced_wrongly`, `dropped`, `missed`;
-        `precision`: of the replaced labels with known truth, how many were wrong;
-        `recall`: of the wrong labels where the prediction was right, how many were replaced;
-        `by_noise`: wrong, predicted right, replaced for each kind of planted noise.
+        Counts of wrong labels by fate: `memorised` (the prediction matched, so it was not judged),
+        `corrected` (replaced by a right label), `replaced_wrongly`, `dropped`, `missed`;
+        `replaced`: the number of replaced labels whose state was known;
+        `precision`: the share of wrong labels among these;
+        `wrong_predicted_right`: the number of wrong labels with a right prediction;
+        `recall`: the share of replaced labels among these;
+        `by_noise`: wrong, predicted_right and replaced for each kind of planted noise.
     """
     rows = probe.join(states, on="sample_id").join(
         verdicts.select("sample_id", "verdict"), on="sample_id", how="left"
@@ -111,13 +115,13 @@ def _handoff(
             kind["predicted_right"] += 1
             kind["replaced"] += row["verdict"] == "LABEL_WRONG"
     predicted_right = sum(kind["predicted_right"] for kind in by_noise.values())
-    found = sum(kind["replaced"] for kind in by_noise.values())
+    right_replaced = sum(kind["replaced"] for kind in by_noise.values())
     fates = ("memorised", "corrected", "replaced_wrongly", "dropped", "missed")
     return {
         **{fate: counted[fate] for fate in fates},
         "replaced": len(replaced),
         "precision": _share(int((replaced["state"] == WRONG).sum()), len(replaced)),
-        "recall": _share(found, predicted_right),
+        "recall": _share(right_replaced, predicted_right),
         "wrong_predicted_right": predicted_right,
         "by_noise": {
             name: {key: kind[key] for key in ("wrong", "predicted_right", "replaced")}
@@ -127,7 +131,7 @@ def _handoff(
 
 
 def _error_share(states: pl.DataFrame) -> float | None:
-    """Return the share of wrong labels among those whose state is known, or None."""
+    """Return the share of wrong labels among those with a known state, or None."""
     known = states.filter(pl.col("state") != UNKNOWN)["state"]
     return _share(int((known == WRONG).sum()), len(known))
 
@@ -139,9 +143,9 @@ def _share(part: int, whole: int) -> float | None:
 def _states(
     rows: pl.DataFrame, truth: pl.DataFrame, expansions: pl.DataFrame, match: MatchMode
 ) -> pl.DataFrame:
-    """Return sample_id and state of each row's label.
+    """Return the sample_id and the state of the label of each row.
 
-    ToolMatch is asked only where the label is not the true one to the letter.
+    ToolMatch is needed only where the label_id differs from that of the true label.
     """
     joined = (
         rows.select("sample_id", "tools", "label", "label_id")
@@ -162,12 +166,12 @@ def _states(
         )
     )
     other = joined.filter(pl.col("state").is_null())
-    asked = [
+    compared = [
         RIGHT if _same(label, true, tools, match) else WRONG
         for label, true, tools in other.select("label", "true", "tools").iter_rows()
     ]
-    found = other.select("sample_id", state=pl.Series(asked, dtype=pl.String))
-    return pl.concat([joined.drop_nulls("state").select("sample_id", "state"), found])
+    states = other.select("sample_id", state=pl.Series(compared, dtype=pl.String))
+    return pl.concat([joined.drop_nulls("state").select("sample_id", "state"), states])
 
 
 def _same(label_text: str, true_text: str, tools: str, match: MatchMode) -> bool:
@@ -178,7 +182,7 @@ def _same(label_text: str, true_text: str, tools: str, match: MatchMode) -> bool
 
 
 def _relabelled(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Return D_j with the labels that judges gave: those that its expansions were made from."""
+    """Return D_j with the labels corrected by judges, from which its expansions were made."""
     replaced = verdicts.filter(verdict="LABEL_WRONG").join(probe, on="sample_id")
     new = [
         canonical.dumps(prediction_label(row["prediction"], row["calls"], row["parse_error"]))

@@ -1,4 +1,4 @@
-"""`looptool plan` for people."""
+"""Show the result of `looptool plan`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from looptool.workspace.plan import Plan
 
 
 def show(plan: Plan, console: Console) -> None:
-    """Print a plan: work by stage and model, what it takes, what is missing."""
+    """Print a plan: work by stage and model, its cost, and what is missing."""
     table = Table("stage", "model", "requests", "tokens read", "written", "trained on", "time",
                   box=None, header_style="bold")  # fmt: skip
-    for each in plan.work:
-        where = "" if each.local else " (elsewhere)"
-        numbers = (each.requests, each.read, each.written, each.trained)
+    for work in plan.work:
+        remote = "" if work.local else " (remote)"
+        numbers = (work.requests, work.read, work.written, work.trained)
         table.add_row(
-            each.stage,
-            shown(each.model + where),
+            work.stage,
+            shown(work.model + remote),
             *(f"{n:,}" if n else "–" for n in numbers),
-            duration(each.seconds) if each.seconds else "–",
+            duration(work.seconds) if work.seconds else "–",
         )
     console.print(table)
     if plan.weights:
@@ -34,8 +34,8 @@ def show(plan: Plan, console: Console) -> None:
     if plan.dtype.warning:
         console.print(shown(plan.dtype.warning, "yellow"))
     whole = "unknown time" if plan.hours is None else f"about {duration(plan.hours * 3600)}"
-    trust = "speed measured here" if plan.measured else "right within a factor of three at best"
-    console.print(shown(f"{whole} on {plan.device}, what runs elsewhere left out; {trust}"))
+    trust = "speed measured here" if plan.measured else "accurate to a factor of three at best"
+    console.print(shown(f"{whole} on {plan.device}, without remote work; {trust}"))
     for problem in plan.missing:
         console.print(shown(f"missing: {problem}", "yellow"), soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""`looptool report`: one HTML file on a run that needs no network and can be sent to others."""
+"""`looptool report`: a self-contained HTML report on a run that needs no network."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from looptool.lineage.views import connect, read_json
 from looptool.reporting import tracing
 
 REPORT = Path("reports/report.html")
-BROWSED = 600  # samples in the browser
+BROWSED = 600  # maximum samples in the sample browser
 DISAGREEMENTS = 12
-TOOLS = 60  # in the table by tool
+TOOLS = 60  # maximum rows of the table by tool
 CURVES = ("reward", "zero_variance_share", "entropy", "completion_tokens", "loss")
 PACKAGES = ("torch", "transformers", "trl", "polars", "duckdb", "dvc")
 
@@ -35,10 +35,12 @@ PACKAGES = ("torch", "transformers", "trl", "polars", "duckdb", "dvc")
 def write_report(
     compare: Sequence[str] = (), target: Path | str = REPORT, root: Path | str = "."
 ) -> Path:
-    """Write the report on the workspace's run.
+    """Write the report on the run in the workspace, and return its path.
 
     Args:
-        compare: revisions or experiments whose accuracy stands beside it.
+        compare: revisions or experiments whose accuracy is shown for comparison.
+        target: the output file, relative to `root`.
+        root: the project's root.
 
     Raises:
         LooptoolError: if nothing has run yet, a revision cannot be read, or the file cannot be
@@ -46,7 +48,7 @@ def write_report(
     """
     snapshot = open_workspace(root)
     if not snapshot.iterations:
-        raise LooptoolError("data/iterations: there is no data set yet; run `dvc repro` first")
+        raise LooptoolError("data/iterations: no data set yet; run `dvc repro` first")
     others = [open_revision(name, root) for name in compare]
     page = _render(collect(snapshot, others, Path(root)))
     target = Path(root, target)
@@ -57,13 +59,13 @@ def write_report(
         partial.replace(target)
     except OSError as error:
         raise LooptoolError(
-            f"{target}: cannot be written: {error.strerror}; name another file by --output"
+            f"{target}: cannot be written: {error.strerror}; name another file with --output"
         ) from None
     return target
 
 
 def collect(snapshot: Snapshot, others: Sequence[Snapshot], root: Path) -> dict[str, Any]:
-    """Return what the page's template is filled with; charts as Vega-Lite specifications."""
+    """Return the values for the page's template, with charts as Vega-Lite specifications."""
     from looptool.reporting import charts
 
     connection = connect(snapshot)
@@ -122,7 +124,7 @@ def _render(content: Mapping[str, Any]) -> str:
 
 
 def _accuracies(snapshots: Sequence[Snapshot]) -> dict[str, list[dict[str, Any]]]:
-    """Return rows for `charts.accuracy` by what was measured: held-out, BFCL, its categories."""
+    """Return rows for `charts.accuracy`, by chart: held-out, BFCL mean, and their categories."""
     found: dict[str, list[dict[str, Any]]] = {}
     for snapshot in snapshots:
         for name in sorted(snapshot.files):
@@ -155,8 +157,10 @@ def _capabilities(connection: duckdb.DuckDBPyConnection) -> dict[int, list[dict[
 
 
 def _by_tool(snapshot: Snapshot) -> dict[str, Any]:
-    """Return accuracy by tool and parameter on held-out samples: those first that the last model
-    gets wrong most, for each iteration a cell."""
+    """Return accuracy by tool and parameter on held-out samples, with one cell per iteration.
+
+    Tools are sorted by the accuracy of the last model, the lowest first.
+    """
     files = snapshot.tables("eval.parquet")
     if "data/heldout.parquet" not in snapshot.files or not files:
         return {"iterations": [], "rows": [], "total": 0}
@@ -211,8 +215,8 @@ def _label_table(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         "SELECT iteration, name, value FROM metrics WHERE stage = 'labels' ORDER BY iteration",
     )
     table = []
-    for iteration, own in _grouped(rows, "iteration").items():
-        values = {row["name"]: row["value"] for row in own}
+    for iteration, metrics in _grouped(rows, "iteration").items():
+        values = {row["name"]: row["value"] for row in metrics}
         table.append({"iteration": iteration} | {name: values.get(name) for name in names})
     return table
 
@@ -226,7 +230,10 @@ def _verdicts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 
 def _flows(connection: duckdb.DuckDBPyConnection, iteration: int) -> list[dict[str, Any]]:
-    """Return how many rows went from each origin in D_j to each in D_{j+1}, out and in besides."""
+    """Return the numbers of rows that go from each origin in D_j to each origin in D_{j+1}.
+
+    Rows that leave D_j or are new in D_{j+1} are included.
+    """
     rows = views.rows(
         connection,
         """
@@ -255,7 +262,7 @@ def _flows(connection: duckdb.DuckDBPyConnection, iteration: int) -> list[dict[s
 
 
 def _curves(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
-    """Return rows for `charts.training` by the name of what was logged, steps counted through."""
+    """Return rows for `charts.training`, by metric. Steps are numbered through all iterations."""
     found: dict[str, list[dict[str, Any]]] = {}
     done = 0
     for iteration in snapshot.iterations:
@@ -271,8 +278,11 @@ def _curves(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
 
 
 def _disagreements(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Return the labels that judges overruled and on which most hung: iterations that trained on
-    them, and expansions of them that entered the data; among equals those surest predicted."""
+    """Return the overruled labels with the largest effect on training.
+
+    The effect is the number of iterations that trained on the label plus the number of its
+    expansions in the data. Ties are ordered by perplexity, the lowest first.
+    """
     return views.rows(
         connection,
         """
@@ -302,8 +312,11 @@ def _disagreements(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]
 
 
 def _browsed(connection: duckdb.DuckDBPyConnection, first: Sequence[str]) -> tuple[list[str], int]:
-    """Choose the samples to browse: `first`, then by turns those whose label was judged wrong,
-    expansions, and others, each by id; and their parents while there is room."""
+    """Choose the samples to browse. Return their ids and the total number of samples.
+
+    `first` comes first, then in turn samples with a changed or dropped label, expansions, and
+    others, each ordered by id. Parents are added while there is room.
+    """
     total = connection.execute("SELECT count(DISTINCT sample_id) FROM samples").fetchall()[0][0]
     rows = connection.execute(
         """

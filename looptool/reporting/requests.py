@@ -1,4 +1,4 @@
-"""What was asked of large models, for people: the request cache, and prompts with their answers."""
+"""Show the request cache, and the prompts of models in roles with their answers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ PARTS = {"author": "synthesis", "judge": "judging", "expander": "expansion"}
 
 
 def show_cache(path: Path, usage: Sequence[Usage], console: Console) -> None:
-    """Print what the request cache holds of each engine, and how often it had the answer."""
-    table = Table("engine", "answers", "MB", "asked", "found", box=None, header_style="bold")
-    for each in usage:
-        asked = each.hits + each.misses
+    """Print the size of the request cache and the hit rate for each engine."""
+    table = Table("engine", "answers", "MB", "lookups", "hit rate", box=None, header_style="bold")
+    for engine in usage:
+        lookups = engine.hits + engine.misses
         table.add_row(
-            shown(each.identity),
-            f"{each.answers:,}",
-            f"{each.bytes / 1e6:.1f}",
-            f"{asked:,}",
-            f"{each.hits / asked:.0%}" if asked else "–",
+            shown(engine.identity),
+            f"{engine.answers:,}",
+            f"{engine.bytes / 1e6:.1f}",
+            f"{lookups:,}",
+            f"{engine.hits / lookups:.0%}" if lookups else "–",
         )
     size = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
     console.print(shown(f"{path}: {size / 1e6:.1f} MB"))
@@ -39,17 +39,16 @@ def show_cache(path: Path, usage: Sequence[Usage], console: Console) -> None:
 def show_requests(
     connection: duckdb.DuckDBPyConnection, role: str, identity: str, console: Console
 ) -> None:
-    """Print every request that a role got on a sample: what the model saw, word for word, and what
-    it answered.
+    """Print every request to a role about a sample: the exact prompt, and the answer.
 
     Args:
         role: `author`, `judge` or `expander`.
-        identity: a sample_id or the start of one.
+        identity: a sample_id or its first characters.
 
     Raises:
-        ConfigError: if nothing was asked on such a sample.
+        ConfigError: if there is no such request.
     """
-    found = rows(
+    requests = rows(
         connection,
         "SELECT * FROM requests WHERE starts_with(prompt, $1 || '/') AND thread IN (SELECT thread "
         "FROM requests WHERE starts_with(prompt, $1 || '/') AND starts_with(sample_id, $2)) "
@@ -57,11 +56,11 @@ def show_requests(
         PARTS[role],
         identity,
     )
-    if not found:
-        raise ConfigError(f"no {role} that is a model was asked about a sample {identity!r}")
-    for row in found:
-        told = f"{row['prompt']} {row['version']}, {row['model']}, iteration {row['iteration']}"
-        console.rule(shown(told))
+    if not requests:
+        raise ConfigError(f"{identity}: no {role} model was asked about such a sample")
+    for row in requests:
+        title = f"{row['prompt']} {row['version']}, {row['model']}, iteration {row['iteration']}"
+        console.rule(shown(title))
         for message in canonical.loads(row["messages"]):
             console.print(shown(f"[{message['role']}]", "bold"))
             console.print(shown(message["content"]), soft_wrap=True)

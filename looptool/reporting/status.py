@@ -1,4 +1,4 @@
-"""Where a run stands: what is done, running or stale, and what `dvc repro` would run next."""
+"""The status of a run: what is done, running or stale, and what `dvc repro` would run next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from looptool.core import runs
 from looptool.core.errors import ConfigError, LooptoolError
 
 STAGES = ("warmup", "generate", "train", "eval", "probe", "verify", "expand")
-TOLD = 3  # changes of a stage that are told; --json has all
+TOLD = 3  # changes to show per stage; --json shows all
 _LABEL = re.compile(r"(\w+)(?:@(\d+))?")
 
 
@@ -24,11 +24,11 @@ class Stage:
     """One stage of dvc.yaml.
 
     Attributes:
-        label: as DVC writes it, `probe@1`.
+        label: the name in DVC's notation, such as `probe@1`.
         state: `done`, `running`, `stale` (its inputs, params or code changed), `new` (never run),
             or `waiting` (a stage that it depends on is not done).
-        why: what changed, one line each.
-        seconds: of its newest run; None if it was never timed here.
+        why: what changed, one line per change.
+        seconds: the duration of the latest run; None if there is no timing.
     """
 
     label: str
@@ -41,7 +41,7 @@ def read_status(root: Path | str = ".") -> list[Stage]:
     """Return all stages in the order in which `dvc repro` runs them.
 
     Raises:
-        ConfigError: if `root` is no project's root.
+        ConfigError: if `root` is not the root of a project.
         LooptoolError: if DVC cannot read the project.
     """
     from dvc.exceptions import DvcException
@@ -105,16 +105,16 @@ def show(stages: list[Stage], console: Console, root: Path | str = ".") -> None:
     console.print(table)
     console.print(", ".join(f"{stage.label} {_cell(stage)}" for stage in single))
     total = sum(stage.seconds or 0 for stage in stages) / 60
-    console.print(f"{total:.1f} minutes in the newest runs of all stages")
+    console.print(f"{total:.1f} minutes in the latest runs of all stages")
     for line in next_steps(stages):
         console.print(line, markup=False)
 
 
 def next_steps(stages: list[Stage]) -> Iterator[str]:
-    """Yield lines on what `dvc repro` would run next, and why."""
+    """Yield lines of text on what `dvc repro` would run next, and why."""
     active = [stage.label for stage in stages if stage.state == "running"]
     if active:
-        yield f"running: {', '.join(active)}; what changed since is not looked at meanwhile"
+        yield f"running: {', '.join(active)}; changes are not checked during a run"
         return
     todo = [stage for stage in stages if stage.state != "done"]
     if not todo:
@@ -128,11 +128,11 @@ def next_steps(stages: list[Stage]) -> Iterator[str]:
         yield f"  {stage.label}: {'; '.join(why) or 'never run'}"
     waiting = [stage.label for stage in todo if stage.state == "waiting"]
     if waiting:
-        yield f"  then, where the outputs before them change: {', '.join(waiting)}"
+        yield f"  then, if their inputs change: {', '.join(waiting)}"
 
 
 def to_json(stages: list[Stage]) -> list[dict[str, Any]]:
-    """Return the stages as JSON."""
+    """Return the stages as JSON objects."""
     return [
         {"stage": s.label, "state": s.state, "why": list(s.why), "seconds": s.seconds}
         for s in stages
@@ -140,15 +140,16 @@ def to_json(stages: list[Stage]) -> list[dict[str, Any]]:
 
 
 def _reasons(entries: list[Any]) -> Iterator[str]:
-    """Yield what DVC found changed, a line each."""
+    """Yield one line for each change that DVC found."""
     for entry in entries:
         if isinstance(entry, str):
             yield entry
             continue
-        for kind, found in entry.items():
-            for path, change in found.items():
+        for kind, changes in entry.items():
+            for path, change in changes.items():
                 if isinstance(change, Mapping):
-                    yield f"{path}: {', '.join(f'{name} {how}' for name, how in change.items())}"
+                    fields = [f"{name} {status}" for name, status in change.items()]
+                    yield f"{path}: {', '.join(fields)}"
                 else:
                     yield f"{path} {'is ' if kind == 'changed outs' else ''}{change}"
 

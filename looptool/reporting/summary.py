@@ -20,14 +20,14 @@ SUMMARY = METRICS / "summary.json"
 
 
 def summarize_run() -> dict[str, Any]:
-    """Write `metrics/summary.json` from what the stages measured, and print it.
+    """Write `metrics/summary.json` from the metrics of the stages, print it, and return it.
 
-    Its shape: `{"iterations": {"0": {"heldout", "heldout_se", "bfcl": {category: accuracy},
+    Its form is `{"iterations": {"0": {"heldout", "heldout_se", "bfcl": {category: accuracy},
     "bfcl_se", "bfcl_mean", "bfcl_mean_se", "label_error_before", "label_error_after", …}},
-    "minutes"}`, null where a stage does not run.
+    "minutes"}`. Values of stages that did not run are null.
 
     Raises:
-        ConfigError: if no iteration was evaluated yet.
+        ConfigError: if there is no metrics/labels.json yet.
     """
     last = load().loop.last
     if not (METRICS / "labels.json").exists():
@@ -44,12 +44,12 @@ def summarize_run() -> dict[str, Any]:
 
 
 def minutes() -> float:
-    """Return the minutes of all stages, each by its newest run."""
+    """Return the total minutes of all stages, counting the latest run of each."""
     return round(sum(row["seconds"] for row in runs.timings().values()) / 60, 2)
 
 
 def show(summary: dict[str, Any], console: Console | None = None) -> None:
-    """Print the summary, accuracies in percent with their standard errors."""
+    """Print the summary, with accuracies and standard errors in percent."""
     rows = summary["iterations"]
     categories = sorted({name for row in rows.values() for name in row["bfcl"]})
     table = Table(title="Accuracy in %, ± standard error; BFCL on its test rows")

@@ -1,4 +1,4 @@
-"""Per-iteration metrics as lists of rows, the one shape that `dvc plots` draws as lines."""
+"""Metrics of all iterations as lists of rows, the form that `dvc plots` needs for line charts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from looptool.core.samples import ORIGINS
 
 
 def read(metrics: Path, iteration: int, stage: str) -> Any:
-    """Return what a stage wrote to `<metrics>/<iteration>/<stage>.json`, or None."""
+    """Read `<metrics>/<iteration>/<stage>.json`. Return None if there is none."""
     path = metrics / str(iteration) / f"{stage}.json"
     return json.loads(path.read_text("utf-8")) if path.exists() else None
 
 
 def accuracy(metrics: Path, last: int) -> list[dict[str, Any]]:
-    """Return one row a model: held-out accuracy, BFCL's mean and each BFCL category."""
+    """Return one row per model: held-out accuracy, BFCL mean and each BFCL category."""
     rows = []
     for iteration in range(last + 1):
         scores = read(metrics, iteration, "eval")
@@ -37,7 +37,7 @@ def accuracy(metrics: Path, last: int) -> list[dict[str, Any]]:
 def composition(
     metrics: Path, last: int, quality: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return one row a data set: samples by origin, and the share of wrong labels."""
+    """Return one row per data set: samples by origin, and the share of wrong labels."""
     return [
         {
             "iteration": row["iteration"],
@@ -51,7 +51,7 @@ def composition(
 
 
 def training(metrics: Path, last: int) -> list[dict[str, Any]]:
-    """Return one row a GRPO step, numbered through all iterations."""
+    """Return one row per GRPO step, numbered through all iterations."""
     rows: list[dict[str, Any]] = []
     for iteration in range(1, last + 1):
         for step in read(metrics, iteration, "steps") or []:

@@ -1,4 +1,4 @@
-"""A sample's history for people: a tree on the terminal, or a Mermaid flowchart."""
+"""Show the history of a sample as a tree on the terminal, or as a Mermaid flowchart."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from rich.tree import Tree
 from looptool.lineage.history import Event, History, LabelVersion, Life, Step
 from looptool.terminal import short, shown
 
-WIDTH = 400  # characters of a label, prediction or message that are shown
+WIDTH = 400  # maximum characters to show of a label, prediction or message
 
 
 def tree(history: History) -> Tree:
-    """Return the history as a tree: the seed at the root, the sample itself the deepest branch."""
+    """Return the history as a tree with the seed at the root and the sample as deepest branch."""
     root: Tree | None = None
-    at = root
+    deepest = root
     for life in history.lives:
         branch = _life(life, last=life is history.lives[-1])
-        if at is None:
+        if deepest is None:
             root = branch
         else:
-            at.children.append(branch)
-        at = branch
-    assert root is not None and at is not None
+            deepest.children.append(branch)
+        deepest = branch
+    assert root is not None and deepest is not None
     if history.children:
-        children = at.add(shown(f"expanded into {len(history.children)}", style="bold"))
+        children = deepest.add(shown(f"expanded into {len(history.children)}", style="bold"))
         for child in history.children:
-            capped = ", no room for it" if child["capped"] else ""
+            capped = ", capped" if child["capped"] else ""
             children.add(f"{child['sample_id']} in iteration {child['iteration']}{capped}")
     return root
 
@@ -46,11 +46,11 @@ def mermaid(history: History) -> str:
             lines.append(f"  {before} -- expanded --> {node}")
         before = node
         for step in life.steps:
-            own = f"{node}_{step.iteration}"
-            told = "<br>".join(_escaped(line) for line in _brief(step))
-            lines.append(f'  {own}["{told}"]')
-            lines.append(f"  {before} --> {own}")
-            before = own
+            step_node = f"{node}_{step.iteration}"
+            text = "<br>".join(_escaped(line) for line in _brief(step))
+            lines.append(f'  {step_node}["{text}"]')
+            lines.append(f"  {before} --> {step_node}")
+            before = step_node
     for child in history.children:
         node = f"s{child['sample_id'][:8]}"
         lines.append(f'  {node}["{child["sample_id"][:8]}"]')
@@ -88,19 +88,19 @@ def _step(step: Step, life: Life) -> Tree:
     labels = {version.label_id: version for version in life.labels}
     if step.dataset_id:
         branch.add(f"data set {step.dataset_id}")
-    happened = list(step.events)
-    for event in (event for event in happened if event.stage != "expand"):
+    events = list(step.events)
+    for event in (event for event in events if event.stage != "expand"):
         branch.add(_event(event))
     if step.sample:
-        own = labels.get(step.sample["label_id"])
+        version = labels.get(step.sample["label_id"])
         by = (step.sample["label_source"], step.sample["label_iteration"])
-        branch.add(_label("label", own, *by, f", origin {step.sample['origin']}"))
+        branch.add(_label("label", version, *by, f", origin {step.sample['origin']}"))
         for alternative in step.sample["alternatives"]:
             branch.add(shown(f"also accepted: {short(_json(alternative), WIDTH)}"))
     if step.model:
         branch.add(shown(f"trained {step.model['name']}{_md5(step.model['md5'])}"))
     elif step.sample:
-        branch.add(f"models/{step.iteration} is not trained on it yet")
+        branch.add(f"models/{step.iteration} has not been trained on it yet")
     if step.probe:
         probe = step.probe
         mark = "right" if probe["matched"] else f"wrong, {probe['failure_type']}"
@@ -113,12 +113,12 @@ def _step(step: Step, life: Life) -> Tree:
         verdict = step.verdict
         branch.add(
             shown(
-                f"{verdict['verdict']} says {verdict['judge']} (consensus "
+                f"{verdict['verdict']} by {verdict['judge']} (consensus "
                 f"{verdict['consensus']:.2f}, votes {_json(_votes(verdict))}): "
                 f"{verdict['rationale']}"
             )
         )
-    for event in (event for event in happened if event.stage == "expand"):
+    for event in (event for event in events if event.stage == "expand"):
         below = branch.add(_event(event))
         if event.event == "corrected":
             new = labels.get(event.new_label_id or "")
@@ -127,16 +127,16 @@ def _step(step: Step, life: Life) -> Tree:
 
 
 def _event(event: Event) -> Text:
-    told = f"{event.event} by {event.stage}, event {event.number}"
+    text = f"{event.event} by {event.stage}, event {event.number}"
     for name, value in (
         ("seed", event.seed), ("judge", event.judge), ("model", event.model),
         ("inputs", event.inputs),
     ):  # fmt: skip
         if value is not None:
-            told += f", {name} {value}"
+            text += f", {name} {value}"
     if event.old_label_id and event.new_label_id:
-        told += f", label {event.old_label_id[:12]} → {event.new_label_id[:12]}"
-    return shown(told)
+        text += f", label {event.old_label_id[:12]} → {event.new_label_id[:12]}"
+    return shown(text)
 
 
 def _label(
@@ -144,9 +144,9 @@ def _label(
 ) -> Text:
     if version is None:
         return shown(f"{what} unknown", style="red")
-    told = short(_json(version.label), WIDTH)
+    text = short(_json(version.label), WIDTH)
     return shown(
-        f"{what} {version.label_id[:12]} by {source} in iteration {iteration}{more}: {told}"
+        f"{what} {version.label_id[:12]} by {source} in iteration {iteration}{more}: {text}"
     )
 
 
@@ -195,5 +195,5 @@ def _json(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text with Mermaid's entities for what it would read as its own syntax."""
+    """Return text with Mermaid's entities in place of characters of Mermaid's syntax."""
     return "".join(f"#{ord(c)};" if c in "\"'<>&#`\\" else c for c in text)

@@ -1,1 +1,1 @@
-"""What is done around a run: make a project, set it up, plan, unroll, serve, chat, run trials."""
+"""Tasks around a run: create, set up and plan a project, unroll, serve, chat, run experiments."""

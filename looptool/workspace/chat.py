@@ -1,4 +1,7 @@
-"""`looptool chat`: talk to a model with one's tools; its calls are checked, and run after a yes."""
+"""`looptool chat`: chat with a model that can use your tools.
+
+Calls are checked, and run on confirmation.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from looptool.terminal import shown
 
 Read = Callable[[str], str]
 Execute = Callable[[ToolCall], str]
-ROUNDS = 8  # answers of tools after which the model must let the user speak
+ROUNDS = 8  # model answers after which it is the user's turn, even if the last one has calls
 
 
 def talk(
@@ -36,15 +39,16 @@ def talk(
     system: str = "",
     execute: Execute | None = None,
 ) -> list[Message]:
-    """Hold a conversation until the user ends it (end of input, `/quit`); return its messages.
+    """Chat until the user ends the conversation (end of input or `/quit`). Return its messages.
 
-    `/new` starts another one. A call that fits its tool is run by `execute` after a yes; without
-    it, the user may type what the tool would answer.
+    `/new` starts a new conversation. On confirmation, `execute` runs a valid call. Without
+    `execute`, the user can type the answer of the tool.
 
     Args:
-        read: shows a prompt and returns what the user types; raises EOFError at the end.
-        offer: the most tools that the model sees: those whose documents are most like what the
-            user says.
+        read: shows a prompt and returns what the user types; raises EOFError at the end of input.
+        offer: the maximum number of tools offered to the model: those most similar to what the user
+            says.
+        execute: runs a call and returns its result as text.
     """
     opening: list[Message] = [{"role": "system", "content": system}] if system else []
     messages = list(opening)
@@ -64,15 +68,15 @@ def talk(
                 offered = most_like(said, tools, offer)
                 if len(offered) < len(tools):
                     names = ", ".join(tool["name"] for tool in offered)
-                    told = f"{len(offered)} of {len(tools)} tools on offer: {names}"
-                    console.print(shown(told, "dim"))
+                    note = f"{len(offered)} of {len(tools)} tools on offer: {names}"
+                    console.print(shown(note, "dim"))
                 sampling = Sampling(max_new_tokens)
                 _answer(engine, offered, messages, sampling, console, ask, execute)
     return messages
 
 
 def most_like(said: str, tools: Sequence[Tool], count: int) -> list[Tool]:
-    """Return the tools whose documents share most with what is said, in their own order."""
+    """Return the `count` tools most similar to a text, in their original order."""
     if len(tools) <= count:
         return list(tools)
     from rapidfuzz import fuzz, utils
@@ -94,7 +98,7 @@ def _answer(
     read: Read,
     execute: Execute | None,
 ) -> None:
-    """Let the model speak, and the tools that it calls, until it is the user's turn."""
+    """Let the model answer and call tools until it is the user's turn."""
     for _ in range(ROUNDS):
         (completion,) = engine.generate([Prompt(messages, tools)], sampling)
         if completion.error is not None:
@@ -110,44 +114,45 @@ def _answer(
             return
         message = assistant_message(call_label(parsed.calls))
         messages.append({**message, "content": parsed.text})
-        told = [_told(call, tools, console, read, execute) for call in parsed.calls]
-        if not any(each is not None for each in told):
+        results = [_told(call, tools, console, read, execute) for call in parsed.calls]
+        if not any(result is not None for result in results):
             return
-        for call, each in zip(parsed.calls, told, strict=True):
-            content = "the user did not allow this call" if each is None else each
+        for call, result in zip(parsed.calls, results, strict=True):
+            content = "the user did not allow this call" if result is None else result
             messages.append({"role": "tool", "name": call.name, "content": content})
 
 
 def _told(
     call: ToolCall, tools: Sequence[Tool], console: Console, read: Read, execute: Execute | None
 ) -> str | None:
-    """Show a call and whether it fits; return what came of it, or None if nothing was to come."""
+    """Show a call and whether it is valid. Return its result, or None if it was not run."""
     console.print(shown(f"{call.name}({canonical.dumps(call.arguments)})", "bold"))
     if problem := check_call(call, tools):
         console.print(shown(f"  {problem}", "red"))
         return f"error: {problem}"
-    console.print(shown("  fits its schema", "green"))
+    console.print(shown("  matches its schema", "green"))
     if execute is None:
-        return read(f"what {call.name} answers (empty: go on)> ") or None
+        return read(f"result of {call.name} (empty: skip)> ") or None
     if read(f"run {call.name}? [y/N] ").casefold() not in ("y", "yes"):
         return None
-    told = execute(call)
-    console.print(shown(told, "cyan"))
-    return told
+    result = execute(call)
+    console.print(shown(result, "cyan"))
+    return result
 
 
 def open_chat(
     model: str, tools: Path | None, server: str | None, offer: int, system: str, console: Console
 ) -> None:
-    """Load a model and talk to it on the terminal.
+    """Load a model and chat with it on the terminal.
 
     Args:
-        model: an iteration's number, or a folder.
-        tools: a set of tools; else the MCP server's own, or `generate.tools` of params.
+        model: an iteration number, or a model folder.
+        tools: a tool set; default: `generate.tools` in params, or else the tools of `server`.
         server: an MCP server that runs the calls.
+        offer: the maximum number of tools offered to the model at a time.
 
     Raises:
-        ConfigError: if there is no such model, no tools, or the server does not answer.
+        ConfigError: if there is no such model, there are no tools, or the server does not respond.
     """
     params = load()
     folder = Path("models", model) if model.isdecimal() else Path(model)
@@ -161,10 +166,10 @@ def open_chat(
             listed, execute = stack.enter_context(mcp.connected(server))
             known = known or listed
         if not known:
-            raise ConfigError("no tools: name a set by --tools, a server by --mcp, or set "
-                              "generate.tools in params.yaml")  # fmt: skip
+            raise ConfigError("no tools: name a tool set with --tools or a server with --mcp, or "
+                              "set generate.tools in params.yaml")  # fmt: skip
         runs.quiet()
-        name = params.probe.engine  # vLLM takes a minute to start: too long to wait for a chat
+        name = params.probe.engine  # `auto` never means vLLM here, which takes a minute to start
         engine = answering.load(
             "transformers" if name == "auto" else name,
             folder,
@@ -172,7 +177,7 @@ def open_chat(
             batch_size=1,
             server=params.probe.server,
         )
-        console.print(shown(f"{folder}: {len(known)} tools; /new starts again, /quit ends", "dim"))
+        console.print(shown(f"{folder}: {len(known)} tools; /new starts over, /quit ends", "dim"))
         limit = params.probe.max_new_tokens
         talk(engine, known, console, input, offer=offer, max_new_tokens=limit, system=system,
              execute=execute)  # fmt: skip

@@ -1,4 +1,4 @@
-"""`looptool init`: a project of one's own, for those who have the package installed, no clone."""
+"""`looptool init`: create a project with only the installed package, without a clone."""
 
 from __future__ import annotations
 
@@ -46,29 +46,32 @@ _README = """\
 
 A closed data-training loop for tool-calling models, made by `looptool init`.
 
-    pip install -r {pins}      # unless it is there
+    pip install -r {pins}      # if not yet installed
     looptool setup             # the embedded model and the benchmark
-    dvc repro                  # the loop as params.yaml says
+    dvc repro                  # the loop with the settings of params.yaml
     looptool summary
 
-`params.yaml` explains every parameter; `looptool --help` shows what can be asked afterwards.
+`params.yaml` explains every parameter. `looptool --help` lists the commands.
 """
 
 
 def start(folder: Path, sources: Sequence[str] = ()) -> ToolSet | None:
-    """Make a project folder with git and DVC in it, about the tools of `sources` if there are any.
+    """Create a project folder with git and DVC. If it fails, nothing is left behind.
+
+    Args:
+        sources: tools to import and set as `generate.tools`, as for `looptool tools import`.
 
     Returns:
-        the tools that were imported, or None.
+        The imported tools, or None.
 
     Raises:
-        ConfigError: if the folder holds something, or a source cannot be read; nothing is left.
+        ConfigError: if the folder is not empty, or a source cannot be read.
         LooptoolError: if git or DVC fails.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder}: is not empty; name a new folder")
     tools = tool_sets.import_tools(sources) if sources else None
-    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _copy(folder)
@@ -82,11 +85,11 @@ def start(folder: Path, sources: Sequence[str] = ()) -> ToolSet | None:
         shutil.copytree(folder / ".dvc.own", folder / ".dvc", dirs_exist_ok=True)
         shutil.rmtree(folder / ".dvc.own")
         _commit(folder)
-    except BaseException:  # Ctrl-C too leaves nothing behind
-        for left in folder.iterdir() if folder.is_dir() else ():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-        for each in made:  # the innermost first
-            each.rmdir()
+    except BaseException:  # Ctrl-C leaves nothing behind either
+        for path in folder.iterdir() if folder.is_dir() else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in created:  # innermost first
+            path.rmdir()
         raise
     return tools
 
@@ -111,7 +114,7 @@ def _copy(folder: Path) -> None:
 
 
 def _without_code(pipeline: str) -> str:
-    """Return dvc.yaml with the pins in place of the package's modules, which lie elsewhere."""
+    """Return dvc.yaml with dependencies on the pins instead of modules outside the project."""
     body = re.sub(r"\A(?:#.*\n)+", _HEAD.format(pins=PINS), pipeline)
     body = re.sub(r"^ +- looptool/.*\n", "", body, flags=re.MULTILINE)
     return re.sub(r"^( +- )stages/\w+\.py\n", rf"\g<0>\g<1>{PINS}\n", body, flags=re.MULTILINE)
@@ -121,12 +124,12 @@ def _set_tools(path: Path, place: Path) -> None:
     text = path.read_text("utf-8")
     changed = re.sub(r"^  tools: null", f"  tools: {place.as_posix()}", text, flags=re.MULTILINE)
     if YAML(typ="safe").load(changed)["generate"]["tools"] != place.as_posix():
-        raise LooptoolError(f"{path}: has no line `tools: null` to change")
+        raise LooptoolError(f"{path}: generate.tools: has no line `tools: null` to replace")
     path.write_text(changed, "utf-8")
 
 
 def _commit(folder: Path) -> None:
-    """Commit what is there, which `dvc exp` wants; without a name for git the user has to."""
+    """Commit everything, because `dvc exp` needs a commit. Ignores failure: git may lack a user."""
     _run(["git", "add", "--all"], folder)
     command = ["git", "commit", "--quiet", "--message", "looptool init"]
     subprocess.run(command, cwd=folder, capture_output=True)

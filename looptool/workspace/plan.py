@@ -1,10 +1,10 @@
-"""`looptool plan`: what a run would take.
+"""`looptool plan`: estimate the cost of a run.
 
-Numbers of requests follow from params, up to what nobody can know beforehand: how often the
-model is wrong (MISMATCHES), and how long prompts and answers are (TOKENS; those of samples were
-counted on the embedded default, the others are guesses). Time follows from operations a token and
-the speed of this machine. That is measured with the base model where it is here and small enough;
-else it is a usual share of what data sheets say, and right within a factor of three at best.
+The numbers of requests follow from the params and two assumptions: how often the model is wrong
+(MISMATCHES), and how long prompts and answers are (TOKENS: those of samples were counted with the
+default params, the others are guesses). Time follows from the operations per token and the speed of
+this machine. The speed is measured with the base model if it is present and small enough. Otherwise
+it is a typical share of the data sheet's peak, and right within a factor of three at best.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from looptool.evaluation.bfcl.rows import expand
 from looptool.training.memory import BYTES_FROZEN, weights_of
 
 MISMATCHES = 0.5  # share of D_j that the model gets wrong
-TOKENS = {  # (prompt, answer) of one request
+TOKENS = {  # (prompt tokens, answer tokens) per request
     "sample": (180, 64),
     "probe": (180, 80),
     "eval": (205, 80),
@@ -35,11 +35,11 @@ TOKENS = {  # (prompt, answer) of one request
     "judge": (900, 200),
     "expander": (900, 250),
 }
-AUTHOR_REQUESTS = 5  # a sample: its part of the tools, plan, user, assistant, results
+AUTHOR_REQUESTS = 5  # per sample: its share of the tools, plan, user, assistant, results
 MEASURED_WEIGHTS = 1e9  # larger models are not timed on a CPU
-START_SECONDS = 9  # of a stage with a model, on two cores: imports, loading, saving
-OTHER_SECONDS = 3  # of a stage without one
-# Operations a second that are reached in (reading, writing, training).
+START_SECONDS = 9  # overhead of a stage with a model, on two cores: imports, loading, saving
+OTHER_SECONDS = 3  # of a stage without a model
+# Effective operations per second in (reading, generating, training).
 TWO_CORES = (0.5e12, 0.065e12, 0.18e12)  # SmolLM2-135M in bf16, batches of 32
 GPUS = {
     "H200": 989e12,
@@ -49,18 +49,18 @@ GPUS = {
     "4090": 165e12,
     "3090": 71e12,
 }
-SHARES = (0.4, 0.05, 0.3)  # of a GPU's peak
+SHARES = (0.4, 0.05, 0.3)  # of a GPU's peak in (reading, generating, training)
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one stage asks of one model over all iterations.
+    """The work of one model in one kind of stage, summed over all iterations.
 
     Attributes:
         read, written, trained: tokens.
-        local: whether it is computed on this machine.
-        stages: how many stages of the pipeline it is.
-        seconds: what it takes here, of all stages together.
+        local: whether it runs on this machine.
+        stages: the number of pipeline stages.
+        seconds: the total time on this machine; None if the model size is unknown.
     """
 
     stage: str
@@ -76,18 +76,19 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run of all iterations takes on this machine.
+    """The estimated cost of a run of all iterations on this machine.
 
     Attributes:
-        work: what each stage asks of each model.
-        weights: of the base model; None where its folder does not tell.
-        disk_bytes: what all models and one checkpoint take.
-        train_bytes: memory for training, of the GPU if there is one.
-        lora: whether adapters are trained in place of all weights.
-        device: its name.
+        work: the work of each model in each kind of stage.
+        weights: the number of weights of the base model; None if unknown.
+        disk_bytes: disk space for all models and one checkpoint.
+        train_bytes: memory for training, on the GPU if there is one.
+        lora: whether adapters are trained instead of all weights.
+        device: the name of the GPU or CPU.
         dtype: the number type that models compute in.
-        hours: None where the model's size is not known.
-        measured: whether they come from a measurement on this machine.
+        hours: None if the model size is unknown.
+        measured: whether the hours are based on a measurement on this machine.
+        missing: what must be fixed before the run can start.
     """
 
     work: list[Work]
@@ -103,7 +104,7 @@ class Plan:
 
 
 def plan(params: Params) -> Plan:
-    """Return what a run of all iterations would take on this machine."""
+    """Estimate the cost of a run of all iterations on this machine."""
     weights = weights_of(params.model.base)
     work = list(_work(params))
     dtype = machine.number_type(params.model.dtype)
@@ -113,11 +114,11 @@ def plan(params: Params) -> Plan:
         speeds, measured = found, True
     if weights:
         work = [
-            replace(each, seconds=_seconds(each, weights_of(each.model) or weights, speeds))
-            for each in work
+            replace(item, seconds=_seconds(item, weights_of(item.model) or weights, speeds))
+            for item in work
         ]
-        stages = 3 + params.loop.last + 4 * len(params.loop.handoffs)  # those without a model, too
-        hours = (sum(each.seconds or 0 for each in work) + OTHER_SECONDS * stages) / 3600
+        stages = 3 + params.loop.last + 4 * len(params.loop.handoffs)  # also those without a model
+        hours = (sum(item.seconds or 0 for item in work) + OTHER_SECONDS * stages) / 3600
     disk = weights * (2 * (params.loop.last + 1) + 14) if weights else None  # models, a checkpoint
     lora = params.train.lora_rank is not None
     trained = BYTES_TRAINED + (0 if machine.gpus() else BYTES_GRADIENT)
@@ -127,7 +128,7 @@ def plan(params: Params) -> Plan:
 
 
 def _measured(params: Params, weights: int, dtype: NumberType) -> tuple[float, float, float] | None:
-    """Return the operations a second that the base model reaches here, None if it is not tried."""
+    """Return the measured operations per second of the base model, or None if not measured."""
     if base_problem(Path(params.model.base)):
         return None
     if dtype.warning or (not dtype.on_gpu and weights > MEASURED_WEIGHTS):
@@ -138,10 +139,10 @@ def _measured(params: Params, weights: int, dtype: NumberType) -> tuple[float, f
 
     torch.set_num_threads(params.model.threads or machine.cores())
     try:
-        found = speeds.measure(params.model.base, dtype.name)
-    except Exception:  # a model that cannot be timed can still be planned for
+        rates = speeds.measure(params.model.base, dtype.name)
+    except Exception:  # a plan is possible for a model that cannot be timed
         return None
-    return 2 * weights * found.read, 2 * weights * found.written, 6 * weights * found.trained
+    return 2 * weights * rates.read, 2 * weights * rates.written, 6 * weights * rates.trained
 
 
 def _work(params: Params) -> Iterator[Work]:
@@ -214,7 +215,7 @@ def _seconds(work: Work, weights: int, speeds: tuple[float, float, float]) -> fl
 
 
 def _device() -> tuple[str, tuple[float, float, float]]:
-    """Return the name of this machine's GPU or CPU, and the operations a second that it reaches."""
+    """Return the name of this machine's GPU or CPU and its estimated operations per second."""
     names = machine.gpus()
     for key, peak in GPUS.items():
         if names and key in names[0]:
@@ -241,6 +242,6 @@ def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[st
             yield str(error)
     free = shutil.disk_usage(Path.cwd()).free
     if disk and disk > free:
-        yield f"disk: {disk / 1e9:.0f} GB are needed, {free / 1e9:.0f} GB are free"
+        yield f"disk: needs {disk / 1e9:.0f} GB, {free / 1e9:.0f} GB are free"
     if train and train > 20e9 and not machine.gpus():
-        yield f"training takes about {train / 1e9:.0f} GB of GPU memory, and there is no GPU here"
+        yield f"GPU: training needs about {train / 1e9:.0f} GB of GPU memory, but there is no GPU"

@@ -1,6 +1,7 @@
-"""`looptool config use NAME`: a preset of configs/ over params.yaml.
+"""`looptool config use NAME`: apply a preset of configs/ to params.yaml.
 
-A preset is `iterations` (optional) and `set`, new values by dotted name; the rest stays.
+A preset has the optional fields `iterations` and `set`, new values by dotted name. Other values
+stay unchanged.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ FOLDER = Path("configs")
 
 
 def use(name: str, agree: Callable[[str, str], bool], path: Path | str = params.FILE) -> bool:
-    """Write a preset over params.yaml, comments kept; return whether it was written.
+    """Apply a preset to params.yaml, keeping comments. Return whether the file was written.
 
     Args:
-        agree: is shown the file's text before and after, and says whether to write it.
+        agree: takes the old and the new text of the file and returns whether to write it.
 
     Raises:
-        ConfigError: if there is no such preset, or params.yaml would not be valid with it.
+        ConfigError: if there is no such preset, or it would make params.yaml invalid.
     """
     preset = _read(name)
 
@@ -51,9 +52,9 @@ def _read(name: str) -> dict[str, Any]:
         preset = YAML(pure=True).load(file.read_text("utf-8"))
     except FileNotFoundError:
         known = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "results")
-        raise ConfigError(f"{file}: does not exist (there are: {', '.join(known)})") from None
+        raise ConfigError(f"{file}: does not exist; presets are: {', '.join(known)}") from None
     except (YAMLError, OSError) as error:
-        raise ConfigError(f"{file}: no valid YAML: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{file}: not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(preset, dict) or not set(preset) <= {"iterations", "set"}:
-        raise ConfigError(f"{file}: a preset has the fields iterations and set, no others")
+        raise ConfigError(f"{file}: a preset has only the fields iterations and set")
     return {"set": {}, **preset}

@@ -1,4 +1,4 @@
-"""`looptool serve`: vLLM's own server on a model folder, with the project's template and calls."""
+"""`looptool serve`: vLLM's server for a model folder, with the model's template and tool calls."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from looptool.engines.vllm import COMPACT
 
 
 def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
-    """Become vLLM's server; does not return.
+    """Replace this process by vLLM's server. Does not return.
 
-    The chat template is the one in the model's tokenizer, and calls in Hermes form become tool
-    calls of the API. The model goes by the hash of its folder, which `engine: openai` asks for.
+    The server uses the chat template of the model's tokenizer, and converts calls in the Hermes
+    format to tool calls of the API. Its name for the model is a hash of the folder, as
+    `engine: openai` expects.
 
     Args:
-        model: a folder, or the number of an iteration.
-        options: handed on to vLLM, after those that follow from `vllm` in params.
+        model: a model folder, or an iteration number.
+        options: options passed on to vLLM, after those that follow from `vllm` in params.
 
     Raises:
-        ConfigError: if there is no such model, no vLLM, or params.yaml breaks a rule.
+        ConfigError: if there is no such model, vLLM is not installed, or params.yaml is invalid.
     """
     folder = Path("models", model) if model.isdecimal() else Path(model)
     if problem := base_problem(folder):
@@ -41,7 +42,7 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     command += ["--structured-outputs-config", json.dumps(COMPACT)]
-    # sampling is what a request says, never what the folder's generation_config.json adds
+    # sampling must follow the request only, not the folder's generation_config.json
     command += ["--generation-config", "vllm", "--dtype", number_type(loaded.model.dtype).name]
     command += ["--gpu-memory-utilization", str(settings.gpu_memory_utilization)]
     command += ["--tensor-parallel-size", str(settings.tensor_parallel_size)]

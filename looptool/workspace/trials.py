@@ -1,10 +1,10 @@
-"""The long experiment: arms at equal steps, completions and seeds, then the ablations.
+"""The long experiment: arms with equal steps, completions and seeds, then the ablations.
 
-Every run is one `dvc exp run --temp`, so that what two runs share (models/0, the held-out split,
-a first iteration) is computed once and comes from DVC's run cache the second time: it counts in
-the minutes of one of them only. A run that was stopped goes on likewise. Runs differ in the random
-seeds of generate, train and expand; models/0 and the held-out split are the same for all. Seed 0 is
-params.yaml's own, so what `make run` trained is not trained again.
+Every run is one `dvc exp run --temp`. What two runs share (models/0, the held-out split, a first
+iteration) is computed once and then taken from DVC's run cache, so it counts in the minutes of only
+one of them. A stopped run resumes in the same way. Runs differ in the random seeds of generate,
+train and expand; models/0 and the held-out split are the same for all. Seed 0 uses the seeds of
+params.yaml, so a model trained by `make run` is not trained again.
 """
 
 from __future__ import annotations
@@ -50,33 +50,35 @@ class Arm:
 
 
 def run_results(names: Sequence[str] = ()) -> None:
-    """Run what has not finished yet, within the hours of one call, then write the results.
+    """Run all unfinished runs, at most for the configured hours, then write the results.
 
     Args:
-        names: only these arms and ablations.
+        names: the arms and ablations to run; empty for all.
 
     Raises:
         ConfigError: if there is no arm or ablation of that name.
-        LooptoolError: if a run fails; what finished before it is kept.
+        LooptoolError: if a run fails. Runs that finished before it are kept.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run is stopped with us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the run is stopped too
     config = YAML(typ="safe", pure=True).load(CONFIG.read_text("utf-8"))
     known = [*config["arms"], *config["ablations"]]
     if unknown := set(names) - set(known):
-        raise ConfigError(f"{CONFIG}: has no {min(unknown)!r}; it has {', '.join(known)}")
+        raise ConfigError(
+            f"{CONFIG}: no arm or ablation {min(unknown)!r}; there are {', '.join(known)}"
+        )
     end = time.monotonic() + 3600 * config["hours"]
     state = _state()
     for arm in plan(config):
         if _done(state, arm, config) or (names and arm.name not in names):
             continue
         if time.monotonic() > end - 60 or not _run(arm, config, state, end):
-            print("results: time is up; `make results` goes on from here", file=sys.stderr)
+            print("results: time is up; `make results` resumes from here", file=sys.stderr)
             break
     write(config, state)
 
 
 def plan(config: Mapping[str, Any]) -> Iterator[Arm]:
-    """Yield all runs, seed by seed, so that an unfinished table is a fair one."""
+    """Yield all runs, the arms seed by seed, so that an unfinished table is still a fair one."""
     for seed in config["seeds"]:
         for name, changes in config["arms"].items():
             yield Arm(name, seed, changes)
@@ -85,11 +87,11 @@ def plan(config: Mapping[str, Any]) -> Iterator[Arm]:
 
 
 def _run(arm: Arm, config: Mapping[str, Any], state: dict[str, Any], end: float) -> bool:
-    """Run one arm; False if the time was up first."""
-    wanted = _wanted(arm, config)  # before the run: it works on a copy of what is there now
+    """Run one arm. Return False if the time ran out before it finished."""
+    wanted = _wanted(arm, config)  # before the run, which works on a copy of the current files
     changes = {**config["set"], **arm.changes}
-    own = params.load()
-    seeds = {"generate": own.generate.seed, "train": own.train.seed, "expand": own.expand.seed}
+    base = params.load()
+    seeds = {"generate": base.generate.seed, "train": base.train.seed, "expand": base.expand.seed}
     changes |= {f"{stage}.seed": seed + 1000 * arm.seed for stage, seed in seeds.items()}
     dvc = [sys.executable, "-m", "dvc", "exp"]
     subprocess.run([*dvc, "remove", "--quiet", arm.experiment], capture_output=True)
@@ -111,13 +113,13 @@ def _run(arm: Arm, config: Mapping[str, Any], state: dict[str, Any], end: float)
             return False
         raise
     if process.returncode:
-        raise LooptoolError(f"results: {arm.experiment} failed; its message stands above")
+        raise LooptoolError(f"results: {arm.experiment} failed; see its message above")
     _count(state, arm, wanted, start, done=True)
     return True
 
 
 def _wanted(arm: Arm, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run's figures depend on; where that changes, the run is made again."""
+    """Return everything that a run's figures depend on. If it changes, the run is repeated."""
     inputs = {path: hash_path(path) for path in ("looptool", "stages", "dvc.yaml", "params.yaml")}
     return {"iterations": config["iterations"], **config["set"], **arm.changes, **inputs}
 
@@ -142,14 +144,14 @@ def _state() -> dict[str, Any]:
 
 
 def write(config: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Write docs/results.json, and the tables into docs/results.md between their marks."""
+    """Write docs/results.json, and the tables between the marks in docs/results.md."""
     evals = {}
     measured = []
     for arm in plan(config):
         if _done(state, arm, config):
-            own = [_eval(arm.experiment, j) for j in range(config["iterations"] + 1)]
-            evals[arm.experiment] = own
-            measured.append(_measured(arm, own, state[arm.experiment]["minutes"]))
+            frames = [_eval(arm.experiment, j) for j in range(config["iterations"] + 1)]
+            evals[arm.experiment] = frames
+            measured.append(_measured(arm, frames, state[arm.experiment]["minutes"]))
     comparisons = list(_comparisons(config, evals))
     others = json.loads(JSON.read_text("utf-8")) if JSON.exists() else {}
     found = {"config": config, "runs": measured, "comparisons": comparisons}
@@ -192,7 +194,10 @@ def _measured(arm: Arm, evals: list[pl.DataFrame], minutes: float) -> dict[str, 
 def _comparisons(
     config: Mapping[str, Any], evals: Mapping[str, list[pl.DataFrame]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield paired differences of last iterations: loop against every other run, seeds pooled."""
+    """Yield paired differences of the loop's last iteration, with seeds pooled.
+
+    It is compared with the last iteration of every other arm and with models/0.
+    """
     for name in (name for group in ("arms", "ablations") for name in config[group]):
         seeds = [
             seed

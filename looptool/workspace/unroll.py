@@ -1,4 +1,7 @@
-"""Changes of params.yaml that keep its comments: `looptool unroll N` (DESIGN §5) and presets."""
+"""Edit params.yaml and keep its comments, for `looptool unroll` and presets.
+
+See docs/design.md, section 5.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from looptool.core.errors import ConfigError
 
 
 def unroll(count: int, path: Path | str = params.FILE) -> None:
-    """Rewrite the loop block of params.yaml to `count` iterations; comments and overrides stay.
+    """Set the loop block of params.yaml to `count` iterations, keeping comments and overrides.
 
     Raises:
-        ConfigError: if the file cannot be read, or would not be valid afterwards.
+        ConfigError: if the file cannot be read, or would become invalid.
     """
     edit(path, lambda document: set_iterations(document, count))
 
@@ -44,14 +47,14 @@ def edit(
     change: Callable[[Any], None],
     agree: Callable[[str, str], bool] = lambda before, after: True,
 ) -> bool:
-    """Change params.yaml, comments kept, whole or not at all; return whether it was written.
+    """Edit params.yaml atomically, keeping comments. Return whether the file was written.
 
     Args:
-        change: changes the loaded document.
-        agree: is shown the text before and after, and says whether to write it.
+        change: changes the loaded document in place.
+        agree: takes the old and the new text and returns whether to write the file.
 
     Raises:
-        ConfigError: if the file cannot be read, or would not be valid afterwards.
+        ConfigError: if the file cannot be read, or would become invalid.
     """
     path = Path(path)
     params.read(path)
@@ -80,7 +83,7 @@ def edit(
 
 
 def overrides(count: int, path: Path | str = params.FILE) -> list[str]:
-    """Return the values for `dvc exp run -S …` that change the loop to `count` iterations.
+    """Return the values of `dvc exp run -S` that set the loop to `count` iterations.
 
     Raises:
         ConfigError: if the file cannot be read.
@@ -101,7 +104,7 @@ def overrides(count: int, path: Path | str = params.FILE) -> list[str]:
 
 def _unrolled(count: int) -> dict[str, dict[str, dict[str, Any]]]:
     if count < 1:
-        raise ConfigError(f"unroll: {count} iterations; at least 1 is needed")
+        raise ConfigError(f"unroll: the number of iterations must be at least 1, not {count}")
     return {
         "models": {str(j): {} for j in range(count + 1)},
         "iterations": {
@@ -112,12 +115,12 @@ def _unrolled(count: int) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _flow(entry: Mapping[str, Any]) -> CommentedMap:
-    """Return `entry` as it is written on one line, `{a: {}, …}`."""
+    """Return `entry` in YAML's flow style, which is written on one line: `{a: {}, …}`."""
     block = CommentedMap({k: _flow(v) if isinstance(v, dict) else v for k, v in entry.items()})
     block.fa.set_flow_style()
     return block
 
 
 def _represent_null(representer: Any, _: None) -> Any:
-    """Write null as `null`: left out, as ruamel.yaml does, it reads like a mistake."""
+    """Write null as `null`. ruamel.yaml would write nothing, which looks like a mistake."""
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")

@@ -172,7 +172,7 @@ def test_a_bar_off_a_terminal_tells_a_line_at_times(monkeypatch, capsys):
     now = iter(range(0, 10_000, 20))
     monkeypatch.setattr(runs.time, "monotonic", lambda: next(now))
     with runs.stage("train", 1) as run, run.bar("steps", 6) as reach:
-        for done in range(1, 7):  # of a stage that goes on where the first step was done
+        for done in range(1, 7):  # of a stage that resumes after the first step
             reach(done)
     told = [line for line in capsys.readouterr().err.splitlines() if "steps" in line]
     assert 0 < len(told) < 6
@@ -202,7 +202,7 @@ def test_a_second_run_of_the_same_stage_is_refused_with_a_reason(capsys):
         with pytest.raises(SystemExit) as stop, runs.stage("probe", 1):
             pass
         assert stop.value.code == 1
-        assert f"is running already, as process {other.pid}" in capsys.readouterr().err
+        assert f"is already running, as process {other.pid}" in capsys.readouterr().err
         with runs.stage("probe", 2):
             pass
     finally:

@@ -164,3 +164,12 @@ def test_the_tables_know_the_same_origins_as_the_samples():
     for origin in samples.ORIGINS:
         data = [{**row, **rest, **numbers, "origin": origin}]
         assert len(tables.check(tables.frame(tables.Samples, data), tables.Samples)) == 1
+
+
+def test_rows_are_sorted_by_the_key_unless_their_order_is_kept(tmp_path):
+    rows = seen([1, 2, 3]).sort("sample_id", descending=True)
+    ids = rows["sample_id"].to_list()
+    for sort, order in ((True, ids[::-1]), (False, ids)):
+        tables.write(rows, tables.Seen, tmp_path / "seen.parquet", sort=sort)
+        found = tables.read(tmp_path / "seen.parquet", tables.Seen)
+        assert found["sample_id"].to_list() == order

@@ -44,7 +44,7 @@ def test_models_of_one_stage_must_fit_side_by_side(tmp_path: Path) -> None:
     answering.check(judged_by(*folders, share=0.45))
     answering.check(judged_by(folders[0], share=0.9))
     with pytest.raises(
-        ConfigError, match=r"0\.9 for each of 2 models in one stage .* at most 0\.50"
+        ConfigError, match=r"0\.9 is too much for 2 models in one stage .* at most 0\.50"
     ):
         answering.check(judged_by(*folders, share=0.9))
 
@@ -53,7 +53,7 @@ def test_vllm_that_is_not_installed_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "python_with_vllm", lambda: None)
-    with pytest.raises(ConfigError, match=r"verify\.judge\.engine: vLLM is not installed; `loopt"):
+    with pytest.raises(ConfigError, match=r"verify\.judge\.engine: vLLM is not installed; run"):
         answering.check(judged_by(tmp_path, share=0.9))
 
 

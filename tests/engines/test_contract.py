@@ -63,7 +63,7 @@ class TestReplicas(Contract):
         assert share_gpus(3, 2) == ["0,1", "2,3", "4,5"]
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
         assert share_gpus(3, 1) == ["4", "5", "7"]
-        with pytest.raises(ConfigError, match=r"2 copies of 2 GPUs are 4; this machine has 3"):
+        with pytest.raises(ConfigError, match=r"2 copies of 2 GPUs need 4; this machine has 3"):
             share_gpus(2, 2)
 
     def test_without_gpus_copies_share_the_cpu(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_what_cannot_be_read_twice_is_refused_with_its_reason(
 def test_a_machine_that_failed_ends_the_stage_and_makes_no_data(tmp_path: Path) -> None:
     failed = Completion("", 0, None, "failed", "502 after 5 retries")
     role, engine = role_of(lambda messages: failed, tmp_path)
-    with pytest.raises(LooptoolError, match=r"1 of 1 requests got no answer, .*502 after"):
+    with pytest.raises(LooptoolError, match=r"1 of 1 requests got no answer. .*502 after"):
         role.ask(ADMIT, [question()], SCHEMA)
     assert len(engine.asked) == 1 and role.requests == []
 

@@ -174,7 +174,7 @@ def test_bfcl_s_result_files_are_written(httpserver: HTTPServer) -> None:
     [
         (("bfcl", "7"), "models/7"),
         (("bfcl", "http://127.0.0.1:1/v1"), "which model? write it after a #"),
-        (("bfcl", "http://127.0.0.1:1/v1#m", "--category", "simple"), "is it up?"),
+        (("bfcl", "http://127.0.0.1:1/v1#m", "--category", "simple"), "is the server up?"),
         (("bfcl", "models/2", "--category", "simpel"), "unknown category 'simpel'"),
         (("acebench", "models/2"), "git clone"),
         (("acebench", "models/2", "--path", "nowhere"), "nowhere"),

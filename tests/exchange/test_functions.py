@@ -317,11 +317,11 @@ def test_a_set_is_written_and_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no valid JSON"),
+        ("{", "not valid JSON"),
         ("{}", "tools: must be a list that is not empty"),
-        (json.dumps({"tools": [TOOL, TOOL]}), "tools.1.name: 'f' stands there twice"),
+        (json.dumps({"tools": [TOOL, TOOL]}), "tools.1.name: 'f' occurs twice"),
         (json.dumps({"tools": [{"name": "f"}]}), "tools.0: parameters: must be a JSON Schema"),
-        (None, "No such file or directory; `looptool tools import` makes it"),
+        (None, "No such file or directory; `looptool tools import` creates it"),
     ],
 )
 def test_a_broken_set_is_told_by_file_and_place(

@@ -71,10 +71,10 @@ def test_the_prompt_answers_until_the_input_ends() -> None:
 def test_verify_lineage_says_that_all_adds_up_or_what_does_not(
     own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "iterations 1, 2, 3 add up" in ask("verify-lineage")
+    assert "iterations 1, 2, 3 are consistent" in ask("verify-lineage")
     monkeypatch.chdir(own)
     (own / "data/iterations/1/carried.parquet").unlink()
-    assert "do not add up in the workspace" in fail(capsys, monkeypatch, "verify-lineage")
+    assert "inconsistencies in the lineage" in fail(capsys, monkeypatch, "verify-lineage")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_what_would_be_markup_or_a_control_code_is_shown_as_it_is(tmp_path: Path
 def test_a_sample_id_that_stands_twice_is_told(tmp_path: Path) -> None:
     twice = tmp_path / "twice.parquet"
     pl.concat([tables.frame(tables.Samples, [row(1)])] * 2).write_parquet(twice)
-    with pytest.raises(TableError, match="2 rows have 1 different sample_ids"):
+    with pytest.raises(TableError, match="2 rows have only 1 different sample_ids"):
         compare(DataSet("a", twice, None), DataSet("b", twice, None))
 
 

@@ -91,7 +91,7 @@ def test_a_revision_that_is_not_there_is_told_with_what_was_meant(versions: Path
         open_revision("mian", versions)
     with pytest.raises(LooptoolError, match="see `git log` and `dvc exp list`"):
         open_revision("zzzzzzzz", versions)
-    with pytest.raises(LooptoolError, match="empty: nothing had run in that revision"):
+    with pytest.raises(LooptoolError, match="empty: nothing was run in that revision"):
         open_revision("empty", versions)
     with pytest.raises(LooptoolError, match="one:9: revision one has no data set 9; it has 1, 2"):
         open_data_set("one:9", versions)

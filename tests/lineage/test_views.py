@@ -114,7 +114,7 @@ def test_a_table_that_is_no_parquet_is_told(own: Path) -> None:
         connect(open_workspace(own))
     (own / "data/iterations/2/probe.parquet").unlink()
     (own / "metrics/labels.json").write_text("[1]")
-    with pytest.raises(LooptoolError, match=r"labels\.json: is no JSON object of objects"):
+    with pytest.raises(LooptoolError, match=r"labels\.json: not a JSON object of objects"):
         connect(open_workspace(own))
 
 

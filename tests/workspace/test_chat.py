@@ -62,7 +62,7 @@ def test_a_call_that_fits_is_answered_by_what_the_user_types() -> None:
     messages, shown = held(Says(CALL, "It is 5."), "What is 2 + 3?", "5")
     assert [message["role"] for message in messages] == ["user", "assistant", "tool", "assistant"]
     assert messages[2] == {"role": "tool", "name": "add", "content": "5"}
-    assert 'add({"a":2,"b":3})' in shown and "fits its schema" in shown and "It is 5." in shown
+    assert 'add({"a":2,"b":3})' in shown and "matches its schema" in shown and "It is 5." in shown
 
 
 def test_a_call_that_breaks_its_schema_is_told_to_user_and_model() -> None:

@@ -75,7 +75,7 @@ def test_comments_stay() -> None:
         ("set: {trian.steps: 3}", r"configs/own\.yaml: set\.trian\.steps: no such field"),
         ("set: {train.steps: none}", r"train\.steps: must be an integer"),
         ("sets: {}", r"a preset has the fields iterations and set"),
-        ("set: [", r"no valid YAML"),
+        ("set: [", r"not valid YAML"),
     ],
 )
 def test_a_wrong_preset_is_told_and_changes_nothing(content: str, told: str) -> None:
@@ -87,5 +87,5 @@ def test_a_wrong_preset_is_told_and_changes_nothing(content: str, told: str) -> 
 
 
 def test_an_unknown_preset_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"qwen3\.yaml: does not exist \(there are: .*qwen3-8b"):
+    with pytest.raises(ConfigError, match=r"qwen3\.yaml: does not exist; presets are: .*qwen3-8b"):
         presets.use("qwen3", lambda *texts: True)
