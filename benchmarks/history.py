@@ -28,7 +28,8 @@ from looptool.core import canonical, events, runs, tables
 from looptool.core.calls import ToolCall, render
 from looptool.core.samples import call_label, dataset_id, label_id, sample_id_of_json
 from looptool.expansion import Candidate
-from looptool.expansion.carry import compose, error_seeds
+from looptool.expansion.carry import compose
+from looptool.expansion.error_seeds import error_seeds
 
 CITIES = ("Oslo", "Rome", "Lima", "Cairo", "Quito", "Hanoi", "Bergen", "Dakar")
 CAPS = {"carried": 0.7, "corrected": 0.3, "error_seed": 0.3, "expanded": 0.4, "high_ppl": 0.2}

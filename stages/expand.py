@@ -11,7 +11,8 @@ from looptool.core.tools import read_tools
 from looptool.engines.roles import Cast
 from looptool.expansion import make_expander
 from looptool.expansion.accept import accept, failed
-from looptool.expansion.carry import compose, error_seeds
+from looptool.expansion.carry import compose
+from looptool.expansion.error_seeds import error_seeds
 from looptool.judging import make_judges
 from looptool.synthesis import contamination
 from looptool.synthesis.heldout import known_to

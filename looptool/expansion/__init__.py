@@ -1,6 +1,6 @@
 """Error-driven data expansion (EDDE; docs/design.md, section 1, `expand`).
 
-    seeds = carry.error_seeds(samples, probe, verdicts)
+    seeds = error_seeds.error_seeds(samples, probe, verdicts)
     candidates = make_expander(params.expand, cast).expand(seeds, k, seed="7")
     accepted, rejected = accept.accept(candidates, judges, seen, samples, index, max_similarity)
     carried = carry.compose(samples, probe, verdicts, accepted, …)

@@ -11,17 +11,10 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.errors import TableError
-from looptool.core.samples import ORIGINS, category_of, label_id, prediction_label, sample_id
-from looptool.expansion import Candidate, ErrorSeed
+from looptool.core.samples import ORIGINS, label_id, sample_id
+from looptool.expansion import Candidate
+from looptool.expansion.label_correction import outcomes
 
-EVENT_OF_VERDICT = {
-    "PRED_WRONG": "failed",
-    "LABEL_WRONG": "corrected",
-    "BOTH_CORRECT": "widened",
-    "BOTH_WRONG": "dropped",
-    "NO_CONSENSUS": "undecided",
-}
 ORIGIN_OF_EVENT = {
     "failed": "error_seed",
     "corrected": "corrected",
@@ -50,34 +43,6 @@ class Carry:
     lineage: pl.DataFrame
     rejected: pl.DataFrame
     metrics: dict[str, Any]
-
-
-def error_seeds(
-    samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame
-) -> list[ErrorSeed]:
-    """Return the samples to expand: PRED_WRONG ones, and LABEL_WRONG ones with their new label.
-
-    If `verdicts` is empty, nothing was verified and every mismatch is an error seed.
-
-    Raises:
-        TableError: if the tables do not match.
-    """
-    rows = _outcomes(samples, probe, verdicts, keep_high_ppl=False)
-    chosen = rows.filter(pl.col("event").is_in(["failed", "corrected"])).sort("sample_id")
-    return [
-        ErrorSeed(
-            row["sample_id"],
-            canonical.loads(row["tools"]),
-            canonical.loads(row["messages"]),
-            canonical.loads(row["label"]),
-            row["category"],
-            row["failure_type"],
-            row["prediction"],
-            row["former"] if row["event"] == "corrected" else row["prediction"],
-            row["rationale"] or "",
-        )
-        for row in chosen.iter_rows(named=True)
-    ]
 
 
 def compose(
@@ -117,7 +82,7 @@ def compose(
         ValueError: if an expansion has no error seed of D_j as parent, or has the sample_id of
             another row.
     """
-    rows = _outcomes(samples, probe, verdicts, keep_high_ppl).with_columns(
+    rows = outcomes(samples, probe, verdicts, keep_high_ppl).with_columns(
         label_iteration=pl.when(pl.col("event") == "corrected")
         .then(pl.lit(iteration, pl.Int64))
         .otherwise("label_iteration"),
@@ -153,65 +118,6 @@ def compose(
             "events": _counts(lineage["event"], tables.EVENTS[2:]),
         },
     )
-
-
-def _outcomes(
-    samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame, keep_high_ppl: bool
-) -> pl.DataFrame:
-    """Join D_j with its probe and verdicts, add each row's event, and apply the new labels."""
-    _check_tables(samples, probe, verdicts)
-    joined = samples.join(probe, on="sample_id", validate="1:1").join(
-        verdicts.select(
-            "sample_id", "verdict", "rationale", "judge", "old_label_id", "new_label_id"
-        ),
-        on="sample_id",
-        how="left",
-        validate="1:1",
-    )
-    stays_hard = pl.col("high_ppl") if keep_high_ppl else pl.lit(False)
-    joined = joined.with_columns(
-        event=pl.when(pl.col("matched"))
-        .then(pl.when(stays_hard).then(pl.lit("hard")).otherwise(pl.lit("mastered")))
-        .otherwise(
-            pl.col("verdict")
-            .fill_null("PRED_WRONG")
-            .replace_strict(EVENT_OF_VERDICT, return_dtype=pl.String)
-        )
-    )
-    return _relabelled(joined)
-
-
-def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
-    """Make the prediction the label of corrected rows, and an alternative of widened rows."""
-    changing = rows.filter(pl.col("event").is_in(["corrected", "widened"]))
-    changes = []
-    for row in changing.iter_rows(named=True):
-        new = prediction_label(row["prediction"], row["calls"], row["parse_error"])
-        if new is None:
-            raise TableError(
-                f"verdicts: {row['verdict']} for {row['sample_id']}, which has no valid prediction"
-            )
-        identity = label_id(new)
-        if row["new_label_id"] not in (None, identity):
-            raise TableError(
-                f"verdicts: new_label_id of {row['sample_id']} is not the probe's prediction"
-            )
-        if row["event"] == "corrected":
-            # The alternatives were accepted next to the wrong label, so they are dropped with it.
-            tools, messages = (canonical.loads(row[name]) for name in ("tools", "messages"))
-            category = category_of(tools, messages, new, row["category"])
-            change = (canonical.dumps(new), identity, "[]", category, identity)
-        else:
-            others = canonical.dumps([*canonical.loads(row["alternatives"]), new])
-            change = (row["label"], row["label_id"], others, row["category"], identity)
-        changes.append((row["sample_id"], row["event"], *change))
-    columns = ["event", "label", "label_id", "alternatives", "category", "event_label_id"]
-    update = pl.DataFrame(
-        changes, schema=dict.fromkeys(["sample_id", *columns], pl.String), orient="row"
-    )
-    return rows.with_columns(
-        before=pl.col("label_id"), former=pl.col("label"), event_label_id=pl.lit(None, pl.String)
-    ).update(update, on="sample_id", how="left")
 
 
 def _expanded_rows(accepted: Sequence[Candidate], iteration: int, expander: str) -> pl.DataFrame:
@@ -300,24 +206,6 @@ def _capped_expansions(capped: pl.DataFrame) -> pl.DataFrame:
 def _counts(values: pl.Series, names: Sequence[str]) -> dict[str, int]:
     counts = dict(values.value_counts().iter_rows())
     return {name: counts.get(name, 0) for name in names}
-
-
-def _check_tables(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame) -> None:
-    ids = samples["sample_id"].sort()
-    if not ids.equals(probe["sample_id"].sort(), check_names=False):
-        raise TableError("probe: its sample_ids are not those of D_j; run probe again")
-    if verdicts.is_empty():
-        return
-    missed = probe.filter(~pl.col("matched")).select("sample_id").sort("sample_id")
-    if not missed["sample_id"].equals(verdicts["sample_id"].sort()):
-        raise TableError("verdicts: sample_ids are not the probe's mismatches; run verify again")
-    labels = verdicts.join(samples, on="sample_id").filter(
-        pl.col("old_label_id") != pl.col("label_id")
-    )
-    if len(labels):
-        raise TableError(
-            f"verdicts: {labels['sample_id'][0]} was judged with another label; run verify again"
-        )
 
 
 def _check_expanded(expanded: pl.DataFrame, rows: pl.DataFrame) -> None:

@@ -48,7 +48,7 @@ def make_reward(name: str) -> Reward:
 
 
 def match(answer: Parsed, example: Example, mode: MatchMode) -> float:
-    """Return 1 if the answer is correct, else 0 (paper §3.2)."""
+    """Return 1 if the answer is correct, else 0: the reward of the paper."""
     tools = example.prompt.tools
     return float(is_correct(answer, example.label, example.alternatives, tools, mode))
 

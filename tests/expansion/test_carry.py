@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from looptool.core import canonical, samples, tables
 from looptool.core.errors import TableError
 from looptool.expansion import Candidate
-from looptool.expansion.carry import compose, error_seeds
+from looptool.expansion.carry import compose
+from looptool.expansion.error_seeds import error_seeds
 
 TOOL = {
     "name": "get_time",

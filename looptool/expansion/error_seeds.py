@@ -1,0 +1,37 @@
+"""Error seeds: the verified failures that new samples are made from (EDDE)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from looptool.core import canonical
+from looptool.expansion import ErrorSeed
+from looptool.expansion.label_correction import outcomes
+
+
+def error_seeds(
+    samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame
+) -> list[ErrorSeed]:
+    """Return the samples to expand: PRED_WRONG ones, and LABEL_WRONG ones with their new label.
+
+    If `verdicts` is empty, nothing was verified and every mismatch is an error seed.
+
+    Raises:
+        TableError: if the tables do not match.
+    """
+    rows = outcomes(samples, probe, verdicts, keep_high_ppl=False)
+    chosen = rows.filter(pl.col("event").is_in(["failed", "corrected"])).sort("sample_id")
+    return [
+        ErrorSeed(
+            row["sample_id"],
+            canonical.loads(row["tools"]),
+            canonical.loads(row["messages"]),
+            canonical.loads(row["label"]),
+            row["category"],
+            row["failure_type"],
+            row["prediction"],
+            row["former"] if row["event"] == "corrected" else row["prediction"],
+            row["rationale"] or "",
+        )
+        for row in chosen.iter_rows(named=True)
+    ]

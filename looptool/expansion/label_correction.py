@@ -1,0 +1,98 @@
+"""Label correction: the verdicts applied to D_j (JGLV)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from looptool.core import canonical
+from looptool.core.errors import TableError
+from looptool.core.samples import category_of, label_id, prediction_label
+
+EVENT_OF_VERDICT = {
+    "PRED_WRONG": "failed",
+    "LABEL_WRONG": "corrected",
+    "BOTH_CORRECT": "widened",
+    "BOTH_WRONG": "dropped",
+    "NO_CONSENSUS": "undecided",
+}
+
+
+def outcomes(
+    samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame, keep_high_ppl: bool
+) -> pl.DataFrame:
+    """Join D_j with its probe and verdicts, add each row's event, and apply the new labels.
+
+    Raises:
+        TableError: if the tables do not match.
+    """
+    _check_tables(samples, probe, verdicts)
+    joined = samples.join(probe, on="sample_id", validate="1:1").join(
+        verdicts.select(
+            "sample_id", "verdict", "rationale", "judge", "old_label_id", "new_label_id"
+        ),
+        on="sample_id",
+        how="left",
+        validate="1:1",
+    )
+    stays_hard = pl.col("high_ppl") if keep_high_ppl else pl.lit(False)
+    joined = joined.with_columns(
+        event=pl.when(pl.col("matched"))
+        .then(pl.when(stays_hard).then(pl.lit("hard")).otherwise(pl.lit("mastered")))
+        .otherwise(
+            pl.col("verdict")
+            .fill_null("PRED_WRONG")
+            .replace_strict(EVENT_OF_VERDICT, return_dtype=pl.String)
+        )
+    )
+    return _relabelled(joined)
+
+
+def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
+    """Make the prediction the label of corrected rows, and an alternative of widened rows."""
+    changing = rows.filter(pl.col("event").is_in(["corrected", "widened"]))
+    changes = []
+    for row in changing.iter_rows(named=True):
+        new = prediction_label(row["prediction"], row["calls"], row["parse_error"])
+        if new is None:
+            raise TableError(
+                f"verdicts: {row['verdict']} for {row['sample_id']}, which has no valid prediction"
+            )
+        identity = label_id(new)
+        if row["new_label_id"] not in (None, identity):
+            raise TableError(
+                f"verdicts: new_label_id of {row['sample_id']} is not the probe's prediction"
+            )
+        if row["event"] == "corrected":
+            # The alternatives were accepted next to the wrong label, so they are dropped with it.
+            tools, messages = (canonical.loads(row[name]) for name in ("tools", "messages"))
+            category = category_of(tools, messages, new, row["category"])
+            change = (canonical.dumps(new), identity, "[]", category, identity)
+        else:
+            others = canonical.dumps([*canonical.loads(row["alternatives"]), new])
+            change = (row["label"], row["label_id"], others, row["category"], identity)
+        changes.append((row["sample_id"], row["event"], *change))
+    columns = ["event", "label", "label_id", "alternatives", "category", "event_label_id"]
+    update = pl.DataFrame(
+        changes, schema=dict.fromkeys(["sample_id", *columns], pl.String), orient="row"
+    )
+    return rows.with_columns(
+        before=pl.col("label_id"), former=pl.col("label"), event_label_id=pl.lit(None, pl.String)
+    ).update(update, on="sample_id", how="left")
+
+
+def _check_tables(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame) -> None:
+    ids = samples["sample_id"].sort()
+    if not ids.equals(probe["sample_id"].sort(), check_names=False):
+        raise TableError("probe: its sample_ids are not those of D_j; run probe again")
+    if verdicts.is_empty():
+        return
+    missed = probe.filter(~pl.col("matched")).select("sample_id").sort("sample_id")
+    if not missed["sample_id"].equals(verdicts["sample_id"].sort()):
+        raise TableError("verdicts: sample_ids are not the probe's mismatches; run verify again")
+    labels = verdicts.join(samples, on="sample_id").filter(
+        pl.col("old_label_id") != pl.col("label_id")
+    )
+    if len(labels):
+        raise TableError(
+            f"verdicts: {labels['sample_id'][0]} was judged with another label; run verify again"
+        )
