@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import MatchMode, parse
+from looptool.core.calls import parse
 from looptool.core.samples import failure_type, is_correct
+from looptool.core.tool_match import MatchMode
 
 
 class Completion(Protocol):

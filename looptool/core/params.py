@@ -23,9 +23,9 @@ from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from looptool.core.calls import MatchMode
 from looptool.core.errors import ConfigError
 from looptool.core.registry import ADDRESS
+from looptool.core.tool_match import MatchMode
 
 FILE = Path("params.yaml")
 

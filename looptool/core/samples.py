@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from looptool.core import canonical
-from looptool.core.calls import MatchMode, Parsed, ToolCall, match
+from looptool.core.calls import Parsed, ToolCall
+from looptool.core.tool_match import MatchMode, match
 from looptool.core.tools import Tool
 
 if TYPE_CHECKING:

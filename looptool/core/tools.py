@@ -19,8 +19,9 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from looptool.core import canonical
-from looptool.core.calls import ToolCall, branches, properties_of
+from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
+from looptool.core.tool_match import branches, properties_of
 
 Tool = dict[str, Any]
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import MatchMode, parse
+from looptool.core.calls import parse
 from looptool.core.samples import failure_type, is_correct
+from looptool.core.tool_match import MatchMode
 
 
 def score(samples: pl.DataFrame, predictions: Sequence[str], match: MatchMode) -> pl.DataFrame:

@@ -16,9 +16,10 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import ToolCall, match, parse
+from looptool.core.calls import ToolCall, parse
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Label, call_label, label_calls, label_id, sample_id, text_label
+from looptool.core.tool_match import match
 from looptool.core.tools import Tool, check_call
 
 OFFERED = 4

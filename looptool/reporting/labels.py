@@ -14,9 +14,10 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import MatchMode, parse
-from looptool.core.calls import match as same_calls
+from looptool.core.calls import parse
 from looptool.core.samples import is_correct, label_calls, prediction_label
+from looptool.core.tool_match import MatchMode
+from looptool.core.tool_match import match as same_calls
 
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
 # The first label_id of an expansion, and the state of the label that it was made from.

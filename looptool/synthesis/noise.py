@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from looptool.core import canonical
-from looptool.core.calls import ToolCall, match
+from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message, call_label, label_calls, text_label
+from looptool.core.tool_match import match
 from looptool.core.tools import check_call
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from looptool.core.calls import match
 from looptool.core.samples import Label, check_label, label_calls
+from looptool.core.tool_match import match
 from looptool.core.tools import Tool, check_call
 
 KINDS: Mapping[str, str] = {

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import match
 from looptool.core.errors import LooptoolError
 from looptool.core.samples import Label, category_of, check_label, label_calls, sample_id_of_json
+from looptool.core.tool_match import match
 from looptool.core.tools import Tool, check_call, check_tool
 from looptool.judging import Judge
 from looptool.synthesis import Author, Draft, Split, noise

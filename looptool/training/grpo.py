@@ -29,11 +29,12 @@ from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from looptool.core import canonical, machine, tables
-from looptool.core.calls import MatchMode, parse
+from looptool.core.calls import parse
 from looptool.core.machine import NumberTypeName
 from looptool.core.params import Train, Vllm
 from looptool.core.runs import Run
 from looptool.core.samples import is_correct
+from looptool.core.tool_match import MatchMode
 from looptool.engines import Prompt, Sampling
 from looptool.engines.sizes import CPU_GROUPS, training_rows
 from looptool.engines.transformers import Tokens, decode, load_model, render, stop_ids

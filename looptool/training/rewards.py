@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from looptool.core import canonical
-from looptool.core.calls import MatchMode, Parsed, ToolCall
-from looptool.core.calls import match as same_calls
+from looptool.core.calls import Parsed, ToolCall
 from looptool.core.registry import load
 from looptool.core.samples import Label, is_correct, label_calls
+from looptool.core.tool_match import MatchMode
+from looptool.core.tool_match import match as same_calls
 from looptool.engines import Prompt
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looptool.core import canonical
-from looptool.core.calls import MAX_DEPTH, Parsed, ToolCall, match, parse, read_arguments, render
+from looptool.core.calls import MAX_DEPTH, Parsed, ToolCall, parse, read_arguments, render
+from looptool.core.tool_match import match
 from tests.strategies import CALL, CALLS, TAGGED_TEXT, TEXT
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from looptool.core.calls import ToolCall, match
+from looptool.core.calls import ToolCall
 from looptool.core.samples import check_label, label_calls
+from looptool.core.tool_match import match
 from looptool.core.tools import check_call
 from looptool.synthesis import Draft
 from looptool.synthesis.noise import BREAKS_SCHEMA, GROUNDED, KINDS, plant

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from looptool.core.calls import match
 from looptool.core.samples import label_calls
 from looptool.core.tables import CATEGORIES
+from looptool.core.tool_match import match
 from looptool.offline.grammar import trees
 from looptool.offline.grammar.author import GrammarAuthor, spread
 from looptool.offline.grammar.toolbox import action_of, name_index
