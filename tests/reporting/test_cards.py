@@ -87,7 +87,7 @@ def test_files_deep_in_a_folder_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(LooptoolError, match=r"already holds data/precious\.txt"):
         write_data_set(open_data_set("2"), tmp_path, "mit")
     (tmp_path / "data/precious.txt").rename(tmp_path / "README.md")
-    with pytest.raises(LooptoolError, match=r"holds README\.md already"):
+    with pytest.raises(LooptoolError, match=r"already holds README\.md"):
         write_data_set(open_data_set("2"), tmp_path, "mit")
 
 
