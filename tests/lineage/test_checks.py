@@ -74,7 +74,7 @@ EDITS: dict[str, tuple[str, Edit, str]] = {
         "has the origin high_ppl, but was",
     ),
     "a label to none": ("2/train.parquet", only_first(label=None), "a column has no value"),
-    "alternatives to no JSON": ("1/train.parquet", only_first(alternatives="[{"), "no list of"),
+    "alternatives to no JSON": ("1/train.parquet", only_first(alternatives="[{"), "not a list of"),
     "a birth": ("1/lineage/generate.parquet", lambda d: d[1:], "no event born or kept"),
     "an arrival": ("2/lineage/generate.parquet", without(event="kept"), "no event born or kept"),
     "a birth twice": ("1/lineage/generate.parquet", lambda d: pl.concat([d, d[:1]]), "2 times"),
@@ -128,7 +128,7 @@ EDITS: dict[str, tuple[str, Edit, str]] = {
     "a prediction": (
         "1/probe.parquet",
         lambda d: d.with_columns(calls=pl.lit("[]"), prediction=pl.lit("no")),
-        "not what probe.parquet says",
+        "not the model's answer in probe.parquet",
     ),
     "all of the probe": ("1/probe.parquet", lambda d: d.clear(), "was not probed"),
     "a verdict": ("1/verdicts.parquet", without(verdict="LABEL_WRONG"), "verdict is missing"),

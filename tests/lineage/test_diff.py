@@ -130,7 +130,7 @@ def test_a_data_set_is_the_same_as_itself(history: Path) -> None:
 
 
 def test_a_reference_that_names_nothing_is_told(history: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="write an iteration"):
+    with pytest.raises(ConfigError, match="give an iteration"):
         open_data_set("two", history)
     with pytest.raises(LooptoolError, match="the workspace has no data set 7; it has 1, 2, 3"):
         open_data_set("7", history)

@@ -90,7 +90,7 @@ def test_a_label_id_names_its_sample_where_only_one_has_it(own: Path) -> None:
 def test_an_id_that_fits_several_or_none_is_told_with_what_there_is(history: Path) -> None:
     snapshot = open_workspace(history)
     shared = first(history, "select label_id from samples group by all having count(*) > 9")
-    with pytest.raises(LooptoolError, match=r"fits \d+ samples: [0-9a-f]{32}, "):
+    with pytest.raises(LooptoolError, match=r"matches \d+ samples: [0-9a-f]{32}, "):
         trace(snapshot, shared)
     with pytest.raises(LooptoolError, match=r"no such sample or label; the nearest are "):
         trace(snapshot, "0123456789")

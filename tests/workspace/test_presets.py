@@ -74,7 +74,7 @@ def test_comments_stay() -> None:
         ("set: {train.stepps: 3}", r"train\.stepps: unknown field; did you mean steps"),
         ("set: {trian.steps: 3}", r"configs/own\.yaml: set\.trian\.steps: no such field"),
         ("set: {train.steps: none}", r"train\.steps: must be an integer"),
-        ("sets: {}", r"a preset has the fields iterations and set"),
+        ("sets: {}", r"a preset has only the fields iterations and set"),
         ("set: [", r"not valid YAML"),
     ],
 )
