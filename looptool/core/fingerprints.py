@@ -1,4 +1,4 @@
-"""What a result depends on: the content of files and folders, and the code behind a module."""
+"""Hashes of what a result depends on: files, folders, and the code behind a module."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from looptool.core.registry import ADDRESS
 
 
 def hash_path(path: Path | str) -> str:
-    """Return the BLAKE2b-128 of a file, or of a folder's relative names and contents, bytecode
-    left out.
+    """Return the BLAKE2b-128 of a file, or of a folder's relative names and contents.
+
+    Bytecode is ignored.
 
     Raises:
         ConfigError: if there is no such path.
     """
     path = Path(path)
     if not path.exists():
-        raise ConfigError(f"{path}: does not exist; `dvc repro` or `dvc checkout` makes it")
+        raise ConfigError(f"{path}: does not exist; run `dvc repro` or `dvc checkout`")
     hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
     files = (
         [path]
@@ -38,8 +39,11 @@ def hash_path(path: Path | str) -> str:
 
 
 def served_name(model: Path | str) -> str:
-    """Return the name by which a server knows a model: a folder's has the hash of its content, so
-    that two trainings are never taken for each other; any other name stays."""
+    """Return the name under which a server knows a model.
+
+    For a folder, the name has the hash of its content, so that two trainings never share a name.
+    Any other name is returned unchanged.
+    """
     if not Path(model).is_dir():
         return str(model)
     files = sorted(path for path in Path(model).rglob("*") if path.is_file())
@@ -97,7 +101,7 @@ def imported_names(file: Path, module: str) -> list[str]:
 
 
 def addressed_names(file: Path) -> list[str]:
-    """Return the modules that a source file names by address, `package.module:name`."""
+    """Return the modules in the addresses, `package.module:name`, of a source file."""
     texts = (
         node.value
         for node in ast.walk(ast.parse(file.read_text("utf-8")))

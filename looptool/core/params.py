@@ -1,6 +1,6 @@
-"""What params.yaml may say, checked before any model is loaded (DESIGN §5).
+"""The schema of params.yaml, checked before any model is loaded (docs/design.md, section 5).
 
-No field has a default here: the file holds every value, and DVC tracks the file.
+No field has a default here: params.yaml holds every value, and DVC tracks that file.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ Schedule = Literal["constant", "linear"]
 
 
 def _named(*names: str) -> AfterValidator:
-    """One of these names, or `package.module:name` for what a user wrote."""
+    """Accept one of these names, or the address `package.module:name` of user code."""
 
     def check(value: str) -> str:
         if value not in names and not ADDRESS.fullmatch(value):
@@ -97,11 +97,11 @@ def _listed(value: object) -> object:
 
 
 Several = BeforeValidator(_listed)
-"""Takes one name as well as a list of them."""
+"""A list of names; a single name is accepted too."""
 
 
 class Section(BaseModel):
-    """Base of all sections: no other fields, no conversion of types, no change after loading."""
+    """Base class of all sections: unknown fields and other types are errors; instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -130,7 +130,7 @@ class Server(Section):
 
 
 class ModelItem(Section):
-    """An entry of `loop.models`: a model to be scored."""
+    """An entry of `loop.models`: a model that `eval` scores."""
 
 
 class Iteration(Section):
@@ -211,7 +211,7 @@ class Generate(Seeds):
 
     @property
     def sources(self) -> list[str]:
-        """Who writes new samples: what `mix` names, or the author."""
+        """The sources of new samples: those with a share in `mix`, or the author."""
         if self.mix is None:
             return [self.author.name]
         return [name for name, share in self.mix.items() if share]
@@ -321,7 +321,7 @@ class Eval(Section):
 
 
 class Params(Section):
-    """The whole of params.yaml, with one iteration's overrides merged where one is asked for."""
+    """All of params.yaml, with the overrides of one iteration merged if one was given."""
 
     seed: Seed
     match: MatchMode
@@ -339,7 +339,7 @@ class Params(Section):
     eval: Eval
 
     def asking(self) -> list[tuple[str, Probe | Eval | Simulator | Role]]:
-        """Return the sections that name an engine which this run uses."""
+        """Return (name, section) of each section with an engine that this run uses."""
         found: list[tuple[str, Probe | Eval | Simulator | Role]] = [
             ("probe", self.probe),
             ("eval", self.eval),
@@ -356,7 +356,7 @@ class Params(Section):
 
     @property
     def addresses(self) -> list[tuple[str, str]]:
-        """The fields that name what a user wrote, and the address in each."""
+        """(field, address) of each field that names user code."""
         named = [
             ("generate.author.name", self.generate.author.name),
             *((f"verify.judges.{place}", name) for place, name in enumerate(self.verify.judges)),
@@ -396,7 +396,7 @@ class Params(Section):
 
 
 def load(path: Path | str = FILE, iteration: int | None = None) -> Params:
-    """Read params.yaml, check all of it, and merge the overrides of `iteration`.
+    """Read and validate params.yaml, and merge the overrides of `iteration`.
 
     Iteration 0 is the warmed-up base model and has no overrides.
 
@@ -465,7 +465,7 @@ def _validate(path: Path, data: Mapping[str, Any], override: str = "") -> Params
 
 
 def _merged(path: Path, data: Mapping[str, Any], loop: Loop, iteration: int) -> Params:
-    """Return the params with one iteration's overrides; the base is known to be valid."""
+    """Return the params with the overrides of one iteration. The base params are valid."""
     merged = dict(data)
     key = str(iteration)
     for where, item in (("iterations", loop.iterations[key]), ("handoffs", loop.handoffs.get(key))):
@@ -483,7 +483,7 @@ def _merge(base: Any, override: Any) -> Any:
 
 
 def _chain_problems(loop: Loop) -> Iterator[str]:
-    """Yield every way in which the unrolled loop is no chain from 1 to N."""
+    """Yield each reason why the unrolled loop is not a chain from 1 to N."""
     last = loop.last
     if not last:
         yield "loop.iterations: at least one is needed"
