@@ -101,7 +101,7 @@ Several = BeforeValidator(_listed)
 
 
 class Section(BaseModel):
-    """Base class of all sections: unknown fields and other types are errors; instances are frozen."""
+    """Base of all sections: frozen; unknown fields and values of another type are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
