@@ -63,7 +63,7 @@ def report(response: Mapping[str, Any], rng: random.Random) -> str:
     word = field.replace("_", " ")
     if isinstance(value, bool):
         value = "yes" if value else "no"
-    told = [f"Done. {word.capitalize()}: {value}.", f"Here you are, {word} {value}."]
+    texts = [f"Done. {word.capitalize()}: {value}.", f"Here you are, {word} {value}."]
     if not word.endswith("s"):
-        told.append(f"The {word} is {value}.")
-    return rng.choice(told)
+        texts.append(f"The {word} is {value}.")
+    return rng.choice(texts)

@@ -233,8 +233,8 @@ def _multi_turn(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
     opening, text, after = followed
     response = respond(action, rng)
     turns = assistant.call_messages(action, first, response)
-    told = _answered(assistant.report(response, rng))
-    messages = _messages(today, _said(opening), *turns, told, _said(text))
+    answer = _answered(assistant.report(response, rng))
+    messages = _messages(today, _said(opening), *turns, answer, _said(text))
     return Draft(tools, messages, assistant.label_of([(action, after)]), "multi_turn")
 
 

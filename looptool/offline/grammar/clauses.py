@@ -45,12 +45,12 @@ def clause(action: Action, arguments: Mapping[str, Any], voice: Voice, mood: str
         text = fill(ask, action, arguments, voice)
         rest = [name for name in arguments if action.slots[name].key not in ask.keys]
         return attached(ask.mood, text, action, arguments, rest, voice)
-    told: list[str] = []
+    used: list[str] = []
     if leaf:
         core = voice.rng.choice(leaf.bare)
     else:
-        core, told = named_core(action, arguments, voice)
-    names = [name for name in arguments if name not in told]
+        core, used = named_core(action, arguments, voice)
+    names = [name for name in arguments if name not in used]
     if not leaf or voice.rng.random() < 0.5:
         voice.rng.shuffle(names)
     return attached("imperative", core, action, arguments, names, voice)

@@ -36,7 +36,7 @@ def core_of(action: Action, rng: random.Random | None = None) -> str:
 
 def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tuple[str, list[str]]:
     """Return an imperative that names things by their ids, and the arguments that these are."""
-    text, told = core_of(action, voice.rng), []
+    text, used = core_of(action, voice.rng), []
     shy = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
     for name, value in arguments.items():
         words = words_of(name)
@@ -50,8 +50,8 @@ def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tu
             said = voice.keep("named", described()["named"]["heldout" if shy else "say"])
             said = said.format(noun=noun, v=value)
             text = f"{text[: found.start()]}{said}{text[found.end() :]}"
-            told.append(name)
-    return text, told
+            used.append(name)
+    return text, used
 
 
 def _imperative(action: Action) -> tuple[str, str]:

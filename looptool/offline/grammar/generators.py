@@ -219,7 +219,7 @@ def from_schema(schema: Any, rng: random.Random, depth: int = 0) -> Any:
             return schema[key] if key == "const" else rng.choice(schema[key])
     for key in ("anyOf", "oneOf"):
         if key in schema:
-            options = [each for each in schema[key] if each != {"type": "null"}]
+            options = [option for option in schema[key] if option != {"type": "null"}]
             return from_schema(rng.choice(options or schema[key]), rng, depth)
     kinds = schema.get("type", "object" if "properties" in schema else "string")
     kind = kinds if isinstance(kinds, str) else next((k for k in kinds if k != "null"), "null")

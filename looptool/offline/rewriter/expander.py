@@ -46,7 +46,7 @@ class GrammarExpander:
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
         """Return up to `k` candidates for each seed; see `Expander`."""
-        return [made for each in seeds for made in _expand(each, k, seed, self.own)]
+        return [made for error_seed in seeds for made in _expand(error_seed, k, seed, self.own)]
 
 
 def _expand(seed: ErrorSeed, k: int, salt: str, own: Sequence[Tool]) -> Iterator[Candidate]:

@@ -112,13 +112,17 @@ def _is_one_turn(seed: ErrorSeed) -> bool:
 def _asked_for(seed: ErrorSeed) -> tuple[toolbox.Action, str] | None:
     """Return the tool and the required parameter that the label's text names (longest word)."""
     text = seed.label["text"].casefold()
-    found = [
+    candidates = [
         (len(slot.word), action, name)
         for action in map(toolbox.action_of, seed.tools)
         for name, slot in action.slots.items()
         if slot.required and re.search(rf"\b{re.escape(slot.word.casefold())}\b", text)
     ]
-    longest = [each for each in found if each[0] == max(length for length, _, _ in found)]
+    longest = [
+        candidate
+        for candidate in candidates
+        if candidate[0] == max(length for length, _, _ in candidates)
+    ]
     return longest[0][1:] if len(longest) == 1 else None
 
 

@@ -238,9 +238,9 @@ def claim(leaf: Leaf, conversation: Conversation) -> float:
 
 def rival(leaf: Leaf, conversation: Conversation) -> bool:
     """Whether the words around a value clearly suggest a sibling parameter instead."""
-    own = bound(leaf, leaf.ground.spans, conversation)
+    strength = bound(leaf, leaf.ground.spans, conversation)
     return any(
-        binding(leaf.holder, name, leaf.ground.spans, conversation) > max(1.3, own + 1.0)
+        binding(leaf.holder, name, leaf.ground.spans, conversation) > max(1.3, strength + 1.0)
         for name in properties(leaf.holder)
         if name != leaf.path[-1]
     )

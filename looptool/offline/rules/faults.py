@@ -34,11 +34,11 @@ def own_faults(answer: Answer) -> Iterator[Fault]:
     for error in answer.errors:
         yield Fault(answer.side, 6.0, f"breaks the tool's schema ({_short(error)})", hard=True)
     conversation = answer.conversation
-    told = counts(answer)
-    yield from _repeated(answer, told)
+    asked_counts = counts(answer)
+    yield from _repeated(answer, asked_counts)
     recent = conversation.executed[len(conversation.executed) - conversation.since :]
     for index, call in enumerate(answer.calls):
-        asked = any(count.fits for count in told if index in count.calls)
+        asked = any(count.fits for count in asked_counts if index in count.calls)
         if not asked and any(call == done for done in recent):
             yield Fault(answer.side, 4.0, f"repeats the call to {call.name} already made", True)
 
@@ -71,29 +71,29 @@ def _leaves(answer: Answer) -> bool:
 
 def compare(left: Answer, right: Answer) -> list[Fault]:
     """Return the faults of two answers that both make calls."""
-    found: list[Fault] = []
+    faults: list[Fault] = []
     changed: list[tuple[Leaf, Leaf]] = []
     for i, j in pairs(left, right):
         if i is None and j is not None:
-            found += _extra_call(right, j, left)
+            faults += _extra_call(right, j, left)
         elif j is None and i is not None:
-            found += _extra_call(left, i, right)
+            faults += _extra_call(left, i, right)
         elif i is not None and j is not None and left.keys[i] != right.keys[j]:
             if left.calls[i].name != right.calls[j].name:
-                found += _other_tool(left, i, right, j)
+                faults += _other_tool(left, i, right, j)
                 continue
             ones = {leaf.path: leaf for leaf in left.leaves[i]}
             twos = {leaf.path: leaf for leaf in right.leaves[j]}
             for path in sorted(ones.keys() - twos.keys()):
-                found += _extra_argument(left, ones[path], right)
+                faults += _extra_argument(left, ones[path], right)
             for path in sorted(twos.keys() - ones.keys()):
-                found += _extra_argument(right, twos[path], left)
+                faults += _extra_argument(right, twos[path], left)
             changed += [
                 (ones[path], twos[path])
                 for path in sorted(ones.keys() & twos.keys())
                 if ones[path].text != twos[path].text
             ]
-    return [*found, *changes(left, right, changed), *_counted(left, right)]
+    return [*faults, *changes(left, right, changed), *_counted(left, right)]
 
 
 def _counted(left: Answer, right: Answer) -> Iterator[Fault]:
@@ -102,11 +102,11 @@ def _counted(left: Answer, right: Answer) -> Iterator[Fault]:
     # the answers make the same calls in different numbers.
     if len(left.calls) == len(right.calls) or {*left.keys} != {*right.keys}:
         return
-    told = {answer.side: counts(answer) for answer in (left, right)}
+    by_side = {answer.side: counts(answer) for answer in (left, right)}
     for answer, other in ((left, right), (right, left)):
-        wrong = [count for count in told[answer.side] if not count.fits and not count.sure]
-        met = {count.span for count in told[other.side] if count.fits and count.wanted}
-        missed = {count.span for count in told[other.side] if not count.fits}
+        wrong = [count for count in by_side[answer.side] if not count.fits and not count.sure]
+        met = {count.span for count in by_side[other.side] if count.fits and count.wanted}
+        missed = {count.span for count in by_side[other.side] if not count.fits}
         for count in wrong[:1]:
             made, wanted = len(count.calls), count.wanted
             name = answer.calls[count.calls[0]].name
@@ -123,23 +123,23 @@ def _counted(left: Answer, right: Answer) -> Iterator[Fault]:
 def _extra_argument(answer: Answer, leaf: Leaf, other: Answer) -> Iterator[Fault]:
     """Yield the fault for an argument that `answer` gives and `other` leaves out."""
     conversation = answer.conversation
-    found = leaf.ground
+    source = leaf.ground
     if leaf.required:
         return  # leaving it out is a schema violation, which `own_faults` reports
     if states_default(leaf.schema, leaf.value):
         return
-    if found.strength < 0.5:
-        weight = {"boolean": 1.0, "enum": 1.5}.get(leaf.kind, 3.0) * (1 - found.strength)
+    if source.strength < 0.5:
+        weight = {"boolean": 1.0, "enum": 1.5}.get(leaf.kind, 3.0) * (1 - source.strength)
         yield Fault(answer.side, weight, f"gives {leaf}, which nobody said")
         return
-    taken = other.uses(found.spans)
+    taken = other.uses(source.spans)
     if leaf.kind in ("boolean", "enum"):
-        weight = 3.0 * found.strength - (2.0 if taken else 0.0)
+        weight = 3.0 * source.strength - (2.0 if taken else 0.0)
     elif taken:
-        weight = -1.5 + min(1.5, bound(leaf, found.spans, conversation))
+        weight = -1.5 + min(1.5, bound(leaf, source.spans, conversation))
     else:
-        weight = 2.0 * found.strength + min(1.5, bound(leaf, found.spans, conversation))
-        if not fresh(found.spans, conversation):
+        weight = 2.0 * source.strength + min(1.5, bound(leaf, source.spans, conversation))
+        if not fresh(source.spans, conversation):
             weight -= 1.5
     if weight > 0:
         yield Fault(other.side, weight, f"leaves out {leaf}, which is said")

@@ -308,15 +308,15 @@ def _ground_choice(said: str, conversation: Conversation) -> Ground:
         return NOWHERE
     total, spans = 0.0, []
     for wanted in stems:
-        best, where = 0.0, None
+        best, span = 0.0, None
         for token in conversation.tokens:
             if conversation.role_at(token.start) in ("user", "tool"):
                 like = likeness(wanted, token.stem)
                 if like > best or (
                     like == best and like and conversation.in_request((token.start, token.end))
                 ):
-                    best, where = like, (token.start, token.end)
+                    best, span = like, (token.start, token.end)
         total += best
-        if where:
-            spans.append(where)
+        if span:
+            spans.append(span)
     return Ground(0.8 * total / len(stems), tuple(spans))

@@ -133,8 +133,8 @@ def _rationale(verdict: Verdict, found: Sequence[Fault]) -> str:
     for side in ("label", "prediction"):
         reasons = sorted((f for f in found if f.side == side), key=lambda f: -f.weight)
         if reasons:
-            told = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
-            lines.append(f"The {side} {told}.")
+            text = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
+            lines.append(f"The {side} {text}.")
     if not lines:
         return "Nothing tells which answer is right, so the label stands."
     if verdict == "PRED_WRONG" and not any(line.startswith("The prediction") for line in lines):

@@ -111,13 +111,13 @@ def _count(answer: Answer) -> list[Count]:
     for index, key in enumerate(answer.keys):
         groups.setdefault(key, []).append(index)
     repeated = len(groups) < len(answer.keys)
-    told = [cue for cue in _cues(answer.conversation) if not cue.again or len(groups) == 1]
-    if not told and not repeated:
+    cues = [cue for cue in _cues(answer.conversation) if not cue.again or len(groups) == 1]
+    if not cues and not repeated:
         return []
-    found = [*_times(answer, groups, told), *_things(answer, groups, told)]
+    result = [*_times(answer, groups, cues), *_things(answer, groups, cues)]
     if repeated:
-        found += list(_left_open(answer, groups, found))
-    return found
+        result += list(_left_open(answer, groups, result))
+    return result
 
 
 def left_open(left: Answer, right: Answer) -> str | None:
@@ -224,11 +224,11 @@ def _shared(
     numbers = [cue.wanted or 0 for cue in cues]
     # One per number as in "two from … and two from …", perhaps after their sum ("four numbers, …").
     for first in (0, 1):
-        each = [key for key in ahead[first:] if key]
-        apart = len(own) > 1 and len(cues) - first == len(own) == len(set(each)) == len(each)
+        nearest = [key for key in ahead[first:] if key]
+        apart = len(own) > 1 and len(cues) - first == len(own) == len(set(nearest)) == len(nearest)
         if apart and (not first or numbers[0] == sum(numbers[1:])):
             yield from ((list(own), cue) for cue in cues[:first])
-            yield from (([key], cue) for key, cue in zip(each, cues[first:], strict=True))
+            yield from (([key], cue) for key, cue in zip(nearest, cues[first:], strict=True))
             return
     if len(set(numbers)) == 1:
         yield from ((list(own), cue) for cue in cues)
