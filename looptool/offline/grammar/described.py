@@ -22,7 +22,7 @@ _AFTER = (
     r"(?:is|are|was|has|as|by|from|to|in|into|on|at|with|for|of|under|and|or|that|which|who|based|"
     r"up|off|out|again|via)"
 )
-_LONGEST = 100  # characters; a user says no longer first sentence
+_LONGEST = 100  # characters; a longer first sentence is not used
 _HELDOUT_SHARE = 0.6
 
 

@@ -1,4 +1,4 @@
-"""An answer as the rules judge reads it: the leaves of its calls, and where each value was said."""
+"""An answer as the rules judge reads it: the leaves of its calls, and where values come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversation as the rules judge reads it: one text, and where it mentions what."""
+"""A conversation as the rules judge reads it: one text, and the specific things it mentions."""
 
 from __future__ import annotations
 

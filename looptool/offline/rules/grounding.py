@@ -1,4 +1,4 @@
-"""Grounding: where the conversation says the value of an argument, and how surely."""
+"""Grounding: where the conversation states the value of an argument, and how surely."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from looptool.offline.rules.words import (
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where the conversation says a value, and how surely (0–1)."""
+    """Where the conversation states a value, and how surely (0–1)."""
 
     strength: float
     spans: tuple[Span, ...] = ()
@@ -42,7 +42,7 @@ _FILLERS = frozenset(map(stem, word_set("boolean_fillers")))
 
 
 def ground(value: Any, schema: Mapping[str, Any], about: str, conversation: Conversation) -> Ground:
-    """Return where `conversation` says `value`.
+    """Return where `conversation` states `value`.
 
     Args:
         schema: the JSON Schema of the parameter.
@@ -199,7 +199,7 @@ def _verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
 
 
 def _places(said: str, text: str, inside: bool = False) -> tuple[Span, ...]:
-    """Return where a value is as whole words, or if `inside` as the start or end of a word."""
+    """Return where a value occurs as whole words or, if `inside`, begins or ends a word."""
     spans = []
     if inside and (len(said) < (3 if said.isascii() else 2) or re.search(r"\d", said)):
         return ()

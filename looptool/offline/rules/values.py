@@ -73,7 +73,7 @@ def placed(one: Leaf, two: Leaf, conversation: Conversation) -> float:
 
 
 def _order_said(one: Leaf, two: Leaf, conversation: Conversation) -> float:
-    """Return how much the order of mention speaks for two values as they are (< 0: swapped)."""
+    """Return how well the order of mention fits the places of two values (< 0: swapped)."""
     order = order_of(one.path[-1], two.path[-1])
     ranks = rank_said(one.ground.spans, conversation), rank_said(two.ground.spans, conversation)
     if order and None not in ranks and ranks[0] != ranks[1]:
@@ -248,7 +248,7 @@ def _changed_list(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator
 
 
 def _item_weight(leaf: Leaf, other: Leaf, item: Any, conversation: Conversation) -> float:
-    """Return how much speaks for an item that only the list of `leaf` has."""
+    """Return the evidence for an item that only the list of `leaf` has; below 0 is against it."""
     found = _item_ground(leaf, item, conversation)
     if found.strength < SAID:
         return -1.8 * (1 - found.strength)

@@ -166,4 +166,4 @@ SHARED_CODE_WORDS = frozenset(word for word, count in _SAID_FOR.items() if count
 FIRST_CODES = frozenset(
     next(code for code, words in CODES.items() if shared in words) for shared in SHARED_CODE_WORDS
 )
-"""For each shared word the first code that has it: what the word means when it stands alone."""
+"""For each shared word the first code that lists it: the meaning of the word by itself."""
