@@ -1,9 +1,9 @@
-"""A user's own tools: from API descriptions, MCP servers, function lists and Python modules.
+"""Your own tools, from API descriptions, MCP servers, function lists and Python modules.
 
-`tool_sets.import_tools` tells the kind of each source and reads it by `openapi`, `functions`, `mcp`
-or `python`; `schemas` turns what they hold into plain JSON Schemas; `lint` says what a model will
-stumble over. Every operation or function of a source ends as a tool or in `skipped`, with the
-reason.
+`tool_sets.import_tools` detects the kind of each source and reads it with `openapi`, `functions`,
+`mcp` or `python`. `schemas` turns their contents into plain JSON Schemas. `lint` reports what a
+model may stumble over. Every operation or function of a source becomes a tool, or is listed in
+`skipped` with the reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from looptool.core.tools import Tool, check_tool
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was skipped or is worth a warning, and why."""
+    """Something that was skipped or deserves a warning, and the reason."""
 
     what: str
     why: str
@@ -23,12 +23,12 @@ class Note:
 
 @dataclass(slots=True)
 class Found:
-    """What one source holds.
+    """The contents of one source.
 
     Attributes:
-        content: the source's bytes, of which the set's sha256 is made.
-        names: what functions are called in the source, by the name of their tool.
-        made: the names of tools that are not their source's own.
+        content: the source's bytes, from which the set's sha256 is computed.
+        names: the names of the functions in the source, by the names of their tools.
+        made: the names of tools that the source did not name itself.
     """
 
     content: bytes
@@ -40,7 +40,7 @@ class Found:
 
 
 def problem_of(tool: Tool) -> str | None:
-    """Return why a tool that was read can be part of no set, or None if it can."""
+    """Return why a tool that was read cannot be part of a set, or None if it can."""
     if problem := check_tool(tool):
         return "is nested too deeply" if "recursion" in problem else problem
     try:

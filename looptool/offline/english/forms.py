@@ -1,6 +1,6 @@
-"""How values are written: a form writes values of one kind in one way, or not at all.
+"""How values are written: each form writes values of one kind in one way.
 
-"12,500", "a dozen", "3 May 2024" and "half past two" are what four forms write.
+"12,500", "a dozen", "3 May 2024" and "half past two" are written in four different forms.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-# What a form says of a value, or None where it cannot say it.
+# Returns the value as this form writes it, or None if it cannot.
 Form = Callable[[Any], str | None]
 
 DATE_PATTERNS = (
@@ -73,12 +73,12 @@ def forms_of(value: Any) -> tuple[Form, ...]:
 
 
 def worded_like(value: Any) -> tuple[float, ...]:
-    """Return the numbers with a wording of the same kind as one of `value`'s own, or none."""
+    """Return the numbers with a fixed wording of the same sort as that of `value` ("a dozen")."""
     return tuple(number for words in _WORDED if value in words for number in words)
 
 
 def read_date(value: Any) -> tuple[datetime, str] | None:
-    """Return a date in one of DATE_PATTERNS and the pattern, or None if `value` is none."""
+    """Return a date and its pattern, or None if `value` has none of DATE_PATTERNS."""
     if not isinstance(value, str) or not value[:1].isdigit():
         return None
     for pattern in DATE_PATTERNS:
@@ -92,13 +92,13 @@ def read_date(value: Any) -> tuple[datetime, str] | None:
 
 
 def read_time(value: Any) -> tuple[int, int] | None:
-    """Return hour and minute of a text HH:MM, or None if `value` is none."""
+    """Return the hour and minute of a text HH:MM, or None for other values."""
     match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", value) if isinstance(value, str) else None
     return (int(match[1]), int(match[2])) if match else None
 
 
 def number_words(number: int) -> str | None:
-    """Return the English words for 0 to 999,999."""
+    """Return the English words for 0 to 999,999; None for other numbers."""
     if not 0 <= number < 1_000_000:
         return None
     if number < 20:
@@ -285,7 +285,7 @@ def _clock(gap: str, case: Callable[[str], str], minutes: bool) -> Form:
 
 
 def _clock_words(part: str, first: int, last: int) -> Form:
-    """Words for times from hour `first` to `last`, which `part` of the day goes with."""
+    """Return the form for times from hour `first` to `last`, which ends with `part` of the day."""
     names = {0: "{0} o'clock", 15: "quarter past {0}", 30: "half past {0}", 45: "quarter to {1}"}
 
     def form(value: Any) -> str | None:
@@ -303,7 +303,7 @@ _TIME_FORMS: tuple[Form, ...] = (
     _clock_words(" in the morning", 0, 11),
     _clock_words(" in the afternoon", 12, 17),
     _clock_words(" in the evening", 18, 23),
-    # Without a part of the day the words leave open which half is meant: it must stay the same.
+    # Without a part of the day the words do not say which half is meant, so it must not change.
     _clock_words("", 0, 11),
     _clock_words("", 12, 23),
     *(

@@ -35,7 +35,7 @@ def coordinate(texts: Sequence[str], last: str = " and ") -> str:
 
 
 def spell(number: int) -> str | None:
-    """Spell a small or round number out, or None."""
+    """Spell out a small or round number, or return None."""
     if 0 <= number < 20:
         return UNITS[number]
     if 20 <= number < 100:
@@ -51,11 +51,13 @@ def spell(number: int) -> str | None:
 
 
 def decimal(value: float) -> str:
+    """Return a number in digits, without the decimals of a whole one."""
     text = repr(value)
     return text[:-2] if text.endswith(".0") else text
 
 
 def ordinal(number: int) -> str:
+    """Return an ordinal in digits, such as "1st"."""
     suffix = (
         "th" if 10 <= number % 100 <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     )

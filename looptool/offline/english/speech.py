@@ -23,15 +23,15 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 @dataclass(eq=False)
 class Voice:
-    """What stays the same within one request.
+    """The choices that stay the same within one request.
 
     Attributes:
-        today: the date in the system message; relative dates are said only where it is given.
-        tight: lists and texts are marked off, because several values stand side by side.
-        tails: what follows a number of a measure ("length", "money"); None for nothing fixed.
-        covered: names of slots that a tail says already (the unit in "10 cm").
-        doubled: generators that more than one argument of the call uses.
-        memory: choices made once (unit spelling, wording of similar parameters).
+        today: the date in the system message; dates are said relative to it only if it is given.
+        tight: whether lists and texts are delimited, because several values stand side by side.
+        tails: what follows numbers of a measure ("length", "money"); None if that is not fixed.
+        covered: the names of slots that a tail already says (the unit in "10 cm").
+        doubled: the generators that more than one slot of the tool uses.
+        memory: choices that were made once (spelling of units, wording of similar parameters).
     """
 
     rng: random.Random
@@ -44,13 +44,13 @@ class Voice:
     memory: dict[str, Any] = field(default_factory=dict)
 
     def keep(self, name: str, options: Sequence[Any]) -> Any:
-        """Return a random option, the same one whenever `name` is asked again."""
+        """Return a random option; the same `name` gives the same choice again."""
         if name not in self.memory:
             self.memory[name] = self.rng.randrange(1 << 30)
         return options[self.memory[name] % len(options)]
 
     def listen(self, slots: Mapping[str, Slot], arguments: Mapping[str, Any]) -> None:
-        """Fix the tails that follow numbers, from the unit and currency arguments of a call."""
+        """Fix what follows numbers, from the unit and currency arguments of a call."""
         self.tails, self.covered = {"length": None, "money": None}, set()
         draws = [slot.kind.draw for slot in slots.values()]
         self.doubled = {draw for draw in draws if draws.count(draw) > 1 and draw != "flag"}
@@ -88,7 +88,11 @@ def surface(
     voice: Voice | None = None,
     bare: bool = False,
 ) -> str:
-    """Return `value` as a user says it; `bare` leaves unit and currency out."""
+    """Return `value` as a user says it.
+
+    Args:
+        bare: whether to leave out the unit and the currency.
+    """
     voice = voice or Voice(rng, today=today)
     if slot.kind.draw == "identifier":
         return str(value)
@@ -110,7 +114,7 @@ def surface(
 
 
 def _plain(value: int | float, voice: Voice, spoken: float = 0.1) -> str:
-    """A number without unit: digits, thousands commas, or words."""
+    """Return a number without unit: in digits, with thousands separators, or in words."""
     rng = voice.rng
     if isinstance(value, float):
         return decimal(value)
@@ -278,7 +282,7 @@ def _said_time(slot: Slot, text: str, voice: Voice) -> str:
 
 
 def _said_choice(slot: Slot, text: str, voice: Voice) -> str:
-    """Synonyms only where the schema lists the values."""
+    """Return a choice as a user says it; synonyms only if the schema lists the values."""
     options = slot.kind.options
     table = options.get("enum") or (
         pools().get(options["synonyms"]) if "synonyms" in options else None
@@ -297,7 +301,7 @@ def _said_choice(slot: Slot, text: str, voice: Voice) -> str:
 
 
 def choices_or_empty(slot: Slot) -> list[Any]:
-    """Return an enumerated slot's values, none where it has no enumeration."""
+    """Return the values of an enumerated slot; none if it is not enumerated."""
     has = "enum" in slot.schema or "enum" in slot.kind.options or "synonyms" in slot.kind.options
     return choices(slot) if has else []
 

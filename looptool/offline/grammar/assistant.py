@@ -1,4 +1,4 @@
-"""The assistant agent: the label of a turn, and what it says in turns that lie behind."""
+"""The assistant agent: the labels, and what the assistant says in earlier turns."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def label_of(pairs: Sequence[tuple[Action, Mapping[str, Any]]]) -> Label:
 
 
 def ask_for(slot: Slot, rng: random.Random) -> str:
-    """Ask for the one parameter that is missing."""
+    """Return a question for the one parameter that is missing."""
     if slot.kind.draw == "count" and "unit" not in slot.kind.options:
         return str(rng.choice(frames()["clarify_count"])).format(word=slot.word)
     return str(rng.choice(frames()["clarify"])).format(word=slot.word)
 
 
 def decline(rng: random.Random) -> str:
-    """Say that no tool fits."""
+    """Return a text which says that no tool fits."""
     return str(rng.choice(frames()["decline"]))
 
 
@@ -44,7 +44,7 @@ def clarify_label(slot: Slot, rng: random.Random) -> Label:
 def call_messages(
     action: Action, arguments: Mapping[str, Any], response: Mapping[str, Any]
 ) -> list[Message]:
-    """Return the two messages of a call that was made and of its response."""
+    """Return two messages: the assistant's call and the tool's response."""
     name = action.tool["name"]
     function = {"name": name, "arguments": dict(arguments)}
     return [
@@ -58,12 +58,12 @@ def call_messages(
 
 
 def report(response: Mapping[str, Any], rng: random.Random) -> str:
-    """Say what a tool answered."""
+    """Return the assistant's report of a tool's response."""
     field, value = next(iter(response.items()))
     word = field.replace("_", " ")
     if isinstance(value, bool):
         value = "yes" if value else "no"
-    told = [f"Done. {word.capitalize()}: {value}.", f"Here you are, {word} {value}."]
+    texts = [f"Done. {word.capitalize()}: {value}.", f"Here you are, {word} {value}."]
     if not word.endswith("s"):
-        told.append(f"The {word} is {value}.")
-    return rng.choice(told)
+        texts.append(f"The {word} is {value}.")
+    return rng.choice(texts)

@@ -1,4 +1,7 @@
-"""The grammar author: plays the four agents, one scene per category (DESIGN §1, `generate`)."""
+"""The grammar author: it directs the four agents, one scene per category.
+
+See docs/design.md, section 1, `generate`.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +32,11 @@ _TRIES = 60
 
 @dataclass(frozen=True)
 class GrammarAuthor:
-    """An `Author` that writes from the two trees, or about the user's own tools, and makes no
-    mistakes.
+    """An `Author` that writes from the two trees or about the user's own tools, without mistakes.
 
     Attributes:
-        shelf: where its tools come from. What cannot be asked of them (calls of two tools where
-            there is one) is asked for as a single call instead.
+        shelf: where its tools come from. A category that they do not allow, such as calls of two
+            tools if there is only one, is replaced by a single call.
     """
 
     name: str = "grammar"
@@ -45,11 +47,12 @@ class GrammarAuthor:
     def write(
         self, count: int, *, seed: str, split: Split, shares: Mapping[str, float]
     ) -> list[Draft]:
-        """Return `count` drafts whose requests differ, in random order of categories; fewer where
-        the user's tools do not allow as many.
+        """Return `count` drafts with different requests, in random order of categories.
+
+        There are fewer if the user's tools do not allow as many.
 
         Raises:
-            ValueError: if `shares` names no category, or an unknown one.
+            ValueError: if `shares` has an unknown category or no positive share.
         """
         rng = random.Random(f"{self.name}:{seed}:{split}")
         drafts: list[Draft] = []
@@ -67,7 +70,7 @@ class GrammarAuthor:
     def _fresh(
         self, category: str, seen: set[tuple[str, ...]], rng: random.Random, split: Split
     ) -> Draft | None:
-        """Return a draft whose request is not in `seen`, and note it; None if none is found."""
+        """Return a draft whose request is not in `seen`, and add it there; else None."""
         for _ in range(_TRIES):
             draft = SCENES[category](rng, split, self.shelf)
             if draft is None:
@@ -80,11 +83,17 @@ class GrammarAuthor:
 
 
 def spread(count: int, shares: Mapping[str, float], rng: random.Random) -> list[str]:
-    """Return `count` categories in random order, each as often as its share says (±1)."""
+    """Return `count` categories in random order, each within one of its exact share.
+
+    Raises:
+        ValueError: if `shares` has an unknown category or no positive share.
+    """
     unknown = sorted(set(shares) - set(CATEGORIES))
     total = sum(shares.values())
     if unknown or total <= 0:
-        raise ValueError(f"shares: {unknown[0]} is no category" if unknown else "shares: all zero")
+        raise ValueError(
+            f"shares: unknown category {unknown[0]}" if unknown else "shares: all zero"
+        )
     exact = {name: count * shares.get(name, 0.0) / total for name in CATEGORIES}
     counts = {name: int(value) for name, value in exact.items()}
     order = sorted(CATEGORIES, key=lambda name: counts[name] - exact[name])
@@ -115,7 +124,7 @@ def _offered(
     split: str,
     shelf: Shelf,
 ) -> list[Tool]:
-    """Return the tools and some others, in random order."""
+    """Return the tools and some distractors, in random order."""
     count = planner.weighted(weights, rng)
     found = [*tools, *shelf.others(tools, count, rng, split)]
     if len(found) > 1:
@@ -224,15 +233,15 @@ def _multi_turn(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
     opening, text, after = followed
     response = respond(action, rng)
     turns = assistant.call_messages(action, first, response)
-    told = _answered(assistant.report(response, rng))
-    messages = _messages(today, _said(opening), *turns, told, _said(text))
+    answer = _answered(assistant.report(response, rng))
+    messages = _messages(today, _said(opening), *turns, answer, _said(text))
     return Draft(tools, messages, assistant.label_of([(action, after)]), "multi_turn")
 
 
 def _resolved(
     action: Any, tools: list[Any], rng: random.Random, split: str, today: dt.date | None
 ) -> Draft | None:
-    """The assistant asked for what was missing, and now it is given."""
+    """Return a dialogue in which the user gives what the assistant asked for."""
     arguments = planner.arguments_of(action, rng, today, mention=0.25)
     missing = _missing(action, arguments, rng)
     if missing is None:
@@ -246,7 +255,7 @@ def _resolved(
 
 
 def _missing(action: Any, arguments: Mapping[str, Any], rng: random.Random) -> str | None:
-    """Return a required argument that a request may leave out without another one telling it."""
+    """Return a required argument that a request can leave out without implying it, or None."""
     names = [
         name
         for name in arguments
@@ -317,7 +326,7 @@ SCENES: dict[str, Scene] = {
 def make_author(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) -> Author:
     """Return the author that `generate.author: grammar` names.
 
-    What is held out is marked in the trees; of the user's own tools the shelf keeps some back.
+    The trees mark what is held out. Of the user's own tools, the shelf holds some back.
     """
     if settings.tools is None:
         return GrammarAuthor(shelf=Trees())

@@ -1,4 +1,4 @@
-"""Clauses: what one call is asked for in, and the frames that turn a clause into a request."""
+"""Clauses that ask for one call, and the frames that turn a clause into a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ _MEASURED = ("measured", "priced")
 
 @dataclass(frozen=True)
 class Clause:
-    """A request without frame: its mood, its text (no capital, no end mark), sentences after it."""
+    """A request without its frame.
+
+    Attributes:
+        mood: imperative, question or statement.
+        text: the clause without capital and end mark.
+        tail: the sentences after it.
+    """
 
     mood: str
     text: str
@@ -25,7 +31,7 @@ class Clause:
 
 
 def clause(action: Action, arguments: Mapping[str, Any], voice: Voice, mood: str = "") -> Clause:
-    """Return the clause that asks for one call; `mood` restricts the templates."""
+    """Return a clause that asks for one call; `mood` restricts the templates."""
     voice.listen(action.slots, arguments)
     by_key = {action.slots[name].key: name for name in arguments}
     leaf = action.leaf
@@ -39,12 +45,12 @@ def clause(action: Action, arguments: Mapping[str, Any], voice: Voice, mood: str
         text = fill(ask, action, arguments, voice)
         rest = [name for name in arguments if action.slots[name].key not in ask.keys]
         return attached(ask.mood, text, action, arguments, rest, voice)
-    told: list[str] = []
+    used: list[str] = []
     if leaf:
         core = voice.rng.choice(leaf.bare)
     else:
-        core, told = named_core(action, arguments, voice)
-    names = [name for name in arguments if name not in told]
+        core, used = named_core(action, arguments, voice)
+    names = [name for name in arguments if name not in used]
     if not leaf or voice.rng.random() < 0.5:
         voice.rng.shuffle(names)
     return attached("imperative", core, action, arguments, names, voice)
@@ -53,7 +59,7 @@ def clause(action: Action, arguments: Mapping[str, Any], voice: Voice, mood: str
 def clause_with_ask(
     action: Action, arguments: Mapping[str, Any], voice: Voice
 ) -> tuple[Clause, Ask] | None:
-    """Return a clause made from a template, and the template; None where none fits."""
+    """Return a clause made from a template, and the template; None if none fits."""
     voice.listen(action.slots, arguments)
     have = {action.slots[name].key for name in arguments}
     asks = [ask for ask in (action.leaf.asks if action.leaf else ()) if set(ask.keys) <= have]
@@ -73,7 +79,7 @@ def fill(
     start: int = 0,
     end: int | None = None,
 ) -> str:
-    """Fill the parts of a template from `start` to `end` with the arguments' surfaces."""
+    """Fill the parts of a template from `start` to `end` with the arguments as users say them."""
     slots = action.by_key()
     texts = []
     for part in ask.parts[start : len(ask.parts) if end is None else end]:
@@ -87,7 +93,7 @@ def fill(
 
 
 def plain_article(texts: list[str], said: str) -> str:
-    """Drop a second "the" and mend "a" before a vowel ("a {class} deck")."""
+    """Drop a second "the", and turn "a" into "an" before a vowel ("a {class} deck")."""
     if texts and texts[-1].endswith("the ") and said.startswith("the "):
         return said[4:]
     if texts and needs_an(said) and (texts[-1] == "a " or texts[-1].endswith(" a ")):
@@ -103,6 +109,7 @@ def attached(
     rest: Sequence[str],
     voice: Voice,
 ) -> Clause:
+    """Return the clause with a phrase for each argument in `rest`."""
     phrases = [
         phrase(action.slots[name], arguments[name], voice.rng, voice=voice)
         for name in rest
@@ -110,14 +117,14 @@ def attached(
     ]
     if mood == "statement":
         text = text.rstrip(".")
-    if mood == "question":  # "and set the mode to eco" goes with an imperative only
+    if mood == "question":  # "and set the mode to eco" fits only an imperative
         phrases = [f"{capital(said[4:])}." if said.startswith("and ") else said for said in phrases]
     text, sentences = attach(text, phrases)
     return Clause(mood, text, tuple(sentences))
 
 
 def dress(made: Clause, voice: Voice) -> str:
-    """Turn a clause into a request by a frame."""
+    """Return a request: the clause in a frame."""
     text = made.text
     if made.mood == "statement":
         body = ended(capital(text), ".")
@@ -132,6 +139,7 @@ def dress(made: Clause, voice: Voice) -> str:
 
 
 def listed(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:
+    """Return a request that lists the arguments, or gives measures first ("With a width of …")."""
     leaf, rng = action.leaf, voice.rng
     voice.listen(action.slots, arguments)
     core = rng.choice(leaf.bare) if leaf else core_of(action, rng)
@@ -159,6 +167,7 @@ def listed(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:
 
 
 def terse(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:
+    """Return a request in note form: the words of the tool, then the arguments."""
     voice.listen(action.slots, arguments)
     words = [*action.leaf.noun] if action.leaf else core_of(action).split()
     if action.leaf and action.leaf.verb not in ("calculate", "get"):
@@ -179,6 +188,7 @@ def terse(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:
 
 
 def frame_of(group: str, name: str, voice: Voice) -> str:
+    """Return a random frame of a group; the held-out split also uses held-out frames."""
     options = frames()[group]
     held = options.get(f"heldout_{name}") or options.get("heldout")
     if voice.split == "heldout" and held and voice.rng.random() < 0.5:

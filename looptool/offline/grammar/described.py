@@ -1,5 +1,6 @@
-"""Tools that the trees do not know, by what their documents say: users ask in the description's
-words ("Follow a show" and show_id 45: "start following show 45").
+"""Wordings for tools that the trees do not know, in the words of their descriptions.
+
+"Follow a show" with show_id 45 becomes "start following show 45".
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from looptool.offline.grammar.trees import described
 
 _ARTICLE = r"(?:a|an|the|one|this|that|your|some)"
 _FILLER = r"(?:specific|particular|single|given|certain|specified|existing)"
-# What may follow a thing that stands alone; "an episode vote" is another thing.
+# What may follow a noun that is complete: "an episode vote" is not an episode.
 _AFTER = (
     r"(?:is|are|was|has|as|by|from|to|in|into|on|at|with|for|of|under|and|or|that|which|who|based|"
     r"up|off|out|again|via)"
 )
-_LONGEST = 100  # characters of a description's first sentence that a user may say
+_LONGEST = 100  # characters; a longer first sentence is not used
 _HELDOUT_SHARE = 0.6
 
 
 def core_of(action: Action, rng: random.Random | None = None) -> str:
-    """Return an imperative for a tool; with `rng` the verb may be another of the same meaning."""
+    """Return an imperative for a tool; with `rng` its verb may be replaced by a synonym."""
     verb, rest = _imperative(action)
     if rng is not None:
         verb = rng.choice(described()["imperatives"].get(verb, [verb]))
@@ -34,8 +35,8 @@ def core_of(action: Action, rng: random.Random | None = None) -> str:
 
 
 def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tuple[str, list[str]]:
-    """Return an imperative in which things go by their ids, and the arguments that it tells."""
-    text, told = core_of(action, voice.rng), []
+    """Return an imperative that names things by their ids, and the arguments that these are."""
+    text, used = core_of(action, voice.rng), []
     shy = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
     for name, value in arguments.items():
         words = words_of(name)
@@ -49,12 +50,12 @@ def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tu
             said = voice.keep("named", described()["named"]["heldout" if shy else "say"])
             said = said.format(noun=noun, v=value)
             text = f"{text[: found.start()]}{said}{text[found.end() :]}"
-            told.append(name)
-    return text, told
+            used.append(name)
+    return text, used
 
 
 def _imperative(action: Action) -> tuple[str, str]:
-    """Return (verb, rest) of what a tool does, in its document's words."""
+    """Return (verb, rest) for what a tool does, in the words of its document."""
     verbs = described()["imperatives"]
     said = _first_sentence(action.tool.get("description") or "")
     words = words_of(action.tool["name"].rpartition(".")[2])
@@ -76,13 +77,13 @@ def _with_article(noun: str) -> str:
 
 
 def _stems(word: str) -> tuple[str, ...]:
-    """Return what a verb of a description may be: "lists", "fetches", "Retrieve"."""
+    """Return the possible base forms of a verb such as "lists", "fetches" or "Retrieve"."""
     return word, word.removesuffix("s"), word.removesuffix("es")
 
 
 @lru_cache(maxsize=4096)
 def _first_sentence(text: str) -> str:
-    """Return a description's first sentence as a user could say it, "" where none is short."""
+    """Return the first sentence of a description as a user could say it, or ""."""
     text = re.sub(r"[`*]{1,2}(\S[^`*]*?)[`*]{1,2}", r"\1", text)
     text = re.sub(r"\([^)]*\)|https?://\S+|<[^>]+>", "", text)
     sentence = re.split(r"(?<=[.!?])\s|[:;\n]", text.strip())[0]

@@ -1,4 +1,4 @@
-"""The user agent in later turns: follow-ups, answers to a question, two-step requests."""
+"""The user agent in later turns: follow-ups and answers to a question; also two-step requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def follow_up(
     """Return (first request, follow-up, arguments that the follow-up asks for), or None.
 
     The follow-up repeats the first request for something else ("And in Oslo?"), changes one
-    value, or adds an optional parameter; all else is as before.
+    argument, or adds an optional one. All other arguments stay the same.
     """
     roll = rng.random()
     if roll < 0.45:
@@ -69,7 +69,7 @@ def change(
     split: str = "train",
     today: dt.date | None = None,
 ) -> tuple[str, dict[str, Any]] | None:
-    """Return a follow-up that changes one argument, and the arguments then."""
+    """Return a follow-up that changes one argument, and the resulting arguments, or None."""
     name = planner.change_one(action, before, rng)
     if name is None:
         return None
@@ -91,7 +91,7 @@ def add(
     split: str = "train",
     today: dt.date | None = None,
 ) -> tuple[str, dict[str, Any]] | None:
-    """Return a follow-up that adds an optional argument, and the arguments then."""
+    """Return a follow-up that adds an optional argument, and the resulting arguments, or None."""
     names = [name for name in action.slots if name not in before]
     if not names:
         return None
@@ -111,7 +111,7 @@ def add(
 def resolve(
     slot: Slot, value: Any, rng: random.Random, split: str = "train", today: dt.date | None = None
 ) -> str:
-    """Answer the question for one parameter."""
+    """Return the answer to the question for one parameter."""
     voice = Voice(rng, split, today)
     said = surface(slot, value, rng, voice=voice)
     if slot.kind.draw == "count":
@@ -130,7 +130,7 @@ def chain_request(
     split: str,
     today: dt.date | None,
 ) -> str:
-    """Return the request of a two-step plan; linked parameters stay unsaid."""
+    """Return the request of a two-step plan; linked parameters are not said."""
     known: dict[str, tuple[Slot, Any]] = {}
     for index, (action, arguments) in enumerate(pairs):
         for name, value in arguments.items():
@@ -147,7 +147,7 @@ def chain_request(
 
 
 def _frame(name: str, split: str, rng: random.Random, same: bool = False) -> str:
-    """Choose a frame; `same` asks for one that says that all else stays as it was."""
+    """Choose a frame; `same` prefers frames which say that everything else stays the same."""
     held = split == "heldout" and rng.random() < 0.6
     options = frames()["follow"][f"heldout_{name}" if held else name]
     return str(rng.choice([text for text in options if "same" in text or not same] or options))

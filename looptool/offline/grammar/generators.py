@@ -1,7 +1,7 @@
-"""The generators of the constraint tree: how values of each sort are made up.
+"""The generators of the constraint tree: they make up values of each kind.
 
-Pools are large and many values are invented on the spot, so that a small model learns to copy
-what was said rather than to recall what it has seen.
+Pools are large and many values are invented, so that a small model learns to copy values from the
+request instead of recalling those it has seen.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def _record(slot: Slot, rng: random.Random) -> dict[str, Any]:
 
 
 def _like(slot: Slot, rng: random.Random) -> Any:
-    """A value like the example: for parameters that no kind fits."""
+    """Return a value like the example, for parameters that no kind fits."""
     return like(slot.kind.options.get("example"), rng)
 
 
@@ -195,7 +195,7 @@ def like(example: Any, rng: random.Random) -> Any:
 
 
 def _identifier(slot: Slot, rng: random.Random) -> int | str:
-    """An id as databases number them, or a text where the schema wants one."""
+    """Return a number as databases use for ids, or a text if the schema wants one."""
     if slot.type == "string":
         return from_schema(slot.schema, rng) if "format" in slot.schema else code(slot, rng)
     low = max(1, math.ceil(slot.schema.get("minimum", 1)))
@@ -208,8 +208,10 @@ def _by_schema(slot: Slot, rng: random.Random) -> Any:
 
 
 def from_schema(schema: Any, rng: random.Random, depth: int = 0) -> Any:
-    """Return a value of a JSON Schema, as far as its plainest keywords go: the sample's admission
-    refuses one that breaks another."""
+    """Return a value for a JSON Schema, by its most common keywords.
+
+    It may violate other keywords; the admission of samples then refuses it.
+    """
     if not isinstance(schema, dict) or not schema:
         return invented(rng)
     for key in ("const", "enum", "examples"):
@@ -217,7 +219,7 @@ def from_schema(schema: Any, rng: random.Random, depth: int = 0) -> Any:
             return schema[key] if key == "const" else rng.choice(schema[key])
     for key in ("anyOf", "oneOf"):
         if key in schema:
-            options = [each for each in schema[key] if each != {"type": "null"}]
+            options = [option for option in schema[key] if option != {"type": "null"}]
             return from_schema(rng.choice(options or schema[key]), rng, depth)
     kinds = schema.get("type", "object" if "properties" in schema else "string")
     kind = kinds if isinstance(kinds, str) else next((k for k in kinds if k != "null"), "null")

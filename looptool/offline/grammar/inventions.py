@@ -1,4 +1,4 @@
-"""Texts made up on the spot: names, titles, messages, codes, and the pools of the data files."""
+"""Invented texts (names, titles, messages, codes), and the pools of the data files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def invented(rng: random.Random, low: int = 2, high: int = 3) -> str:
 
 
 def from_pool(name: str, rng: random.Random) -> str:
-    """Return an entry of a pool or an invented one of its sort; "person" and "first" are names."""
+    """Return an entry of a pool, or an invented one of its sort.
+
+    The pools "person" and "first" give names.
+    """
     if name == "person":
         return f"{pick('first_names', rng)} {last_name(rng)}"
     if name == "first":

@@ -1,4 +1,4 @@
-"""The planner agent: which tools, which calls with which values, in which order."""
+"""The planner agent: it chooses the tools, the calls, their values and their order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pick_leaf(rng: random.Random, split: str) -> Leaf:
 
 
 def pick_day(actions: Sequence[Action], rng: random.Random) -> dt.date | None:
-    """Return today's date for some of the samples that speak of dates."""
+    """Return a date to use as today, for half of the samples with dates; else None."""
     dated = any(slot.kind.draw == "date" for action in actions for slot in action.slots.values())
     if not dated or rng.random() > _RELATIVE_DATES:
         return None
@@ -58,7 +58,7 @@ def arguments_of_slots(
     rng: random.Random,
     today: dt.date | None,
 ) -> dict[str, Any]:
-    """Return arguments for all of `slots`, some of the action's; `fixed` ones are taken over."""
+    """Return arguments for all of `slots`, a part of the action's; `fixed` are taken over."""
     order = action.leaf.order if action.leaf else ()
     return draw_arguments(slots, rng, mention=1.0, fixed=fixed, order=order, today=today)
 
@@ -66,9 +66,9 @@ def arguments_of_slots(
 def several_calls(
     action: Action, count: int, rng: random.Random, today: dt.date | None = None
 ) -> list[Pair]:
-    """Plan calls of one tool that all differ; what does not vary stays the same in all.
+    """Plan `count` different calls of one tool; arguments that do not vary are shared.
 
-    May return fewer where the tool's values do not allow as many.
+    There are fewer if the tool's values do not allow as many.
     """
     base = single_call(action, rng, today)[1]
     if not base:  # a tool without parameters has one call
@@ -89,7 +89,7 @@ def several_calls(
 def varied(
     action: Action, base: Mapping[str, Any], rng: random.Random, today: dt.date | None
 ) -> dict[str, Any] | None:
-    """Return arguments that differ from `base` in what a user may vary, or None."""
+    """Return arguments that differ from `base` as a user may vary them, or None."""
     fixed = _kept(action, base, rng)
     for _ in range(6):
         fresh = _vary(action, base, fixed, rng, today)
@@ -128,7 +128,7 @@ def _vary(
 
 
 def change_one(action: Action, arguments: Mapping[str, Any], rng: random.Random) -> str | None:
-    """Return the name of an argument that may change on its own, or None."""
+    """Return the name of an argument that can change on its own, or None."""
     order = action.leaf.order if action.leaf else ()
     names = [
         name
@@ -157,7 +157,7 @@ def fresh_value(
 
 
 def pick_actions(count: int, rng: random.Random, split: str) -> list[Action]:
-    """Return tools of different leaves, half of the time of one domain."""
+    """Return tools of different leaves; half of the draws stay in the first one's domain."""
     first = pick_leaf(rng, split)
     chosen = [first]
     pool = split_leaves(split)
@@ -172,12 +172,12 @@ def pick_actions(count: int, rng: random.Random, split: str) -> list[Action]:
 
 
 def weighted(weights: Mapping[Any, float], rng: random.Random) -> Any:
-    """Return a key with the chance that its weight gives it."""
+    """Return a random key; its probability is proportional to its weight."""
     return rng.choices(list(weights), weights=list(weights.values()))[0]
 
 
 def pick_chain(rng: random.Random, split: str) -> tuple[Chain, Action, Action]:
-    """Return a two-step plan with its tools; those lack nothing that the plan links."""
+    """Return a two-step plan and its tools, which have every parameter that it links."""
     pool = [c for c in chains() if leaves()[c.first].heldout == (split == "heldout")]
     chain = rng.choice(pool)
     return chain, any_variant(leaves()[chain.first], rng), any_variant(leaves()[chain.second], rng)

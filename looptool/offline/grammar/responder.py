@@ -1,4 +1,4 @@
-"""The tool agent: what a tool answers, as short JSON."""
+"""The tool agent: it makes up the responses of tools, as short JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from looptool.offline.grammar.values import draw
 def respond(
     action: Action, rng: random.Random, fixed: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return a plausible response with the fields of the leaf; `fixed` ones are taken over."""
+    """Return a plausible response with the fields of the leaf; `fixed` fields are taken over."""
     gives = action.leaf.gives if action.leaf else {"status": "ok|done|success"}
     fixed = fixed or {}
     return {

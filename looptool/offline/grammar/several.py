@@ -1,4 +1,4 @@
-"""Several calls of one tool in one request: distributive, repeated, listed, one after the other."""
+"""Requests for several calls of one tool: distributive, repeated, listed, or in a row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ARTICLES = ("a", "an", "one", "the", "my", "some", "someone", "something")
 def together(
     action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice, mood: str = ""
 ) -> Clause | None:
-    """Ask for several calls of one tool in one distributive clause, or None where it would not do.
+    """Return one distributive clause for several calls of one tool, or None if none fits.
 
     "the weather in Paris and in Rome", "from Oslo and Rome to Paris and Berlin, respectively".
     """
@@ -67,14 +67,14 @@ def together(
     made = attached(ask.mood, text, action, batch[0], rest, voice)
     core = text.rstrip(".") if ask.mood == "statement" else text
     if manner == "bracket" and made.text != core:
-        # The rest must not seem to go with the last item alone.
+        # Otherwise the rest would seem to apply to the last item only.
         each = voice.keep("each", ("in each case", "each time", "all of them"))
         return Clause(made.mood, f"{core}, {each}{made.text[len(core) :]}", made.tail)
     return made
 
 
 def _splits(ask: Ask, slots: Mapping[str, Slot], keys: set[str]) -> bool:
-    """Whether the varying slots of a template may hold "A and B" each."""
+    """Whether each varying slot of a template can hold "A and B"."""
     if any(slot.kind.draw in _UNSPLIT for slot in slots.values() if slot.key in keys):
         return False
     first = ask.parts[ask.start]
@@ -125,7 +125,7 @@ def _joined(
 
 
 def _shared_unit(said: Sequence[str]) -> str:
-    """Say "20 and 15 minutes" where all values end in the same unit."""
+    """Join values; return "20 and 15 minutes" if all end in the same unit."""
     heads, tails = zip(*(text.rpartition(" ")[::2] for text in said), strict=True)
     if len(set(tails)) == 1 and all(head[-1:].isdigit() and " " not in head for head in heads):
         return f"{coordinate(heads)} {tails[0]}"
@@ -133,7 +133,7 @@ def _shared_unit(said: Sequence[str]) -> str:
 
 
 def in_a_row(clauses: Sequence[Clause], voice: Voice) -> str:
-    """Ask for one clause after the other, each in a sentence of its own."""
+    """Return a request with one clause after the other, each in a sentence of its own."""
     sentences = []
     ordered = voice.rng.random() < 0.25
     for index, made in enumerate(clauses):
@@ -150,7 +150,7 @@ def in_a_row(clauses: Sequence[Clause], voice: Voice) -> str:
 
 
 def same_again(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> str | None:
-    """Ask once, then "the same for …"; None where the rest would not say what differs."""
+    """Ask once, then "the same for …"; None if that would not say all that differs."""
     first = clause_with_ask(action, batch[0], voice)
     if first is None or any(set(arguments) != set(batch[0]) for arguments in batch):
         return None
@@ -159,7 +159,7 @@ def same_again(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice)
     if any(rest is None for rest in rests):
         return None
     sentences = [ended(dress(made, voice), ".")]
-    if len(batch[0]) > len(ask.keys):  # only "the same" takes along what stands outside the rest
+    if len(batch[0]) > len(ask.keys):  # only "the same" carries over the other arguments
         sentences += [f"And the same {rest}." for rest in rests]
     else:
         sentences += [frame_of("parallel", "same", voice).format(rest=rest) for rest in rests]
@@ -173,8 +173,10 @@ def remainder(
     after: Mapping[str, Any],
     voice: Voice,
 ) -> str | None:
-    """Return the template's repeatable part for `after` ("for a circle of radius 3", "in Oslo"), or
-    None where a value outside it changes too."""
+    """Return a template's repeatable part for `after` ("for a circle of radius 3", "in Oslo").
+
+    None if the template has none, or if a value outside it changes too.
+    """
     if not ask.again:
         return None
     inside = {part[0] for part in ask.parts[ask.start : ask.end] if not isinstance(part, str)}
@@ -190,7 +192,7 @@ def remainder(
 
 
 def numbered(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> str:
-    """Ask for each set of values of a list."""
+    """Return a request that lists the values of each call."""
     rng = voice.rng
     core = rng.choice(action.leaf.bare) if action.leaf else core_of(action, rng)
     lines = []

@@ -1,4 +1,4 @@
-"""Where the grammar's tools come from: the two trees, or a set of the user's own."""
+"""Where the grammar's tools come from: the two trees, or the user's own tools."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from looptool.synthesis.heldout import known_to
 
 
 class Shelf(Protocol):
-    """Tools to write about.
+    """A source of tools.
 
     Attributes:
-        chained: whether there are plans in which a call needs another one's response.
+        chained: whether it has plans in which one call needs the response of another.
     """
 
     @property
@@ -32,17 +32,17 @@ class Shelf(Protocol):
     def others(
         self, tools: Sequence[Tool], count: int, rng: random.Random, split: str
     ) -> list[Tool]:
-        """Return up to `count` tools to stand beside these, and unable to do what these do."""
+        """Return up to `count` distractors for these tools, which cannot do what these do."""
         ...
 
     def foreign(self, rng: random.Random, split: str) -> Action:
-        """Return a tool whose request none of `others` of it can answer."""
+        """Return a tool whose requests none of its `others` can answer."""
         ...
 
 
 @dataclass(frozen=True)
 class Trees:
-    """Tools out of paths through both trees."""
+    """Tools from paths through both trees."""
 
     chained: bool = True
 
@@ -60,7 +60,7 @@ class Trees:
 
 @dataclass(frozen=True)
 class Own:
-    """The user's own tools, as canonical JSON; see `known_to`."""
+    """The user's own tools, as canonical JSON; `known_to` says which of them a split uses."""
 
     tools: tuple[str, ...]
     chained: bool = field(default=False, init=False)
@@ -90,7 +90,7 @@ def _known(tools: tuple[str, ...], split: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _readable(text: str) -> Action:
-    """Read a tool; what nobody would say in words is left to its default."""
+    """Read a tool; optional parameters that nobody would say in words are left out."""
     action = action_of(canonical.loads(text))
     slots = {
         name: slot

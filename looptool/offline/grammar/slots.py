@@ -1,4 +1,4 @@
-"""A slot: one parameter of one tool document, as the agents read it."""
+"""Slots: a slot is one parameter of one tool document, as the agents read it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Slot:
     """One parameter of one tool document.
 
     Attributes:
-        name: as the document calls it.
-        key: as the leaf calls it; `name` where the trees do not know the tool.
-        word: how people name it ("launch speed").
+        name: its name in the document.
+        key: its name in the leaf; `name` if the trees do not know the tool.
+        word: what people call it ("launch speed").
         form: the date format, or "".
     """
 
@@ -33,13 +33,13 @@ class Slot:
 
     @property
     def type(self) -> str:
-        """Return the JSON Schema type; the first of several, "string" where none is given."""
+        """Return the JSON Schema type: the first of several, "string" if none is given."""
         kind = self.schema.get("type", "string")
         return kind if isinstance(kind, str) else next((k for k in kind if k != "null"), "string")
 
 
 def parse_date(text: str, form: str) -> dt.date | None:
-    """Return the date that `text` says in `form`, or None."""
+    """Return the date that `text` gives in the format `form`, or None."""
     try:
         return dt.datetime.strptime(text, DATE_FORMATS[form]).date()
     except (KeyError, ValueError, TypeError):
@@ -47,7 +47,7 @@ def parse_date(text: str, form: str) -> dt.date | None:
 
 
 def choices(slot: Slot) -> list[Any]:
-    """Return the values of an enumerated slot: its schema's, else its kind's."""
+    """Return the values of an enumerated slot: those of its schema, else those of its kind."""
     if "enum" in slot.schema:
         return list(slot.schema["enum"])
     options = slot.kind.options
@@ -65,7 +65,7 @@ def record_slots(slot: Slot) -> dict[str, Slot]:
 
 
 def fits(kind: Kind, value: Any) -> bool:
-    """Whether `value` could be one of `kind`, judged by its JSON type."""
+    """Whether `value` could be of this kind, judged by its JSON type."""
     if isinstance(value, bool):
         return "boolean" in kind.types
     if isinstance(value, int):

@@ -1,7 +1,8 @@
-"""Tools out of paths through both trees, the reading of any tool, and distractors.
+"""Tools from paths through both trees, reading any tool document, and distractors.
 
-Each leaf gives a fixed number of tool documents ("variants": name style, parameter names, types,
-which optional parameters exist, defaults), so that the documents are checked and compiled once.
+Each leaf gives a fixed number of tool documents, its variants. They differ in name style, parameter
+names, types, optional parameters and defaults. Since their number is fixed, each document is
+checked and compiled only once.
 """
 
 from __future__ import annotations
@@ -36,14 +37,19 @@ _FORM = re.compile("|".join(map(re.escape, DATE_FORMATS)))
 
 @dataclass(frozen=True, eq=False)
 class Action:
-    """A tool document as the agents read it; `leaf` is None where the trees do not know it."""
+    """A tool document as the agents read it.
+
+    Attributes:
+        leaf: the action of the context tree, or None if the trees do not know the tool.
+        slots: the slots by parameter name.
+    """
 
     tool: Tool
     leaf: Leaf | None
     slots: Mapping[str, Slot]
 
     def by_key(self) -> dict[str, Slot]:
-        """Return the slots by the leaf's parameter keys."""
+        """Return the slots by their keys in the leaf."""
         return {slot.key: slot for slot in self.slots.values()}
 
 
@@ -73,7 +79,7 @@ def variant(key: str, index: int) -> Action:
             slot.schema["default"] = default  # type: ignore[index]
         slots[slot.name] = slot
         properties[slot.name] = slot.schema
-    if rng.random() < 0.3:  # documents do not always list what is required first
+    if rng.random() < 0.3:  # real documents do not always list required parameters first
         shuffled = list(properties)
         rng.shuffle(shuffled)
         properties = {name: properties[name] for name in shuffled}
@@ -95,10 +101,10 @@ def any_variant(leaf: Leaf, rng: random.Random) -> Action:
 
 @lru_cache(maxsize=1)
 def name_index() -> dict[str, str]:
-    """Return the leaf key of every tool name that the trees can make.
+    """Return the leaf key of every tool name that the trees can produce.
 
     Raises:
-        ValueError: if two leaves can make the same name.
+        ValueError: if two leaves can produce the same name.
     """
     index: dict[str, str] = {}
     for leaf in leaves().values():
@@ -110,10 +116,10 @@ def name_index() -> dict[str, str]:
 
 
 def action_of(tool: Tool, example: Mapping[str, Any] | None = None) -> Action:
-    """Read any tool document: as a leaf's tool where name and parameters fit, else by inference.
+    """Read any tool document: as a leaf's tool if name and parameters fit, else by inference.
 
     Args:
-        example: arguments of a known call, which help to find the kinds.
+        example: the arguments of a known call, which help to infer the kinds.
     """
     return _action(canonical.dumps(tool), canonical.dumps(dict(example or {})))
 
@@ -163,7 +169,7 @@ def _recognised(
 
 
 def slot_of(name: str, schema: Mapping[str, Any], required: bool, example: Any = None) -> Slot:
-    """Infer the kind of a parameter from its name, its schema and an example value."""
+    """Infer a parameter's slot from its name, its schema and an example value."""
     word = " ".join(words_of(name)) or name
     kind = _kind_of(name, schema, example)
     return Slot(name, name, kind, schema, required, word, _form_of(schema, example))
@@ -210,7 +216,7 @@ def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
 
 
 def _is_structured(schema: Mapping[str, Any]) -> bool:
-    """Whether a value must be made by the schema itself: objects, lists of what is not plain."""
+    """Whether values must be drawn by the schema: objects, unions, lists of complex items."""
     items = schema.get("items")
     listed = isinstance(items, Mapping) and (
         "enum" in items or "format" in items or items.get("type") in ("object", "array")
@@ -225,7 +231,7 @@ def _inferred(draw: str, say: tuple[str, ...], heldout: tuple[str, ...]) -> Kind
 
 @lru_cache(maxsize=1)
 def _kinds_by_name() -> dict[str, Kind]:
-    """The kind that a parameter name stands for: the trees' most general use of that name."""
+    """Return kinds by parameter name: the kind of that name, else the first leaf's."""
     found: dict[str, Kind] = {}
     for leaf in leaves().values():
         for param in leaf.params.values():
@@ -239,7 +245,10 @@ def _kinds_by_name() -> dict[str, Kind]:
 def distractors(
     tools: Sequence[Tool], count: int, rng: random.Random, split: str = "train"
 ) -> list[Tool]:
-    """Return `count` tools of other leaves; with chance `similar`, siblings of the given ones."""
+    """Return up to `count` tools of other leaves, none of which can do what `tools` do.
+
+    With probability `similar` a tool comes from the domain of one of `tools`.
+    """
     near, taken, names = [], set(), {tool["name"] for tool in tools}
     for tool in tools:
         leaf = leaves().get(name_index().get(tool["name"], ""))

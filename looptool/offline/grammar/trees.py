@@ -29,11 +29,11 @@ class Kind:
     """A parameter kind of the constraint tree, or a leaf's own refinement of one.
 
     Attributes:
-        draw: name of the generator in `values`.
-        types: JSON Schema types that a tool may declare for it.
-        say, heldout: wordings for training and those that only the held-out split uses; `deny`
-            and `deny_heldout` the same for a boolean that is false.
-        own: wordings of one leaf's parameter, preferred to those of the kind.
+        draw: the name of the generator in `generators.DRAW`.
+        types: the JSON Schema types that a tool may declare for it.
+        say, heldout: the wordings for training, and those that only the held-out split uses.
+        deny, deny_heldout: the same for a boolean that is false.
+        own, own_deny: wordings of one leaf's parameter, preferred to those of the kind.
         options: the generator's arguments.
     """
 
@@ -54,7 +54,11 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Param:
-    """A parameter of a leaf action; `names` are what tools may call it."""
+    """A parameter of a leaf action.
+
+    Attributes:
+        names: the names that tools may give it.
+    """
 
     key: str
     kind: Kind
@@ -68,10 +72,10 @@ class Ask:
 
     Attributes:
         mood: imperative (no capital, no full stop), question (without its mark) or statement.
-        parts: literal texts and slots (key, whether only the bare number is wanted).
+        parts: literal texts, and slots as (key, whether only the bare number is wanted).
         start, end: the range of parts that parallel requests and follow-ups repeat.
         again: whether that range can follow "and the same for …".
-        keys: the slots' keys.
+        keys: the keys of the slots.
     """
 
     mood: str
@@ -109,7 +113,11 @@ class Leaf:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Two leaves of which the second needs response fields of the first: (field, param key)."""
+    """A two-step plan: the second leaf needs fields of the first one's response.
+
+    Attributes:
+        links: (response field of the first leaf, parameter key of the second).
+    """
 
     first: str
     second: str
@@ -139,7 +147,7 @@ def leaves() -> dict[str, Leaf]:
             for subdomain, body in domain["subdomains"].items():
                 for key, leaf in body.items():
                     if key in found:
-                        raise ValueError(f"{path.name}: the leaf {key} stands twice")
+                        raise ValueError(f"{path.name}: leaf {key} is defined twice")
                     found[key] = _leaf(key, leaf, domain, subdomain)
     return found
 
@@ -152,7 +160,7 @@ def split_leaves(split: str) -> tuple[Leaf, ...]:
 
 @lru_cache(maxsize=1)
 def rivals() -> dict[str, frozenset[str]]:
-    """Return for each leaf those that could do its job too: never its distractors."""
+    """Return for each leaf the leaves that can replace it and are never its distractors."""
     pairs = [pair for body in _read("rivals.yaml") for pair in (tuple(body), tuple(body[::-1]))]
     return {key: frozenset(b for a, b in pairs if a == key) for key in leaves()}
 
@@ -189,14 +197,14 @@ def styles() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def frames() -> dict[str, Any]:
-    """Return the frames that dress whole requests."""
+    """Return the frames of whole requests."""
     found: dict[str, Any] = _read("frames.yaml")
     return found
 
 
 @lru_cache(maxsize=1)
 def described() -> dict[str, Any]:
-    """Return how people ask for tools that the trees do not know."""
+    """Return the wordings for tools that the trees do not know."""
     found: dict[str, Any] = _read("described.yaml")
     return found
 
@@ -205,7 +213,7 @@ def compile_ask(text: str) -> Ask:
     """Compile a template: `{key}` a value, `{key#}` its bare number, `[…]` the repeatable part.
 
     Raises:
-        ValueError: if the brackets do not pair.
+        ValueError: if the brackets are not paired.
     """
     mood = "question" if text.endswith("?") else "statement" if text.endswith(".") else "imperative"
     body = text.rstrip("?") if mood == "question" else text
@@ -225,13 +233,13 @@ def compile_ask(text: str) -> Ask:
     if position < len(body):
         parts.append(body[position:])
     if (start < 0) != (end < 0) or end < start:
-        raise ValueError(f"brackets do not pair in {text!r}")
+        raise ValueError(f"brackets are not paired in {text!r}")
     keys = tuple(part[0] for part in parts if not isinstance(part, str))
     return Ask(mood, tuple(parts), start, end, _repeatable(mood, parts, start, end), keys)
 
 
 def _repeatable(mood: str, parts: list[str | tuple[str, bool]], start: int, end: int) -> bool:
-    """Whether the bracketed range is a phrase, and no clause with a verb of its own."""
+    """Whether the bracketed range is a phrase rather than a clause with its own verb."""
     if start < 0:
         return False
     inside = "".join(part if isinstance(part, str) else "_" for part in parts[start:end])

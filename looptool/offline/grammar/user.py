@@ -1,4 +1,4 @@
-"""The user agent: requests in words, for calls that the planner made or that were given."""
+"""The user agent: it puts calls into words, whether planned or given."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def request(
     split: str = "train",
     today: dt.date | None = None,
 ) -> str | None:
-    """Return a fresh request for `calls`, or None where one cannot be put into words.
+    """Return a fresh request for `calls`, or None if a call cannot be put into words.
 
     Args:
-        tools: must hold a document for every call; those unknown to the trees are worded from
-            their names and descriptions.
+        tools: the documents of the called tools. Tools unknown to the trees are worded from their
+            names and descriptions.
     """
     documents = {tool["name"]: tool for tool in tools}
     pairs: list[tuple[Action, dict[str, Any]]] = []
@@ -48,7 +48,7 @@ def write(
     split: str = "train",
     today: dt.date | None = None,
 ) -> str:
-    """Return a request for (action, arguments) pairs, calls of one tool together."""
+    """Return a request for (action, arguments) pairs; calls of one tool are grouped."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     actions = {action.tool["name"]: action for action, _ in pairs}
     for action, arguments in pairs:
@@ -95,7 +95,7 @@ def _several_tools(
     groups: Sequence[tuple[Action, Sequence[Mapping[str, Any]]]], voice: Voice
 ) -> str:
     clauses: list[Clause] = []
-    voice.memory["wide"] = 1  # items by "and also", since "and then" leads to the next clause
+    voice.memory["wide"] = 1  # join items by "and also", because "and then" starts the next clause
     for action, batch in groups:
         mood = "imperative" if voice.rng.random() < 0.75 else ""
         joined = together(action, batch, voice, mood) if len(batch) > 1 else None

@@ -1,4 +1,4 @@
-"""Fresh values: for one parameter, and for all arguments of a call."""
+"""Fresh values for one parameter, or for all arguments of a call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DISTINCT_TRIES = 12
 
 
 def draw(slot: Slot, rng: random.Random, today: dt.date | None = None) -> Any:
-    """Return a fresh value for `slot` that fits its schema; dates stay near `today` if given."""
+    """Return a fresh value that fits the slot's schema; dates are near `today` if it is given."""
     if slot.kind.draw == "date":
         return _date(slot, rng, today)
     if "enum" in slot.schema:
@@ -35,10 +35,14 @@ def draw_arguments(
     order: Sequence[str] = (),
     today: dt.date | None = None,
 ) -> dict[str, Any]:
-    """Return arguments: every required parameter, each optional one with chance `mention`.
+    """Return fresh arguments for a call: all required parameters and some optional ones.
 
-    Values of one kind differ from each other (two cities, two masses). `fixed` is taken as it is;
-    `order` names keys of date slots that must ascend.
+    Values of one kind differ from each other (two cities, two masses).
+
+    Args:
+        mention: the probability of each optional parameter.
+        fixed: arguments that are taken as they are.
+        order: keys of date slots whose values must ascend; ignored if there are `fixed` arguments.
     """
     arguments: dict[str, Any] = {}
     for name, slot in slots.items():

@@ -1,4 +1,4 @@
-"""Parameters in words: a *phrase* is a value with its preposition or its parameter's word."""
+"""Parameters in words. A *phrase* is a value with its preposition or its parameter's word."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _PREPOSITIONS = frozenset(
 
 
 def system_date(day: dt.date) -> str:
-    """Return the sentence that tells an assistant what day it is."""
+    """Return the sentence that tells the assistant today's date."""
     return f"Today is {WEEKDAYS[day.weekday()]}, {day.isoformat()}."
 
 
@@ -98,7 +98,7 @@ def phrase(
     *,
     voice: Voice | None = None,
 ) -> str:
-    """Return a value with its preposition or word; a capital letter starts a sentence."""
+    """Return a value with its preposition or word; with a capital it is a sentence of its own."""
     voice = voice or Voice(rng, split, today)
     text = wording(slot, value, voice)
     said = "" if "{v}" not in text else surface(slot, value, rng, voice=voice)
@@ -110,8 +110,8 @@ def phrase(
 def wording(slot: Slot, value: Any, voice: Voice) -> str:
     """Choose a wording of the slot's kind; similar parameters of a request share one.
 
-    A parameter with wordings of its own, or beside another of the same sort, takes from its kind
-    only wordings that name it: "for {v}" alone would leave open which of the two is meant.
+    If a parameter has wordings of its own, or another of the same kind beside it, only those of its
+    kind's wordings are used that name it. "for {v}" alone would not tell which of the two is meant.
     """
     named = slot.kind.draw in voice.doubled
     shy = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
@@ -138,7 +138,7 @@ def _wordings(kind: Kind, denied: bool, named: bool, heldout: bool) -> tuple[str
 
 @lru_cache(maxsize=65536)
 def worded(text: str, word: str, said: str) -> str:
-    """Fill {word} and {v}; "a" becomes "an" where the word begins with a vowel."""
+    """Fill in {word} and {v}; "a" becomes "an" before a vowel."""
     if needs_an(word) and "a {word}" in text:
         text = re.sub(r"\ba \{word\}", "an {word}", text)
     if not word.endswith("s"):
@@ -147,7 +147,11 @@ def worded(text: str, word: str, said: str) -> str:
 
 
 def attach(core: str, phrases: Sequence[str]) -> tuple[str, list[str]]:
-    """Append phrases to a clause: (clause, sentences of their own)."""
+    """Append phrases to a clause.
+
+    Returns:
+        The clause, and the phrases that are sentences of their own.
+    """
     sentences = [text for text in phrases if text[-1] in ".!?" and text[:1].isupper()]
     clauses = [text for text in phrases if text not in sentences]
     clauses.sort(key=_weight)
@@ -165,21 +169,21 @@ def attach(core: str, phrases: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _weight(text: str) -> int:
-    """Order of phrases after a clause: prepositions, then what needs a comma, then clauses."""
+    """Return a phrase's rank in a clause: prepositions, phrases with a comma, then clauses."""
     first = text.partition(" ")[0]
     return 0 if first in _PREPOSITIONS or text[0] == "(" else 2 if first in _CLAUSAL else 1
 
 
 def tidy(text: str) -> str:
-    """Mend the seams of a request: "on next Friday", "at 6 p.m.."."""
+    """Repair a request where parts were joined: "on next Friday", "at 6 p.m.."."""
     return _STOPS.sub(r"\1", _ON_RELATIVE.sub("", text))
 
 
 def with_article(text: str) -> str:
-    """Return "a" or "an" and the text."""
+    """Return the text with "a" or "an" before it."""
     return f"{'an' if needs_an(text) else 'a'} {text}"
 
 
 def needs_an(text: str) -> bool:
-    """Whether "an" goes before the text."""
+    """Whether the text takes "an" instead of "a"."""
     return bool(_VOWEL.match(text))

@@ -1,6 +1,6 @@
-"""What an error seed is made of: the values in its calls, and where its conversation says them.
+"""The blueprint of an error seed: the values in its calls, and where its conversation says them.
 
-Read from tools, messages and the current label alone.
+It is read from the tools, the messages and the current label alone.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from looptool.offline.rewriter.mentions import Mention, locate, overlap
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A place for a scalar.
+    """The place of a scalar in a call.
 
     Attributes:
-        name: of the nearest argument or property.
-        schema: of the scalar itself.
-        slot: the argument that it is, or is a part of, as synthesis reads it.
-        path: the way into that argument: property names, and None for an item of a list.
+        name: the name of the nearest argument or property.
+        schema: the schema of the scalar itself.
+        slot: the argument that it is, or is a part of, as the synthesis reads it.
+        path: the path into that argument: property names, and None for an item of a list.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A scalar that calls pass on.
+    """A scalar that occurs in calls.
 
     Attributes:
-        parameters: the places it stands in, each once.
+        parameters: the distinct places where it occurs.
         mentions: where the user or the assistant says it; see `Blueprint.texts`.
-        responded: whether a tool's response holds it.
-        fixed: whether it must stay as it is, for it is not said, or not said unambiguously.
+        responded: whether a tool's response contains it.
+        fixed: whether it must stay, because it is not said, or not said unambiguously.
     """
 
     value: Any
@@ -58,9 +58,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """The values of an error seed by canonical JSON, and the texts that mentions point into.
+    """The values of an error seed and the texts that their mentions point into.
 
     Attributes:
+        values: the values by their canonical JSON.
         texts: one for each message: what the user or the assistant says, else "".
     """
 
@@ -69,7 +70,7 @@ class Blueprint:
 
 
 def read_blueprint(seed: ErrorSeed) -> Blueprint:
-    """Find the values of all calls, the label's and the conversation's, and their mentions."""
+    """Find the values of all calls, in the label and the conversation, and their mentions."""
     texts = tuple(
         message.get("content") or "" if message["role"] in ("user", "assistant") else ""
         for message in seed.messages
@@ -109,7 +110,7 @@ def all_calls(seed: ErrorSeed) -> list[ToolCall]:
 
 
 def history_calls(messages: list[Message]) -> list[ToolCall]:
-    """Return the calls that the assistant made so far."""
+    """Return the calls that the assistant has made so far."""
     return [
         ToolCall(call["function"]["name"], call["function"]["arguments"])
         for message in messages
@@ -130,7 +131,7 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 def read_response(content: str) -> Any:
-    """Return a tool's response as JSON, or as text where it is none."""
+    """Return a tool's response as parsed JSON, or as text if it is not JSON."""
     try:
         return canonical.loads(content)
     except ValueError:
@@ -145,7 +146,7 @@ def parameters_of(call: ToolCall, tools: list[Tool]) -> Mapping[str, Any]:
 def _inside(
     value: Any, schema: Any, name: str, slot: Slot, path: tuple[str | None, ...]
 ) -> Iterator[tuple[Any, Parameter]]:
-    """Yield the scalars inside an argument, each with its place."""
+    """Yield the scalars inside an argument with their places."""
     schema = schema if isinstance(schema, Mapping) else {}
     if isinstance(value, Mapping):
         properties = schema.get("properties") or {}
@@ -175,7 +176,7 @@ def _places(seed: ErrorSeed) -> dict[str, tuple[Any, tuple[Parameter, ...]]]:
 
 
 def _visible(mentions: dict[str, list[Mention]]) -> dict[str, tuple[Mention, ...]]:
-    """Drop mentions inside a longer one of another value: the 3 in "3 May 2024"."""
+    """Drop mentions inside a longer mention of another value, such as the 3 in "3 May 2024"."""
     everything = [(key, mention) for key, own in mentions.items() for mention in own]
     return {
         key: tuple(
@@ -193,7 +194,7 @@ def _visible(mentions: dict[str, list[Mention]]) -> dict[str, tuple[Mention, ...
 
 
 def _should_be_said(value: Any, parameters: tuple[Parameter, ...]) -> bool:
-    """Whether a value that is not said verbatim may be said in other words with other numbers."""
+    """Whether a value that is not found verbatim may be said in other words."""
     return not isinstance(value, bool) and not any("enum" in p.schema for p in parameters)
 
 
@@ -209,8 +210,8 @@ def _is_fixed(
     if read_date(value):
         return False  # dates move together or not at all
     if mentions and len(mentions) < len({p.name for p in parameters}) and not responded:
-        return True  # said once, passed on twice: the other one may rest on other words
-    # Words that stand for an unlocated value ("2 hours" for 120) may hold one of these mentions.
+        return True  # said once, passed twice: the other may come from other words
+    # The words for a value not found ("2 hours" for 120) may contain one of these mentions.
     is_number = isinstance(value, int | float)
     return unsaid and is_number and len(mentions) > 1
 

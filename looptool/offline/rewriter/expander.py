@@ -1,4 +1,4 @@
-"""The expander that needs no model: a blueprint of the error seed, filled in again."""
+"""The rule-based expander: it keeps what was hard in an error seed and renews the rest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INCOMPLETE: tuple[str, Way] = ("incomplete", incomplete_request)
 OTHER: tuple[str, Way] = ("other_request", other_request)
 TRIES = 3
 
-# What was hard in these is in the user's words: they stay, and only values change, at first.
+# In these failures the user's wording was hard, so the first attempt changes nothing but values.
 HARD_IN_WORDS = ("missing_argument", "wrong_argument", "wrong_type", "extra_argument")
 
 
@@ -37,7 +37,7 @@ class GrammarExpander:
     """Keeps what was hard in an error seed and changes the rest.
 
     Attributes:
-        own: the user's tools, which then are the distractors too.
+        own: the user's own tools, from which the distractors then come too.
     """
 
     own: Sequence[Tool] = ()
@@ -46,12 +46,12 @@ class GrammarExpander:
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
         """Return up to `k` candidates for each seed; see `Expander`."""
-        return [made for each in seeds for made in _expand(each, k, seed, self.own)]
+        return [made for error_seed in seeds for made in _expand(error_seed, k, seed, self.own)]
 
 
 def _expand(seed: ErrorSeed, k: int, salt: str, own: Sequence[Tool]) -> Iterator[Candidate]:
     if not all(isinstance(schema, Mapping) for tool in seed.tools for schema in _properties(tool)):
-        return  # `true` is a schema too, but says nothing that a value could be drawn from
+        return  # `true` is a schema too, but no value can be drawn from it
     ways = _ways(seed)
     rng = random.Random(f"expand/{salt}/{seed.sample_id}")
     seen = {seed.sample_id}
@@ -77,7 +77,7 @@ def _properties(tool: Tool) -> Iterable[Any]:
 
 
 def _ways(seed: ErrorSeed) -> list[tuple[str, Way]]:
-    """Return the ways to take in turn for a failure of this type."""
+    """Return the methods to try in turn for a failure of this type."""
     if "text" in seed.label:
         return [INCOMPLETE] if seed.category == "clarify" else [OTHER]
     if seed.category in ("multi_step", "multi_turn"):
@@ -88,5 +88,5 @@ def _ways(seed: ErrorSeed) -> list[tuple[str, Way]]:
 
 
 def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
-    """Return the expander of this name in params; see `expansion.make_expander`."""
+    """Return the `grammar` expander; see `expansion.make_expander`."""
     return GrammarExpander(own)

@@ -1,4 +1,4 @@
-"""New values of the kind of an old one."""
+"""New values of the same kind as an old one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ TRIES = 24
 
 
 def fresh_values(value: Any, parameter: Parameter, rng: random.Random) -> Iterator[Any]:
-    """Yield values that could stand for `value` at its place, the likeliest to suit first.
+    """Yield values that could replace `value`, the most suitable ones first.
 
-    They have the type of `value`, but need not fit the schema nor any wording.
+    For an enumeration these are its members. All others have the type of `value`. They may violate
+    the schema, and there may be no wording for them.
     """
     if members := parameter.schema.get("enum"):
         yield from rng.sample(members, len(members))
@@ -52,7 +53,7 @@ def _is_code(text: str) -> bool:
 
 
 def _similar_code(text: str, rng: random.Random) -> str:
-    """Return `text` with other digits; letters before the first digit stay."""
+    """Replace the digits of `text`, and the capitals after the first digit."""
     start = next(place for place, char in enumerate(text) if char.isdigit())
     return text[:start] + "".join(
         rng.choice(string.digits if place else "123456789")
@@ -65,7 +66,7 @@ def _similar_code(text: str, rng: random.Random) -> str:
 
 
 def _similar_number(value: int | float, rng: random.Random) -> int | float:
-    """Return a number with as many significant digits, decimals and closing zeros, and the sign."""
+    """Return a number with the same sign, length, decimals and trailing zeros."""
     digits = canonical.dumps(abs(value))
     if "e" in digits:
         return value

@@ -1,7 +1,7 @@
 """Where a conversation says a value, so that another can be said in its place.
 
-A mention is a place where one form of a known value stands; writing a new value in the same form
-there gives the user's own words about another value.
+A mention is a place where a known value is written in some form. Writing a new value there in the
+same form keeps the user's own words.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ _SCALE = r"(?!\s(?:hundred|thousand|million|billion|dozen)\b)"
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A value said: which text, from where to where, in which form."""
+    """A value as it was said.
+
+    Attributes:
+        text: the index of the text.
+        start, end: where it is in the text.
+        form: the form in which it is written.
+    """
 
     text: int
     start: int
@@ -27,7 +33,10 @@ class Mention:
 
 
 def locate(value: Any, texts: Sequence[str]) -> list[Mention]:
-    """Return every mention of `value` in `texts`, longer ones before those that they cover."""
+    """Return the mentions of `value` in `texts`.
+
+    They do not overlap; longer forms of the value take precedence.
+    """
     found: list[Mention] = []
     for form, said in _sayings(value):
         holding = [place for place, text in enumerate(texts) if said in text]
@@ -48,7 +57,11 @@ def overlap(left: Mention, right: Mention) -> bool:
 
 
 def rewrite(texts: Sequence[str], changes: Sequence[tuple[Mention, str]]) -> list[str]:
-    """Return `texts` with each mention replaced; "a" and "an" before it are put right."""
+    """Return `texts` with each mention replaced; an "a" or "an" before it is corrected.
+
+    Args:
+        changes: (mention, the text that replaces it).
+    """
     result = list(texts)
     for mention, said in sorted(changes, key=lambda change: -change[0].start):
         text = result[mention.text]
@@ -61,7 +74,7 @@ def rewrite(texts: Sequence[str], changes: Sequence[tuple[Mention, str]]) -> lis
 
 
 def _sayings(value: Any) -> Iterator[tuple[Form, str]]:
-    """Yield the forms that can say `value` and what they say, the longest first."""
+    """Yield (form, text) for each way to say `value`, the longest text first."""
     said: Mapping[str, Form] = {
         text: form for form in reversed(forms_of(value)) if (text := form(value))
     }

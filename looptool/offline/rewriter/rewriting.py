@@ -1,4 +1,4 @@
-"""Another sample in new words: the same calls in number and structure, asked for afresh."""
+"""New requests for an error seed: calls of the same structure with new values, in new words."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ATTEMPTS = 6
 
 
 def rewrite_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message], Label] | None:
-    """Return a fresh request for calls like the label's, with all values new, or None.
+    """Return a new request for calls like the label's with new values, or None.
 
-    Kept: the tools called and how often, which arguments each call has, the length of lists, which
-    values are shared between calls, truth values. Only for conversations of one turn.
+    These stay: the tools and how often each is called, the arguments of each call, the lengths of
+    lists, which values calls share, and booleans. Only for conversations of one turn.
     """
     if not _is_one_turn(seed):
         return None
@@ -43,9 +43,9 @@ def rewrite_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message],
 
 
 def incomplete_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message], Label] | None:
-    """Return a fresh request that lacks the parameter which the label's text asks for, or None.
+    """Return a new request that lacks the parameter that the label's text asks for, or None.
 
-    The label keeps its text. None too where the text does not tell which parameter that is.
+    The label keeps its text. None also if the text does not tell which parameter that is.
     """
     found = _asked_for(seed)
     if found is None or not _is_one_turn(seed):
@@ -59,7 +59,7 @@ def incomplete_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Messag
 
 
 def other_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message], Label] | None:
-    """Return a fresh request that none of the tools fits; the label keeps its text."""
+    """Return a new request that none of the tools fits, or None; the label keeps its text."""
     offered = toolbox.distractors(seed.tools, 1, rng)
     if not offered or not _is_one_turn(seed):
         return None
@@ -75,13 +75,14 @@ def confused_with(seed: ErrorSeed) -> set[str]:
 
 
 def other_tools(seed: ErrorSeed, rng: random.Random, own: Sequence[Tool] = ()) -> list[Tool]:
-    """Return the tools in another order, the mere distractors exchanged for others.
+    """Return the tools in random order, with mere distractors replaced.
 
-    Tools that are called stay, and so do those that the model took in their place. Where no call
-    is due all stay, for another tool might fit the request.
+    Called tools stay, and so do those that the model called by mistake. If no call is due, all
+    tools stay, because another one might fit the request.
 
     Args:
-        own: the user's tools, of which others are taken then; else they come out of the trees.
+        own: the user's own tools, from which new distractors are drawn; if empty, the trees give
+            them.
     """
     if "text" in seed.label:
         return rng.sample(seed.tools, len(seed.tools))
@@ -109,25 +110,26 @@ def _is_one_turn(seed: ErrorSeed) -> bool:
 
 
 def _asked_for(seed: ErrorSeed) -> tuple[toolbox.Action, str] | None:
-    """Return the tool and its required parameter whose word the label's text holds.
-
-    Of several the one of the longest word, if it is the only one of that length.
-    """
+    """Return the tool and the required parameter that the label's text names (longest word)."""
     text = seed.label["text"].casefold()
-    found = [
+    candidates = [
         (len(slot.word), action, name)
         for action in map(toolbox.action_of, seed.tools)
         for name, slot in action.slots.items()
         if slot.required and re.search(rf"\b{re.escape(slot.word.casefold())}\b", text)
     ]
-    longest = [each for each in found if each[0] == max(length for length, _, _ in found)]
+    longest = [
+        candidate
+        for candidate in candidates
+        if candidate[0] == max(length for length, _, _ in candidates)
+    ]
     return longest[0][1:] if len(longest) == 1 else None
 
 
 def _fresh_calls(
     calls: Sequence[ToolCall], tools: Sequence[Tool], today: dt.date | None, rng: random.Random
 ) -> list[ToolCall] | None:
-    """Return calls of the same structure with new values, or None if this draw has a flaw."""
+    """Return calls of the same structure with new values, or None if this attempt fails."""
     by_name = {tool["name"]: tool for tool in tools}
     chosen: dict[tuple[str, str], Any] = {}
     made = []
@@ -137,7 +139,7 @@ def _fresh_calls(
         if not set(call.arguments) <= set(slots):
             return None
         if action.leaf is None and any(map(_is_nested, call.arguments.values())):
-            return None  # there are no words for it but JSON
+            return None  # it can only be said as JSON
         arguments = {}
         for name, value in call.arguments.items():
             key = (name, canonical.dumps(value))
@@ -158,7 +160,7 @@ def _fresh_calls(
 
 
 def _fresh(slot: Slot, value: Any, today: dt.date | None, rng: random.Random) -> Any:
-    """Draw a value with the shape of the old one; a truth value stays."""
+    """Draw a value with the shape of the old one; booleans stay."""
     drawn = value
     for _ in range(0 if isinstance(value, bool) else 10):
         drawn = values.draw(slot, rng, today)

@@ -1,8 +1,8 @@
-"""Another sample in the user's own words: every value that can be located is another one.
+"""New samples in the user's own words: every value that can be located is replaced.
 
-The new value stands wherever the old one stood: in all turns, in the calls made so far, in the
-tools' responses and in the label. Dates move together by whole weeks, so that weekdays, "next
-Friday" and the order of two dates stay true.
+The new value replaces the old one everywhere: in all turns, in earlier calls, in the tools'
+responses and in the label. All dates move by the same number of weeks, so that weekdays, "next
+Friday" and the order of dates stay correct.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _BOUNDS = (("min", "max"), ("low", "high"), ("start", "end"), ("from", "to"), ("
 
 
 def substitute(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message], Label] | None:
-    """Return messages and label with other values, or None if that cannot be done soundly.
+    """Return messages and label with other values, or None if this cannot be done soundly.
 
-    A value that is not said in a known form, or ambiguously, keeps its words and stays. At least
-    half of the values of the label that could differ must do so.
+    A value stays if it is not said in a known form, or not unambiguously. At least half of the
+    label's values other than booleans must change.
     """
     blueprint = read_blueprint(seed)
     for _ in range(ATTEMPTS):
@@ -57,7 +57,7 @@ def substitute(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message], Labe
 
 
 def shift_system_date(messages: Sequence[Message], weeks: int) -> list[Message]:
-    """Return messages whose system message names a day that many weeks later."""
+    """Return the messages with the dates in system messages moved by `weeks`."""
     return [
         {
             **message,
@@ -72,7 +72,7 @@ def shift_system_date(messages: Sequence[Message], weeks: int) -> list[Message]:
 
 
 def _new_values(seed: ErrorSeed, blueprint: Blueprint, rng: random.Random) -> dict[str, Any]:
-    """Choose a new value for each old one that is not fixed, by the old one's canonical JSON."""
+    """Choose new values for those that are not fixed, by the old values' canonical JSON."""
     new: dict[str, Any] = {}
     taken = set(blueprint.values)
     text = "\n".join(message.get("content") or "" for message in seed.messages)
@@ -102,7 +102,7 @@ def _sayable(candidate: Any, value: Value) -> bool:
 
 
 def _weeks(seed: ErrorSeed, blueprint: Blueprint, rng: random.Random) -> int:
-    """Return by how many weeks all dates move; 0 if it is not sure that they can."""
+    """Return the number of weeks by which all dates move; 0 if it is unsafe to move them."""
     said = "\n".join(blueprint.texts)
     dates = [value for value in blueprint.values.values() if read_date(value.value)]
     system = "\n".join(m["content"] for m in seed.messages if m["role"] == "system")
@@ -116,7 +116,7 @@ def _weeks(seed: ErrorSeed, blueprint: Blueprint, rng: random.Random) -> int:
 
 
 def _undecided(value: Value) -> bool:
-    """Whether it is open which number of a date like 05/03/2024 is the month."""
+    """Whether it is unclear which number of a date like 05/03/2024 is the month."""
     first, slash, rest = value.value.partition("/")
     return (
         slash == "/"
@@ -128,7 +128,7 @@ def _undecided(value: Value) -> bool:
 
 
 def _later(text: str, weeks: int) -> str:
-    """Return a date so many weeks later in the same notation; "" where that cannot be read back."""
+    """Return a date moved by `weeks` in the same notation, or "" if it cannot be read back."""
     found = read_date(text)
     if found is None:
         return ""
@@ -138,7 +138,7 @@ def _later(text: str, weeks: int) -> str:
 
 
 def _enough(seed: ErrorSeed, new: Mapping[str, Any]) -> bool:
-    """Whether at least half of the label's values that are no truth values change."""
+    """Whether at least half of the label's values other than booleans change."""
     keys = {
         canonical.dumps(leaf)
         for call in label_calls(seed.label)
@@ -189,7 +189,7 @@ def _weeks_of(blueprint: Blueprint, new: Mapping[str, Any]) -> int:
 
 
 def _replaced(node: Any, new: Mapping[str, Any]) -> Any:
-    """Return a JSON value with the scalars that have a new value replaced."""
+    """Return a JSON value in which the scalars that have a new value are replaced."""
     if isinstance(node, dict):
         return {key: _replaced(item, new) for key, item in node.items()}
     if isinstance(node, list):
@@ -198,7 +198,7 @@ def _replaced(node: Any, new: Mapping[str, Any]) -> Any:
 
 
 def _response(content: str, blueprint: Blueprint, new: Mapping[str, Any]) -> str:
-    """Return a tool's response about the new values, written as it was."""
+    """Return a tool's response with the new values, formatted as before."""
     data = read_response(content)
     changed = _in_texts(data, blueprint, new)
     if isinstance(data, str) and data == content:
@@ -233,8 +233,7 @@ def _is_sound(
     messages: Sequence[Message],
     label: Label,
 ) -> bool:
-    """Whether calls fit their tools, bounds kept their order, and each new value is said as often
-    as the old one was, nothing else having become a mention of it."""
+    """Whether calls are valid, bounds keep their order, and mentions keep their number."""
     for before, after in zip(all_calls(seed), all_calls(_with(seed, messages, label)), strict=True):
         if check_arguments(after.arguments, parameters_of(after, seed.tools)) is not None:
             return False
@@ -256,7 +255,7 @@ def _with(seed: ErrorSeed, messages: Sequence[Message], label: Label) -> ErrorSe
 
 
 def bounds_kept(before: ToolCall, after: ToolCall) -> bool:
-    """Whether pairs such as min_price and max_price are still in the order they were in."""
+    """Whether pairs such as min_price and max_price keep their order."""
     for low_name in before.arguments:
         for left, right in _BOUNDS:
             high_name = low_name.replace(left, right)
@@ -272,7 +271,7 @@ def bounds_kept(before: ToolCall, after: ToolCall) -> bool:
 
 
 def _order(value: Any) -> Any:
-    """Return what numbers, dates and times are ordered by; None for other values."""
+    """Return the sort key of a number, date or time; None for other values."""
     if isinstance(value, int | float):
         return float(value)
     if found := read_date(value):

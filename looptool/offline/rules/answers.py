@@ -1,4 +1,4 @@
-"""An answer as the rules judge reads it: calls laid open into leaves, each with its ground."""
+"""An answer as the rules judge reads it: the leaves of its calls, and where values come from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from looptool.offline.rules.relevance import (
 )
 from looptool.offline.rules.words import content_stems, split_words, stem
 
-# From this strength on a value counts as said.
+# The least strength at which a value counts as said.
 SAID = 0.6
 
 
@@ -36,14 +36,14 @@ class Leaf:
     path: tuple[str, ...]
     value: Any
     schema: Mapping[str, Any]
-    holder: Tool | None  # the tool, or the object schema in the form of one
+    holder: Tool | None  # the tool, or the object's schema in the form of one
     required: bool
     ground: Ground
     text: str  # the value as canonical JSON
 
     @property
     def kind(self) -> str:
-        """boolean, enum, number, text or list."""
+        """Return the kind of the value: boolean, enum, number, text or list."""
         if isinstance(self.value, bool):
             return "boolean"
         if "enum" in self.schema or self.is_listed:
@@ -54,7 +54,7 @@ class Leaf:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the parameter's description names the value, as an example or a choice."""
+        """Whether the parameter's description contains the value, as an example or a choice."""
         said = str(self.schema.get("description", "")).lower()
         return isinstance(self.value, str) and len(self.value) > 2 and self.value.lower() in said
 
@@ -64,14 +64,16 @@ class Leaf:
 
 @dataclass
 class Answer:
-    """A label or prediction held against tools and conversation.
+    """A label or prediction, read against the tools and the conversation.
 
     Attributes:
-        used: the places that its values come from.
-        consumed: the places that the values of calls made since the last request came from.
-        counted: the places that say how many calls are asked for, if it makes so many.
-        waiting: whether a tool that fits the request is not called yet; what the answer leaves
-            unused may be meant for that one.
+        keys: the calls as canonical JSON.
+        errors: the schema violations.
+        used: the spans that its values come from.
+        consumed: the spans that the values of calls made since the last request come from.
+        counted: the spans that say how many calls are asked for, if the answer makes that many.
+        waiting: whether a tool that fits the request has not been called yet; the parts of the
+            request that the answer leaves unused may be meant for it.
     """
 
     side: str
@@ -92,15 +94,17 @@ class Answer:
         return any(a < end and start < b for a, b in spans for start, end in self.used)
 
     def takes_up(self, mention: Mention) -> bool:
-        """Whether some value comes from what a mention says, or that of a call just made, or the
-        number of calls does."""
+        """Whether a value or the number of calls comes from a mention.
+
+        The values of calls made since the last request count too.
+        """
         return self.uses([(mention.start, mention.end)]) or any(
             start < mention.end and mention.start < end
             for start, end in (*self.consumed, *self.counted)
         )
 
     def used_besides(self, leaf: Leaf, spans: Sequence[Span]) -> bool:
-        """Whether other parameters of the same call take all the places of a value."""
+        """Whether other parameters of the same call use all the spans of a value."""
         others = [
             other.ground.spans
             for other in self.leaves[leaf.call]
@@ -113,14 +117,18 @@ class Answer:
         )
 
     def used_before(self, leaf: Leaf) -> bool:
-        """Whether a value is what a call made since the last request took already, and it stands
-        nowhere else."""
+        """Whether calls since the last request have already used all the spans of a value."""
         spans = leaf.ground.spans
         return bool(spans) and all(span in self.consumed for span in spans)
 
 
 def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conversation) -> Answer:
-    """Lay an answer open."""
+    """Read a label or prediction.
+
+    Args:
+        side: `label` or `prediction`.
+        tools: the tools by name.
+    """
     calls = list(label_calls(label))
     found = [tools.get(call.name) for call in calls]
     leaves = [
@@ -198,20 +206,21 @@ def _leaves(
 
 
 def bound(leaf: Leaf, spans: Sequence[Span], conversation: Conversation) -> float:
-    """Return how much the words around some spans speak for the parameter of a leaf."""
+    """Return how strongly the words around some spans suggest the parameter of a leaf."""
     return binding(leaf.holder, leaf.path[-1], spans, conversation)
 
 
 def fresh(spans: Sequence[Span], conversation: Conversation) -> bool:
-    """Whether one of the spans stands in the last request or came after it."""
+    """Whether one of the spans is in the last request or after it."""
     return any(conversation.is_fresh(span) for span in spans)
 
 
 def claim(leaf: Leaf, conversation: Conversation) -> float:
-    """Return how surely a value is what the request gives for a parameter (0–1).
+    """Return how surely a value is what the request gives for its parameter, from 0 to 1.
 
-    Weaker than the ground where a text is a word of the tool's own name and description, a piece
-    of a longer name or code, no id where one is due, or stands beside today's date only.
+    This is the strength of its ground. It is lower for a text that is only words of the tool's
+    document, is part of a longer name or code, lacks the form that its parameter needs (an id
+    without a digit), or is said only in the system message.
     """
     strength, spans = leaf.ground.strength, leaf.ground.spans
     if leaf.kind not in ("text", "list") or not spans:
@@ -228,17 +237,17 @@ def claim(leaf: Leaf, conversation: Conversation) -> float:
 
 
 def rival(leaf: Leaf, conversation: Conversation) -> bool:
-    """Whether the words around a value speak plainly for a sibling parameter instead."""
-    own = bound(leaf, leaf.ground.spans, conversation)
+    """Whether the words around a value clearly suggest a sibling parameter instead."""
+    strength = bound(leaf, leaf.ground.spans, conversation)
     return any(
-        binding(leaf.holder, name, leaf.ground.spans, conversation) > max(1.3, own + 1.0)
+        binding(leaf.holder, name, leaf.ground.spans, conversation) > max(1.3, strength + 1.0)
         for name in properties(leaf.holder)
         if name != leaf.path[-1]
     )
 
 
 def _is_plain(span: Span, conversation: Conversation) -> bool:
-    """Whether a span is a word in small letters that nothing marks as a value."""
+    """Whether a span is in lower case and inside no mention."""
     said = conversation.text[span[0] : span[1]]
     return said.islower() and not any(
         m.start <= span[0] and span[1] <= m.end for m in conversation.mentions
@@ -246,7 +255,7 @@ def _is_plain(span: Span, conversation: Conversation) -> bool:
 
 
 def _has_form(leaf: Leaf) -> bool:
-    """Whether a text looks as its parameter's name demands: a digit in an id, a dot in a URL."""
+    """Whether a text has the form that its parameter suggests: a digit in an id, a dot in a URL."""
     words = {*split_words(leaf.path[-1]), *split_words(str(leaf.schema.get("format", "")))}
     if words & {"id", "identifier"}:
         return re.search(r"\d", leaf.text) is not None
@@ -260,8 +269,7 @@ def _has_form(leaf: Leaf) -> bool:
 
 
 def _is_tool_word(leaf: Leaf, plain: bool) -> bool:
-    """Whether a text only has words of the tool's name and description, or, if it is written
-    `plain`, of its parameters."""
+    """Whether a text is only words of the tool's document; of its parameters only if `plain`."""
     values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
     if not leaf.holder or not all(isinstance(value, str) for value in values):
         return False
@@ -282,7 +290,11 @@ def _is_piece(span: Span, conversation: Conversation) -> bool:
 
 
 def pairs(left: Answer, right: Answer) -> list[tuple[int | None, int | None]]:
-    """Pair the calls of two answers, equal ones first, then the most alike."""
+    """Pair the calls of two answers, equal ones first, then the most similar.
+
+    Returns:
+        Pairs of (index in `left`, index in `right`); None if a call has no counterpart.
+    """
     options = []
     for i, one in enumerate(left.calls):
         for j, two in enumerate(right.calls):

@@ -1,4 +1,4 @@
-"""A conversation as the rules judge reads it: one text, and what is mentioned where."""
+"""A conversation as the rules judge reads it: one text, and the specific things it mentions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """Something specific that the last request says and that an answer should take up."""
+    """Something specific that the last request says and that an answer should use."""
 
     start: int
     end: int
@@ -56,18 +56,20 @@ class Mention:
 
 @dataclass
 class Conversation:
-    """What was said.
+    """A conversation and everything found in it.
 
     Attributes:
-        text: all messages, one after the other.
+        text: all messages, each followed by a line break.
         parts: (start, end, role) of each message in `text`.
-        request: where the last message of the user stands.
-        executed: the calls that the assistant made already, those since the last message of the
-            user last.
-        told: what the assistant said in words.
-        since: how many of `executed` were made since the last message of the user.
-        pending: where the user's messages begin that no call or statement has answered yet.
+        request: the span of the user's last message.
+        executed: the calls that the assistant has made, in order.
+        since: how many of them, at the end, came after the user's last message.
+        today: today's date, if the conversation gives it.
+        told: the texts that the assistant wrote.
+        pending: where the user's unanswered messages begin.
         foreign: whether the user does not write English.
+        mentioned: the indices of the tokens that are part of mentions.
+        memo: a cache for what other modules compute from this conversation.
     """
 
     text: str
@@ -89,27 +91,27 @@ class Conversation:
     memo: dict[Any, Any] = field(default_factory=dict)
 
     def role_at(self, position: int) -> str:
-        """Return who says what stands at `position`."""
+        """Return the role of the message at `position`."""
         return next((role for start, end, role in self.parts if start <= position <= end), "")
 
     def in_request(self, span: Span) -> bool:
-        """Whether a span stands in the last message of the user."""
+        """Whether a span begins in the user's last message."""
         return self.request[0] <= span[0] < self.request[1]
 
     def is_fresh(self, span: Span) -> bool:
-        """Whether a span stands in the last message of the user or came after it."""
+        """Whether a span begins in the user's last message or after it."""
         return self.request[0] <= span[0]
 
     def is_pending(self, position: int) -> bool:
-        """Whether the user says what stands at `position`, and nothing answers it yet."""
+        """Whether `position` is in a message of the user that is not answered yet."""
         return position >= self.pending and self.role_at(position) == "user"
 
     def user_text(self) -> str:
-        """Return all that the user says."""
+        """Return the text of the user's messages."""
         return "\n".join(self.text[start:end] for start, end, role in self.parts if role == "user")
 
     def tokens_between(self, start: int, end: int) -> list[Token]:
-        """Return the tokens that begin in a span."""
+        """Return the tokens that begin from `start` to before `end`."""
         keys = self._starts()
         return self.tokens[bisect_left(keys, start) : bisect_left(keys, end)]
 
@@ -124,7 +126,7 @@ class Conversation:
 
 
 def read(messages: Sequence[Message]) -> Conversation:
-    """Return a conversation with all that it mentions."""
+    """Read a conversation and find everything that it mentions."""
     text, parts, executed, told = "", [], [], []
     request, since, pending, answered = (0, 0), 0, 0, True
     for message in messages:
@@ -168,7 +170,7 @@ def read(messages: Sequence[Message]) -> Conversation:
 
 
 def _mentions(conversation: Conversation) -> Iterator[Mention]:
-    """Yield what the last request mentions; where two overlap, the longer kind first."""
+    """Yield the mentions of the last request; of overlapping candidates the first one counts."""
     taken: list[Span] = []
 
     def free(span: Span) -> bool:
@@ -202,7 +204,7 @@ def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
 def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
     words = text[start:end].split()
     if _SENTENCE_START.search(text, max(0, start - 4), start) or start == 0:
-        # The first word of a sentence says nothing by its capital; what follows does.
+        # The capital of the first word of a sentence is no evidence of a name.
         start, words = _without_first(text, start, end), words[1:]
     while words and words[0].lower().rstrip(".,'") in _NO_NAMES:
         start, words = _without_first(text, start, end), words[1:]

@@ -99,7 +99,13 @@ _DAYTIME = re.compile(r"\b(morning|afternoon|evening|tonight|night)\b", _FLAGS)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A date or time that a text mentions: the days and the minutes of the day it may mean."""
+    """A date or time that a text mentions.
+
+    Attributes:
+        days: the days that it may mean.
+        minutes: the times that it may mean, in minutes after midnight.
+        weak: whether it may be something else, such as "at 5" or "3/4".
+    """
 
     start: int
     end: int
@@ -109,7 +115,7 @@ class Moment:
 
 
 def find_today(text: str) -> dt.date | None:
-    """Return the date that `text` says today is, or None."""
+    """Return the date that `text` gives as today's, or None."""
     for match in _TODAY.finditer(text):
         for moment in _absolute(match[0]):
             for year, month, day in sorted(moment.days, key=str):
@@ -119,7 +125,10 @@ def find_today(text: str) -> dt.date | None:
 
 
 def find_days(text: str, today: dt.date | None) -> list[Moment]:
-    """Return the dates that `text` mentions, by position; relative ones only if today is known."""
+    """Return the dates that `text` mentions, by position.
+
+    Relative dates are found only if `today` is given.
+    """
     found: list[Moment] = []
     for moment in [*_absolute(text), *(_relative(text, today) if today else ())]:
         if not any(moment.start < m.end and m.start < moment.end for m in found):
@@ -137,7 +146,11 @@ def find_times(text: str) -> list[Moment]:
 
 
 def read_value(value: str) -> tuple[frozenset[Day], frozenset[int]]:
-    """Return what an argument says as date and as time of day; both empty if it is neither."""
+    """Read an argument as a date, a time or both.
+
+    Returns:
+        The days and the minutes after midnight that it may mean; both empty if it is neither.
+    """
     if len(value) > 40 or not any(char.isdigit() for char in value):
         return frozenset(), frozenset()
     days = [m for m in _absolute(value) if not m.weak]
@@ -154,7 +167,7 @@ def read_value(value: str) -> tuple[frozenset[Day], frozenset[int]]:
 
 
 def means(value: frozenset[Day], said: frozenset[Day], today: dt.date | None) -> float:
-    """Return how well a day in an argument fits a day that was said, from 0 to 1."""
+    """Return how well the days that an argument means match those that were said, from 0 to 1."""
     best = 0.0
     for year, month, day in value:
         if (year, month, day) in said:
@@ -265,7 +278,7 @@ def _weekday_days(match: re.Match[str], weekday: int, today: dt.date) -> list[dt
     if match["week"] == " week" or match["week"] == " after next":
         return [today + dt.timedelta((ahead or 7) + 7)]
     if which == "next":
-        # The coming one, or the one of next week: people mean both.
+        # People mean either the coming one or the one of next week.
         return [today + dt.timedelta(ahead or 7), *_next_week(weekday, today)]
     return [today + dt.timedelta(ahead), *([today + dt.timedelta(7)] if not ahead else [])]
 
@@ -295,7 +308,7 @@ def _add(day: dt.date, count: int, unit: str) -> dt.date:
 
 
 def _shifted(moment: Moment, text: str) -> Moment:
-    """Take "two days after" or "the day before" in front of a date into account."""
+    """Return a date with "two days after" or "the day before" in front of it applied."""
     match = _OFFSET.search(text, max(0, moment.start - 40), moment.start)
     if not match or (match["unit"].endswith("s") and not match["count"]):
         return moment

@@ -1,4 +1,4 @@
-"""The unit of the rules judge's evidence."""
+"""The rules judge's unit of evidence: a fault of one answer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Fault:
     """One piece of evidence against an answer.
 
     Attributes:
-        side: the answer's side.
-        weight: how heavily it weighs, roughly in units of log odds.
-        reason: for a person.
-        hard: whether the answer is plainly wrong by this alone, whatever the other says.
+        side: `label` or `prediction`: the answer that it speaks against.
+        weight: the strength of the evidence, roughly in log odds.
+        reason: the explanation, for human readers.
+        hard: whether this alone shows that the answer is wrong, whatever the other answer is.
     """
 
     side: str
@@ -28,7 +28,12 @@ class Fault:
 def balance(
     left: Answer, right: Answer, advantage: float, reasons: tuple[str, str]
 ) -> Iterator[Fault]:
-    """Turn the advantage of `left` into a fault of the other side."""
+    """Yield a fault of the weaker answer, or nothing if the two are about equal.
+
+    Args:
+        advantage: how much better `left` is, roughly in log odds; negative if `right` is better.
+        reasons: the fault's reason if it is the left answer's, and if it is the right answer's.
+    """
     if advantage > 0.05:
         yield Fault(right.side, advantage, reasons[1])
     elif advantage < -0.05:

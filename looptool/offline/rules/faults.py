@@ -1,7 +1,7 @@
-"""What speaks against one of two answers: the evidence that the rules judge weighs.
+"""Evidence against either of two answers, from the tools' schemas and the conversation.
 
-All functions are even-handed: `compare(a, b)` gives what speaks against `a` and against `b`, and
-`compare(b, a)` the same the other way round.
+All functions are symmetric: `compare(a, b)` and `compare(b, a)` find the same faults of `a` and of
+`b`.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from looptool.offline.rules.values import changes, placed
 
 
 def own_faults(answer: Answer) -> Iterator[Fault]:
-    """Yield what is plainly wrong with an answer taken alone."""
+    """Yield the faults of one answer by itself: schema violations and repeated calls."""
     for error in answer.errors:
         yield Fault(answer.side, 6.0, f"breaks the tool's schema ({_short(error)})", hard=True)
     conversation = answer.conversation
-    told = counts(answer)
-    yield from _repeated(answer, told)
+    asked_counts = counts(answer)
+    yield from _repeated(answer, asked_counts)
     recent = conversation.executed[len(conversation.executed) - conversation.since :]
     for index, call in enumerate(answer.calls):
-        asked = any(count.fits for count in told if index in count.calls)
+        asked = any(count.fits for count in asked_counts if index in count.calls)
         if not asked and any(call == done for done in recent):
             yield Fault(answer.side, 4.0, f"repeats the call to {call.name} already made", True)
 
 
 def _repeated(answer: Answer, told: Sequence[Count]) -> Iterator[Fault]:
-    """Yield what is wrong with the number of equal calls: more than one needs a reason."""
+    """Yield faults of calls made more than once, or not as often as the request asks."""
     if answer.conversation.foreign:
         return
     for index, key in enumerate(answer.keys):
@@ -62,7 +62,7 @@ def _repeated(answer: Answer, told: Sequence[Count]) -> Iterator[Fault]:
 
 
 def _leaves(answer: Answer) -> bool:
-    """Whether an answer has no use for a date, time, code or text that the request has."""
+    """Whether the answer leaves a number, date, time, code or quotation of the request unused."""
     return any(
         m.kind != "name" and not answer.takes_up(m) and not _names_tool(m.text, answer.tools)
         for m in answer.conversation.mentions
@@ -70,45 +70,43 @@ def _leaves(answer: Answer) -> bool:
 
 
 def compare(left: Answer, right: Answer) -> list[Fault]:
-    """Return what speaks against either of two answers that both make calls."""
-    found: list[Fault] = []
+    """Return the faults of two answers that both make calls."""
+    faults: list[Fault] = []
     changed: list[tuple[Leaf, Leaf]] = []
     for i, j in pairs(left, right):
         if i is None and j is not None:
-            found += _extra_call(right, j, left)
+            faults += _extra_call(right, j, left)
         elif j is None and i is not None:
-            found += _extra_call(left, i, right)
+            faults += _extra_call(left, i, right)
         elif i is not None and j is not None and left.keys[i] != right.keys[j]:
             if left.calls[i].name != right.calls[j].name:
-                found += _other_tool(left, i, right, j)
+                faults += _other_tool(left, i, right, j)
                 continue
             ones = {leaf.path: leaf for leaf in left.leaves[i]}
             twos = {leaf.path: leaf for leaf in right.leaves[j]}
             for path in sorted(ones.keys() - twos.keys()):
-                found += _extra_argument(left, ones[path], right)
+                faults += _extra_argument(left, ones[path], right)
             for path in sorted(twos.keys() - ones.keys()):
-                found += _extra_argument(right, twos[path], left)
+                faults += _extra_argument(right, twos[path], left)
             changed += [
                 (ones[path], twos[path])
                 for path in sorted(ones.keys() & twos.keys())
                 if ones[path].text != twos[path].text
             ]
-    return [*found, *changes(left, right, changed), *_counted(left, right)]
+    return [*faults, *changes(left, right, changed), *_counted(left, right)]
 
 
 def _counted(left: Answer, right: Answer) -> Iterator[Fault]:
-    """Yield what speaks against calls that are not as many as the things asked for.
-
-    A number of things says little alone, for one call may take them all. It counts where the
-    answers make different numbers of calls.
-    """
+    """Yield faults of answers that do not make as many calls as the things asked for."""
+    # A number of things says little by itself, since one call may take them all. It counts only if
+    # the answers make the same calls in different numbers.
     if len(left.calls) == len(right.calls) or {*left.keys} != {*right.keys}:
         return
-    told = {answer.side: counts(answer) for answer in (left, right)}
+    by_side = {answer.side: counts(answer) for answer in (left, right)}
     for answer, other in ((left, right), (right, left)):
-        wrong = [count for count in told[answer.side] if not count.fits and not count.sure]
-        met = {count.span for count in told[other.side] if count.fits and count.wanted}
-        missed = {count.span for count in told[other.side] if not count.fits}
+        wrong = [count for count in by_side[answer.side] if not count.fits and not count.sure]
+        met = {count.span for count in by_side[other.side] if count.fits and count.wanted}
+        missed = {count.span for count in by_side[other.side] if not count.fits}
         for count in wrong[:1]:
             made, wanted = len(count.calls), count.wanted
             name = answer.calls[count.calls[0]].name
@@ -123,25 +121,25 @@ def _counted(left: Answer, right: Answer) -> Iterator[Fault]:
 
 
 def _extra_argument(answer: Answer, leaf: Leaf, other: Answer) -> Iterator[Fault]:
-    """An argument that `answer` gives and `other` leaves out."""
+    """Yield the fault for an argument that `answer` gives and `other` leaves out."""
     conversation = answer.conversation
-    found = leaf.ground
+    source = leaf.ground
     if leaf.required:
-        return  # leaving it out breaks the schema and is told there
+        return  # leaving it out is a schema violation, which `own_faults` reports
     if states_default(leaf.schema, leaf.value):
         return
-    if found.strength < 0.5:
-        weight = {"boolean": 1.0, "enum": 1.5}.get(leaf.kind, 3.0) * (1 - found.strength)
+    if source.strength < 0.5:
+        weight = {"boolean": 1.0, "enum": 1.5}.get(leaf.kind, 3.0) * (1 - source.strength)
         yield Fault(answer.side, weight, f"gives {leaf}, which nobody said")
         return
-    taken = other.uses(found.spans)
+    taken = other.uses(source.spans)
     if leaf.kind in ("boolean", "enum"):
-        weight = 3.0 * found.strength - (2.0 if taken else 0.0)
+        weight = 3.0 * source.strength - (2.0 if taken else 0.0)
     elif taken:
-        weight = -1.5 + min(1.5, bound(leaf, found.spans, conversation))
+        weight = -1.5 + min(1.5, bound(leaf, source.spans, conversation))
     else:
-        weight = 2.0 * found.strength + min(1.5, bound(leaf, found.spans, conversation))
-        if not fresh(found.spans, conversation):
+        weight = 2.0 * source.strength + min(1.5, bound(leaf, source.spans, conversation))
+        if not fresh(source.spans, conversation):
             weight -= 1.5
     if weight > 0:
         yield Fault(other.side, weight, f"leaves out {leaf}, which is said")
@@ -150,7 +148,7 @@ def _extra_argument(answer: Answer, leaf: Leaf, other: Answer) -> Iterator[Fault
 
 
 def states_default(schema: Any, value: Any) -> bool:
-    """Whether a schema says, by `default` or in its description, that `value` is the default."""
+    """Whether `value` is the default, by `default` or the description of its schema."""
     if "default" in schema:
         return bool(canonical.dumps(schema["default"]) == canonical.dumps(value))
     said = re.search(
@@ -165,11 +163,11 @@ def states_default(schema: Any, value: Any) -> bool:
 
 
 def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
-    """A call that `answer` makes and `other` has no counterpart for."""
+    """Yield the fault for a call of `answer` that has no counterpart in `other`."""
     call, tool = answer.calls[index], answer.tools[index]
     conversation = answer.conversation
     if answer.keys.count(answer.keys[index]) > 1 or tool is None:
-        return  # told as a fault of its own
+        return  # `own_faults` covers these
     leaves = answer.leaves[index]
     loose = [
         x for x in leaves if claim(x, conversation) <= 0.4 and x.kind not in ("boolean", "enum")
@@ -202,7 +200,7 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
     if any(call.name == done.name for done in recent):
         weight -= 3.0
     if any(leaf.kind == "number" and other.uses(leaf.ground.spans) for leaf in leaves):
-        weight -= 2.0  # one number seldom serves two tools
+        weight -= 2.0  # two tools seldom use the same number
     weight = max(-3.5, min(3.5, weight))
     if weight > 0:
         yield Fault(other.side, weight, f"does not call {call.name}, which is asked for")
@@ -211,17 +209,17 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
 
 
 def _stands_out(leaf: Leaf, conversation: Conversation) -> bool:
-    """Whether a value is more than any word of the request: named, counted or introduced."""
+    """Whether a value is part of a mention, or announced by the words around it."""
     spans = leaf.ground.spans
     named = any(m.start < b and a < m.end for m in conversation.mentions for a, b in spans)
     return named or bound(leaf, spans, conversation) > 0.2
 
 
 def _other_tool(left: Answer, i: int, right: Answer, j: int) -> Iterator[Fault]:
-    """Both call a tool here, but not the same one."""
+    """Yield the faults of two paired calls to different tools."""
     one, two = left.tools[i], right.tools[j]
     if one is None or two is None:
-        return  # a tool that does not exist breaks the schema
+        return  # calling an unknown tool is a schema violation
     conversation = left.conversation
     liking = max(-3.0, min(3.0, 1.3 * prefer(one, two, conversation)))
     yield from balance(
@@ -252,7 +250,11 @@ def _other_tool(left: Answer, i: int, right: Answer, j: int) -> Iterator[Fault]:
 
 
 def doubts(answer: Answer) -> float:
-    """Return how much of an answer stays unexplained, or of the request unused, taken alone."""
+    """Return how doubtful an answer is by itself; 0 means not at all.
+
+    Counted are values that the conversation does not support, mentions that the answer leaves
+    unused, and values that would fit better if they were swapped.
+    """
     conversation = answer.conversation
     total = 0.0
     for leaf in all_leaves(answer):
@@ -269,7 +271,7 @@ def doubts(answer: Answer) -> float:
 
 
 def _better_swapped(leaves: Sequence[Leaf], conversation: Conversation) -> float:
-    """Return how much rather two values of a call would stand in each other's place."""
+    """Return the largest gain from swapping two values of a call."""
     worst = 0.0
     plain = [x for x in leaves if x.kind in ("number", "text") and x.ground.strength >= SAID]
     for index, one in enumerate(plain):

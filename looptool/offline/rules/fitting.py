@@ -1,4 +1,4 @@
-"""Whether a request calls for a tool or for words: one answer is a call, the other a text."""
+"""Evidence if one answer is a call and the other a text: whether the request calls for a tool."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _VAGUE = frozenset(map(stem, ("first", "detail", "details", "information", "more
 
 
 def call_or_text(left: Answer, right: Answer, tools: Sequence[Tool]) -> Iterator[Fault]:
-    """Yield what speaks against the call or against the text."""
+    """Yield the faults of two answers of which one makes calls and the other is a text."""
     caller, writer = (left, right) if left.calls else (right, left)
     if not caller.calls or writer.calls:
         return
@@ -61,7 +61,7 @@ def _text_faults(writer: Answer) -> Iterator[Fault]:
 
 
 def fit(caller: Answer, writer: Answer, tools: Sequence[Tool]) -> tuple[float, str]:
-    """Return how much speaks for the call (above 0) or the text, in log odds, and the main reason.
+    """Return the log odds that a call is due rather than a text, and the main reason.
 
     The weights are rounded from a logistic regression on development data.
     """
@@ -136,7 +136,7 @@ def _mean_bound(caller: Answer) -> float:
 
 
 def _covered(caller: Answer) -> float:
-    """Return the share of what the request mentions that the call takes up."""
+    """Return the share of the request's mentions that the call uses."""
     mentions = caller.conversation.mentions
     return sum(map(caller.takes_up, mentions)) / len(mentions) if mentions else 0.5
 

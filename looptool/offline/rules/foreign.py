@@ -1,8 +1,8 @@
-"""What speaks against answers to a request that is not in English.
+"""Evidence against answers to a request that is not in English.
 
-Values that stand there letter by letter tell in every language, and so do the tools' schemas. All
-else only a reader of the language can tell: translations, inflections, numbers in words, dates,
-which tool is meant and how often.
+Schemas, and values that occur verbatim, can be checked in every language. Everything else needs a
+reader of the language: translations, inflections, numbers in words, dates, which tool is meant and
+how often.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from looptool.offline.rules.languages import alike
 from looptool.offline.rules.words import keyed
 
 STANDS, ABSENT = 0.9, 0.3
-# What words behind a number make of it in many languages: dozens, hours, thousands, 万, …
+# The factors of words after a number in many languages: dozens, hours, thousands, 万, …
 _FACTORS = {7, 12, 24, 30, 60, 3600, *(10**power for power in (2, 3, 4, 6, 8, 9))}
 _NUMBERS = {int(value): words for value, words in keyed("other_numbers")}
 
 
 def compare(left: Answer, right: Answer) -> Iterator[Fault]:
-    """Yield what speaks against either of two answers by what stands in the conversation."""
+    """Yield the faults of two answers, by which of their values are in the conversation."""
     for i, j in pairs(left, right):
         if i is None or j is None:
             answer, index, other = (left, i, right) if j is None else (right, j, left)
@@ -56,15 +56,14 @@ def _extra_argument(leaf: Leaf, other: Answer) -> Iterator[Fault]:
 
 
 def _is_news(leaf: Leaf, other: Answer) -> bool:
-    """Whether a value stands in the request, and the other answer has no use for it."""
+    """Whether a value is in the last request or after it, and the other answer does not use it."""
     spans = leaf.ground.spans
     stands = leaf.ground.strength >= STANDS and fresh(spans, other.conversation)
     return stands and not other.uses(spans)
 
 
 def _changed(said: Answer, one: Leaf, other: Answer, two: Leaf) -> Iterator[Fault]:
-    """Yield the fault of a value that stands nowhere, if the other one does and it is not another
-    form of that."""
+    """Yield a fault if only `one` is in the conversation and `two` is not another form of it."""
     if one.ground.strength < STANDS or two.ground.strength >= ABSENT or one.kind == "boolean":
         return
     if one.kind == two.kind == "number":
@@ -81,7 +80,7 @@ def _changed(said: Answer, one: Leaf, other: Answer, two: Leaf) -> Iterator[Faul
 
 
 def _may_be_meant(said: float, value: float, conversation: Conversation) -> bool:
-    """Whether a number may follow from one that stands there, or stand there in words."""
+    """Whether `value` may be derived from `said`, or be in the conversation in words."""
     if value - said == 12 or any(value == said * f or said == value * f for f in _FACTORS):
         return True
     words = {token.word for token in conversation.tokens}
@@ -92,6 +91,6 @@ def _may_be_meant(said: float, value: float, conversation: Conversation) -> bool
 
 
 def _has_number(leaf: Leaf, value: float) -> bool:
-    """Whether an argument takes a number that stands there: as part of a date, an hour of 12."""
+    """Whether an argument contains a number: in a date, or as an hour in 12-hour notation."""
     parts = [float(part) for part in re.findall(r"\d{1,9}", leaf.text)]
     return any(part in (value, value + 12) for part in parts)

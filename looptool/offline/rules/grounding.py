@@ -1,4 +1,4 @@
-"""Where in a conversation the value of an argument comes from, and how surely."""
+"""Grounding: where the conversation states the value of an argument, and how surely."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from looptool.offline.rules.words import (
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """How surely a value stands in the conversation (0–1), and where."""
+    """Where the conversation states a value, and how surely (0–1)."""
 
     strength: float
     spans: tuple[Span, ...] = ()
@@ -42,7 +42,7 @@ _FILLERS = frozenset(map(stem, word_set("boolean_fillers")))
 
 
 def ground(value: Any, schema: Mapping[str, Any], about: str, conversation: Conversation) -> Ground:
-    """Return where `value` stands in `conversation`.
+    """Return where `conversation` states `value`.
 
     Args:
         schema: the JSON Schema of the parameter.
@@ -60,7 +60,7 @@ def _ground(
     if isinstance(value, bool):
         return _ground_boolean(value, about, conversation)
     if isinstance(value, int | float):
-        if abs(value) > 1e100:  # beyond what anybody says, and what floats can be multiplied by
+        if abs(value) > 1e100:  # nobody says such numbers, and their products could overflow
             return NOWHERE
         return _ground_number(float(value), about, conversation)
     if isinstance(value, str):
@@ -131,7 +131,7 @@ def _ground_number(value: float, about: str, conversation: Conversation) -> Grou
 
 
 def _just_beside(value: float, number: Number, conversation: Conversation) -> bool:
-    """Whether a whole number is the last one that "less than five" or "over 10" lets in."""
+    """Whether a number is the nearest that "less than five" or "over 10" allows: 4, 11."""
     if not any(abs(value - said) == 1.0 for said, strength in number.values if strength == 1.0):
         return False
     index = conversation.token_index(number.start)
@@ -184,8 +184,7 @@ def _ground_text(
 
 
 def _nearly_verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
-    """Find a value whose accents the text leaves out or adds, and in other languages than English
-    one that has an ending or a beginning there."""
+    """Find a value that differs in accents only or, in another language, in affixes."""
     if conversation.foreign and (spans := _places(said, conversation.lower, inside=True)):
         return spans
     if said.isascii() and conversation.lower.isascii():
@@ -200,7 +199,7 @@ def _verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
 
 
 def _places(said: str, text: str, inside: bool = False) -> tuple[Span, ...]:
-    """Return where a value stands as words of its own, or `inside` as a word's start or end."""
+    """Return where a value occurs as whole words or, if `inside`, begins or ends a word."""
     spans = []
     if inside and (len(said) < (3 if said.isascii() else 2) or re.search(r"\d", said)):
         return ()
@@ -235,7 +234,7 @@ def _ground_moment(
 
 
 def _ground_loosely(said: str, conversation: Conversation) -> Ground:
-    """Find the words of a value when they do not stand there letter by letter."""
+    """Find the words of a value that does not occur verbatim."""
     words_said = _PUNCTUATION.sub(" ", said.lower()).split()
     spaced = conversation.memo.get("spaced")
     if spaced is None:
@@ -274,7 +273,7 @@ def _ground_loosely(said: str, conversation: Conversation) -> Ground:
 
 
 def _ground_code(said: str, conversation: Conversation) -> Ground:
-    """Find "CAD" in "Canadian dollars"; "dollars" alone says it less surely."""
+    """Find "CAD" in "Canadian dollars"; "dollars" alone is weaker evidence."""
     words = CODES.get(said.lower().replace("-", "_"))
     if not words:
         return NOWHERE
@@ -303,21 +302,21 @@ def _ground_initials(said: str, conversation: Conversation) -> Ground:
 
 
 def _ground_choice(said: str, conversation: Conversation) -> Ground:
-    """Hold the words of an enumerated value against like words of the user."""
+    """Match the words of an enumerated value with similar words of the user or a tool."""
     stems = content_stems(said) or tuple(stem(word) for word in split_words(said))
     if not stems:
         return NOWHERE
     total, spans = 0.0, []
     for wanted in stems:
-        best, where = 0.0, None
+        best, span = 0.0, None
         for token in conversation.tokens:
             if conversation.role_at(token.start) in ("user", "tool"):
                 like = likeness(wanted, token.stem)
                 if like > best or (
                     like == best and like and conversation.in_request((token.start, token.end))
                 ):
-                    best, where = like, (token.start, token.end)
+                    best, span = like, (token.start, token.end)
         total += best
-        if where:
-            spans.append(where)
+        if span:
+            spans.append(span)
     return Ground(0.8 * total / len(stems), tuple(spans))

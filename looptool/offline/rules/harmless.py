@@ -1,4 +1,4 @@
-"""Differences between two answers that leave both of them right."""
+"""Differences between two answers that leave both of them correct."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ _FORMAT = re.compile(r"yyyy|iso|format|dd|hh|pattern|e\.g", re.IGNORECASE)
 
 
 def both_fine(left: Answer, right: Answer) -> bool:
-    """Whether two answers differ only in ways that plainly do not matter: an optional argument at
-    its stated default, letter case or outer punctuation of a free text, the form of a date that
-    the tool leaves open."""
+    """Whether two answers differ only in ways that plainly do not matter.
+
+    These are an optional argument at its stated default, the letter case or outer punctuation of a
+    free text, and the format of a date if the tool leaves it open.
+    """
     if len(left.calls) != len(right.calls) or not left.calls:
         return False
     for i, j in pairs(left, right):

@@ -1,10 +1,10 @@
-"""The rules judge: schema, grounding, coverage, roles of values and relevance of tools.
+"""The rules judge: it weighs evidence from schemas, grounding, coverage, roles and relevance.
 
-It reads tools, conversation and the two answers as a careful person would who knows English but
-nothing of who wrote the request. Evidence against either answer adds up; a label is replaced only
-if much speaks against it and next to nothing against the prediction. A label against which as much
-speaks, but whose prediction is doubtful itself, is dropped. What cannot be told without another
-language, or how often a call is asked for where nobody says it, has no verdict.
+It knows English but nothing about who wrote the request. The evidence against each answer adds up.
+A label is replaced only if the evidence against it is strong and that against the prediction weak.
+If the label is that bad but the prediction doubtful too, both count as wrong and the sample is
+dropped. There is no verdict if a decision needs a reader of another language, or if the answers
+differ only in how often they make a call and the request does not say how often.
 """
 
 from __future__ import annotations
@@ -25,35 +25,37 @@ from looptool.offline.rules.evidence import Fault
 from looptool.offline.rules.fitting import call_or_text
 from looptool.offline.rules.harmless import both_fine
 
-# A label is replaced from this advantage of the prediction on, if against the prediction itself
-# speaks no more than TOLERATED and no more than DOUBTFUL of it stays unexplained.
+# A label is replaced if the advantage of the prediction is at least DECISIVE, the evidence against
+# the prediction at most TOLERATED and its doubts at most DOUBTFUL.
 DECISIVE = 2.0
-# Whether to call at all is harder to tell.
+# It is harder to tell whether to call at all.
 DECISIVE_CALL_OR_TEXT = 2.5
 TOLERATED = 1.0
 DOUBTFUL = 2.0
 UNREADABLE = "The request is not in English, and only a reader of its language can tell."
-GRAVE = 3.0  # a label goes from this much evidence on, and no such prediction becomes a label
+# A label with this much evidence against it is wrong; a prediction with such a hard fault is never
+# taken over.
+GRAVE = 3.0
 
 
 class RulesJudge:
-    """The embedded judge, which needs no model."""
+    """A judge that needs no model."""
 
     name = "rules"
 
     def compare(self, cases: Sequence[Case]) -> list[Opinion]:
-        """Return one opinion a case, in order."""
+        """Return one opinion per case, in order."""
         return [judge(case) for case in cases]
 
     def admit(
         self, samples: Sequence[tuple[Sequence[Tool], Sequence[Message], Label]]
     ) -> list[str | None]:
-        """Return for each (tools, messages, label) None if it is sound, else why it is not."""
+        """Return None for each sound (tools, messages, label), else the reason it is refused."""
         return [admit(*sample) for sample in samples]
 
 
 def judge(case: Case) -> Opinion:
-    """Compare label and prediction of one case."""
+    """Compare the label and the prediction of one case."""
     said = conversation.read(case.messages)
     tools = {tool["name"]: tool for tool in reversed(case.tools)}
     label = _read(case.label, "label", tools, said)
@@ -108,7 +110,7 @@ def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion
 
 
 def _weigh_foreign(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
-    """Weigh what can be told without reading: else there is no verdict."""
+    """Weigh the evidence that needs no reader of the language; without it there is no verdict."""
     against = {
         side: sum(fault.weight for fault in found if fault.side == side)
         for side in ("label", "prediction")
@@ -131,8 +133,8 @@ def _rationale(verdict: Verdict, found: Sequence[Fault]) -> str:
     for side in ("label", "prediction"):
         reasons = sorted((f for f in found if f.side == side), key=lambda f: -f.weight)
         if reasons:
-            told = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
-            lines.append(f"The {side} {told}.")
+            text = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
+            lines.append(f"The {side} {text}.")
     if not lines:
         return "Nothing tells which answer is right, so the label stands."
     if verdict == "PRED_WRONG" and not any(line.startswith("The prediction") for line in lines):
@@ -160,7 +162,7 @@ def _unparsable(label: Answer, own: Sequence[Fault]) -> Opinion:
 
 
 def _unsaid(answer: Answer) -> str | None:
-    """Return an argument whose value plainly stands nowhere in the conversation, or None."""
+    """Return an argument whose value is plainly not in the conversation, or None."""
     for leaf in all_leaves(answer):
         if leaf.kind in ("number", "text") and not faults.states_default(leaf.schema, leaf.value):
             exact = leaf.kind == "number" or re.search(r"\d", leaf.text) is not None
@@ -170,7 +172,7 @@ def _unsaid(answer: Answer) -> str | None:
 
 
 def admit(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> str | None:
-    """Return None if a new sample is sound, else why it is not."""
+    """Return None if a new sample is sound, else the reason it is refused."""
     if (reason := check_label(label)) is not None:
         return reason
     said = conversation.read(messages)
@@ -179,14 +181,14 @@ def admit(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> s
     if reasons := [fault.reason for fault in faults.own_faults(answer) if fault.hard]:
         return f"label {reasons[0]}"
     if said.foreign:
-        return None  # nobody here can tell whether its values are said
+        return None  # the rules cannot tell whether its values are said
     if loose := _unsaid(answer):
         return f"label gives {loose}, which nobody said"
     return _uncovered(answer, said)
 
 
 def _uncovered(answer: Answer, said: Conversation) -> str | None:
-    """Return what of the request a label of calls plainly leaves out, or None."""
+    """Return the reason if a label of calls leaves out most of the request, or None."""
     if not answer.calls or answer.waiting:
         return None
     left_out = [
@@ -201,5 +203,5 @@ def _uncovered(answer: Answer, said: Conversation) -> str | None:
 
 
 def make_judges(settings: JudgeRole, cast: Cast) -> list[Judge]:
-    """Return the one judge that `verify.judges: [rules]` names; it needs no settings."""
+    """Return the one judge that `rules` in `verify.judges` stands for; it has no settings."""
     return [RulesJudge()]

@@ -1,4 +1,4 @@
-"""Scripts and languages: what every one of them writes alike, and whether a text is English."""
+"""Scripts and languages: normalising text, and telling whether a text is English."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _KOREAN = "\uac00-\ud7af"
 _MEETS = re.compile(
     f"(?<=[{_UNSPACED}{_KOREAN}])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[{_UNSPACED}{_KOREAN}])"
 )
-# NFKC would make "1½" the number 11⁄2, and m² m2.
+# Leaves out characters that NFKC would distort: it turns "1½" into 11⁄2 and m² into m2.
 _COMPOSED = re.compile(r"[^²³¹¼-¾…´¨¯¸⁰-₟⅐-↉]+")
 _LATIN = re.compile(r"[A-Za-zÀ-ɏḀ-ỿ]")
 _WORDS = re.compile(r"[^\W\d_]+")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|「[^」]*」|«[^»]*»")
-_CHUNK = re.compile(r"(?<!\S)[^\s\d@/\\_]+(?!\S)")  # no addresses, paths, codes
-# The function words in "Rio de Janeiro" say nothing of the text.
+_CHUNK = re.compile(r"(?<!\S)[^\s\d@/\\_]+(?!\S)")  # leaves out addresses, paths and codes
+# The function words in names like "Rio de Janeiro" say nothing about the language of the text.
 _LONG_NAMES = re.compile(r"\b[A-Z][\w’'-]* (?:de|du|des|la|le|les|el|da|di|del|al) (?=[A-Z])")
 
 _ENGLISH = STOPWORDS.union(
@@ -35,8 +35,10 @@ _ALIKE = 0.6
 
 
 def plain(text: str) -> str:
-    """Return a text by NFKC (full-width digits become digits, accents one letter), with spaces
-    where scripts without them meet Latin letters and digits."""
+    """Normalise a text by NFKC: full-width digits become digits, combining accents are composed.
+
+    A space is inserted where Korean or a script without spaces meets Latin letters or digits.
+    """
     if text.isascii():
         return text
     composed = _COMPOSED.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
@@ -44,21 +46,22 @@ def plain(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    """Return a text of the same length without the accents of Latin letters."""
+    """Return a text without the accents of Latin letters; its length stays the same."""
     if text.isascii():
         return text
     return "".join(unicodedata.normalize("NFD", c)[0] if c < "\u0250" else c for c in text)
 
 
 def joined(left: str, right: str) -> bool:
-    """Whether two characters side by side belong to one word, as far as spaces tell."""
+    """Whether two adjacent characters belong to one word; never in scripts without spaces."""
     return left.isalnum() and right.isalnum() and not _NO_SPACE.search(left + right)
 
 
 def is_foreign(text: str) -> bool:
-    """Whether a text is not English: by its script, and else by the function words in it.
+    """Whether a text is not English, judged by its scripts and function words.
 
-    It is a cautious stand-in for a model of languages: what speaks for neither counts as English.
+    This is a cautious stand-in for language identification. A text without evidence either way
+    counts as English, unless it has six different words or more and none is a known English word.
     """
     said = " ".join(_CHUNK.findall(_QUOTED.sub(" ", text)))
     words = _WORDS.findall(_LONG_NAMES.sub(" ", said))
@@ -72,8 +75,10 @@ def is_foreign(text: str) -> bool:
 
 
 def alike(one: str, two: str) -> bool:
-    """Whether one text may be the other in another form or language: their letters are much the
-    same, or of different scripts."""
+    """Whether two texts may be one value in different forms or languages.
+
+    This is so if most of their letters agree, or if they are in different scripts.
+    """
     a, b = (bare(plain(text).casefold()) for text in (one, two))
     if _scripts(a).isdisjoint(_scripts(b)):
         return True

@@ -87,8 +87,8 @@ class Number:
     """A number that a text mentions.
 
     Attributes:
-        values: what it may stand for, each with its strength from 0 to 1.
-        unit: the word behind it, lower case, or "".
+        values: its possible readings: (value, strength from 0 to 1).
+        unit: the word after it in lower case, or "" if there is none.
         converted: the same amount in other units: (value, unit).
     """
 
@@ -105,7 +105,10 @@ def is_measure(unit: str) -> bool:
 
 
 def find_numbers(text: str) -> list[Number]:
-    """Return the numbers that `text` mentions, by position; a weak reading of "a" as 1 too."""
+    """Return the numbers that `text` mentions, by position, and after them the sums ("5 ft 10 in").
+
+    The article "a" counts as a weak 1.
+    """
     found = [*_fractions(text)]
     for reader in (_parts, _dice, _digits, _spelled, _articles):
         taken = [(number.start, number.end) for number in found]
@@ -119,7 +122,10 @@ def find_numbers(text: str) -> list[Number]:
 
 
 def with_commas(found: list[Number], text: str) -> list[Number]:
-    """Return numbers with those that are written as in most of the world: 12,5 and 1.450,00."""
+    """Add the numbers of `text` with decimal commas or grouping points: 12,5 and 1.450,00.
+
+    A number with a decimal comma replaces those in `found` that begin inside it.
+    """
     more = []
     for match in _COMMAS.finditer(text):
         whole = float(re.sub(r"\D", "", match[1]) + (match[2] or "").replace(",", "."))
@@ -136,7 +142,7 @@ _COMMAS = re.compile(
 
 
 def _sums(found: list[Number], text: str) -> Iterator[Number]:
-    """Yield "5 ft 10 in", "an hour and 20 minutes" as one amount each."""
+    """Yield compound amounts as one: "5 ft 10 in", "an hour and 20 minutes"."""
     for one, two in pairwise(found):
         first, second = _MEASURES.get(one.unit), _MEASURES.get(two.unit)
         if not first or not second or first[0] != second[0] or first[1] <= second[1]:
@@ -180,13 +186,13 @@ def _fractions(text: str) -> Iterator[Number]:
 
 
 def _dice(text: str) -> Iterator[Number]:
-    """ "d20" has twenty sides."""
+    """Yield the number of sides of a die: 20 for "d20"."""
     for match in _DIE.finditer(text):
         yield Number(match.start(), match.end(), ((float(match[1]), 0.9),))
 
 
 def _parts(text: str) -> Iterator[Number]:
-    """ "three quarters", "one and two thirds", "a fifth"."""
+    """Yield fractions in words: "three quarters", "one and two thirds", "a fifth"."""
     for match in _PARTS.finditer(text):
         whole = _read_words(match["whole"].lower()) if match["whole"] else 0.0
         over = _read_words(match["over"].lower()) or 1.0
@@ -222,7 +228,7 @@ def _spelled(text: str) -> Iterator[Number]:
 
 
 def _articles(text: str) -> Iterator[Number]:
-    """ "a week", "an adult": perhaps 1; with "and a half" behind it 1.5."""
+    """Yield the "a" in "a week" as a weak 1, or as 1.5 if "and a half" follows."""
     for match in _ARTICLE.finditer(text):
         tail = re.match(r"\s+and\s+a\s+(half|quarter)\b", text[match.end() :], re.IGNORECASE)
         if tail:
@@ -235,7 +241,7 @@ def _articles(text: str) -> Iterator[Number]:
 
 
 def _read_words(said: str) -> float | None:
-    """Read "two hundred and fifty", "half a million", "two and a half", "a couple of"."""
+    """Return the number that words say ("two hundred and fifty", "half a million"), or None."""
     sign = -1.0 if re.match(r"minus|negative", said) else 1.0
     words = re.findall(r"[a-z]+", said)
     total, part, seen = 0.0, 0.0, False

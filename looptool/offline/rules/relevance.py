@@ -1,4 +1,4 @@
-"""How well a tool matches what is asked, and which parameter a value is meant for."""
+"""How well a tool matches the request, and which parameter a value is meant for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PALE = frozenset(map(stem, word_set("pale")))
 
 
 def properties(tool: Tool | None) -> Mapping[str, Any]:
-    """Return the parameters of a tool by name."""
+    """Return the schemas of a tool's parameters by name."""
     found = ((tool or {}).get("parameters") or {}).get("properties")
     return found if isinstance(found, Mapping) else {}
 
@@ -37,7 +37,7 @@ def required(tool: Tool | None) -> Sequence[str]:
 
 
 def about(tool: Tool | None, name: str) -> str:
-    """Return a parameter's name and description as one text, the name without spaces first."""
+    """Return a parameter's name and description as one text; the name has no spaces."""
     schema = properties(tool).get(name)
     description = schema.get("description", "") if isinstance(schema, Mapping) else ""
     return f"{name} {description}"
@@ -52,9 +52,10 @@ def _weights(name: str, description: str) -> dict[str, float]:
 
 
 def request_stems(conversation: Conversation) -> dict[str, float]:
-    """Return the stems of what the user says with their weight: the last message counts most.
+    """Return the stems of the user's words with their weights, from 0 to 1.
 
-    The words of quoted texts and names say little about which tool is meant.
+    The last message counts most. Words of quoted texts and names count less, because they say
+    little about which tool is meant.
     """
     if "request" in conversation.memo:
         return conversation.memo["request"]
@@ -75,7 +76,7 @@ def request_stems(conversation: Conversation) -> dict[str, float]:
 
 
 def is_brief(conversation: Conversation) -> bool:
-    """Whether the last message says little beside values, as one that goes on from an earlier."""
+    """Whether the last message has few words besides values, as a follow-up has."""
     start, end = conversation.request
     first = conversation.token_index(start)
     tokens = conversation.tokens_between(start, end)
@@ -88,7 +89,7 @@ def is_brief(conversation: Conversation) -> bool:
 
 
 def tool_match(tool: Tool, conversation: Conversation) -> float:
-    """Return which share of a tool's name and description the user's words bear out (0–1)."""
+    """Return the share of a tool's name and description that the user's words support (0–1)."""
     key = ("match", tool["name"], tool.get("description", ""))
     if key not in conversation.memo:
         weights = _weights(tool["name"], tool.get("description", ""))
@@ -100,7 +101,7 @@ def tool_match(tool: Tool, conversation: Conversation) -> float:
 
 
 def name_match(tool: Tool, conversation: Conversation) -> float:
-    """Return which share of the words of a tool's name the user's words bear out (0–1)."""
+    """Return the share of the words of a tool's name that the user's words support (0–1)."""
     asked = request_stems(conversation)
     words = {w: 0.4 if w in _PALE else 1.0 for w in content_stems(tool["name"])}
     total = sum(words.values())
@@ -108,7 +109,7 @@ def name_match(tool: Tool, conversation: Conversation) -> float:
 
 
 def prefer(left: Tool, right: Tool, conversation: Conversation) -> float:
-    """Return how much rather `left` is asked for than `right`, from what tells them apart."""
+    """Return how much more `left` is asked for than `right`, by the words that only one has."""
     one = _weights(left["name"], left.get("description", ""))
     two = _weights(right["name"], right.get("description", ""))
     asked = request_stems(conversation)
@@ -132,7 +133,7 @@ def _best(word: str, asked: Mapping[str, float]) -> float:
 
 
 def parameter_words(tool: Tool | None, name: str) -> dict[str, float]:
-    """Return the stems that speak of one parameter, weaker where its siblings share them."""
+    """Return the stems that refer to a parameter; those shared with siblings weigh less."""
     known = properties(tool)
     own = dict.fromkeys(content_stems(_description(known.get(name))), 0.6)
     own.update(dict.fromkeys((stem(w) for w in split_words(name)), 1.2))
@@ -151,8 +152,10 @@ def _description(schema: Any) -> str:
 
 
 def order_of(one: str, two: str) -> float:
-    """Return how strongly two parameters' names say which value is mentioned first: above 0 the
-    first's, below 0 the second's."""
+    """Return how strongly two parameters' names say which value is mentioned first.
+
+    Above 0 it is the value of `one`, below 0 that of `two`.
+    """
     ones, twos = _ORDINAL.sub(r" \1", one), _ORDINAL.sub(r" \1", two)
     words = ones.lower().replace("_", " ").split(), twos.lower().replace("_", " ").split()
     left, right = (set(w) - set(v) for w, v in (words, words[::-1]))
@@ -170,7 +173,7 @@ _FIRST_AND_LAST = {word: rank for rank, words in enumerate(lines("directed")) fo
 
 
 def rank_said(spans: Sequence[Span], conversation: Conversation) -> int | None:
-    """Return the rank that stands right before a value ("the second team …"), or None."""
+    """Return the rank that is said just before a value ("the second team …"), or None."""
     for span in spans:
         first = conversation.token_index(span[0])
         for token in reversed(conversation.tokens[max(0, first - 3) : first]):
@@ -182,8 +185,11 @@ def rank_said(spans: Sequence[Span], conversation: Conversation) -> int | None:
 def binding(
     tool: Tool | None, name: str, spans: Sequence[Span], conversation: Conversation
 ) -> float:
-    """Return how much the words around a value speak for one parameter (0 none, ~1 some, > 2
-    plain)."""
+    """Return how strongly the words around a value suggest one parameter.
+
+    About 1 is some evidence, and more than 2 is clear evidence. A value of the wrong type for the
+    parameter can make it negative.
+    """
     key = ("words", (tool or {}).get("name"), name)
     if key not in conversation.memo:
         words = parameter_words(tool, name)
@@ -209,7 +215,7 @@ _KEY = re.compile(r"\"([\w.-]+)\":\s*\"?$")
 
 
 def _key_fits(name: str, span: Span, conversation: Conversation) -> float:
-    """A value in a tool's response stands under a key: one that names the parameter counts."""
+    """Return how well the key of a value in a tool's response matches the parameter's name."""
     key = _KEY.search(conversation.text, max(0, span[0] - 60), span[0])
     if not key:
         return 0.0
@@ -225,7 +231,7 @@ _TYPES = {kind: frozenset(map(stem, words)) for kind, words in keyed("types")}
 def _type_fits(
     name: str, words: Mapping[str, float], spans: Sequence[Span], conversation: Conversation
 ) -> float:
-    """A date for a parameter that speaks of dates is at home, for one that does not it is not."""
+    """Return 1 if a date, time, code or amount suits the parameter, -0.5 if not, else 0."""
     kinds = {m.kind for m in conversation.mentions for a, b in spans if m.start < b and a < m.end}
     said = {conversation.lower[a:b] for a, b in spans}
     if said & _CALENDAR:
@@ -258,7 +264,7 @@ def _binding(
             crossed *= 0.3 if index in mentioned else 0.5
         fade = crossed / (1 + 0.3 * distance)
         if not cued and token.word in CUE_WORDS:
-            # Only the nearest small word announces the value.
+            # Only the nearest cue word announces the value.
             cued = True
             if token.word in cues:
                 score += 1.2 * fade
@@ -280,7 +286,7 @@ def _binding(
 
 
 def tool_words_asked(tool: Tool, others: Sequence[Tool], conversation: Conversation) -> float:
-    """Return how much of the request speaks of `tool` and of none of `others`."""
+    """Return how much of the request refers to `tool` and to none of `others`."""
     own = _weights(tool["name"], tool.get("description", ""))
     known: set[str] = set()
     for other in others:

@@ -18,14 +18,14 @@ from looptool.offline.rules.words import STOPWORDS, keyed, split_words, stem, wo
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Words that say a number: of times, or of things which may each take a call.
+    """Words that give a number of times, or a number of things that may take one call each.
 
     Attributes:
-        wanted: the number, or None where it stays open ("a few times").
+        wanted: the number, or None if it is open ("a few times").
         times: whether it counts times.
-        again: whether it says so by "again", which asks for one call more, equal or not.
-        nouns: what a number may count: plurals behind it, with their singulars.
-        goes_on: whether it may count what an earlier number did.
+        again: whether it is "again" or the like, which asks for one more call, equal or not.
+        nouns: what it may count: (plural, singular) of the plurals after it.
+        goes_on: whether it may count the same things as an earlier number.
     """
 
     start: int
@@ -39,13 +39,15 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many calls a cue asks for.
+    """The number of calls that a cue asks for.
 
     Attributes:
-        calls: the places of the calls that it speaks of in their answer.
-        done: how many like them were made since the last request.
-        wanted: the number, or None where it stays open.
-        sure: whether the request says times; a number of things may mean something else.
+        calls: the indices of the calls that it refers to.
+        done: how many such calls were made since the last request.
+        wanted: the number, or None if it is open.
+        sure: whether the request gives a number of times; a number of things may mean something
+            else.
+        span: where the cue is in the text.
     """
 
     calls: tuple[int, ...]
@@ -94,7 +96,7 @@ _NUMBERED = re.compile(
 
 
 def counts(answer: Answer) -> list[Count]:
-    """Return what the request says about how many calls of an answer are asked for."""
+    """Return what the request says about the number of calls in an answer."""
     conversation = answer.conversation
     if not answer.calls or conversation.foreign:
         return []
@@ -109,18 +111,20 @@ def _count(answer: Answer) -> list[Count]:
     for index, key in enumerate(answer.keys):
         groups.setdefault(key, []).append(index)
     repeated = len(groups) < len(answer.keys)
-    told = [cue for cue in _cues(answer.conversation) if not cue.again or len(groups) == 1]
-    if not told and not repeated:
+    cues = [cue for cue in _cues(answer.conversation) if not cue.again or len(groups) == 1]
+    if not cues and not repeated:
         return []
-    found = [*_times(answer, groups, told), *_things(answer, groups, told)]
+    result = [*_times(answer, groups, cues), *_things(answer, groups, cues)]
     if repeated:
-        found += list(_left_open(answer, groups, found))
-    return found
+        result += list(_left_open(answer, groups, result))
+    return result
 
 
 def left_open(left: Answer, right: Answer) -> str | None:
-    """Return a tool that two answers call with the same arguments, but not equally often, where
-    nothing tells which number is right; else None."""
+    """Return a tool that two answers call with the same arguments, but not equally often.
+
+    None if there is no such tool, or if the request says which number is right.
+    """
     for answer, other in ((left, right), (right, left)):
         for count in counts(answer):
             index = count.calls[0]
@@ -135,7 +139,7 @@ def left_open(left: Answer, right: Answer) -> str | None:
 
 
 def _times(answer: Answer, groups: Mapping[str, list[int]], told: Sequence[Cue]) -> Iterator[Count]:
-    """Yield a count for each group of equal calls that a number of times speaks of."""
+    """Yield a count for each group of equal calls that a number of times refers to."""
     meant: dict[str, list[Cue]] = {}
     for cue in told:
         if cue.times:
@@ -152,7 +156,7 @@ def _times(answer: Answer, groups: Mapping[str, list[int]], told: Sequence[Cue])
 
 
 def _owners(answer: Answer, groups: Mapping[str, list[int]], cue: Cue) -> list[str]:
-    """Return the groups that a number of times speaks of: those of its clause, the last before."""
+    """Return the groups of equal calls that a number of times refers to, by its clause."""
     if len(groups) == 1:
         return list(groups)
     text = answer.conversation.lower
@@ -175,7 +179,7 @@ def _owners(answer: Answer, groups: Mapping[str, list[int]], cue: Cue) -> list[s
 
 
 def _places(answer: Answer, groups: Mapping[str, list[int]], key: str) -> list[int]:
-    """Return where the values stand that only one group of equal calls has, or its tool's name."""
+    """Return the positions of the values and tool name that only one group of equal calls has."""
     index = groups[key][0]
     others = [answer.leaves[places[0]] for other, places in groups.items() if other != key]
     theirs = {(leaf.path, leaf.text) for leaves in others for leaf in leaves}
@@ -198,7 +202,7 @@ def _places(answer: Answer, groups: Mapping[str, list[int]], key: str) -> list[i
 def _things(
     answer: Answer, groups: Mapping[str, list[int]], told: Sequence[Cue]
 ) -> Iterator[Count]:
-    """Yield counts for the numbers of things of which a tool makes one a call."""
+    """Yield a count for each number of things of which a tool handles one per call."""
     for name in dict.fromkeys(call.name for call in answer.calls):
         own = {k: v for k, v in groups.items() if answer.calls[v[0]].name == name}
         index = next(iter(own.values()))[0]
@@ -215,29 +219,29 @@ def _things(
 def _shared(
     answer: Answer, own: Mapping[str, list[int]], cues: Sequence[Cue]
 ) -> Iterator[tuple[Sequence[str], Cue]]:
-    """Yield the groups of equal calls that each number of things speaks of: all together, or one
-    number a group ("four numbers, two from … and two from …")."""
+    """Yield each number of things with the groups it refers to: all of them, or one per number."""
     ahead = [_ahead(answer, own, cue) for cue in cues]
     numbers = [cue.wanted or 0 for cue in cues]
+    # One per number as in "two from … and two from …", perhaps after their sum ("four numbers, …").
     for first in (0, 1):
-        each = [key for key in ahead[first:] if key]
-        apart = len(own) > 1 and len(cues) - first == len(own) == len(set(each)) == len(each)
+        nearest = [key for key in ahead[first:] if key]
+        apart = len(own) > 1 and len(cues) - first == len(own) == len(set(nearest)) == len(nearest)
         if apart and (not first or numbers[0] == sum(numbers[1:])):
             yield from ((list(own), cue) for cue in cues[:first])
-            yield from (([key], cue) for key, cue in zip(each, cues[first:], strict=True))
+            yield from (([key], cue) for key, cue in zip(nearest, cues[first:], strict=True))
             return
     if len(set(numbers)) == 1:
         yield from ((list(own), cue) for cue in cues)
 
 
 def _ahead(answer: Answer, own: Mapping[str, list[int]], cue: Cue) -> str | None:
-    """Return the group whose own values come next behind a number, or None."""
+    """Return the group whose distinguishing values come next after a number, or None."""
     ahead = {key: [p for p in _places(answer, own, key) if p > cue.end] for key in own}
     return min((key for key in own if ahead[key]), key=lambda key: min(ahead[key]), default=None)
 
 
 def _counted(answer: Answer, index: int, tool: Tool, told: Sequence[Cue]) -> Iterator[Cue]:
-    """Yield the cues that count what one call of a tool makes, and those that go on from them."""
+    """Yield the numbers of things that a tool handles one per call, and those continuing them."""
     words = set(split_words(f"{tool['name']} {tool.get('description', '')}"))
     went_before = False
     for cue in told:
@@ -253,12 +257,12 @@ def _counted(answer: Answer, index: int, tool: Tool, told: Sequence[Cue]) -> Ite
 
 
 def _noun(cue: Cue, words: set[str]) -> str | None:
-    """Return what a number counts, in the singular, if a tool speaks of one of them only."""
+    """Return the singular of what a number counts, if the tool's document uses only that form."""
     return next((one for many, one in cue.nouns if one in words and many not in words), None)
 
 
 def _thing(start: int, end: int, wanted: int, conversation: Conversation) -> Cue | None:
-    """Return a number of things, or None if nothing can be counted by it."""
+    """Return the cue for a number of things, or None if it can count nothing."""
     first = conversation.token_index(end)
     behind = conversation.tokens[first : first + 5]
     nouns, at = [], end
@@ -301,22 +305,22 @@ def _searches(tool: Tool) -> bool:
 
 
 def _is_numbered(tool: Tool) -> bool:
-    """Whether parameters are told apart by numbers: two things then go into one call."""
+    """Whether parameters are numbered, so that two things go into one call."""
     bare = [_NUMBERED.sub("", name) for name in properties(tool)]
     return len(set(bare)) < len(bare)
 
 
-# What takes a number, and what stays open
+# Numbers that arguments use, and open counts
 
 
 def _is_taken(answer: Answer, index: int, cue: Cue, noun: str) -> bool:
-    """Whether a number is the value of an argument, or of a parameter that counts and is free."""
+    """Whether a number is an argument's value, or may be meant for an unused counting parameter."""
     for leaf in all_leaves(answer):
         if any(a <= cue.start < b for a, b in _meant(leaf, answer)):
             return True
         if leaf.call == index and isinstance(leaf.value, list) and len(leaf.value) == cue.wanted:
             return True
-    if cue.times:  # x2 of x1, y1, x2, y2; "repeat" where the tool can do that itself
+    if cue.times:  # "x2" if there are x1 and x2; "repeat" if the tool has a parameter for it
         named = {
             word for name in properties(answer.tools[index]) for word in [name, *split_words(name)]
         }
@@ -342,7 +346,7 @@ def _named(answer: Answer, index: int) -> list[Leaf]:
 
 
 def _meant(leaf: Leaf, answer: Answer) -> Sequence[Span]:
-    """Return the places that a value comes from; a number has one a call, the most bound ones."""
+    """Return the spans that a value comes from; for a number only the best bound, one per call."""
     spans = leaf.ground.spans
     if leaf.kind != "number" or len(spans) < 2:
         return spans
@@ -368,7 +372,7 @@ def _is_counter(name: str, schema: Any, noun: str) -> bool:
 def _left_open(
     answer: Answer, groups: Mapping[str, list[int]], found: Sequence[Count]
 ) -> Iterator[Count]:
-    """Yield an open count for repeated calls of which the request may well ask for several."""
+    """Yield an open count for repeated calls if the request may ask for several of them."""
     counted = {i for count in found for i in count.calls}
     several = {count.calls[0] for count in found if count.wanted != 1}
     names = {answer.calls[i].name for i in several}
@@ -381,8 +385,7 @@ def _left_open(
 
 
 def _says_several(answer: Answer, calls: tuple[int, ...], tool: Tool | None) -> bool:
-    """Whether a request has words for several, says a tool's things in the plural, its verb and
-    the values as often as the call is made, or a number in words that nothing takes."""
+    """Whether a request may ask for several calls: by plurals, repeated words or a number."""
     if tool is None or _searches(tool) or _is_numbered(tool):
         return False
     conversation = answer.conversation
@@ -391,7 +394,7 @@ def _says_several(answer: Answer, calls: tuple[int, ...], tool: Tool | None) -> 
     numbered = any(_TIMES.match(conversation.lower, n.end) for n in conversation.numbers)
     times = "times" in said and not numbered  # "many times", but not "3 times"
     words = set(split_words(f"{tool['name']} {tool.get('description', '')}"))
-    alone = len(set(answer.keys)) == 1  # else the other calls may be what is said to be several
+    alone = len(set(answer.keys)) == 1  # else the request may ask for several of the other calls
     if alone and (times or (said & _OPEN) - words or _in_plural(tool, words, asked)):
         return True
     stems = {stem(word) for word in split_words(tool["name"])} - STOPWORDS
@@ -411,7 +414,7 @@ def _says_several(answer: Answer, calls: tuple[int, ...], tool: Tool | None) -> 
 
 
 def _in_plural(tool: Tool, words: set[str], asked: Sequence[Token]) -> bool:
-    """Whether a request has several of what a tool makes one of: "flip coins", "some dice"."""
+    """Whether a request has the plural of what a call handles: "flip coins", "some dice"."""
     first = next((stem(word) for word in split_words(tool["name"])), "")
     named = {word for name in properties(tool) for word in split_words(name)}
     return any(
@@ -424,7 +427,7 @@ def _in_plural(tool: Tool, words: set[str], asked: Sequence[Token]) -> bool:
 
 
 def _done(answer: Answer, index: int, equal: bool) -> int:
-    """Return how many calls equal to one, or of its tool, were made since the last request."""
+    """Return how many equal calls, or calls of the same tool, were made since the last request."""
     conversation, call = answer.conversation, answer.calls[index]
     recent = conversation.executed[len(conversation.executed) - conversation.since :]
     return sum(done == call if equal else done.name == call.name for done in recent)
@@ -495,13 +498,13 @@ def _whole(number: Number) -> int | None:
 
 
 def _is_told(text: str, start: int) -> bool:
-    """Whether a sentence tells of the past before `start`."""
+    """Whether the sentence is about the past, up to `start`."""
     begins = max((m.end() for m in re.finditer(r"[.;!?\n]", text[:start])), default=0)
     return _PAST.search(text, begins, start) is not None
 
 
 def _is_no_count(number: Number, conversation: Conversation) -> bool:
-    """Whether a number is a date, a time, a rank, a share or a measure, and so counts no things."""
+    """Whether a number is a date, time, rank, share or measure, and therefore counts nothing."""
     said = conversation.lower[number.start : number.end]
     moments = [*conversation.days, *(m for m in conversation.times if not m.weak)]
     return (

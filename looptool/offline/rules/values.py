@@ -1,4 +1,4 @@
-"""Which of two values of the same parameter is meant: swapped, changed, lists."""
+"""Evidence from values that differ between two answers: swapped, changed, or in lists."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ from looptool.offline.rules.words import content_stems
 
 
 def changes(left: Answer, right: Answer, changed: list[tuple[Leaf, Leaf]]) -> Iterator[Fault]:
+    """Yield the faults of values that differ.
+
+    Args:
+        changed: (left leaf, right leaf) pairs with the same path in paired calls and different
+            values.
+    """
     rest = list(changed)
     while rest:
         one, two = rest.pop(0)
@@ -41,7 +47,7 @@ def _is_swap(first: tuple[Leaf, Leaf], second: tuple[Leaf, Leaf]) -> bool:
 
 
 def _swapped_within(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator[Fault]:
-    """The values of two parameters of one call have changed places."""
+    """Yield the fault if two parameters of one call have exchanged their values."""
     if min(one.ground.strength, two.ground.strength) < SAID:
         return
     advantage = placed(one, two, left.conversation)
@@ -59,7 +65,7 @@ def _swapped_within(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterat
 
 
 def placed(one: Leaf, two: Leaf, conversation: Conversation) -> float:
-    """Return how much rather two values stand where they stand than in each other's place."""
+    """Return how much better two values fit where they are than in each other's place."""
     ones, twos = one.ground.spans, two.ground.spans
     straight = bound(one, ones, conversation) + bound(two, twos, conversation)
     crossed = bound(one, twos, conversation) + bound(two, ones, conversation)
@@ -67,7 +73,7 @@ def placed(one: Leaf, two: Leaf, conversation: Conversation) -> float:
 
 
 def _order_said(one: Leaf, two: Leaf, conversation: Conversation) -> float:
-    """Return how much the order of mention speaks for one value here and the other there."""
+    """Return how well the order of mention fits the places of two values (< 0: swapped)."""
     order = order_of(one.path[-1], two.path[-1])
     ranks = rank_said(one.ground.spans, conversation), rank_said(two.ground.spans, conversation)
     if order and None not in ranks and ranks[0] != ranks[1]:
@@ -81,7 +87,7 @@ def _order_said(one: Leaf, two: Leaf, conversation: Conversation) -> float:
 def _swapped_between(
     left: Answer, ones: tuple[Leaf, Leaf], right: Answer, twos: tuple[Leaf, Leaf]
 ) -> Iterator[Fault]:
-    """The values of one parameter have changed places between two calls."""
+    """Yield the fault if two calls have exchanged the values of one parameter."""
     advantage = 3.0 * (_in_step(left, ones) - _in_step(right, twos)) / 2
     name = ones[0].path[-1]
     yield from balance(
@@ -93,8 +99,7 @@ def _swapped_between(
 
 
 def _in_step(answer: Answer, leaves: tuple[Leaf, Leaf]) -> float:
-    """Return 1 if two calls take their values in the order in which the request says them, -1 if
-    crosswise, 0 if it cannot be told."""
+    """Return 1 if two calls take values in the request's order, -1 if crosswise, 0 if unclear."""
     conversation = answer.conversation
     here = [_place(leaf, conversation) for leaf in leaves]
     votes = 0
@@ -128,7 +133,7 @@ def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterato
     if "boolean" in (one.kind, two.kind) or "enum" in (one.kind, two.kind):
         scale = 3.0 if len(left.calls) == 1 else 2.0
     if one.is_listed != two.is_listed and (gap > 0) == two.is_listed:
-        scale *= 0.3  # a choice that the tool names may well stand for what is said otherwise
+        scale *= 0.3  # a choice listed in the description may stand for other words
     advantage = scale * gap
     why = "which stands less surely in the conversation"
     if min(one.ground.strength, two.ground.strength) >= SAID:
@@ -140,7 +145,7 @@ def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterato
             advantage += _bound_advantage(one, two, conversation)
             advantage += _coverage_advantage(left, one, right, two)
     elif gap and _taken_twice(left, one, right, two, gap):
-        # The value that stands in the conversation stands there for another parameter.
+        # The value does occur in the conversation, but as the value of another parameter.
         advantage *= 0.3
     advantage += _wholeness(one, two, conversation)
     yield from balance(
@@ -160,13 +165,13 @@ def _taken_twice(left: Answer, one: Leaf, right: Answer, two: Leaf, gap: float) 
 
 
 def _same_place(one: Leaf, two: Leaf) -> bool:
-    """Whether two values are two readings of the same words."""
+    """Whether two values are readings of the same words."""
     spans = two.ground.spans
     return any(a < d and c < b for a, b in one.ground.spans for c, d in spans)
 
 
 def _same_sort_of_list(one: Leaf, two: Leaf) -> bool:
-    """Whether both are lists with an item in common."""
+    """Whether both values are lists and share an item."""
     if not isinstance(one.value, list) or not isinstance(two.value, list):
         return False
     return any(item in two.value for item in one.value)
@@ -180,19 +185,19 @@ def _bound_advantage(one: Leaf, two: Leaf, conversation: Conversation) -> float:
 
 
 def _own_words(leaf: Leaf) -> bool:
-    """Whether a text merely repeats words of the parameter's name."""
+    """Whether a value only repeats words of the parameter's name."""
     values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
     name = set(content_stems(leaf.path[-1]))
     return all(isinstance(v, str) and set(content_stems(v)) <= name for v in values)
 
 
 def _is_mention(leaf: Leaf, conversation: Conversation) -> bool:
-    """Whether a value is just what the request names, quotes or counts."""
+    """Whether a value is exactly a mention of the request."""
     return any((m.start, m.end) in leaf.ground.spans for m in conversation.mentions)
 
 
 def _coverage_advantage(left: Answer, one: Leaf, right: Answer, two: Leaf) -> float:
-    """Each value that the other answer leaves unused counts; one used twice counts against."""
+    """Return left's advantage from words that right leaves unused or uses twice."""
     unused_by_right = not right.uses(one.ground.spans) and fresh(
         one.ground.spans, left.conversation
     )
@@ -203,7 +208,7 @@ def _coverage_advantage(left: Answer, one: Leaf, right: Answer, two: Leaf) -> fl
 
 
 def _wholeness(one: Leaf, two: Leaf, conversation: Conversation) -> float:
-    """A text that is a part of the other: the one that ends where what is said ends is whole."""
+    """Return the advantage of `one` if one text contains the other and only one is a mention."""
     if not isinstance(one.value, str) or not isinstance(two.value, str):
         return 0.0
     a, b = one.value.lower().strip(), two.value.lower().strip()
@@ -243,7 +248,7 @@ def _changed_list(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator
 
 
 def _item_weight(leaf: Leaf, other: Leaf, item: Any, conversation: Conversation) -> float:
-    """Return how much speaks for an item that only one of two lists has."""
+    """Return the evidence for an item that only the list of `leaf` has; below 0 is against it."""
     found = _item_ground(leaf, item, conversation)
     if found.strength < SAID:
         return -1.8 * (1 - found.strength)
@@ -275,7 +280,7 @@ def _item_ground(leaf: Leaf, item: Any, conversation: Conversation) -> Ground:
 
 
 def _ordered(leaf: Leaf, conversation: Conversation) -> float:
-    """Return 1 if the items stand close together in the order of the list, 0 if in another."""
+    """Return 1 if the items are said close together in the list's order, 0 if not, else 0.5."""
     places: list[list[int]] = []
     for item in leaf.value:
         found = _item_ground(leaf, item, conversation)

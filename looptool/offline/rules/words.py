@@ -1,6 +1,6 @@
 """English words for the rules judge: splitting, stemming, synonyms, cue words, codes.
 
-The words themselves stand in english.yaml.
+The word lists are in english.yaml.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def word_set(name: str) -> frozenset[str]:
 
 
 def ranked(name: str, start: int) -> dict[str, int]:
-    """Return the words of a list in english.yaml, numbered from `start`."""
+    """Return the rank of each word of a list in english.yaml, counted from `start`."""
     return {word: rank for rank, word in enumerate(_ENGLISH[name].split(), start)}
 
 
 def keyed(name: str) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield what stands before and after the colon in each line of a list in english.yaml."""
+    """Yield (text before the colon, words after it) for each line of a list in english.yaml."""
     for line in _ENGLISH[name].splitlines():
         key, _, words = line.partition(":")
         yield key.strip(), frozenset(words.split())
@@ -48,14 +48,13 @@ NEGATIONS = word_set("negations")
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text or an identifier (snake_case, camelCase, dotted), in order,
-    lower case."""
+    """Split a text or an identifier (snake_case, camelCase, dotted) into lower-case words."""
     return [word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text))]
 
 
 @lru_cache(maxsize=65536)
 def stem(word: str) -> str:
-    """Return a crude stem, the same for a verb, its forms and most nouns made from it."""
+    """Return a crude stem: the same for a verb, its forms and most nouns derived from it."""
     word = word.lower().replace("'s", "")
     if len(word) <= 3 or word[0].isdigit():
         return word
@@ -102,7 +101,7 @@ _ENDINGS = (
 
 @lru_cache(maxsize=65536)
 def content_stems(text: str) -> tuple[str, ...]:
-    """Return the stems of the words of `text` that carry meaning, in order."""
+    """Return the stems of the words of `text` that are not stopwords, in order."""
     return tuple(stem(word) for word in split_words(text) if word not in STOPWORDS)
 
 
@@ -119,7 +118,11 @@ _GROUPS = _synonym_groups()
 
 @lru_cache(maxsize=262144)
 def likeness(left: str, right: str) -> float:
-    """Return how much two stems mean the same: 1 equal, 0.7 synonyms, 0.6 a long common start."""
+    """Return how similar in meaning two stems are, from 0 to 1.
+
+    This is 1 for equal stems and 0.7 for synonyms; else 0.8 if one begins with the other (four
+    letters or more) and 0.6 if they share the first five letters.
+    """
     if left == right:
         return 1.0
     if _GROUPS.get(left, frozenset()) & _GROUPS.get(right, frozenset()):
@@ -134,9 +137,10 @@ def likeness(left: str, right: str) -> float:
 
 @lru_cache(maxsize=16384)
 def role_cues(name: str, description: str) -> frozenset[str]:
-    """Return the small words (from, to, under, …) that announce a value of a parameter.
+    """Return the function words (from, to, under, …) that announce a parameter's value.
 
-    What the name says counts before the description, whose small words say nothing.
+    If the parameter's name says which end of a direction it is, such as origin or destination, the
+    description is not asked for it. Stopwords in the description are ignored.
     """
     named = frozenset(stem(word) for word in split_words(name))
     described = frozenset(content_stems(description))
@@ -162,4 +166,4 @@ SHARED_CODE_WORDS = frozenset(word for word, count in _SAID_FOR.items() if count
 FIRST_CODES = frozenset(
     next(code for code, words in CODES.items() if shared in words) for shared in SHARED_CODE_WORDS
 )
-"""The codes that a shared word means by itself."""
+"""For each shared word the first code that lists it: the meaning of the word by itself."""
