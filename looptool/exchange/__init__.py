@@ -1,9 +1,9 @@
-"""A user's own tools: from API descriptions, MCP servers, function lists and Python modules.
+"""Import and export of your own tools and samples.
 
-`tool_sets.import_tools` tells the kind of each source and reads it by `openapi`, `functions`, `mcp`
-or `python`; `schemas` turns what they hold into plain JSON Schemas; `lint` says what a model will
-stumble over. Every operation or function of a source ends as a tool or in `skipped`, with the
-reason.
+`tool_sets.import_tools` detects the kind of each source of tools and reads it with `openapi`,
+`functions`, `mcp` or `python`. `schemas` converts their parameters to plain JSON Schemas, and
+`lint` reports what models are likely to get wrong. Every operation or function of a source becomes
+a tool or an entry of `skipped` with the reason. `sample_sets` imports samples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from looptool.core.tools import Tool, check_tool
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was skipped or is worth a warning, and why."""
+    """What was skipped or is warned about, and why."""
 
     what: str
     why: str
@@ -23,12 +23,12 @@ class Note:
 
 @dataclass(slots=True)
 class Found:
-    """What one source holds.
+    """The content of one source.
 
     Attributes:
-        content: the source's bytes, of which the set's sha256 is made.
-        names: what functions are called in the source, by the name of their tool.
-        made: the names of tools that are not their source's own.
+        content: the source's bytes, from which the set's sha256 is computed.
+        names: tool name → name of the function in the source.
+        made: names of tools that differ from the source's names.
     """
 
     content: bytes
@@ -40,7 +40,7 @@ class Found:
 
 
 def problem_of(tool: Tool) -> str | None:
-    """Return why a tool that was read can be part of no set, or None if it can."""
+    """Return why a tool cannot be part of a set, or None if it can."""
     if problem := check_tool(tool):
         return "is nested too deeply" if "recursion" in problem else problem
     try:

@@ -1,4 +1,4 @@
-"""JSON and YAML files as other people's programs write them."""
+"""Reading JSON, JSON Lines and YAML files that other programs wrote."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FLOAT = (
 
 
 def read_document(path: Path) -> tuple[Any, Found]:
-    """Return a JSON, JSON lines or YAML file's content, and the record to fill with what it holds.
+    """Read a JSON, JSON Lines or YAML file; return its content and a `Found` to be filled.
 
-    JSON lines become a list. A key that stands twice in one object is warned of; the last counts.
+    JSON Lines become a list. A duplicate key in an object gives a warning; its last value counts.
 
     Raises:
-        ConfigError: naming the file, and the line where it is neither.
+        ConfigError: if the file cannot be read or parsed; the message names the file and the line.
     """
     try:
         if path.stat().st_size > _LARGEST:
@@ -82,10 +82,10 @@ def _lines(path: Path, text: str, decoder: json.JSONDecoder) -> list[Any]:
 
 
 def _yaml(path: Path, text: str, twice: set[str]) -> Any:
-    """Read YAML 1.2: `no`, `2020-01-01`, `12:30`, `1_000` and `=` are texts, and so are keys.
+    """Parse YAML 1.2: `no`, `2020-01-01`, `12:30`, `1_000`, `=` and all keys are strings.
 
-    Its core schema takes `01234` and `+49170` for numbers, its JSON schema, which OpenAPI names,
-    does not: they stay texts, as a number would lose what is written.
+    `01234` and `+49170` are numbers in YAML's core schema, but not in its JSON schema, which
+    OpenAPI requires. They stay strings, since a number would lose digits or signs.
     """
     import yaml
 
@@ -116,7 +116,7 @@ def _yaml(path: Path, text: str, twice: set[str]) -> Any:
         ("float", _FLOAT, "-+.0123456789"),
     ):
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
-    Loader.add_constructor("tag:yaml.org,2002:merge", Loader.construct_yaml_str)  # a value `<<`
+    Loader.add_constructor("tag:yaml.org,2002:merge", Loader.construct_yaml_str)  # the value `<<`
     Loader.add_constructor(
         "tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node)
     )
