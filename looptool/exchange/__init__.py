@@ -28,7 +28,7 @@ class Found:
     Attributes:
         content: the source's bytes, from which the set's sha256 is computed.
         names: tool name → name of the function in the source.
-        made: names of tools that differ from the source's names.
+        made: tool names made by the import, because the source has none or an illegal one.
     """
 
     content: bytes

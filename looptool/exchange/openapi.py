@@ -43,8 +43,8 @@ def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
     version = str(document.get("openapi"))
     if "swagger" in document:
         raise ConfigError(
-            f"{where}: swagger: {document['swagger']} is not read, OpenAPI 3 is; convert it: "
-            f"`npx swagger2openapi {where} -o openapi.json`"
+            f"{where}: swagger: {document['swagger']} is not supported; convert it to OpenAPI "
+            f"3 with `npx swagger2openapi {where} -o openapi.json`"
         )
     if not version.startswith(("3.0", "3.1")):
         raise ConfigError(f"{where}: openapi: {version!r} is unknown (allowed: 3.0, 3.1)")

@@ -111,7 +111,7 @@ def _load(source: str) -> ModuleType:
         told = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ConfigError(f"{source}: cannot be imported: {told}") from None
     if not getattr(module, "__file__", None):
-        raise ConfigError(f"{source}: is no Python file")
+        raise ConfigError(f"{source}: is not a Python file")
     return module
 
 

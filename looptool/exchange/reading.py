@@ -36,7 +36,7 @@ def read_document(path: Path) -> tuple[Any, Found]:
         text = found.content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = found.content[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}: line {line}: is no UTF-8") from None
+        raise ConfigError(f"{path}: line {line}: is not UTF-8") from None
     if not text.strip():
         raise ConfigError(f"{path}: is empty")
     twice: set[str] = set()
@@ -66,7 +66,7 @@ def _parse(path: Path, text: str, twice: set[str]) -> Any:
         if path.suffix in (".jsonl", ".ndjson") or error.msg == "Extra data":
             return _lines(path, text, decoder)
         if path.suffix not in (".yaml", ".yml") and text.lstrip()[0] in "{[":
-            raise ConfigError(f"{path}: line {error.lineno}: no valid JSON: {error.msg}") from None
+            raise ConfigError(f"{path}: line {error.lineno}: not valid JSON: {error.msg}") from None
     return _yaml(path, text, twice)
 
 
@@ -77,7 +77,7 @@ def _lines(path: Path, text: str, decoder: json.JSONDecoder) -> list[Any]:
             try:
                 rows.append(decoder.decode(line))
             except json.JSONDecodeError as error:
-                raise ConfigError(f"{path}: line {number}: no valid JSON: {error.msg}") from None
+                raise ConfigError(f"{path}: line {number}: not valid JSON: {error.msg}") from None
     return rows
 
 
@@ -126,6 +126,6 @@ def _yaml(path: Path, text: str, twice: set[str]) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{path}: {line}no valid JSON or YAML: {problem}") from None
+        raise ConfigError(f"{path}: {line}not valid JSON or YAML: {problem}") from None
     except ValueError as error:
-        raise ConfigError(f"{path}: no valid YAML: {error}") from None
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None

@@ -93,12 +93,13 @@ def _files(folder: Path) -> list[Path]:
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]
     if not found:
-        raise ConfigError(f"{folder}: holds no {', '.join(_SUFFIXES)} file")
+        raise ConfigError(f"{folder}: contains no {', '.join(_SUFFIXES)} file")
     splits = {re.split(r"-\d{5}-of-\d{5}", stem(file))[0]: file for file in found}
     if len(splits) > 1:
         one = next(iter(splits.values())).relative_to(folder)
         raise ConfigError(
-            f"{folder}: holds several sets, {', '.join(splits)}: name a file, as {folder / one}"
+            f"{folder}: contains several sets ({', '.join(splits)}); name a file, e.g. "
+            f"{folder / one}"
         )
     return found
 
@@ -252,7 +253,7 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(_ROWS)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ConfigError(f"{path}: no valid Parquet: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{path}: is not valid Parquet: {str(error).splitlines()[0]}") from None
 
 
 def _saved_batches(path: Path) -> Iterator[Any]:
@@ -262,13 +263,13 @@ def _saved_batches(path: Path) -> Iterator[Any]:
     try:
         found = datasets.load_from_disk(str(path))
     except (ValueError, KeyError, OSError) as error:
-        raise ConfigError(f"{path}: no data set of `datasets`: {error}") from None
+        raise ConfigError(f"{path}: is not a data set saved by `datasets`: {error}") from None
     if isinstance(found, datasets.DatasetDict):
         splits = list(found)
         if len(splits) > 1:
             names = ", ".join(splits)
             raise ConfigError(
-                f"{path}: holds several splits, {names}: name one, as {path / splits[0]}"
+                f"{path}: contains several splits ({names}); name one, e.g. {path / splits[0]}"
             )
         found = found[splits[0]]
     yield from found.with_format("arrow").iter(_ROWS)

@@ -82,7 +82,7 @@ def place_of(path: Path) -> Path:
         place = FOLDER / name[:64]
         if not (place / SAMPLES).exists() or _source(place) == _source_of(path):
             return place
-    raise ConfigError(f"{place}: has the samples of another file: name a folder by --output")
+    raise ConfigError(f"{place}: holds the samples of another file; name a folder with --output")
 
 
 def _source_of(path: Path) -> str:
@@ -122,7 +122,7 @@ def import_samples(
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{target}: is no folder that can be written: {error.strerror}") from None
+        raise ConfigError(f"{target}: is not a writable folder: {error.strerror}") from None
     with (
         _Writer(target / SAMPLES, tables.Imported) as samples,
         _Writer(target / REJECTED, tables.Refusals) as rejected,
@@ -178,8 +178,8 @@ def _format_of(path: Path, first: list[Raw], name: str | None) -> Format:
     if broken := next((raw for raw in first if raw.reason), None):
         raise ConfigError(f"{path}: line {broken.line}: {broken.reason}")
     raise ConfigError(
-        f"{path}: its first records are of no format known here; formats are {', '.join(known)}: "
-        "name one by --format"
+        f"{path}: the format of its first records is unknown; name one with --format: "
+        f"{', '.join(known)}"
     )
 
 

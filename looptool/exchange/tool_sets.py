@@ -76,7 +76,7 @@ def import_tools(sources: Sequence[str]) -> ToolSet:
             Note(renamed.get(note.what, note.what), note.why) for note in found.warnings
         ]
     if not merged.tools and not merged.skipped:
-        raise ConfigError(f"{', '.join(sources)}: holds no tools")
+        raise ConfigError(f"{', '.join(sources)}: contains no tools")
     return ToolSet(
         list(sources),
         hasher.hexdigest(),

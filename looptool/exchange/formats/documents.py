@@ -270,7 +270,7 @@ def json_schema(schema: Any) -> Any:
 
 
 def _type(value: Any) -> dict[str, Any]:
-    """Return the part of a schema that a type says: `List[int]`, `str, optional`, `dict`."""
+    """Convert a type such as `List[int]`, `str, optional` or `dict` to a schema."""
     if isinstance(value, list):
         kinds = [_type(each).get("type") for each in value]
         plain = [kind for kind in kinds if isinstance(kind, str)]
