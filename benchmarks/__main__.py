@@ -1,4 +1,4 @@
-"""`make bench`: run every benchmark of this folder, one process each, and print what they print."""
+"""`make bench`: run every benchmark of this folder in its own process and print its output."""
 
 import subprocess
 import sys

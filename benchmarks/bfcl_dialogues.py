@@ -1,10 +1,10 @@
-"""BFCL's dialogues many at a time, against one after the other.
+"""Measure BFCL's dialogues: many in parallel against one after another.
 
     python -m benchmarks.bfcl_dialogues [--model models/base] [--dialogues 16] [--alone 3]
 
-First turns of `multi_turn_base` development rows through vLLM (`looptool setup --with vllm`),
-prompts of some thousand tokens, six steps at most: steps that the model takes per second, and the
-ratio.
+Plays the first turns of `multi_turn_base` development rows with vLLM (`looptool setup --with
+vllm`), with prompts of a few thousand tokens and at most six steps. Prints the model's steps per
+second for both, and their ratio.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Our verdicts on BFCL-v3 beside the official runner's, row by row.
+"""Compare our verdicts on BFCL-v3 with the official runner's, row by row.
 
     python -m benchmarks.bfcl_parity [--results data/bench/bfcl-native-models-2.parquet]
 
-Perfect answers, those damaged in every way of DAMAGES, and (`--results`) real ones are written as
-official result files and scored by `evaluate_task` of `bfcl-eval`, in a process with the vendors'
-SDKs stubbed out; our own verdicts come from the texts. Prints how many rows were compared and how
-many verdicts differ, with the first of them.
+Perfect answers, answers damaged in each way of DAMAGES and (with `--results`) real answers are
+written as official result files and scored by `evaluate_task` of `bfcl-eval`, in a process with the
+vendors' SDKs stubbed out. Our own verdicts come from the texts. Prints the number of compared rows
+and of differing verdicts, with the first few of these.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ Calls = list[ToolCall]
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--results", type=Path, help="real answers, as `looptool bench` keeps them")
+    parser.add_argument(
+        "--results", type=Path, help="real answers, as `looptool bench` stores them"
+    )
     options = parser.parse_args()
     sources: dict[str, dict[str, str]] = {"perfect": perfect()}
     sources |= {name: damaged(damage) for name, damage in DAMAGES.items()}
@@ -57,15 +59,17 @@ def valid(results: pl.DataFrame, row_id: str) -> bool:
 
 
 def verdicts(predictions: Mapping[str, str]) -> pl.DataFrame:
-    """Score predictions as `tables.Eval` has them: a dialogue's are JSON by turn and step."""
+    """Score predictions in the form of `tables.Eval`: for dialogues, JSON by turn and step."""
     single = {i: text for i, text in predictions.items() if _category(i) not in MULTI_TURN}
     several = {i: canonical.loads(text) for i, text in predictions.items() if i not in single}
     return pl.concat([scoring.score(single), dialogues.score(several)])
 
 
 def official(predictions: Mapping[str, str]) -> dict[str, bool]:
-    """Return the official runner's verdict on each row; a row is compared only if its whole
-    category is there, for the runner pairs lines by number."""
+    """Return the official runner's verdict on each row.
+
+    The runner pairs lines by number, so its data files are filtered to the given rows.
+    """
     with tempfile.TemporaryDirectory() as folder:
         by_category: dict[str, list[dict[str, Any]]] = {}
         for row_id, prediction in predictions.items():
@@ -120,7 +124,7 @@ for category, results in given.items():
 
 
 def perfect(categories: Sequence[str] = CATEGORIES) -> dict[str, str]:
-    """Return the right answer to every row, by id; a dialogue's as JSON by turn and step."""
+    """Return the right answer to every row by id; for dialogues, JSON by turn and step."""
     found = {}
     for category in categories:
         for row_id, calls in perfect_calls(category).items():
@@ -129,7 +133,7 @@ def perfect(categories: Sequence[str] = CATEGORIES) -> dict[str, str]:
 
 
 def perfect_calls(category: str) -> dict[str, Any]:
-    """Return the right calls of every row of a category: a list, or one for each turn."""
+    """Return the right calls of every row of a category: a list, or one list per turn."""
     if category.endswith("irrelevance"):
         return {row_id: [] for row_id in entries(category)}
     if category.endswith("relevance"):
@@ -153,7 +157,7 @@ def _arguments(
     given: Mapping[str, Any], category: str, functions: Sequence[Mapping[str, Any]], name: str
 ) -> dict[str, Any]:
     documents = [each["parameters"] for each in functions if each["name"] == name]
-    parameters = documents[0] if documents else {}  # some answers name no function on offer
+    parameters = documents[0] if documents else {}  # some answers call functions not offered
     found = {}
     for key, options in given.items():
         schema = parameters.get("properties", {}).get(key, {})
@@ -167,7 +171,7 @@ def _arguments(
 
 
 def in_language(value: Any, schema: Mapping[str, Any], language: str) -> str:
-    """Return a value as text of Java or JavaScript, as the official converters read it."""
+    """Return a value as Java or JavaScript source, as the official converters read it."""
     if isinstance(value, str):
         return value
     if language == "javascript":
@@ -177,9 +181,7 @@ def in_language(value: Any, schema: Mapping[str, Any], language: str) -> str:
         return f"new HashMap<String, Object>() {{{{ {puts} }}}}"
     if isinstance(value, list):
         kind = schema.get("items", {}).get("type")
-        listed = (
-            schema["type"] == "ArrayList"
-        )  # the converter leaves the quotes of an array's items
+        listed = schema["type"] == "ArrayList"  # the converter keeps the quotes of an array's items
         texts = [item if isinstance(item, str) and not listed else json.dumps(item)
                  for item in value]  # fmt: skip
         inner = ", ".join(f"{text}{'L' if kind == 'long' else ''}" for text in texts)
@@ -191,8 +193,8 @@ def in_language(value: Any, schema: Mapping[str, Any], language: str) -> str:
 
 
 def accepted(options: Any) -> Any:
-    """Return the first of the accepted values; "" among them means that it may be left out."""
-    if not isinstance(options, list):  # so stands it in some answers
+    """Return the first accepted value; "" among the options means that it may be omitted."""
+    if not isinstance(options, list):  # some answers are not lists
         return options
     value = next((option for option in options if option != ""), "")
     if isinstance(value, dict):
@@ -203,7 +205,7 @@ def accepted(options: Any) -> Any:
 
 
 def _from_source(source: str, entry: Mapping[str, Any]) -> ToolCall:
-    """Return a right call, written as Python, with every argument named."""
+    """Parse a right call written as Python; positional arguments get their names."""
     node = ast.parse(source, mode="eval").body
     assert isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     held = [each for documents in entry["held_back"].values() for each in documents]
@@ -225,7 +227,7 @@ def _written(calls: Any) -> str:
 
 
 def damaged(damage: Callable[[Calls], str | Calls]) -> dict[str, str]:
-    """Return the perfect answers with one thing wrong in each, where there is something to harm."""
+    """Return the perfect answers, each with one damage where it applies."""
     found = {}
     for category in CATEGORIES:
         for row_id, calls in perfect_calls(category).items():

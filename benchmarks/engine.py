@@ -1,7 +1,7 @@
-"""The engine's decoding loop against `model.generate` of transformers, on the same prompts.
+"""Compare the engine's decoding loop with `model.generate` of transformers on the same prompts.
 
-Greedy answers of models/0 (or another model folder) to held-out requests, and rollouts of four
-completions a prompt. Prints tokens per second of both and their ratio.
+Generates greedy answers of models/0 (or another model folder) to held-out requests, and rollouts of
+four completions per prompt. Prints tokens per second for both and their ratio.
 
     python -m benchmarks.engine [MODEL]
 """

@@ -1,9 +1,9 @@
-"""Measure `make_seeds`: samples a second and peak memory, for 10,000 and for 100,000 samples.
+"""Measure `make_seeds`: samples per second and peak memory for 10,000 and 100,000 samples.
 
     python -m benchmarks.generate [--counts 10000 100000]
 
-Each count runs in a process of its own, ids, frames and label noise included. The last line gives
-the ratio of the rates: 1.0 means that time grows with the count and no faster.
+Each count runs in its own process and includes ids, data frames and label noise. The last line
+gives the ratio of the rates; 1.0 means that the time is linear in the count.
 """
 
 from __future__ import annotations

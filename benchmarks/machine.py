@@ -1,6 +1,6 @@
-"""This machine: its number type, its speed in either, and how long `make run` takes here.
+"""Measure this machine in bf16 and float32, and predict how long `make run` takes on it.
 
-Prints tokens a second of training, reading prompts and writing answers, in bf16 and float32, their
+Prints tokens per second of training, reading prompts and writing answers in bf16 and float32, their
 ratio, and the predicted minutes of the run that params.yaml describes.
 
     python -m benchmarks.machine [MODEL]

@@ -1,4 +1,4 @@
-"""Decoding steps with packed weights against plain ones, by turns, for several numbers of rows.
+"""Compare decoding steps with packed and plain weights, alternating, for several batch sizes.
 
 python -m benchmarks.packed [MODEL]
 """
@@ -16,7 +16,7 @@ from looptool.engines.kv_cache import RoomyLayer
 from looptool.engines.packed import packed
 from looptool.engines.transformers import load_model
 
-CONTEXT, STEPS = 200, 12  # tokens that each row has behind it; steps of either kind
+CONTEXT, STEPS = 200, 12  # tokens already in each row; steps of each kind
 
 
 def measure(folder: str) -> None:

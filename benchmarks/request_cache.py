@@ -1,9 +1,9 @@
-"""How fast the request cache answers, with a hundred thousand and a million answers in it.
+"""Measure look-ups in the request cache with 100,000 and 1,000,000 answers in it.
 
     python -m benchmarks.request_cache [--answers N N]
 
-Looks up 20,000 random keys, all of them there, after a first pass that warms the file. The baseline
-is a Python dict of the same texts, decoded alike.
+Looks up 20,000 random existing keys, after a first pass that warms up the file cache. The baseline
+is a Python dict of the same texts with the same decoding.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Measure `looptool data import` on samples in xLAM's format, made here: 1,000,000 by default.
+"""Measure `looptool data import` on generated samples in xLAM's format, by default 1,000,000.
 
     python -m benchmarks.samples --count 1000000
 
-One in a hundred names a tool that is not in its list, one in a hundred is no JSON: what is refused
-must be exactly these. The baseline parses the same lines, the JSON texts inside them too, and
-checks nothing and writes nothing.
+1 % of the records call a tool that is not in their list and 1 % are not JSON; exactly these must be
+refused. The baseline parses the same lines and the JSON texts inside them, without checking or
+writing anything.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main(count: int | None = None) -> None:
 
 
 def write_samples(path: Path, count: int) -> tuple[int, int]:
-    """Write samples; return how many are no JSON and how many name a tool that is not there."""
+    """Write samples; return how many are not JSON and how many call a missing tool."""
     rng = random.Random(1)
     tools = [_tool(number, rng) for number in range(TOOLS)]
     broken = strange = 0

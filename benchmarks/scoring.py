@@ -1,7 +1,7 @@
-"""GRPO's forward and backward pass with each group's prompt read once, against a row a completion.
+"""Measure GRPO's forward and backward pass: shared prompts against one row per completion.
 
-Random tokens of the embedded default's lengths, through the embedded base or another model folder.
-Prints seconds of both and their ratio.
+Runs random tokens, with the embedded default's lengths, through the embedded base or another model
+folder. Prints the seconds of both and their ratio.
 
     python -m benchmarks.scoring [MODEL]
 """
@@ -32,7 +32,7 @@ def measure(folder: str) -> None:
     rows = [(prompt, tokens(COMPLETION)) for prompt in prompts for _ in range(GROUP_SIZE)]
     apart = [rows[i * GROUP_SIZE + j] for j in range(GROUP_SIZE) for i in range(GROUPS)]
     seconds = []
-    for order in (rows, apart):  # a prompt is shared by completions that stand together
+    for order in (rows, apart):  # only adjacent completions share a prompt
         for _ in range(2):  # the first one warms up
             start = time.perf_counter()
             logps, _ = score_completions(model, *zip(*order, strict=True), tokenizer.pad_token_id)

@@ -1,17 +1,17 @@
-"""Probing through vLLM: our engines against the bare library and against the usual loop.
+"""Compare probing with our vLLM engines, the bare library and the usual loop.
 
     python -m benchmarks.vllm_engines [--model models/base] [--prompts 128] [--new-tokens 64]
 
-All on the same prompts with log-probs, which perplexity needs, one after the other in one run;
-tokens written per second:
+All run one after another on the same prompts, with log-probs (needed for perplexity). Prints the
+generated tokens per second:
 
 - `raw`: `LLM.generate` on rendered prompts, the baseline;
-- `vllm`: our engine, which hands out answers as they come;
-- `loop`: batches of 64 in a loop at temperature 0.001, as the paper's published probe does;
-- `openai`: our engine, 64 requests at once, against `looptool serve`;
-- `openai-all`: the same with all requests at once, as `raw` has them.
+- `vllm`: our engine, which returns answers as they finish;
+- `loop`: batches of 64 in a loop at temperature 0.001, as in the paper's published probe;
+- `openai`: our engine for servers with `looptool serve`, 64 concurrent requests;
+- `openai-all`: the same with all requests at once, as in `raw`.
 
-Wants vLLM's environment (`looptool setup --with vllm`) and goes on in it by itself.
+Needs vLLM's environment (`looptool setup --with vllm`) and restarts itself in it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def enter_vllm() -> None:
-    """Go on in vLLM's environment; ends the process where there is none."""
+    """Restart in vLLM's environment; exits if there is none."""
     python = runs.python_with_vllm()
     if python is None:
         raise SystemExit("vLLM is not installed; `looptool setup --with vllm` installs it")
@@ -67,14 +67,14 @@ def enter_vllm() -> None:
 
 
 def make_prompts(count: int) -> list[Prompt]:
-    """Return prompts as probing has them: tools and conversations of the grammar author."""
+    """Return prompts as in probing: tools and conversations by the grammar author."""
     from looptool.core import params
     from looptool.offline.grammar.author import GrammarAuthor
 
     drafts = GrammarAuthor().write(
         4 * count, seed="bench", split="train", shares=params.load().generate.shares
     )
-    # the shortest: a CPU would spend nearly all of its time on reading the others
+    # the shortest prompts: a CPU would spend most of its time on reading longer ones
     drafts.sort(key=lambda draft: len(str((draft.messages, draft.tools))))
     return [Prompt(draft.messages, draft.tools) for draft in drafts[:count]]
 
@@ -107,7 +107,7 @@ def in_process(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[
         return run() / (time.perf_counter() - start)
 
     raw()  # warms up
-    # each twice and turned round, so that none has the better place
+    # each twice, in reversed order the second time, so that the order favours none
     order = {"raw": raw, "vllm": ours, "loop": loop}
     first = {name: timed(run) for name, run in order.items()}
     print("one round done", file=sys.stderr, flush=True)
@@ -121,7 +121,7 @@ def served(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[str,
 
     command = [sys.executable, "-m", "looptool", "serve", str(model), "--port", str(PORT), "--"]
     command += ["--max-model-len", str(ROOM), "--gpu-memory-utilization", "0.3"]
-    environment = {**os.environ, "VLLM_SERVER_DEV_MODE": "1"}  # or its cache cannot be emptied
+    environment = {**os.environ, "VLLM_SERVER_DEV_MODE": "1"}  # needed to reset its cache
     process = subprocess.Popen([*command, "--uvicorn-log-level", "error"], env=environment)
     try:
         while not is_up():

@@ -1,12 +1,12 @@
-"""What differs between vLLM and transformers on the same greedy prompts, and why.
+"""Find and explain differences between greedy answers of vLLM and transformers.
 
     python -m benchmarks.vllm_outputs [--model models/base] [--prompts 64] [--new-tokens 48]
 
-Answers each prompt by vLLM, by transformers in batches, and by transformers one at a time, all in
-bf16. Where two answers part, the model is asked in fp32 what it holds of the two tokens: a small
-gap between their logits means that rounding decided, a large one that an engine is wrong.
+Each prompt is answered by vLLM, by transformers in batches, and by transformers one at a time, all
+in bf16. Where two answers diverge, the fp32 model computes the logits of the two tokens: a small
+gap means that rounding decided, a large one that an engine is wrong.
 
-Wants vLLM's environment (`looptool setup --with vllm`) and goes on in it by itself.
+Needs vLLM's environment (`looptool setup --with vllm`) and restarts itself in it.
 """
 
 from __future__ import annotations
@@ -64,8 +64,7 @@ def answers(model: Path, prompts: Sequence[Prompt], sampling: Sampling) -> dict[
 def gaps_between(
     model: Path, prompts: Sequence[Prompt], ones: Sequence[str], others: Sequence[str]
 ) -> list[float]:
-    """Return, of each pair of answers that differ, how far apart the fp32 model's logits are of
-    the first tokens that do."""
+    """Return the gap between the fp32 logits of the first differing tokens, for each such pair."""
     import torch
     from transformers import AutoModelForCausalLM
 

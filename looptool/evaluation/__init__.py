@@ -1,1 +1,1 @@
-"""Benchmarks that score a model's answers, and the check that no training text comes from them."""
+"""Evaluation of models on the held-out split, BFCL and ACEBench."""

@@ -1,4 +1,4 @@
-"""`looptool bench bfcl` and `acebench`: targets side by side, their answers kept for `sql`."""
+"""`looptool bench bfcl` and `acebench`: compare models; answers are stored for `looptool sql`."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def run_bfcl(
     style: prompts.Style,
     engine: EngineName | None,
 ) -> pl.DataFrame:
-    """Run BFCL on each target, keep its answers in data/bench, and return them, `tables.Bench`.
+    """Run BFCL on each target, store the answers in data/bench and return them as `tables.Bench`.
 
-    What the same models answered to other rows before is returned with them, so that categories
-    may be run one by one. A run that was stopped goes on where it was when it is started again.
+    The result includes the same models' stored answers to other rows, so categories can be run one
+    by one. An interrupted run resumes where it stopped.
 
     Raises:
-        ConfigError: before a model is loaded, if a target, a category or the benchmark is missing.
+        ConfigError: before any model is loaded, if a target, category or the benchmark is missing.
         LooptoolError: if an engine fails or the checker cannot be run.
     """
     rows = bfcl.rows(categories, limit)
@@ -81,9 +81,9 @@ def run_acebench(
     """Run ACEBench on each target; see `run_bfcl`.
 
     Args:
-        path: the checkout, else `eval.acebench.path`.
-        language: en, zh or both, else `eval.acebench.language`.
-        user: the target that plays the user of `agent_multi_turn`.
+        path: the checkout of ACEBench; default: `eval.acebench.path`.
+        language: en, zh or both; default: `eval.acebench.language`.
+        user: the target that simulates the user in `agent_multi_turn`.
     """
     settings = load_params().eval.acebench
     checkout = path or settings.path
@@ -110,7 +110,7 @@ def _run(
     if any(target.url is None for target in [*named, *([player] if player else [])]):
         _enter_vllm(engine or params.eval.engine)
     runs.quiet()
-    # what is behind a server is checked before anything is asked
+    # load the servers first, so that a missing one is reported before any prompt is sent
     servers = {each: load(each, params) for each in named if each.url is not None}
     simulator = load(player, params, engine) if player else None
     sampling, found = Sampling(params.eval.max_new_tokens), []
@@ -123,12 +123,15 @@ def _run(
             played = running.Asker(simulator, sampling, scratch) if simulator else None
             results = run(running.Asker(loaded, sampling, scratch, reach), played)
         found.append(_keep(results, target, model, style))
-        del loaded, played  # two models would share the memory
+        del loaded, played  # free the memory before the next model is loaded
     return pl.concat(found)
 
 
 def show(results: pl.DataFrame, console: Console) -> None:
-    """Print a table: a line a category and average, a column a target; official, then strict."""
+    """Print a table with one row per category and average, and one column per target.
+
+    The official averages come first, then the strict ones.
+    """
     targets = results["target"].unique(maintain_order=True).to_list()
     table = Table(results["benchmark"][0], "rows", *map(escape, targets), box=None)
     for label, count, cells in lines(results):
@@ -136,15 +139,16 @@ def show(results: pl.DataFrame, console: Console) -> None:
     console.print(table)
     missing = [name for target in targets for name in missing_of(results.filter(target=target))]
     if missing:
-        told = ", ".join(dict.fromkeys(missing))
-        console.print(shown(f"no overall: not or not wholly run are {told}"))
+        names = ", ".join(dict.fromkeys(missing))
+        console.print(shown(f"no overall: missing or incomplete categories: {names}"))
 
 
 def lines(results: pl.DataFrame) -> list[tuple[str, int | None, list[str]]]:
-    """Return what a table of one benchmark says, in %: a line's label, its rows where it is a
-    category, and a cell for each target in the order of the frame.
+    """Return the rows of one benchmark's table; figures are in %.
 
-    A target that was asked other rows than the first says of how many its figure is.
+    Each is (label, number of benchmark rows, one cell per target in the order of the frame). The
+    number is None for averages. If a target was run on a different number of rows than the first,
+    its cell says on how many.
     """
     targets = results["target"].unique(maintain_order=True).to_list()
     parts = {name: results.filter(target=name) for name in targets}
@@ -156,8 +160,8 @@ def lines(results: pl.DataFrame) -> list[tuple[str, int | None, list[str]]]:
         for found in shares.values():
             share, rows = found.get(category, (None, 0))
             error = 0.0 if share is None else math.sqrt(share * (1 - share) / rows)
-            told = "–" if share is None else f"{100 * share:.1f} ± {100 * error:.1f}"
-            cells.append(told if rows in (0, count) else f"{told} of {rows}")
+            cell = "–" if share is None else f"{100 * share:.1f} ± {100 * error:.1f}"
+            cells.append(cell if rows in (0, count) else f"{cell} of {rows}")
         listed.append((category, count, cells))
     columns: tuple[Literal["valid", "strict"], ...] = ("valid", "strict")
     for column, label in zip(columns, ("", ", strict"), strict=True):
@@ -170,7 +174,7 @@ def lines(results: pl.DataFrame) -> list[tuple[str, int | None, list[str]]]:
 
 
 def _categories(part: pl.DataFrame) -> dict[str, tuple[float, int]]:
-    """Return share and number of what each category counts, rows or dialogues, in its order."""
+    """Return accuracy and number of rows (ACEBench: dialogues) by category, in benchmark order."""
     if part["benchmark"][0] == bfcl.BENCHMARK:
         found = {row["category"]: (row["accuracy"], row["rows"])
                  for row in scores.by_category(part).iter_rows(named=True)}  # fmt: skip
@@ -185,7 +189,7 @@ def _categories(part: pl.DataFrame) -> dict[str, tuple[float, int]]:
 
 
 def kept(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return what a report shows of `looptool bench`: its runs, by benchmark and prompt."""
+    """Return the stored `looptool bench` results for the report, by benchmark and prompt style."""
     frames: dict[str, list[pl.DataFrame]] = {}
     for name in sorted(snapshot.files):
         if name.startswith(f"{FOLDER}/") and name.endswith(".parquet"):
@@ -203,7 +207,7 @@ def kept(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def to_json(results: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return one object a target: accuracies by category, and the averages."""
+    """Return one object per target: its accuracies by category and its averages."""
     return [
         {
             "target": name,
@@ -221,7 +225,7 @@ def to_json(results: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def averages(part: pl.DataFrame, column: Literal["valid", "strict"]) -> dict[str, float | None]:
-    """Return a target's averages as its benchmark has them; None where something is missing."""
+    """Return a target's averages as its benchmark defines them; None if results are missing."""
     if part["benchmark"][0] == bfcl.BENCHMARK:
         found = overall.overall(part, column)
         return {
@@ -239,7 +243,7 @@ def averages(part: pl.DataFrame, column: Literal["valid", "strict"]) -> dict[str
 
 
 def missing_of(part: pl.DataFrame) -> list[str]:
-    """Return the categories for want of which there is no overall."""
+    """Return the categories that are not run, or not on all rows, so there is no overall score."""
     if part["benchmark"][0] == bfcl.BENCHMARK:
         return list(overall.overall(part).missing)
     return [
@@ -261,20 +265,19 @@ def export(
     model: str,
     checkout: Path | None = None,
 ) -> list[Path]:
-    """Write what a target answered as the official result files, and return these.
+    """Write a target's answers as the benchmark's official result files and return their paths.
 
     Args:
-        model: what the official runner is to call it.
-        checkout: of ACEBench, else `eval.acebench.path`.
+        model: the model's name in the official runner.
+        checkout: the checkout of ACEBench; default: `eval.acebench.path`.
 
     Raises:
-        ConfigError: if the target was not run, with the command that does.
+        ConfigError: if the target has no stored results; the message names the command to run.
     """
     path = kept_at(benchmark, style, target_of(target).name)
     if not path.exists():
         raise ConfigError(
-            f"{path}: does not exist; `looptool bench {benchmark} {target} --prompt {style}` "
-            "makes it"
+            f"{path}: does not exist; run `looptool bench {benchmark} {target} --prompt {style}`"
         )
     results = tables.read(path, tables.Bench)
     if benchmark == "bfcl":
@@ -298,14 +301,13 @@ def export(
 
 
 def kept_at(benchmark: str, style: str, target: str) -> Path:
-    """Return the file that a target's answers are kept in."""
+    """Return the path of the file that stores a target's answers."""
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", target)
     return FOLDER / f"{benchmark}-{style}-{readable}-{canonical.digest(target)[:6]}.parquet"
 
 
 def _keep(results: pl.DataFrame, target: Target, model: str, style: str) -> pl.DataFrame:
-    """Write a target's answers beside those that the same model gave to other rows before, and
-    return all of them."""
+    """Add a target's answers to the same model's stored answers to other rows; return them all."""
     new = results.with_columns(
         target=pl.lit(target.name), model=pl.lit(model), prompt=pl.lit(style)
     )
@@ -320,7 +322,7 @@ def _keep(results: pl.DataFrame, target: Target, model: str, style: str) -> pl.D
 
 @contextmanager
 def _scratch(of: str) -> Iterator[Path]:
-    """Yield a folder for unfinished answers, which lives until all are there."""
+    """Yield a folder for partial answers; it is removed once the run completes."""
     hasher = hashlib.blake2b(of.encode(), digest_size=12)
     for path in code_files(running.__name__):
         hasher.update(hash_path(path).encode())
@@ -331,12 +333,12 @@ def _scratch(of: str) -> Iterator[Path]:
 
 
 def _enter_vllm(engine: EngineName) -> None:
-    """Go on in vLLM's environment, if it is another one."""
+    """Restart the command in vLLM's environment if it is a different one."""
     if engine != "vllm":
         return
     python = runs.python_with_vllm()
     if python is None:
-        raise ConfigError("engine: vllm: it is not installed; `looptool setup --with vllm` does")
+        raise ConfigError("engine: vllm is not installed; run `looptool setup --with vllm`")
     if python != sys.executable:
         os.execv(python, [python, "-m", "looptool", *sys.argv[1:]])
 

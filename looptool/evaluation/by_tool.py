@@ -1,4 +1,4 @@
-"""`looptool bench tools`: accuracy by tool and parameter, of one or several iterations."""
+"""`looptool bench tools`: accuracy by tool and parameter for one or more models."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from looptool.evaluation import heldout, own_tools, scores
 from looptool.lineage.revisions import Snapshot, open_workspace
 from looptool.terminal import shown
 
-Measured = dict[str, tuple[pl.DataFrame, pl.DataFrame]]  # by model: results, by_tool
+Measured = dict[str, tuple[pl.DataFrame, pl.DataFrame]]  # model → (results, by_tool)
 
 
 def stored(iterations: Sequence[str] = (), snapshot: Snapshot | None = None) -> Measured:
-    """Return what `eval` measured on the held-out split; asks no model.
+    """Return the stored results of `eval` on the held-out split; no model is run.
 
     Raises:
-        LooptoolError: if an iteration was not evaluated yet.
+        LooptoolError: if an iteration has not been evaluated.
     """
     snapshot = snapshot or open_workspace()
     files = {str(j): path for j, path in snapshot.tables("eval.parquet").items()}
     for j in iterations or [*files][-1:] or ["0"]:
         if j not in files:
-            raise LooptoolError(f"iteration {j} is not evaluated; `dvc repro eval@{j}` does it")
+            raise LooptoolError(f"iteration {j} is not evaluated; run `dvc repro eval@{j}`")
     samples = tables.read(snapshot.path("data/heldout.parquet"), tables.Samples)
     found = {}
     for j in iterations or files:
@@ -42,16 +42,20 @@ def stored(iterations: Sequence[str] = (), snapshot: Snapshot | None = None) -> 
 
 
 def ask(requests: Path, models: Sequence[str]) -> Measured:
-    """Put a file's requests to models (iterations' numbers, or folders), as eval would.
+    """Send a file's requests to models, with the settings of `eval`.
+
+    Args:
+        models: iteration numbers or model folders; default: all iterations.
 
     Raises:
-        ConfigError: if `generate.tools` names no set, or a request does not fit it.
+        LooptoolError: if `generate.tools` names no tool set, or a model cannot be used.
+        ConfigError: if a request or one of its calls is invalid.
     """
     from looptool.core.tools import read_tools
 
     params = load()
     if params.generate.tools is None:
-        raise LooptoolError("params.yaml: generate.tools: names no set, so there is nothing to ask")
+        raise LooptoolError("params.yaml: generate.tools: is null; --requests needs a tool set")
     samples = own_tools.read_requests(requests, read_tools(params.generate.tools))
     prompts = [
         Prompt(canonical.loads(messages), canonical.loads(offered))
@@ -67,14 +71,14 @@ def ask(requests: Path, models: Sequence[str]) -> Measured:
 def _trained() -> list[str]:
     numbers = [path.name for path in Path("models").glob("*") if path.name.isdecimal()]
     if not numbers:
-        raise LooptoolError("models: there is no trained model yet; run `dvc repro` first")
+        raise LooptoolError("models: no trained model; run `dvc repro` first")
     return sorted(numbers, key=int)
 
 
 def _answers(name: str, prompts: Sequence[Prompt], params: Params) -> list[str]:
     model = Path("models", name) if name.isdecimal() else Path(name)
     if problem := base_problem(model):
-        hint = f"; `dvc repro train@{name}` makes it" if name.isdecimal() else ""
+        hint = f"; run `dvc repro train@{name}`" if name.isdecimal() else ""
         raise LooptoolError(f"{model}: {problem}{hint}")
     runs.quiet()
     settings = params.eval
@@ -87,7 +91,7 @@ def _answers(name: str, prompts: Sequence[Prompt], params: Params) -> list[str]:
 
 
 def to_json(measured: Measured) -> list[dict[str, Any]]:
-    """Return one object a model: accuracy, rows, and the rows of `own_tools.by_tool`."""
+    """Return one object per model: accuracy, number of rows, and the rows of `by_tool`."""
     return [
         {"model": name, **_overall(results), "tools": table.to_dicts()}
         for name, (results, table) in measured.items()
@@ -95,7 +99,7 @@ def to_json(measured: Measured) -> list[dict[str, Any]]:
 
 
 def show(measured: Measured, console: Console) -> None:
-    """Print a table: a line for each tool, and one for each of its parameters."""
+    """Print a table with one row per tool and one per parameter."""
     table = Table("tool", "parameter", "n", *map(_called, measured), box=None)
     cells: dict[tuple[str, str | None], dict[str, str]] = {}
     rows: dict[tuple[str, str | None], int] = {}
@@ -106,16 +110,16 @@ def show(measured: Measured, console: Console) -> None:
             cells.setdefault(key, {})[j] = _percent(row["accuracy"], row["standard_error"])
     for key in sorted(cells, key=lambda key: (key[0], key[1] or "")):
         tool, parameter = key
-        told = [cells[key].get(j, "–") for j in measured]
+        accuracies = [cells[key].get(j, "–") for j in measured]
         name = shown("", "") if parameter else shown(tool)
-        table.add_row(name, shown(parameter or ""), str(rows[key]), *told)
+        table.add_row(name, shown(parameter or ""), str(rows[key]), *accuracies)
     console.print(table)
     for j, (results, _) in measured.items():
         whole = _overall(results)
         kinds = scores.by_category(results).iter_rows(named=True)
         parts = ", ".join(f"{row['category']} {100 * row['accuracy']:.0f} %" for row in kinds)
-        told_ = _percent(whole["accuracy"], whole["standard_error"])
-        console.print(f"{_called(j)}: {told_} % of {whole['rows']} exactly right: {parts}")
+        exact = _percent(whole["accuracy"], whole["standard_error"])
+        console.print(f"{_called(j)}: {exact} % of {whole['rows']} exactly right: {parts}")
 
 
 def _called(name: str) -> str:

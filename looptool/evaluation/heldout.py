@@ -1,4 +1,4 @@
-"""The held-out split as a benchmark, scored by the project's own `is_correct`."""
+"""The held-out split as a benchmark, scored by `core.samples.is_correct`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from looptool.core.tool_match import MatchMode
 
 
 def score(samples: pl.DataFrame, predictions: Sequence[str], match: MatchMode) -> pl.DataFrame:
-    """Return one row of `tables.Eval` a sample; all held-out rows count as test rows.
+    """Return one row of `tables.Eval` per sample; all held-out rows have the split `test`.
 
     Args:
         samples: `tables.Samples`.
-        predictions: the model's text for each, in the order of the rows.
+        predictions: the model's text for each sample, in the order of the rows.
     """
     rows = []
     for sample, prediction in zip(samples.iter_rows(named=True), predictions, strict=True):

@@ -1,9 +1,9 @@
-"""Accuracy by tool and parameter: on the held-out split, or on requests that people wrote.
+"""Accuracy by tool and parameter, on the held-out split or on your own requests.
 
-A file of requests has one JSON object a line: `{"request": text, "calls": [{"name", "arguments"},
-…]}`, no calls where no tool can do it. Beside the tools that a request needs stand those whose
-documents are most like theirs, four in all, in an order that depends on the line alone: a whole API
-would fill a small model's context.
+A file of requests has one JSON object per line: `{"request": text, "calls": [{"name", "arguments"},
+…]}`; `calls` is empty if no tool fits. The model is offered the tools that the request needs and
+the ones most similar to them, `OFFERED` in all if it needs no more, since all tools of an API would
+fill a small model's context. Their order depends only on the line number.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _SCHEMA = {"tool": pl.String, "parameter": pl.String, "right": pl.Boolean}
 
 
 def read_requests(path: Path, tools: Sequence[Tool]) -> pl.DataFrame:
-    """Return the requests of a file as `tables.Samples`, in the order of the file.
+    """Read a file of requests as `tables.Samples`, in the order of the file.
 
     Raises:
-        ConfigError: naming the line, if it is no request or a call fits no tool.
+        ConfigError: if the file cannot be read or a line is invalid; the message names the line.
     """
     rows = []
     for number, line in enumerate(_lines(path), start=1):
@@ -44,26 +44,28 @@ def read_requests(path: Path, tools: Sequence[Tool]) -> pl.DataFrame:
             why = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise ConfigError(f"{path}: line {number}: {why}") from None
     if not rows:
-        raise ConfigError(f"{path}: holds no requests")
+        raise ConfigError(f"{path}: contains no requests")
     data = tables.frame(tables.Samples, rows)
     if repeated := data.filter(data["sample_id"].is_duplicated())["messages"].to_list():
-        said = canonical.loads(repeated[0])[0]["content"]
-        raise ConfigError(f"{path}: stands there twice: {said!r}")
+        request = canonical.loads(repeated[0])[0]["content"]
+        raise ConfigError(f"{path}: contains the request {request!r} twice")
     return data
 
 
 def by_tool(samples: pl.DataFrame, results: pl.DataFrame) -> pl.DataFrame:
-    """Return how often each tool and parameter was got right.
+    """Compute the accuracy of each tool and parameter.
 
-    A tool's row counts the samples whose label calls it, right if the whole answer is. A
-    parameter's row counts the calls that have it, right if a call of that tool has the same value.
+    A tool's row counts the samples whose label calls it; a sample is right if the whole answer is.
+    A parameter's row counts the label's calls that have it; a call is right if the predicted call
+    of the same tool has the same value.
 
     Args:
         samples: `tables.Samples`.
-        results: `tables.Eval` on them, by sample_id in `id`.
+        results: `tables.Eval` of these samples; `id` is the sample_id.
 
     Returns:
-        Columns tool, parameter (null in a tool's own row), rows, accuracy, standard_error; sorted.
+        Columns tool, parameter (null in a tool's own row), rows, accuracy and standard_error,
+        sorted by tool and parameter.
     """
     joined = samples.join(results, left_on="sample_id", right_on="id", how="inner")
     found = [
@@ -103,7 +105,7 @@ def _agreeing(call: ToolCall, other: ToolCall, tools: Sequence[Tool]) -> int:
 
 
 def _same(call: ToolCall, other: ToolCall, name: str, tools: Sequence[Tool]) -> bool:
-    """Whether two calls of a tool agree in one argument, one that is left out at its default."""
+    """Whether two calls of a tool agree in one argument; a missing one has its default value."""
     one, two = (
         ToolCall(call.name, {name: each.arguments[name]} if name in each.arguments else {})
         for each in (call, other)
@@ -116,7 +118,7 @@ def _lines(path: Path) -> Iterable[str]:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    return text.split("\n")  # splitlines would cut texts that hold U+2028
+    return text.split("\n")  # splitlines would also split at U+2028 inside a text
 
 
 def _sample(row: Any, tools: Sequence[Tool], number: int) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def _sample(row: Any, tools: Sequence[Tool], number: int) -> dict[str, Any]:
         raise ValueError("calls: must be a list")
     calls = [ToolCall(call["name"], call["arguments"]) for call in listed]
     if not isinstance(request, str) or not request.strip():
-        raise ValueError("request: must be a text that is not empty")
+        raise ValueError("request: must be a non-empty string")
     for call in calls:
         if problem := check_call(call, tools):
             raise ValueError(f"{call.name}: {problem}")
@@ -159,7 +161,7 @@ def _category(calls: Sequence[ToolCall], offered: Sequence[Tool]) -> str:
 def _offer(
     calls: Sequence[ToolCall], request: str, tools: Sequence[Tool], rng: random.Random
 ) -> list[Tool]:
-    """Return the called tools and those most like them (like the request, where there is none)."""
+    """Return the called tools and the most similar others (similar to the request if no calls)."""
     from rapidfuzz import fuzz
 
     names = {call.name for call in calls}

@@ -1,7 +1,7 @@
 """Tool calls written as Python, `[Api(k='v', n=[1, 2])]`: the prompt style of BFCL and ACEBench.
 
-The text is parsed, never evaluated. There are two readings of it: ours, which takes literals only,
-and that of the benchmarks' own decoders, which take much more and are needed for their verdicts.
+The text is parsed, never evaluated. There are two parsers: ours accepts literals only; the other
+reproduces the benchmarks' own decoders, which accept much more and determine the official verdicts.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def render_python_calls(calls: Iterable[ToolCall]) -> str:
-    """Return calls as one line of Python; `parse_python_calls` is its inverse.
+    """Return calls as one line of Python; `parse_python_calls` is the inverse.
 
-    Names are written as they are: one that is no Python name cannot be read back, neither by us
-    nor by the benchmarks.
+    Names are not escaped: a name that is not a Python name cannot be parsed again, neither here nor
+    by the benchmarks.
     """
     written = []
     for call in calls:
@@ -41,14 +41,14 @@ def render_python_calls(calls: Iterable[ToolCall]) -> str:
 
 
 def parse_python_calls(text: str) -> list[ToolCall]:
-    """Return the calls of a text that is a Python list of calls and nothing else.
+    """Parse a text that consists of a Python list of calls and nothing else.
 
-    Names may be dotted. Values are literals that JSON can hold; a tuple counts as a list, and
-    JSON's `true`, `false` and `null` are taken for what they mean.
+    Names may be dotted. Values must be literals that JSON can represent; a tuple becomes a list,
+    and JSON's `true`, `false` and `null` are accepted.
 
     Raises:
-        ValueError: on anything else: text around the list, an argument without a name or twice, a
-            value that must be computed, text longer than `MAX_LENGTH`, or nesting too deep.
+        ValueError: on anything else: text around the list, a positional or repeated argument, a
+            value that is not a literal, text longer than `MAX_LENGTH`, or nesting too deep.
     """
     body = _parse(text.strip())
     if not isinstance(body, ast.List):
@@ -63,18 +63,19 @@ def parse_python_calls(text: str) -> list[ToolCall]:
 
 
 def decode_python_calls(text: str, alone: bool = False) -> list[ToolCall]:
-    """Return the calls that the decoders of BFCL and ACEBench read in a text.
+    """Parse calls as the decoders of BFCL and ACEBench do.
 
-    Beyond `parse_python_calls` they take a bare name for its own text (`true` is `"true"`), skip
-    arguments without a name, read any sign as a minus, keep tuples, and compute. Only the four
-    operations on numbers are computed here; they `eval` whatever stands on both sides of one.
+    Unlike `parse_python_calls`, they read a bare name as a string (`true` is `"true"`), ignore
+    positional arguments, read every unary operator as a minus, keep tuples, and evaluate
+    arithmetic. Here only the four basic operations on numbers are computed; the official decoders
+    `eval` any expression with a binary operator.
 
     Args:
-        alone: whether a call may stand without a list, and anything else is a list of none. So
-            does ACEBench read what its agents say.
+        alone: accept a single call without a list, and read anything else as no calls, as ACEBench
+            does for its agents.
 
     Raises:
-        ValueError: where theirs fail, and on computations beyond the four operations.
+        ValueError: where the official decoders fail, and on any other computation.
     """
     body = _parse(text)
     if isinstance(body, ast.List | ast.Tuple | ast.Set):
@@ -97,7 +98,7 @@ def _parse(text: str) -> ast.expr:
         raise ValueError(f"longer than {MAX_LENGTH} characters")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as that of "\d" in a model's text
+            warnings.simplefilter("ignore")  # e.g. about "\d" in a model's text
             return ast.parse(text, mode="eval").body
     except SyntaxError as error:
         raise ValueError(f"no Python: {error.msg}") from None
@@ -191,7 +192,7 @@ def _loose_value(node: ast.expr | None, depth: int) -> Any:
                     _loose_value(key, depth + 1): _loose_value(value, depth + 1)
                     for key, value in zip(keys, values, strict=True)
                 }
-            except TypeError as error:  # a key that is a list
+            except TypeError as error:  # an unhashable key
                 raise ValueError(str(error)) from None
         case ast.BinOp():
             return _computed(node, depth)

@@ -1,8 +1,8 @@
-"""Benchmarks from questions to verdicts, on any engine.
+"""Running benchmarks, from questions to verdicts, on any engine.
 
-Answers are kept as they come, so that a run that was stopped asks for the rest: in the request
-cache where an engine's answers do not hang on each other, else in a scratch folder, by whole
-batches.
+Answers are stored as they arrive, so that an interrupted run continues with the rest. They go to
+the request cache if the engine's answers are independent of each other, otherwise to a scratch
+folder, one whole batch at a time.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from looptool.evaluation.bfcl.rows import MULTI_TURN, Row
 
 @dataclass
 class Asker:
-    """Puts prompts to a model and returns its texts, in order.
+    """Sends prompts to a model and returns its texts, in order.
 
     Attributes:
-        reach: called with how many prompts were answered so far, over all calls.
-        answers: how many that is.
-        tokens: how many tokens the model wrote.
+        reach: called with the number of prompts answered so far, over all calls.
+        answers: number of prompts answered so far.
+        tokens: number of tokens generated so far.
     """
 
     engine: Engine
@@ -42,7 +42,7 @@ class Asker:
     tokens: int = 0
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[str]:
-        """Raise LooptoolError where a prompt got no answer by a machine's fault."""
+        """Return the model's texts; raises LooptoolError if a prompt failed technically."""
         before = self.answers
         completions = answering.answer(
             self.engine,
@@ -62,10 +62,10 @@ def run_bfcl(
     ask: agent.Ask,
     style: prompts.Style = "native",
 ) -> pl.DataFrame:
-    """Ask a model all rows and return `tables.Eval`, a row each.
+    """Run a model on BFCL rows and return one row of `tables.Eval` for each.
 
     Args:
-        style: how the tools are told: by the model's chat template, or in BFCL's own words.
+        style: the prompt style: the model's chat template (`native`) or BFCL's own prompt (`bfcl`).
 
     Raises:
         LooptoolError: if the checker cannot be run.
@@ -84,10 +84,10 @@ def run_bfcl(
 
 
 def acebench_of(settings: EvalAcebench) -> list[acebench_rows.Row]:
-    """Return the rows that `eval.acebench` asks for, none where it names no checkout.
+    """Return the rows that `eval.acebench` selects; none if `path` is null.
 
     Raises:
-        ConfigError: before a model is loaded, if the checkout or the user's model is missing.
+        ConfigError: before any model is loaded, if the checkout or the simulated user is missing.
     """
     if settings.path is None:
         return []
@@ -104,11 +104,11 @@ def check_acebench(
     style: acebench_prompts.Style,
     user: object | None,
 ) -> None:
-    """Make sure, before a model is loaded, that what the rows need is there.
+    """Check, before any model is loaded, that everything the rows need exists.
 
     Raises:
-        ConfigError: if they need a simulated user and there is none, or the checkout lacks the
-            words or classes that they need.
+        ConfigError: if the rows need a simulated user and there is none, or the checkout lacks
+            their prompts or classes.
     """
     if style == "acebench" and (single := [row for row in rows if row.group != "agent"]):
         acebench_prompts.prompt(single[0], style, checkout)
@@ -117,8 +117,8 @@ def check_acebench(
         acebench_prompts.agent_prompt(acting[0], [], [], style, checkout)
     if user is None and any(row.category == "agent_multi_turn" for row in rows):
         raise ConfigError(
-            "eval.acebench.user: agent_multi_turn needs a model that plays the user; name one "
-            "(`--user` of `looptool bench`), or leave that category out"
+            "eval.acebench.user: agent_multi_turn needs a model that simulates the user; name one "
+            "(`--user` of `looptool bench`) or omit that category"
         )
 
 
@@ -129,15 +129,16 @@ def run_acebench(
     style: acebench_prompts.Style = "native",
     user: agent.Ask | None = None,
 ) -> pl.DataFrame:
-    """Ask a model all rows and return `tables.Eval`, a row each.
+    """Run a model on ACEBench rows and return one row of `tables.Eval` for each.
 
     Args:
-        checkout: where the data came from; agents act on its classes, in the sandbox.
-        style: how the tools are told: by the model's chat template, or in ACEBench's own words.
-        user: whatever plays the user of `agent_multi_turn`.
+        checkout: the checkout that the rows come from; its classes run in the sandbox.
+        style: the prompt style: the model's chat template (`native`) or ACEBench's own prompt
+            (`acebench`).
+        user: the simulated user of `agent_multi_turn`.
 
     Raises:
-        ConfigError: if the checkout lacks something.
+        ConfigError: if the checkout is incomplete.
         LooptoolError: if the sandbox cannot be run.
     """
     single = [row for row in rows if row.group != "agent"]

@@ -1,9 +1,9 @@
-"""Other people's code on what a model wrote: in processes without network, with limits.
+"""A sandbox for third-party code that runs on model output.
 
-Benchmarks bring checkers and classes of their own, and some evaluate text. Here they run on
-literals that we parsed, in a child process for every few items, which may use so much time and
-memory, opens no socket, starts no program, writes no file, and sees nothing of our environment. An
-item that breaks a limit ends its child alone: the others are answered by the next one.
+Benchmarks ship their own checkers and classes, and some of these evaluate text. They run here on
+literals that we parsed, in a child process per chunk of items. A child has limited time and memory,
+opens no sockets, starts no programs, writes no files, and does not inherit our environment
+variables. An item that exceeds a limit ends only its own child; the next child answers the rest.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import Any
 
 from looptool.core.errors import LooptoolError
 
-SECONDS = 5.0  # of computing, an item
-MEMORY = 2 << 30  # bytes of address space, a child
-LIMITS = "limits"  # the key of an item's answer that says which limit it broke
-RAISED = "raised"  # and of one at which the worker's code raised
+SECONDS = 5.0  # CPU time per item
+MEMORY = 2 << 30  # bytes of address space per child
+LIMITS = "limits"  # key of an item's answer: the limit that it exceeded
+RAISED = "raised"  # key of an item's answer: the exception that the worker's code raised
 
-_PATIENCE = 6  # times the seconds that an item may take by the clock, if it sleeps
+_PATIENCE = 6  # an item may take this many times SECONDS of wall-clock time, e.g. if it sleeps
 _REFUSED = (
     "socket.", "subprocess.", "shutil.", "ctypes.", "pty.", "webbrowser.",
     *(f"os.{name}" for name in (
@@ -45,15 +45,15 @@ def run(
     *,
     chunk: int = 16,
 ) -> list[dict[str, Any]]:
-    """Return a worker's answer to each item, in order.
+    """Run a worker on each item and return its answers, in order.
 
     Args:
-        worker: a module that calls `serve` when it is run.
-        chunk: items that one child answers, one after the other.
+        worker: name of a module that calls `serve` when run with `python -m`.
+        chunk: number of items that one child answers, one after another.
 
     Returns:
-        What the worker's function returned, `{"limits": which}` for an item that broke one, or
-        `{"raised": what}` for one at which it raised.
+        For each item what the worker's function returned, `{"limits": limit}` if it exceeded a
+        limit, or `{"raised": exception}` if it raised.
 
     Raises:
         LooptoolError: if the worker itself cannot be run.
@@ -81,20 +81,20 @@ def run(
     if done.returncode != 0 or len(lines) != len(items):
         raise LooptoolError(
             f"{worker} ended with status {done.returncode} after {len(lines)} of {len(items)} "
-            f"answers; `looptool setup` reinstalls what it needs\n{done.stderr[-2000:]}"
+            f"answers; `looptool setup` reinstalls its dependencies\n{done.stderr[-2000:]}"
         )
     return [json.loads(line) for line in lines]
 
 
 def serve(handle: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Answer the items on stdin by `handle`, a line each on stdout. The whole life of a worker.
+    """Run a worker: answer each item on stdin by `handle`, one line per item on stdout.
 
-    What the worker imports must be imported before: its children inherit it.
+    Import the worker's modules before calling this: its children inherit them.
     """
     options, *lines = sys.stdin.read().splitlines()
     chunk = json.loads(options)["chunk"]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what other people's code prints is no answer
+    os.dup2(2, 1)  # what third-party code prints must not mix with the answers
     _leave_network()
     place = 0
     while place < len(lines):
@@ -110,7 +110,7 @@ def serve(handle: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
 def _in_child(
     handle: Callable[[dict[str, Any]], dict[str, Any]], lines: Sequence[str]
 ) -> tuple[list[str], str]:
-    """Return the answers that a child gave before it ended, and why it did."""
+    """Return the answers that a child gave before it ended, and why it ended."""
     receiving, sending = os.pipe()
     child = os.fork()
     if child == 0:
@@ -143,7 +143,7 @@ def _in_child(
 def _answer(
     handle: Callable[[dict[str, Any]], dict[str, Any]], lines: Sequence[str], sending: int
 ) -> None:
-    with contextlib.suppress(ValueError, OSError):  # systems that know no such limit
+    with contextlib.suppress(ValueError, OSError):  # some systems lack such limits
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -158,7 +158,7 @@ def _answer(
             answer = json.dumps(handle(json.loads(line)))
         except MemoryError:
             answer = json.dumps({LIMITS: f"more than {MEMORY >> 30} GiB"})
-        except Exception as error:  # other people's code trusts its input: anything can come out
+        except Exception as error:  # third-party code does not validate its input
             answer = json.dumps({RAISED: repr(error)[:1000]})
         left = answer.encode("utf-8") + b"\n"
         while left:
@@ -166,7 +166,7 @@ def _answer(
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    """Raise at what a checker has no business with (PEP 578: such a hook cannot be taken off)."""
+    """Refuse what a checker must not do (PEP 578: an audit hook cannot be removed)."""
     if event == "open" and not _writes(*arguments[1:3]):
         return
     if event == "open" or event.startswith(_REFUSED):
@@ -178,7 +178,7 @@ def _writes(mode: Any, flags: Any) -> bool:
 
 
 def _leave_network() -> None:
-    """Go where there is no network, if the system lets us; `_refuse` holds wherever it does not."""
+    """Enter a namespace without network if the system permits it; `_refuse` applies in any case."""
     new_user, new_net = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of linux/sched.h
     with contextlib.suppress(OSError, AttributeError):
         unshare = ctypes.CDLL(None, use_errno=True).unshare

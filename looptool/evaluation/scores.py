@@ -1,4 +1,4 @@
-"""Accuracies with their standard errors, and how sure a difference between two models is."""
+"""Accuracies with standard errors, and confidence intervals of differences between models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROW = ("benchmark", "category", "id")
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """An accuracy with its standard error; both None where there are no rows."""
+    """An accuracy with its standard error; both are None if there are no rows."""
 
     accuracy: float | None
     standard_error: float | None
@@ -26,7 +26,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`after - before` on the same rows, with the bootstrap's standard error and 95 % interval."""
+    """`after - before` on the same rows, with bootstrap standard error and 95 % interval."""
 
     difference: float
     standard_error: float
@@ -36,7 +36,7 @@ class Difference:
 
 
 def by_category(results: pl.DataFrame) -> pl.DataFrame:
-    """Return accuracy and binomial standard error per benchmark and category.
+    """Compute accuracy and binomial standard error per benchmark and category.
 
     Args:
         results: rows of `tables.Eval`.
@@ -54,7 +54,7 @@ def by_category(results: pl.DataFrame) -> pl.DataFrame:
 
 
 def overall(results: pl.DataFrame, *, macro: bool) -> Score:
-    """Return one accuracy over all rows, or (`macro`) the plain mean over categories, as BFCL."""
+    """Return the accuracy over all rows, or with `macro` the unweighted mean over categories."""
     categories = by_category(results)
     rows = int(categories["rows"].sum())
     if not rows:
@@ -75,20 +75,20 @@ def paired_difference(
     seed: int,
     resamples: int = 10_000,
 ) -> Difference:
-    """Compare two models on the same rows by a paired bootstrap, drawn within each category.
+    """Compare two models on the same rows by a paired bootstrap, stratified by category.
 
-    Rows that stand several times in a frame (several seeds of an arm) count by their mean.
+    A row that occurs several times in a frame (several seeds of one arm) counts as its mean.
 
     Args:
         before, after: rows of `tables.Eval`.
-        macro: compare plain means over categories instead of means over rows.
+        macro: compare unweighted means over categories instead of means over rows.
 
     Raises:
-        ValueError: if the frames are empty or hold different rows.
+        ValueError: if the frames are empty or contain different rows.
     """
     left, right = _mean_by_row(before), _mean_by_row(after)
     if left.select(_ROW).rows() != right.select(_ROW).rows() or left.is_empty():
-        raise ValueError("a paired comparison needs the same rows on both sides, and some")
+        raise ValueError("a paired comparison needs the same rows on both sides, at least one")
     gains = left.select("benchmark", "category", gain=right["valid"] - left["valid"])
     generator = np.random.default_rng(seed)
     drawn = np.zeros(resamples)
@@ -104,11 +104,11 @@ def paired_difference(
 
 
 def summary(results: pl.DataFrame) -> dict[str, Any]:
-    """Return an eval's metrics: held-out and BFCL overall and by category, each with its error.
+    """Return the metrics of `eval`: accuracies with standard errors, overall and by category.
 
-    BFCL's overall is the plain mean over the categories that were run, on *test* rows alone. Its
-    official averages, over all rows that were run, and what is strictly right stand beside it, and
-    ACEBench's where that was run.
+    `bfcl` is the unweighted mean over the categories that were run, on *test* rows only.
+    `bfcl_averages` holds the official averages over all rows that were run, by the official and
+    the strict verdict; `acebench` the same for ACEBench, by language.
     """
 
     def plain(score: Score) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _mean_by_row(results: pl.DataFrame) -> pl.DataFrame:
 def _resampled_means(
     values: np.ndarray, resamples: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return the means of bootstrap samples: all that counts is how often each value is drawn."""
+    """Return the means of bootstrap samples, drawn as counts of the distinct values."""
     kinds, counts = np.unique(values, return_counts=True)
     draws = generator.multinomial(len(values), counts / len(values), size=resamples)
     return np.asarray(draws @ kinds / len(values))

@@ -1,4 +1,4 @@
-"""What a benchmark is run on: an iteration, a model folder, or a model behind a server."""
+"""Targets of a benchmark: an iteration, a model folder, or a model on a server."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from looptool.engines import Engine, answering
 from looptool.engines.folders import base_problem
 
 _PATIENCE = {"concurrency": 64, "timeout": 300.0, "retries": 5, "structured_output": True}
-KEY = "OPENAI_API_KEY"  # the environment variable that a server's key is taken from, if it is set
+KEY = "OPENAI_API_KEY"  # the environment variable with a server's key, if it is set
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Attributes:
-    name: as it stands in tables: `models/2`, a folder, `MODEL at URL`.
-    model: a folder, or the name that a server knows the model by.
-    url: the server's, or None for a model that is run here.
+    """A model to evaluate.
+
+    Attributes:
+        name: its name in tables: `models/2`, a folder, or `MODEL at URL`.
+        model: a model folder, or the model's name on the server.
+        url: the server's URL; None for a local model.
     """
 
     name: str
@@ -29,28 +31,31 @@ class Target:
 
 
 def target_of(text: str) -> Target:
-    """Return the target that a user names: `2`, `models/base`, `http://host:8000/v1#MODEL`.
+    """Parse a target: `2`, `models/base` or `http://host:8000/v1#MODEL`.
 
     Raises:
-        ConfigError: if there is no such model, or a URL does not say which model.
+        ConfigError: if there is no such model, or a URL names no model.
     """
     if text.startswith(("http://", "https://")):
         url, _, model = text.partition("#")
         if not model:
-            raise ConfigError(f"{text}: which model? write it after a #: {text}#MODEL")
+            raise ConfigError(f"{text}: names no model; write it as {text}#MODEL")
         return Target(f"{model} at {url}", model, url)
     folder = Path("models", text) if text.isdecimal() else Path(text)
     if problem := base_problem(folder):
-        hint = f"; `dvc repro train@{text}` makes it" if text.isdecimal() and text != "0" else ""
+        hint = f"; run `dvc repro train@{text}`" if text.isdecimal() and text != "0" else ""
         raise ConfigError(f"{folder}: {problem}{hint}")
     return Target(folder.as_posix(), str(folder))
 
 
 def load(target: Target, params: Params, engine: EngineName | None = None) -> Engine:
-    """Load a target's engine: `eval`'s own, or another that runs models here.
+    """Load a target's engine.
+
+    Args:
+        engine: the engine for local models; default: `eval.engine`.
 
     Raises:
-        ConfigError: if the engine's packages, the server or its model are not there.
+        ConfigError: if the engine's packages, the server or its model are not available.
     """
     settings = params.eval
     if target.url is None:
@@ -65,7 +70,7 @@ def load(target: Target, params: Params, engine: EngineName | None = None) -> En
     try:
         server = Server.model_validate({**patience, **own})
         asked = OpenAIEngine.load(target.model, target.url, server)
-    except ConfigError as error:  # it is none of those that params name
+    except ConfigError as error:  # this server is not one of params.yaml, so do not cite it
         raise ConfigError(str(error).replace(f"{FILE}: servers.{target.url}: ", "")) from None
-    asked.where = f" at {target.url}"  # a name at another URL may be another model
+    asked.where = f" at {target.url}"  # the same name at another URL may be another model
     return asked

@@ -1,9 +1,9 @@
-"""Your own tools, from API descriptions, MCP servers, function lists and Python modules.
+"""Import and export of your own tools and samples.
 
-`tool_sets.import_tools` detects the kind of each source and reads it with `openapi`, `functions`,
-`mcp` or `python`. `schemas` turns their contents into plain JSON Schemas. `lint` reports what a
-model may stumble over. Every operation or function of a source becomes a tool, or is listed in
-`skipped` with the reason.
+`tool_sets.import_tools` detects the kind of each source of tools and reads it with `openapi`,
+`functions`, `mcp` or `python`. `schemas` converts their parameters to plain JSON Schemas, and
+`lint` reports what models are likely to get wrong. Every operation or function of a source becomes
+a tool or an entry of `skipped` with the reason. `sample_sets` imports samples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from looptool.core.tools import Tool, check_tool
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that was skipped or deserves a warning, and the reason."""
+    """What was skipped or is warned about, and why."""
 
     what: str
     why: str
@@ -23,12 +23,12 @@ class Note:
 
 @dataclass(slots=True)
 class Found:
-    """The contents of one source.
+    """The content of one source.
 
     Attributes:
         content: the source's bytes, from which the set's sha256 is computed.
-        names: the names of the functions in the source, by the names of their tools.
-        made: the names of tools that the source did not name itself.
+        names: tool name → name of the function in the source.
+        made: tool names made by the import, because the source has none or an illegal one.
     """
 
     content: bytes
@@ -40,7 +40,7 @@ class Found:
 
 
 def problem_of(tool: Tool) -> str | None:
-    """Return why a tool that was read cannot be part of a set, or None if it can."""
+    """Return why a tool cannot be part of a set, or None if it can."""
     if problem := check_tool(tool):
         return "is nested too deeply" if "recursion" in problem else problem
     try:

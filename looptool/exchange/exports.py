@@ -1,4 +1,4 @@
-"""A data set (`tables.Samples`) in the formats of other people's trainers."""
+"""Export of a data set (`tables.Samples`) to the formats of other trainers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from looptool.core.tools import Tool
 from looptool.exchange.formats import Record, Refused, formats
 from looptool.exchange.formats.syntaxes import check_texts
 
-_ROWS = 20_000  # that are held at a time
+_ROWS = 20_000  # processed at a time
 
 
 def export_samples(data: Path, target: Path, form: str) -> tuple[int, int]:
-    """Write each sample of a table as one JSON line, by sample_id; return how many were written
-    and how many the format cannot hold, which go to `<target>.rejected.jsonl` with the reason.
+    """Write each sample of a table as one JSON line, sorted by sample_id.
+
+    Samples that the format cannot represent go to `<target>.rejected.jsonl` with the reason.
+
+    Returns:
+        The numbers of written and of rejected samples.
 
     Raises:
         ConfigError: if the file cannot be written.
@@ -63,10 +67,10 @@ def export_samples(data: Path, target: Path, form: str) -> tuple[int, int]:
 def record_of(
     form: str, tools: Sequence[Tool], messages: Sequence[Message], label: Label
 ) -> Record:
-    """Return a sample as a record of a format.
+    """Convert a sample to a record of a format.
 
     Raises:
-        Refused: if the format cannot hold it, or an importer would read another sample from it.
+        Refused: if the format cannot represent it, or its import would give a different sample.
     """
     check_texts(tools, messages, label)
     return formats()[form].write(tools, messages, label)

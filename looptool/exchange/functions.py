@@ -1,7 +1,7 @@
 """Lists of functions: OpenAI's and Anthropic's tools, MCP's `tools/list`, bare JSON Schemas.
 
-Parameters may be in another dialect: flat ones, or with the types of Python, BFCL or Gemini. What
-that leaves open is warned of.
+Parameters may be in another dialect: flat, or with the type names of Python, BFCL or Gemini.
+Ambiguities give a warning.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _VALUES = {"default", "examples", "example", "enum", "const"}
 
 
 def listed(document: Any) -> list[Any] | None:
-    """Return the functions that a document lists, or None if it is no such list.
+    """Return the functions that a document lists, or None if it lists none.
 
-    A list; an object with `tools` or `functions`; a JSON-RPC answer to `tools/list`; one function.
+    The document may be a list, an object with `tools` or `functions`, a JSON-RPC response to
+    `tools/list`, or one function.
     """
     if isinstance(document, list):
         return document
@@ -46,16 +47,16 @@ def listed(document: Any) -> list[Any] | None:
 
 
 def is_one_page(document: Any) -> bool:
-    """Whether a saved answer to `tools/list` names a next page, so that tools are missing."""
+    """Whether a saved `tools/list` response refers to a next page, so that tools are missing."""
     if isinstance(document, Mapping) and isinstance(document.get("result"), Mapping):
         document = document["result"]
     return isinstance(document, Mapping) and bool(document.get("nextCursor"))
 
 
 def read_functions(items: list[Any], found: Found) -> None:
-    """Add a tool to `found` for each function, or the reason why there is none.
+    """Add each function to `found` as a tool, or as skipped with the reason.
 
-    A legal name stays with its function, whatever stands before; others are made legal beside it.
+    A function with a legal name keeps it. Other names are changed to legal ones without collision.
     """
     functions = [_function(item) for item in items]
     wanted = [item.get("name") if isinstance(item, Mapping) else None for item in functions]
@@ -94,7 +95,7 @@ def _function(item: Any) -> Any:
 
 
 def _foreign(item: Mapping[str, Any]) -> str | None:
-    """Return why an item is no function: a tool of another type, which its vendor runs."""
+    """Return why an item is not a function: it is a built-in tool that the vendor runs."""
     kind = item.get("type")
     if kind in (None, "function") or any(item.get(key) is not None for key in _SCHEMA_KEYS):
         return None
@@ -124,7 +125,7 @@ def _tool(name: str, item: Mapping[str, Any], told: list[str]) -> dict[str, Any]
 
 
 def _parameters(raw: Mapping[str, Any], told: list[str]) -> dict[str, Any]:
-    """Return the JSON Schema of a function's parameters, in whatever dialect they are."""
+    """Return a function's parameters, which may be in any dialect, as JSON Schema."""
     nulls: set[str] = set()
     schema = without_nulls(raw, nulls)
     if nulls:
@@ -155,9 +156,9 @@ def _parameters(raw: Mapping[str, Any], told: list[str]) -> dict[str, Any]:
 
 
 def _is_flat(raw: Mapping[str, Any]) -> bool:
-    """Whether a field is a parameter itself (`{"city": {"type": "str"}}`) and no word of a schema.
+    """Whether the fields are the parameters themselves (`{"city": {"type": "str"}}`).
 
-    A parameter may be called like a word of JSON Schema that takes no object.
+    A parameter may have the name of a JSON Schema keyword whose value is not an object.
     """
     return not is_schema(raw) and any(
         not key.startswith(("$", "x-"))

@@ -1,4 +1,4 @@
-"""What a model will stumble over in a set of tools. Nothing here stops an import."""
+"""Warnings about tools that models are likely to get wrong; they do not stop an import."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from looptool.core import canonical
 from looptool.core.tools import Tool, check_arguments
 from looptool.exchange import Note
 
-ALIKE = 95.0  # rapidfuzz ratio of two descriptions that say the same
-LONG = 4000  # characters of a document: about a thousand tokens
-_COMPARED = 1500  # tools up to which descriptions are compared with one another
+ALIKE = 95.0  # rapidfuzz ratio above which two descriptions count as the same
+LONG = 4000  # characters of a tool document: about 1000 tokens
+_COMPARED = 1500  # maximum number of tools whose descriptions are compared pairwise
 
 
 def lint(tools: Sequence[Tool]) -> list[Note]:
-    """Return what is amiss with each tool, in their order."""
+    """Return warnings about the tools, in their order."""
     notes = []
     for tool in tools:
         name, properties = tool["name"], tool["parameters"].get("properties", {})
@@ -42,7 +42,7 @@ def lint(tools: Sequence[Tool]) -> list[Note]:
 
 
 def _alike(tools: Sequence[Tool]) -> list[Note]:
-    """Return pairs that say the same of themselves and take the same parameters."""
+    """Return warnings about tools with the same parameters and nearly the same description."""
     import numpy as np
     from rapidfuzz import fuzz, process, utils
 

@@ -1,4 +1,4 @@
-"""A live MCP server: its `tools/list`, over streamable HTTP or from a process that is started."""
+"""Live MCP servers: `tools/list` over streamable HTTP, or from a started process (stdio)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from looptool.core.tools import Tool
 from looptool.exchange import Found
 from looptool.exchange.functions import read_functions
 
-PATIENCE = 30.0  # seconds in which a server must have listed its tools
+PATIENCE = 30.0  # seconds within which a server must list its tools
 _PAGES = 1000
 
 
@@ -26,8 +26,8 @@ def read_server(source: str) -> Found:
     """Return the tools of `http(s)://…/mcp`, or of the server that `stdio:COMMAND` starts.
 
     Raises:
-        ConfigError: if it does not start, answer in time, or make sense; or if the package mcp is
-            not installed.
+        ConfigError: if the server does not start, does not answer in time or gives an invalid
+            answer, or the package mcp is not installed.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
         complaints = cast(TextIO, file)
@@ -47,7 +47,7 @@ async def _list(source: str, complaints: TextIO) -> list[dict[str, Any]]:
 async def _session(
     source: str, complaints: TextIO
 ) -> AsyncIterator[tuple[Any, list[dict[str, Any]]]]:
-    """Connect to a server; yields the SDK's client and what it lists, in time."""
+    """Connect to a server; yields the SDK's client and the listed tools."""
     items: list[dict[str, Any]] = []
     async with asyncio.timeout(PATIENCE) as limit, _client(source, complaints) as client:
         cursor, seen = None, set[str]()
@@ -64,15 +64,15 @@ async def _session(
 
 
 def _client(source: str, complaints: TextIO) -> Any:
-    """Return the SDK's client of a server, not yet connected."""
+    """Return the SDK's client for a server, not yet connected."""
     try:
         from mcp import Client, StdioServerParameters
         from mcp.client.stdio import stdio_client
     except ImportError:
         raise ConfigError(
-            f"{source}: wants the package mcp: `pip install 'looptool[mcp]'`"
+            f"{source}: needs the package mcp; run `pip install 'looptool[mcp]'`"
         ) from None
-    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # we report errors ourselves
     if not source.startswith("stdio:"):
         return Client(source)
     try:
@@ -85,13 +85,13 @@ def _client(source: str, complaints: TextIO) -> Any:
 
 @contextlib.contextmanager
 def connected(source: str) -> Iterator[tuple[list[Tool], Callable[[ToolCall], str]]]:
-    """Keep a connection to a server; yields its tools and what runs a call on it and returns its
-    answer's text.
+    """Connect to a server; yields its tools and a function that runs a call and returns its text.
 
-    A call that fails, or a server that dies, is an answer too: the text says so.
+    If a call fails or the server dies, the function returns a text that starts with `error: `.
 
     Raises:
-        ConfigError: if the server does not start, answer in time, or make sense.
+        ConfigError: if the server does not start, does not answer in time or gives an invalid
+            answer.
     """
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
@@ -99,7 +99,7 @@ def connected(source: str) -> Iterator[tuple[list[Tool], Callable[[ToolCall], st
         with _naming(source, complaints):
             try:
                 from anyio.from_thread import start_blocking_portal
-            except ImportError:  # it comes with mcp
+            except ImportError:  # anyio is installed with mcp; _client reports that it is missing
                 _client(source, complaints)
                 raise
             portal = stack.enter_context(start_blocking_portal())
@@ -122,7 +122,7 @@ def connected(source: str) -> Iterator[tuple[list[Tool], Callable[[ToolCall], st
 
 @contextlib.contextmanager
 def _naming(source: str, complaints: TextIO) -> Iterator[None]:
-    """Turn whatever goes wrong with a server into an error that names it."""
+    """Turn any exception into a ConfigError that names the server."""
     try:
         yield
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""Names that models can emit: letters, digits, `_`, `.` and `-`, at most 64 of them."""
+"""Legal tool names: letters, digits, `_`, `.` and `-`, at most 64 characters."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def is_legal(name: str) -> bool:
 
 
 def legal_name(name: str, taken: Collection[str] = ()) -> str:
-    """Return `name` where it is legal and free, else the nearest name that is both.
+    """Return `name` if it is legal and not taken, otherwise a similar name that is.
 
-    A name that is too long keeps its start, and the rest becomes a hash.
+    A name that is too long is cut and gets a hash as suffix.
     """
     if not is_legal(name):
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_") or "tool"

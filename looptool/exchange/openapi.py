@@ -1,8 +1,8 @@
 """OpenAPI 3.0 and 3.1: a tool for each operation.
 
-Path, query and body parameters become the tool's parameters. An object in the body is spread out
-into them, so that a call is flat; a name that stands in two places gets its place as a prefix
-(`body_id`). Headers and cookies are left out: they are the client's matter, not the model's.
+Path, query and body parameters become the tool's parameters. The fields of an object in the body
+become parameters of their own, so that calls are flat. A name that occurs in two places gets the
+place as a prefix (`body_id`). Headers and cookies are left out; setting them is the client's job.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from looptool.exchange.schemas import Schemas, Unusable, Warn
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
-_FIELDS = {"parameters", "summary", "description", "servers", "$ref"}  # of a path, beside methods
+_FIELDS = {"parameters", "summary", "description", "servers", "$ref"}  # of a path, besides methods
 _MEDIA = (
     r"application/json",
     r"(application|text)/(x-)?json|application/(?!json-patch|merge-patch)[^/]+\+json",
@@ -27,7 +27,7 @@ _MEDIA = (
     r"application/x-www-form-urlencoded",
     r"multipart/form-data",
     r"(\*|application)/\*",
-)  # the best first; any other comes behind them
+)  # in order of preference; any other type comes last
 _RULES = {
     "patternProperties", "propertyNames", "minProperties", "maxProperties", "dependentRequired",
     "dependentSchemas", "if", "not",
@@ -35,16 +35,16 @@ _RULES = {
 
 
 def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
-    """Add a tool to `found` for each operation, or the reason why there is none.
+    """Add each operation to `found` as a tool, or as skipped with the reason.
 
     Raises:
-        ConfigError: if the document is of another version, or has no paths.
+        ConfigError: if the document has an unsupported version, or `paths` is not an object.
     """
     version = str(document.get("openapi"))
     if "swagger" in document:
         raise ConfigError(
-            f"{where}: swagger: {document['swagger']} is not read, OpenAPI 3 is; convert it: "
-            f"`npx swagger2openapi {where} -o openapi.json`"
+            f"{where}: swagger: {document['swagger']} is not supported; convert it to OpenAPI "
+            f"3 with `npx swagger2openapi {where} -o openapi.json`"
         )
     if not version.startswith(("3.0", "3.1")):
         raise ConfigError(f"{where}: openapi: {version!r} is unknown (allowed: 3.0, 3.1)")
@@ -79,7 +79,7 @@ def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
 def _operations(
     paths: Mapping[str, Any], schemas: Schemas, found: Found
 ) -> Iterator[tuple[str, Mapping[str, Any], Any, str]]:
-    """Yield (method and path, what holds for the whole path, operation, path)."""
+    """Yield (method and path, path item, operation, path)."""
     for path, item in paths.items():
         if path.startswith("x-"):
             continue
@@ -90,7 +90,7 @@ def _operations(
         except Unusable as reason:
             found.skipped.append(Note(path, str(reason)))
             continue
-        if target is not item:  # what stands beside a reference counts too
+        if target is not item:  # fields next to a reference count too
             target = {**target, **item}
         for key in target:
             if key not in METHODS and key not in _FIELDS and not key.startswith("x-"):
@@ -104,7 +104,7 @@ def _operations(
 def _names(
     operations: list[tuple[str, Mapping[str, Any], Any, str]], found: Found
 ) -> list[str | None]:
-    """Return each operation's name; a legal operationId keeps its own, whatever stands before."""
+    """Return each operation's tool name; legal and unique operationIds are kept."""
     wanted: list[Any] = [
         operation.get("operationId") if isinstance(operation, Mapping) else None
         for _, _, operation, _ in operations
@@ -140,7 +140,7 @@ def _names(
 
 
 def _derived(what: str) -> str:
-    """Return a name out of "GET /shows/{id}": get_shows_id."""
+    """Derive a name: "GET /shows/{id}" → get_shows_id."""
     method, path = what.split(" ", 1)
     parts = [part.strip("{}") for part in path.split("/") if part.strip("{}")]
     return "_".join([method.lower(), *parts])
@@ -181,7 +181,7 @@ def _tool(
 
 
 def _numbered(name: str, taken: Mapping[str, Any]) -> str:
-    """Return `name`, numbered where it is taken."""
+    """Return `name`, with a number if it is taken."""
     free, number = name, 2
     while free in taken:
         free, number = f"{name}_{number}", number + 1
@@ -191,7 +191,7 @@ def _numbered(name: str, taken: Mapping[str, Any]) -> str:
 def _description(
     operation: Mapping[str, Any], item: Mapping[str, Any], what: str, warn: Warn
 ) -> str:
-    """Return the summary, and what the description says beyond it in its first paragraph."""
+    """Return the summary and the description's first paragraph if it says more."""
     texts = [
         " ".join(str(part.get(key) or "").split("\n\n")[0].split())
         for part in (operation, item)
@@ -211,7 +211,7 @@ def _description(
 def _parameters(
     item: Mapping[str, Any], operation: Mapping[str, Any], path: str, schemas: Schemas, warn: Warn
 ) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
-    """Yield (place, name, schema, whether it is required) of path and query, in their order.
+    """Yield (place, name, schema, required) of the path and query parameters, in order.
 
     Raises:
         Unusable: if a parameter has no name or place, or its schema cannot be used.
@@ -263,15 +263,15 @@ def _parameters(
 
 
 def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, str, str]]:
-    """Return (expression, place, name) of each parameter that a path's template names.
+    """Return (expression, place, name) of each parameter in a path template.
 
-    OpenAPI 3.1.1, section 4.8.8.2: each `{name}` is one parameter of the path, whatever stands
-    beside it in its segment. Frameworks and RFC 6570 write more into the braces, which is no part
-    of the name unless a parameter is called so: `{name:path}`, `{name*}`, `{+name}`, `{a,b}`.
-    `{?a,b}`, and what stands behind a question mark, are parameters of the query.
+    Each `{name}` is one path parameter, also next to other text in its segment (OpenAPI 3.1.1,
+    section 4.8.8.2). Frameworks and RFC 6570 put more into the braces, which is not part of the
+    name unless a parameter is called so: `{name:path}`, `{name*}`, `{+name}`, `{a,b}`. `{?a,b}` and
+    expressions after a question mark are query parameters.
 
     Raises:
-        Unusable: if a brace has no partner, or nothing stands between two.
+        Unusable: if braces are unbalanced or empty.
     """
     found = []
     queried = False
@@ -283,8 +283,8 @@ def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, 
             continue
         queried |= inside.startswith(("?", "&"))
         place = "query" if queried else "path"
-        plain = re.sub(r":\d+(?=,|$)", "", inside.lstrip("?&+#./;*"))  # RFC 6570: that many signs
-        plain = re.split("[:=]", plain)[0]  # behind these stands a pattern or a default
+        plain = re.sub(r":\d+(?=,|$)", "", inside.lstrip("?&+#./;*"))  # RFC 6570: maximum length
+        plain = re.split("[:=]", plain)[0]  # a pattern or default follows
         for part in plain.split(","):
             name = part.strip().rstrip("*+?")
             if not name:
@@ -294,7 +294,7 @@ def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, 
 
 
 def _expressions(path: str) -> Iterator[tuple[str, str]]:
-    """Yield each expression of a template, and what stands between it and the one before."""
+    """Yield (text since the previous expression, expression) for each expression of a template."""
     depth = start = end = 0
     for place, sign in enumerate(path):
         if sign == "{":
@@ -314,10 +314,10 @@ def _expressions(path: str) -> Iterator[tuple[str, str]]:
 def _body(
     body: Any, schemas: Schemas, warn: Warn
 ) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
-    """Yield the parameters that a request's body is spread out into.
+    """Yield (place, name, schema, required) of the parameters that the request body becomes.
 
     Raises:
-        Unusable: if it cannot be used.
+        Unusable: if the body cannot be used.
     """
     if body is None:
         return
@@ -349,7 +349,7 @@ def _body(
 
 
 def _is_flat(schema: Mapping[str, Any]) -> bool:
-    """Whether a body's fields can stand beside the other parameters."""
+    """Whether a body's fields can become parameters next to the others."""
     kind, fields = schema.get("type", "object"), schema.get("properties")
     return (
         (kind == "object" or (isinstance(kind, list) and "object" in kind))
@@ -360,10 +360,10 @@ def _is_flat(schema: Mapping[str, Any]) -> bool:
 
 
 def _media_type(content: Mapping[str, Any], warn: Warn) -> str:
-    """Return the media type that a model can fill best; see `_MEDIA`.
+    """Return the preferred media type; see `_MEDIA`.
 
-    Types are compared whole, without parameters and case (RFC 9110, section 8.3.1); one with a
-    schema comes before one without.
+    Types are compared without parameters and case (RFC 9110, section 8.3.1). Types with a schema
+    take precedence.
     """
 
     def schema(kind: str) -> Any:

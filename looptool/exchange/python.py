@@ -1,6 +1,7 @@
-"""Python modules: a tool for each public function, by its type hints and docstring.
+"""Python modules: a tool for each public function, from its type hints and docstring.
 
-The documents are those of transformers' `get_json_schema`. The module is run, as any import does.
+The tool documents are made by `get_json_schema` of transformers. The module is imported, so its
+code runs.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from looptool.exchange import Found, Note
 from looptool.exchange.functions import read_functions
 
 _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_TYPE = r"\((?:[^()\n]|\([^()\n]*\))*\)"  # with brackets in it, as in `(tuple(int))`
+_TYPE = r"\((?:[^()\n]|\([^()\n]*\))*\)"  # may contain brackets: `(tuple(int))`
 
 
 def read_module(source: str) -> Found:
     """Return a tool for each public function of a file `tools.py` or a module `package.tools`.
 
     Raises:
-        ConfigError: if there is no such module, or it raises while it is imported.
+        ConfigError: if there is no such module, or importing it raises.
     """
     from transformers.utils import get_json_schema
 
@@ -42,13 +43,13 @@ def read_module(source: str) -> Found:
         try:
             plain, left_out = _plain(function)
             schema = get_json_schema(plain)
-        except Exception as error:  # its parser raises what it meets
+        except Exception as error:  # the parser raises exceptions of any kind
             why = " ".join(str(error).split())
             if "no description for the argument" in why:
                 why += " in a section `Args:` of Google's style, the only one that is read"
             found.skipped.append(Note(name, why))
             continue
-        schema["function"]["name"] = name  # that of the code may be a decorator's
+        schema["function"]["name"] = name  # `__name__` may be a decorator's
         schemas.append(schema)
         if left_out:
             told = f"left out, as calls name each parameter: {', '.join(left_out)}"
@@ -58,10 +59,10 @@ def read_module(source: str) -> Found:
 
 
 def _plain(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[str]]:
-    """Return a stand-in that transformers' parser reads, and the parameters that it lacks.
+    """Return a stand-in for transformers' parser, and the parameters left out of it.
 
-    The parser takes `*args` and `**kwargs` for required parameters, and does not know
-    `name (type):` in a docstring; the type is left out there, as the hints say it.
+    The parser reads `*args` and `**kwargs` as required parameters, so they are left out. It does
+    not support `name (type):` in docstrings, so the type is removed; the hints state it.
     """
 
     plain: Any = functools.wraps(function)(lambda: None)
@@ -98,7 +99,7 @@ def _load(source: str) -> ModuleType:
         spec: Any = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)
         sys.path.insert(0, str(path.parent.absolute()))
-        sys.modules[name] = module  # where dataclasses look for it
+        sys.modules[name] = module  # dataclasses look it up there
         try:
             spec.loader.exec_module(module)
         finally:
@@ -110,12 +111,12 @@ def _load(source: str) -> ModuleType:
         told = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ConfigError(f"{source}: cannot be imported: {told}") from None
     if not getattr(module, "__file__", None):
-        raise ConfigError(f"{source}: is no Python file")
+        raise ConfigError(f"{source}: is not a Python file")
     return module
 
 
 def _functions(module: ModuleType) -> list[tuple[str, Any]]:
-    """Return the module's own functions, or whatever `__all__` names, in their order."""
+    """Return the objects named in `__all__`, or else the module's own public functions."""
     names = getattr(module, "__all__", None)
     if names is not None:
         return [(str(name), getattr(module, str(name), None)) for name in names]

@@ -1,8 +1,8 @@
-"""Read-only fields: what a server sets and a request must not hold (OpenAPI 3.1.1, 4.8.24.2).
+"""Removal of read-only fields, which only the server sets (OpenAPI 3.1.1, section 4.8.24.2).
 
-"SHOULD NOT be sent as part of the request", and where it is required, "the required will take
-effect on the response only". `schemas` puts `MARK` in the place of such a field's schema, so that
-it is found again after `allOf` was merged.
+They "SHOULD NOT be sent as part of the request"; if one is required, "the required will take effect
+on the response only". `schemas` replaces such a field's schema by `MARK`, so that it can still be
+found after `allOf` has been merged.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _CHILDREN = {
     "unevaluatedItems",
 }  # fmt: skip
 
-Memory = dict[tuple[int, frozenset[str]], tuple[Any, "Writable"]]  # with the object: an id ends
+Memory = dict[tuple[int, frozenset[str]], tuple[Any, "Writable"]]  # holds objects: ids get reused
 Writable = tuple[dict[str, Any], frozenset[str], frozenset[str]]
 
 
 def is_read_only(
     schema: Any, at: Callable[[str], Any], known: dict[str, bool] | None = None
 ) -> bool:
-    """Whether a schema, what it refers to, or each of its alternatives is marked read-only.
+    """Whether a schema, the schema it refers to, or each of its alternatives is read-only.
 
     Args:
         schema: any value.
-        at: what a reference refers to; None where to nothing.
-        known: what was found of references; those on the way count as not read-only.
+        at: resolves a reference; returns None if it points nowhere.
+        known: results by reference; a reference being resolved counts as not read-only.
     """
     known = {} if known is None else known
     if not isinstance(schema, Mapping):
@@ -54,14 +54,18 @@ def is_read_only(
 def writable(
     schema: dict[str, Any], memory: Memory, outer: frozenset[str] = frozenset()
 ) -> Writable:
-    """Return a schema without its marked fields, the names of its own, and of all at any depth.
+    """Remove the fields marked read-only from a schema.
 
-    What `if` and `not` say stays: it holds of an object that lacks the fields.
+    `if` and `not` stay unchanged: they apply to an object without the fields.
 
     Args:
-        schema: without references and `allOf`.
-        memory: of what was done, by identity; parts are shared.
-        outer: names that are read-only by a schema that this one is a branch of.
+        schema: a schema without references and `allOf`.
+        memory: earlier results by identity of the schema, since parts are shared.
+        outer: names of read-only fields of a schema that this one is a branch of.
+
+    Returns:
+        The schema without the fields, the names of its own read-only fields, and the names of all
+        read-only fields at any depth.
     """
     key = id(schema), outer
     if key in memory:
@@ -93,7 +97,7 @@ def writable(
             made[word] = {name: branch(part) for name, part in value.items()}
         elif word in ("anyOf", "oneOf"):
             parts = [(part, branch(part)) for part in value]
-            # a branch that asked for nothing but such fields would fit everything now
+            # a branch that only required such fields would now match everything
             kept = [new for old, new in parts if set(old) != {"required"} or new["required"]]
             made |= {word: kept} if kept else {}
         elif word == "prefixItems":

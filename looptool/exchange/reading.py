@@ -1,4 +1,4 @@
-"""JSON and YAML files as other people's programs write them."""
+"""Reading JSON, JSON Lines and YAML files that other programs wrote."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FLOAT = (
 
 
 def read_document(path: Path) -> tuple[Any, Found]:
-    """Return a JSON, JSON lines or YAML file's content, and the record to fill with what it holds.
+    """Read a JSON, JSON Lines or YAML file; return its content and a `Found` to be filled.
 
-    JSON lines become a list. A key that stands twice in one object is warned of; the last counts.
+    JSON Lines become a list. A duplicate key in an object gives a warning; its last value counts.
 
     Raises:
-        ConfigError: naming the file, and the line where it is neither.
+        ConfigError: if the file cannot be read or parsed; the message names the file and the line.
     """
     try:
         if path.stat().st_size > _LARGEST:
@@ -36,7 +36,7 @@ def read_document(path: Path) -> tuple[Any, Found]:
         text = found.content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = found.content[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}: line {line}: is no UTF-8") from None
+        raise ConfigError(f"{path}: line {line}: is not UTF-8") from None
     if not text.strip():
         raise ConfigError(f"{path}: is empty")
     twice: set[str] = set()
@@ -66,7 +66,7 @@ def _parse(path: Path, text: str, twice: set[str]) -> Any:
         if path.suffix in (".jsonl", ".ndjson") or error.msg == "Extra data":
             return _lines(path, text, decoder)
         if path.suffix not in (".yaml", ".yml") and text.lstrip()[0] in "{[":
-            raise ConfigError(f"{path}: line {error.lineno}: no valid JSON: {error.msg}") from None
+            raise ConfigError(f"{path}: line {error.lineno}: not valid JSON: {error.msg}") from None
     return _yaml(path, text, twice)
 
 
@@ -77,15 +77,15 @@ def _lines(path: Path, text: str, decoder: json.JSONDecoder) -> list[Any]:
             try:
                 rows.append(decoder.decode(line))
             except json.JSONDecodeError as error:
-                raise ConfigError(f"{path}: line {number}: no valid JSON: {error.msg}") from None
+                raise ConfigError(f"{path}: line {number}: not valid JSON: {error.msg}") from None
     return rows
 
 
 def _yaml(path: Path, text: str, twice: set[str]) -> Any:
-    """Read YAML 1.2: `no`, `2020-01-01`, `12:30`, `1_000` and `=` are texts, and so are keys.
+    """Parse YAML 1.2: `no`, `2020-01-01`, `12:30`, `1_000`, `=` and all keys are strings.
 
-    Its core schema takes `01234` and `+49170` for numbers, its JSON schema, which OpenAPI names,
-    does not: they stay texts, as a number would lose what is written.
+    `01234` and `+49170` are numbers in YAML's core schema, but not in its JSON schema, which
+    OpenAPI requires. They stay strings, since a number would lose digits or signs.
     """
     import yaml
 
@@ -116,7 +116,7 @@ def _yaml(path: Path, text: str, twice: set[str]) -> Any:
         ("float", _FLOAT, "-+.0123456789"),
     ):
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
-    Loader.add_constructor("tag:yaml.org,2002:merge", Loader.construct_yaml_str)  # a value `<<`
+    Loader.add_constructor("tag:yaml.org,2002:merge", Loader.construct_yaml_str)  # the value `<<`
     Loader.add_constructor(
         "tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node)
     )
@@ -126,6 +126,6 @@ def _yaml(path: Path, text: str, twice: set[str]) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{path}: {line}no valid JSON or YAML: {problem}") from None
+        raise ConfigError(f"{path}: {line}not valid JSON or YAML: {problem}") from None
     except ValueError as error:
-        raise ConfigError(f"{path}: no valid YAML: {error}") from None
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None

@@ -1,8 +1,8 @@
-"""Records of a file or folder, one after the other, each with its place.
+"""Reading the records of a file or folder one by one, with their line numbers.
 
-Read are JSON Lines, one JSON array, either of them compressed (gzip, zstd), Parquet, what
-`datasets` saves by `save_to_disk`, and folders of such files. What a file holds is told by its
-first bytes, not by its name.
+Supported are JSON Lines and JSON arrays (also compressed by gzip or zstd), Parquet, data sets saved
+by `save_to_disk` of `datasets`, and folders of such files. The format of a file is detected from
+its first bytes, not from its name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from looptool.core.errors import ConfigError
 LARGEST = 16_000_000  # bytes of one record
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20
-_ROWS = 1000  # of a table that are held at a time
+_ROWS = 1000  # of a table, processed at a time
 _BETWEEN = re.compile(r"[\s,]*")
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".json")
@@ -30,11 +30,13 @@ _NO_DATA = ("dataset_info.json", "dataset_dict.json", "dataset_infos.json", "sta
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """The JSON text of one record, or why it cannot be read (`text` is then its start).
+    """The JSON text of one record, or the reason why it cannot be read.
 
     Attributes:
-        line: where it begins, from 1: a line of a text, a row of a table. In a folder the files
-            count as one behind the other.
+        line: where it begins, from 1: the line of a text file or the row of a table. In a folder,
+            numbering continues from file to file.
+        text: the JSON text; only its start if the record cannot be read.
+        reason: why it cannot be read; empty if it can.
     """
 
     line: int
@@ -43,10 +45,10 @@ class Raw:
 
 
 def read_records(path: Path) -> Iterator[Raw]:
-    """Yield the records of a file or folder in order. Empty lines are passed over.
+    """Yield the records of a file or folder in order; empty lines are skipped.
 
-    Where a file breaks off, or an array goes on as no JSON, the records before that place are
-    whole, and the last one yielded says what is wrong.
+    If a file is truncated or an array is invalid from some place on, the records before that place
+    are yielded, and then one with the reason.
 
     Raises:
         ConfigError: if it cannot be opened, is empty, or is a folder without such files.
@@ -70,7 +72,7 @@ def read_records(path: Path) -> Iterator[Raw]:
 
 
 def stem(path: Path) -> str:
-    """Return a file's or folder's name without the endings of formats and compressions."""
+    """Return the name of a file or folder without format and compression suffixes."""
     name = path.name
     for ending in (".gz", ".zst", *_SUFFIXES):
         name = name.removesuffix(ending)
@@ -78,10 +80,10 @@ def stem(path: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return a folder's files of samples, those of one split and one kind.
+    """Return the data files in a folder, which must belong to one data set.
 
     Raises:
-        ConfigError: if there are none, or those of several splits.
+        ConfigError: if there are none, or they belong to several data sets or splits.
     """
     found = [
         file
@@ -91,12 +93,13 @@ def _files(folder: Path) -> list[Path]:
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]
     if not found:
-        raise ConfigError(f"{folder}: holds no {', '.join(_SUFFIXES)} file")
+        raise ConfigError(f"{folder}: contains no {', '.join(_SUFFIXES)} file")
     splits = {re.split(r"-\d{5}-of-\d{5}", stem(file))[0]: file for file in found}
     if len(splits) > 1:
         one = next(iter(splits.values())).relative_to(folder)
         raise ConfigError(
-            f"{folder}: holds several sets, {', '.join(splits)}: name a file, as {folder / one}"
+            f"{folder}: contains several sets ({', '.join(splits)}); name a file, e.g. "
+            f"{folder / one}"
         )
     return found
 
@@ -134,7 +137,7 @@ def _is_json(text: str) -> bool:
 
 
 class _Unpacked(io.RawIOBase):
-    """What a compressed file holds; where it is damaged it ends, and `broken` says why."""
+    """The decompressed content of a file; it ends where the file is damaged, with `broken` set."""
 
     def __init__(self, path: Path, compression: str) -> None:
         import pyarrow as pa
@@ -149,7 +152,7 @@ class _Unpacked(io.RawIOBase):
         if self.broken:
             return 0
         try:
-            # in small pieces: what was unpacked of a piece before the damage is lost
+            # in small pieces, since the piece that contains the damage is lost
             piece = self.stream.read(min(len(buffer), 4096))
         except OSError as error:
             self.broken = str(error)
@@ -193,7 +196,7 @@ def _decoded(number: int, line: bytes) -> Raw:
 
 
 def _array(file: BinaryIO) -> Iterator[Raw]:
-    """Yield the elements of an array without holding the whole of it."""
+    """Yield the elements of an array without loading it as a whole."""
     decoder = json.JSONDecoder()
     decode = codecs.getincrementaldecoder("utf-8")().decode
     unreadable = ""
@@ -223,7 +226,7 @@ def _array(file: BinaryIO) -> Iterator[Raw]:
         problem = "the array breaks off"
         try:
             _, end = decoder.raw_decode(text, place)
-            if end < len(text) or ended:  # a number at the end may go on
+            if end < len(text) or ended:  # else a number may continue in the next block
                 yield Raw(line, text[place:end])
                 line += text.count("\n", place, end)
                 place = end
@@ -250,23 +253,23 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(_ROWS)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ConfigError(f"{path}: no valid Parquet: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{path}: is not valid Parquet: {str(error).splitlines()[0]}") from None
 
 
 def _saved_batches(path: Path) -> Iterator[Any]:
-    """Yield the batches of what `Dataset.save_to_disk` wrote."""
+    """Yield the batches of a data set saved by `save_to_disk`."""
     import datasets
 
     try:
         found = datasets.load_from_disk(str(path))
     except (ValueError, KeyError, OSError) as error:
-        raise ConfigError(f"{path}: no data set of `datasets`: {error}") from None
+        raise ConfigError(f"{path}: is not a data set saved by `datasets`: {error}") from None
     if isinstance(found, datasets.DatasetDict):
         splits = list(found)
         if len(splits) > 1:
             names = ", ".join(splits)
             raise ConfigError(
-                f"{path}: holds several splits, {names}: name one, as {path / splits[0]}"
+                f"{path}: contains several splits ({names}); name one, e.g. {path / splits[0]}"
             )
         found = found[splits[0]]
     yield from found.with_format("arrow").iter(_ROWS)

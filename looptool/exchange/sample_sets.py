@@ -1,9 +1,9 @@
-"""A user's own samples: `data/samples/<name>/`, imported from other formats and exported to them.
+"""Import of your own samples into `data/samples/<name>/`.
 
-`samples.parquet` (`tables.Imported`) has one row for each assistant turn that became a sample,
-`rejected.parquet` (`tables.Refusals`) one for each record or turn that did not, both with the line
-of the file that they come from, in its order. `description.json` says which file that was, and what
-was changed in its records.
+`samples.parquet` (`tables.Imported`) has one row for each assistant turn that became a sample.
+`rejected.parquet` (`tables.Refusals`) has one row for each record or turn that did not. Both give
+the line of the source file and keep its order. `description.json` names the source file and counts
+the changes made to its records.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ FOLDER = Path("data/samples")
 SAMPLES, REJECTED = "samples.parquet", "rejected.parquet"
 DESCRIPTION = "description.json"
 PROCESSES = 2
-_BATCH = 2000  # records that are converted at a time
-_CHARACTERS = 8_000_000  # likewise
-_GROUP = 20_000  # rows that are written at a time
-_PROBED = 20  # records that tell the format
-_KEPT = 2000  # characters of what was refused
+_BATCH = 2000  # maximum records converted at a time
+_CHARACTERS = 8_000_000  # maximum characters converted at a time
+_GROUP = 20_000  # rows written at a time
+_PROBED = 20  # records from which the format is detected
+_KEPT = 2000  # characters stored of a rejected record
 
 Columns = dict[str, list[Any]]
 Rows = tuple[Columns, Columns, Changes]
@@ -46,7 +46,7 @@ Rows = tuple[Columns, Columns, Changes]
 
 @dataclass(slots=True)
 class Outcome:
-    """The sums of an import: records read, samples, what was changed, and rejections by check."""
+    """Counts of an import: records read, samples, changes, and rejections by check."""
 
     format: str
     records: int = 0
@@ -68,11 +68,13 @@ class Outcome:
 
 
 def place_of(path: Path) -> Path:
-    """Return where the samples of a file go when no folder is named: `data/samples/<name>`, or
-    `<parent>-<name>` where the samples of another file lie there.
+    """Return the default folder for the samples of a file.
+
+    It is `data/samples/<name>`, or `data/samples/<parent>-<name>` if the first holds the samples of
+    another file.
 
     Raises:
-        ConfigError: if those of another file lie there too.
+        ConfigError: if both hold the samples of other files.
     """
     full = path.absolute()
     for name in (stem(full), f"{full.parent.name}-{stem(full)}"):
@@ -80,12 +82,11 @@ def place_of(path: Path) -> Path:
         place = FOLDER / name[:64]
         if not (place / SAMPLES).exists() or _source(place) == _source_of(path):
             return place
-    raise ConfigError(f"{place}: has the samples of another file: name a folder by --output")
+    raise ConfigError(f"{place}: holds the samples of another file; name a folder with --output")
 
 
 def _source_of(path: Path) -> str:
-    """Return how a file is told from another one of its name, on any machine: its path in the
-    project, or its last three parts."""
+    """Return a file's path in the project, or else its last three parts, as a portable identity."""
     full = path.absolute()
     if full.is_relative_to(Path.cwd()):
         return full.relative_to(Path.cwd()).as_posix()
@@ -102,15 +103,16 @@ def _source(folder: Path) -> str | None:
 def import_samples(
     path: Path, target: Path, form: str | None = None, tell: Callable[[int], None] = lambda _: None
 ) -> Outcome:
-    """Read the samples of a file or folder into `target`; memory does not grow with the file, but
-    for an id of each sample.
+    """Import the samples of a file or folder into `target`.
+
+    Memory use does not grow with the file, except for one id per sample.
 
     Args:
-        form: the name of its format; else the first records tell it.
-        tell: is told how many records are done.
+        form: name of the format; default: detected from the first records.
+        tell: called with the number of records done.
 
     Raises:
-        ConfigError: if the file cannot be read, or its records are of no format.
+        ConfigError: if the file cannot be read, or the format of its records is unknown.
     """
     records = read_records(path)
     first = next(_batches(records), [])
@@ -120,7 +122,7 @@ def import_samples(
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{target}: is no folder that can be written: {error.strerror}") from None
+        raise ConfigError(f"{target}: is not a writable folder: {error.strerror}") from None
     with (
         _Writer(target / SAMPLES, tables.Imported) as samples,
         _Writer(target / REJECTED, tables.Refusals) as rejected,
@@ -138,7 +140,7 @@ def import_samples(
             samples.add(good)
             rejected.add(bad)
             tell(done.records)
-        samples.keep = done.samples > 0  # else a set that is there stays
+        samples.keep = done.samples > 0  # else do not overwrite an existing set
     if samples.keep:
         described = {"source": _source_of(path), **done.to_json()}
         text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
@@ -147,8 +149,9 @@ def import_samples(
 
 
 def track(folder: Path) -> None:
-    """Put a set under DVC where it lies in `data/samples` of a project, so that queued and `--temp`
-    experiments find it, and git does not hold it.
+    """Track a set in `data/samples` with DVC.
+
+    Queued and `--temp` experiments can then find it, and it is not stored in git.
 
     Raises:
         LooptoolError: if `dvc add` fails.
@@ -157,7 +160,7 @@ def track(folder: Path) -> None:
         return
     command = [sys.executable, "-m", "dvc", "add", "--quiet", str(folder)]
     if subprocess.run(command).returncode:
-        raise LooptoolError(f"`dvc add {folder}` failed; its message stands above")
+        raise LooptoolError(f"`dvc add {folder}` failed; see its message above")
 
 
 def _format_of(path: Path, first: list[Raw], name: str | None) -> Format:
@@ -175,13 +178,13 @@ def _format_of(path: Path, first: list[Raw], name: str | None) -> Format:
     if broken := next((raw for raw in first if raw.reason), None):
         raise ConfigError(f"{path}: line {broken.line}: {broken.reason}")
     raise ConfigError(
-        f"{path}: its first records are of no format known here; formats are {', '.join(known)}: "
-        "name one by --format"
+        f"{path}: the format of its first records is unknown; name one with --format: "
+        f"{', '.join(known)}"
     )
 
 
 def _converted(first: list[Raw], records: Iterator[Raw], form: str) -> Iterator[tuple[int, Rows]]:
-    """Yield how many records a batch had and what became of them, in the file's order."""
+    """Yield (number of records, converted rows) of each batch, in the file's order."""
     more = next(records, None)
     if more is None:
         yield len(first), convert(first, form)
@@ -200,7 +203,7 @@ def _converted(first: list[Raw], records: Iterator[Raw], form: str) -> Iterator[
 
 
 def _batches(records: Iterable[Raw]) -> Iterator[list[Raw]]:
-    """Yield records in lists that are bounded in number and in size."""
+    """Yield records in lists of limited length and size."""
     batch: list[Raw] = []
     size = 0
     for raw in records:
@@ -214,8 +217,12 @@ def _batches(records: Iterable[Raw]) -> Iterator[list[Raw]]:
 
 
 def convert(batch: Iterable[Raw], form: str) -> Rows:
-    """Return the columns of `tables.Imported` and `tables.Refusals` for records of one format, and
-    what was changed in those that gave samples."""
+    """Convert records of one format.
+
+    Returns:
+        The columns of `tables.Imported`, those of `tables.Refusals`, and counts of the changes made
+        to records that gave samples.
+    """
     read = formats()[form].read
     changes = Changes()
     good: dict[str, list[Any]] = {name: [] for name in tables.polars_schema(tables.Imported)}
@@ -272,7 +279,7 @@ def _first_line(error: Exception) -> str:
 def _take_out_repeated(
     good: dict[str, list[Any]], bad: dict[str, list[Any]], seen: dict[bytes, tuple[int, int]]
 ) -> None:
-    """Move rows to `bad` whose tools and messages stood in the file before."""
+    """Move rows whose tools and messages occurred earlier in the file to `bad`."""
     repeated = []
     for place, identity in enumerate(good["sample_id"]):
         key, label = bytes.fromhex(identity), hash(good["label"][place])
@@ -291,7 +298,7 @@ def _take_out_repeated(
 
 
 class _Writer:
-    """Writes a table in pieces, each checked, in the order they come; whole or not at all."""
+    """Writes a table in checked pieces, in order; the file appears only once it is complete."""
 
     def __init__(self, path: Path, table: type[tables.Table]) -> None:
         self.path = path

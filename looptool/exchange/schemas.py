@@ -1,7 +1,7 @@
-"""JSON Schemas out of API descriptions: references inlined, `allOf` merged, dialects made one.
+"""Plain JSON Schemas from API descriptions: references inlined, `allOf` merged, one dialect.
 
-The result holds no `$ref` and only what a tool document needs; what models cannot use is left out
-(vendor keys, XML hints) or warned of.
+The result contains no `$ref` and only what a tool document needs. What models cannot use (vendor
+keys, XML hints) is left out, or gives a warning.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from looptool.core import canonical
 from looptool.exchange.read_only import MARK, Memory, is_read_only, writable
 from looptool.exchange.variants import Choice, Hierarchy, has_choice
 
-LARGEST = 60_000  # characters of one tool's parameters: no context of a small model holds more
-_MOST = LARGEST // 6  # schemas under one reference: each takes at least `"":{},` of those
-_NAMED = 8  # read-only fields that a warning names
-_REMEMBERED = 200_000  # parts whose size is kept
+LARGEST = 60_000  # characters of one tool's parameters: more fills a small model's context
+_MOST = LARGEST // 6  # schemas under one reference: each has at least the 6 characters `"":{},`
+_NAMED = 8  # maximum number of fields that a warning names
+_REMEMBERED = 200_000  # maximum number of parts whose size is cached
 _NO_USE = {
     "xml", "discriminator", "externalDocs", "deprecated", "readOnly", "writeOnly", "$schema",
     "$id", "$comment", "$anchor", "$defs", "definitions", "contentMediaType", "contentEncoding",
@@ -28,44 +28,44 @@ _NO_USE = {
 _MAPS = {"properties", "patternProperties", "dependentSchemas"}  # of names to schemas
 _LISTS = {"anyOf", "oneOf", "prefixItems"}
 _SINGLE = {"items", "not", "contains", "propertyNames", "if", "then", "else"}
-_NOTES = {"description", "title", "default", "examples"}  # which no value is held against
+_NOTES = {"description", "title", "default", "examples"}  # annotations, not constraints
 _VALUES = {"const", "enum", "default", "examples"}
-_OPEN = {"additionalProperties", "unevaluatedProperties", "unevaluatedItems"}  # or true or false
+_OPEN = {"additionalProperties", "unevaluatedProperties", "unevaluatedItems"}  # or booleans
 
 Warn = Callable[[str], None]
-Key = tuple[str, bool]  # a reference, and whether only what its variants have in common is meant
+Key = tuple[str, bool]  # a reference, and whether only the common part of its variants is meant
 
 
 class Unusable(ValueError):
-    """A schema that no tool document can be made of; the message says why."""
+    """A schema that cannot become part of a tool document; the message says why."""
 
 
 class Schemas:
     """Resolves the schemas of one document.
 
     Args:
-        root: the whole document, which references point into.
-        old: whether it is in the dialect of OpenAPI 3.0 (`nullable`, boolean bounds).
-        requests: whether the schemas are those of an API's requests: read-only fields are left out
-            then, and discriminators say what a schema may be.
+        root: the whole document, into which references point.
+        old: whether it uses the dialect of OpenAPI 3.0 (`nullable`, boolean bounds).
+        requests: whether the schemas describe API requests. Read-only fields are then left out, and
+            discriminators are resolved to their variants.
     """
 
     def __init__(self, root: Any, old: bool = False, requests: bool = False) -> None:
         self.root = root
         self.old = old
         self._hierarchy = Hierarchy(root) if requests else None
-        self._known: dict[Key, tuple[dict[str, Any], list[str]]] = {}  # and what was warned of
+        self._known: dict[Key, tuple[dict[str, Any], list[str]]] = {}  # schema and warnings
         self._failed: dict[Key, str] = {}
-        self._sizes: dict[int, tuple[int, Any]] = {}  # with the object: an id ends with it
+        self._sizes: dict[int, tuple[int, Any]] = {}  # holds the object: ids get reused
         self._written: Memory = {}
         self._left = _MOST
 
     def plain(self, schema: Any, warn: Warn) -> dict[str, Any]:
-        """Return `schema` on its own.
+        """Return `schema` as a self-contained schema.
 
         Raises:
-            Unusable: if it points outside of the document or nowhere, is no schema, or would be
-                larger than `LARGEST`.
+            Unusable: if a reference points outside the document or nowhere, it is not a schema, or
+                the result would be larger than `LARGEST`.
         """
         self._left = _MOST
         if len(self._sizes) > _REMEMBERED:
@@ -82,12 +82,12 @@ class Schemas:
             self.limit("its parameters", made)
         except RecursionError:
             raise Unusable("is nested too deeply") from None
-        except TypeError as error:  # a keyword's value is of another type than it must be
+        except TypeError as error:  # a keyword's value has the wrong type
             raise Unusable(f"is no JSON Schema: {error}") from None
         return {key: value for key, value in made.items() if key != "title"}
 
     def target(self, node: Any) -> Any:
-        """Follow the references of a node that is no schema: a parameter, a body, a path."""
+        """Follow the references of a node that is not a schema: a parameter, a body, a path."""
         seen: set[str] = set()
         while isinstance(node, Mapping) and isinstance(node.get("$ref"), str):
             if node["$ref"] in seen:
@@ -113,9 +113,10 @@ class Schemas:
     def _plain(
         self, schema: Any, above: tuple[Key, ...], warn: Warn, heir: str = ""
     ) -> tuple[dict[str, Any], frozenset[Key]]:
-        """Return the schema without references, and those on the way to it that it was cut at.
+        """Return the schema without references, and the recursive references where it was cut.
 
-        `heir` is the reference whose target the schema is, or is a part of by `allOf`.
+        `above` are the references being followed. `heir` is the reference whose target the schema
+        is, or is a part of by `allOf`.
         """
         self._left -= 1
         if self._left < 0:
@@ -197,7 +198,7 @@ class Schemas:
             cuts = frozenset([key if key in above else (reference, True)])
         else:
             made, cuts = self._followed(key, above, warn)
-        if beside and not self.old:  # 3.0 ignores what stands beside a reference
+        if beside and not self.old:  # 3.0 ignores keywords next to a reference
             more, found = self._plain(beside, above, warn)
             made = {**made, **{word: more[word] for word in _NOTES & set(more)}}
             return merged(made, more, warn), cuts | found
@@ -208,7 +209,7 @@ class Schemas:
     def _followed(
         self, key: Key, above: tuple[Key, ...], warn: Warn
     ) -> tuple[dict[str, Any], frozenset[Key]]:
-        """Return what stands at a reference, and keep it if it is the same wherever it is used."""
+        """Return the target of a reference; cache it if it does not depend on the context."""
         if not above:
             if key in self._failed:
                 raise Unusable(self._failed[key])
@@ -235,9 +236,9 @@ class Schemas:
         reference, base = key
         target = self._at(reference)
         choice = self._hierarchy and self._hierarchy.choice(reference)
-        if base:  # of the schema itself, whatever it goes by
+        if base:  # the schema itself, through references to references
             target = self.target(target)
-        if base and not choice:  # its variants stand in its oneOf
+        if base and not choice:  # its variants are listed in its oneOf
             target = {
                 word: part
                 for word, part in target.items()
@@ -250,7 +251,7 @@ class Schemas:
         return made, cuts | found
 
     def _inline_choice(self, schema: Mapping[str, Any], heir: str) -> Choice | None:
-        """Return what the discriminator of a schema without a name maps to."""
+        """Return the variants that the discriminator of an unnamed schema maps."""
         if self._hierarchy is None or (heir and self._hierarchy.choice(heir)):
             return None
         return self._hierarchy.mapped(schema)
@@ -258,10 +259,10 @@ class Schemas:
     def _chosen(
         self, choice: Choice, base: dict[str, Any], above: tuple[Key, ...], warn: Warn
     ) -> tuple[dict[str, Any], frozenset[Key]]:
-        """Return one of a schema's variants, each with its value of the discriminator's field.
+        """Return the choice among a schema's variants, each with its discriminator value.
 
-        Where it is not sure which value stands for which variant, any of them may be given, and
-        the schema itself if no mapping says that it may not.
+        If it is unclear which value selects which variant, the choice is `anyOf`; without a mapping
+        it then includes the schema itself.
         """
         if not isinstance(choice.field, str):
             raise Unusable("discriminator.propertyName: must be a text")
@@ -291,9 +292,9 @@ class Schemas:
     def _listed(
         self, schema: Mapping[str, Any], key: str, parts: list[dict[str, Any]], warn: Warn
     ) -> dict[str, Any]:
-        """Return the schemas listed beside a discriminator, each with its value of the field.
+        """Return the schemas listed next to a discriminator, each with its discriminator value.
 
-        Without the values one call fits several of them, and `oneOf` would refuse it.
+        Without the values, one call could match several of them, and `oneOf` would reject it.
         """
         made: list[dict[str, Any]] = []
         unsure = ""
@@ -326,7 +327,7 @@ class Schemas:
             return None
 
     def limit(self, what: str, schema: dict[str, Any]) -> None:
-        """Refuse a schema that is too large, also in between: what is large grows.
+        """Check the size of a schema, also an intermediate one, as schemas only grow.
 
         Raises:
             Unusable: if it would be larger than `LARGEST`.
@@ -359,7 +360,7 @@ class Schemas:
                 warn(f"{key} is left out: it is no JSON")
                 del made[key]
         if "required" in made and not isinstance(made["required"], list):
-            del made["required"]  # a flag of draft 3, which says nothing about the value
+            del made["required"]  # a boolean of draft 3, which does not constrain the value
         if not all(isinstance(name, str) for name in made.get("required", ())):
             raise Unusable("required: must be a list of names")
         if isinstance(items := made.get("items"), list):
@@ -370,7 +371,7 @@ class Schemas:
         return made
 
     def _size(self, node: Any) -> int:
-        """Return how long a node's JSON is; a part that is shared is measured once."""
+        """Return the length of a node's JSON; shared parts are measured once."""
         if not isinstance(node, dict | list):
             return len(node) + 2 if isinstance(node, str) else len(repr(node))
         if id(node) not in self._sizes:
@@ -381,7 +382,7 @@ class Schemas:
 
 
 def merged(one: dict[str, Any], other: dict[str, Any], warn: Warn) -> dict[str, Any]:
-    """Return a schema that holds where both do, as far as one object can say so (`allOf`)."""
+    """Merge two schemas of an `allOf`, as far as one object can express both."""
     made = dict(one)
     for key, value in other.items():
         if key not in made or made[key] == value:
@@ -422,9 +423,9 @@ def merged(one: dict[str, Any], other: dict[str, Any], warn: Warn) -> dict[str, 
 def _tagged(
     schema: dict[str, Any], choice: Choice, values: tuple[str, ...]
 ) -> dict[str, Any] | None:
-    """Return a variant whose discriminator holds its values; None if the schema contradicts them.
+    """Restrict a variant's discriminator field to its values; None if the schema contradicts them.
 
-    Names of components yield to the one value that the variant itself allows.
+    If the values are only component names, a single value that the variant itself allows wins.
     """
     tag = schema.get("properties", {}).get(choice.field, {"type": "string"})
     allowed = [tag["const"]] if "const" in tag else tag.get("enum", values)
@@ -443,8 +444,7 @@ def _tagged(
 
 
 def _untitled(schema: dict[str, Any], name: str = "") -> dict[str, Any]:
-    """Return a schema whose title is its description, if it has none and the title says more than
-    the name."""
+    """Remove a schema's title; it replaces a missing description unless it repeats the name."""
     if "title" not in schema:
         return schema
     made = {key: value for key, value in schema.items() if key != "title"}
@@ -455,7 +455,7 @@ def _untitled(schema: dict[str, Any], name: str = "") -> dict[str, Any]:
 
 
 def _identity(value: Any) -> Any:
-    """Return what two values of an enum share exactly when JSON Schema takes them for one."""
+    """Return a key that is equal for two enum values if they are equal in JSON Schema."""
     if isinstance(value, bool | list | dict):
         return canonical_or_repr(value), type(value)
     return value
@@ -470,7 +470,7 @@ def _kinds(value: Any) -> list[Any]:
 
 
 def _common(one: list[Any], other: list[Any]) -> list[Any]:
-    """Return the types that both allow: an integer is a number."""
+    """Return the types that both allow; an integer is also a number."""
 
     def allows(kinds: list[Any], kind: Any) -> bool:
         return kind in kinds or (kind == "integer" and "number" in kinds)
@@ -486,7 +486,7 @@ def _is_object(schema: dict[str, Any]) -> bool:
 def _is_pattern(pattern: Any) -> bool:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            warnings.simplefilter("ignore")  # FutureWarning about the syntax of patterns
             re.compile(pattern)
     except (re.error, TypeError, RecursionError, OverflowError):
         return False
@@ -504,7 +504,7 @@ def _is_json(value: Any) -> bool:
 
 
 def canonical_or_repr(value: Any) -> str:
-    """Return a value as JSON if it is some, else as Python shows it."""
+    """Return a value as JSON, or its repr if it is not JSON."""
     try:
         return canonical.dumps(value)
     except (ValueError, TypeError):

@@ -1,7 +1,7 @@
-"""Sets of tools in `data/tools/<name>.json`: imported, exported (`tools.read_tools` reads them).
+"""Import and export of tool sets, `data/tools/<name>.json` (`tools.read_tools` reads them).
 
-A set is `{"source", "sha256", "tools", "skipped", "warnings"}`; `tools` are tool documents, and the
-others hold `{"what", "why"}`.
+A set is `{"source", "sha256", "tools", "skipped", "warnings"}`. `tools` is a list of tool
+documents; `skipped` and `warnings` are lists of `{"what", "why"}`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
 @dataclass(frozen=True, slots=True)
 class ToolSet:
-    """What an import found; see the module."""
+    """An imported set; see the module docstring."""
 
     source: list[str]
     sha256: str
@@ -41,13 +41,13 @@ class ToolSet:
 
 
 def import_tools(sources: Sequence[str]) -> ToolSet:
-    """Return the tools of all sources as one set.
+    """Import the tools of all sources as one set.
 
-    A source is a file (OpenAPI, a list of functions, a saved `tools/list`), a Python file or
-    module, a web address (an MCP server over HTTP) or `stdio:COMMAND` (one that is started).
+    A source is a file (OpenAPI, a list of functions, a saved `tools/list` response), a Python file
+    or module, a URL (an MCP server over HTTP) or `stdio:COMMAND` (an MCP server to be started).
 
     Raises:
-        ConfigError: naming the source and the rule, if one cannot be read at all.
+        ConfigError: if a source cannot be read; the message names the source and the rule.
     """
     hasher = hashlib.sha256()
     merged = Found(b"")
@@ -76,7 +76,7 @@ def import_tools(sources: Sequence[str]) -> ToolSet:
             Note(renamed.get(note.what, note.what), note.why) for note in found.warnings
         ]
     if not merged.tools and not merged.skipped:
-        raise ConfigError(f"{', '.join(sources)}: holds no tools")
+        raise ConfigError(f"{', '.join(sources)}: contains no tools")
     return ToolSet(
         list(sources),
         hasher.hexdigest(),
@@ -87,12 +87,12 @@ def import_tools(sources: Sequence[str]) -> ToolSet:
 
 
 def _own(found: Found) -> set[str]:
-    """Return the names of a source's tools that it gave them itself: all but those made legal."""
+    """Return the tool names that are the source's own, not made by the import."""
     return {tool["name"] for tool in found.tools} - found.made
 
 
 def _readable(note: Note) -> Note:
-    """Return a note that UTF-8 can hold: half of a surrogate pair becomes its escape."""
+    """Return a note that UTF-8 can encode: lone surrogates are escaped."""
     what, why = (
         text.encode("utf-8", "backslashreplace").decode() for text in (note.what, note.why)
     )
@@ -116,7 +116,7 @@ def _read(source: str) -> Found:
 
     try:
         document, found = read_document(path)
-    except ValueError as error:  # a whole number of more digits than Python reads
+    except ValueError as error:  # an integer with more digits than Python reads
         raise ConfigError(f"{source}: {error}") from None
     if isinstance(document, Mapping) and {"openapi", "swagger"} & set(document):
         read_openapi(document, source, found)
@@ -137,7 +137,7 @@ def _read(source: str) -> Found:
 
 
 def place_of(source: str) -> Path:
-    """Return where the set of a source goes when no file is named: data/tools/<name>.json."""
+    """Return the default file for the set of a source: data/tools/<name>.json."""
     live = re.match(r"https?://|stdio:", source)
     name = source[live.end() :] if live else Path(source).stem
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "tools"
@@ -145,7 +145,7 @@ def place_of(source: str) -> Path:
 
 
 def write(found: ToolSet, path: Path) -> None:
-    """Write a set, whole or not at all."""
+    """Write a set atomically."""
     from looptool.core.runs import write_json
 
     try:
@@ -155,7 +155,7 @@ def write(found: ToolSet, path: Path) -> None:
 
 
 def export(tools: Sequence[Tool], form: str) -> Any:
-    """Return tools as OpenAI's API wants them (`openai`) or as MCP lists them (`mcp`)."""
+    """Return tools in the form of OpenAI's API (`openai`) or of MCP's `tools/list` (`mcp`)."""
     if form == "openai":
         return [{"type": "function", "function": tool} for tool in tools]
     return {

@@ -1,8 +1,8 @@
-"""What a `discriminator` of OpenAPI chooses among (OpenAPI 3.1.1, section 4.8.25).
+"""The variants that an OpenAPI `discriminator` selects (OpenAPI 3.1.1, section 4.8.25).
 
-A parent names its variants in `mapping`; without one they name it: components whose `allOf` leads
-to the parent, each under its own name. A discriminator beside `oneOf` or `anyOf` chooses among what
-these list: it says which value stands for which.
+A parent schema lists its variants in `mapping`. Without a mapping, the variants are the components
+whose `allOf` leads to the parent, with their names as values. A discriminator next to `oneOf` or
+`anyOf` states which value selects which of the listed schemas.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import unquote
 
 COMPONENTS = "#/components/schemas/"
-_LONGEST = 300  # schemas that one is built on; further ones are not looked at
+_LONGEST = 300  # maximum number of ancestors of a schema; further ones are ignored
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A schema, and the values of the discriminator's property that stand for it."""
+    """A schema and the values of the discriminator's property that select it."""
 
     reference: str
     values: tuple[str, ...]
@@ -26,12 +26,12 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What one schema may be.
+    """The variants of one schema.
 
     Attributes:
         field: the discriminator's property.
-        variants: what it chooses among.
-        mapped: whether a mapping gives the values; else they are the names of the components.
+        variants: the schemas that it selects.
+        mapped: whether a mapping gives the values; otherwise they are the components' names.
     """
 
     field: Any
@@ -40,7 +40,7 @@ class Choice:
 
 
 class Hierarchy:
-    """Who is built on whom by `allOf`, among a document's named schemas.
+    """The inheritance by `allOf` among a document's named schemas.
 
     Args:
         root: the whole document.
@@ -57,9 +57,9 @@ class Hierarchy:
         self._below: dict[str, tuple[Choice, dict[str, list[Variant]]]] = {}
 
     def choice(self, reference: str) -> Choice | None:
-        """Return what a named schema may be by its own discriminator or one that it inherits.
+        """Return a named schema's variants by its own or an inherited discriminator.
 
-        None if there is no discriminator, or none of its variants is built on the schema.
+        None if there is no discriminator, or none of its variants inherits from the schema.
         """
         name = self._name(reference)
         if name not in self._choices:
@@ -77,7 +77,7 @@ class Hierarchy:
             return whole if whole.variants else None
         mine = tuple(below.get(name, ()))
         if not whole.mapped and [each.values for each in mine] == [(name,)]:
-            return None  # many use other values than the names: they count only where one must
+            return None  # names often are not the real values; use them only if a choice needs it
         return Choice(whole.field, mine, whole.mapped) if mine else None
 
     def _owns(self, name: str) -> bool:
@@ -85,7 +85,7 @@ class Hierarchy:
         return isinstance(schema, Mapping) and has_choice(schema)
 
     def _variants(self, owner: str) -> tuple[Choice, dict[str, list[Variant]]]:
-        """Return all that a discriminator chooses among, and which of them are built on whom."""
+        """Return all variants of a discriminator, and those that inherit from each schema."""
         schema = self._schemas[owner]
         whole = self.mapped(schema)
         if whole is None:
@@ -99,7 +99,7 @@ class Hierarchy:
         return whole, below
 
     def mapped(self, schema: Mapping[str, Any]) -> Choice | None:
-        """Return what the mapping of a schema's own discriminator names; None if it has none."""
+        """Return the variants that a schema's own discriminator maps; None if it has no mapping."""
         discriminator = schema["discriminator"]
         mapping = discriminator.get("mapping") if isinstance(discriminator, Mapping) else None
         if not isinstance(mapping, Mapping) or not mapping:
@@ -114,8 +114,9 @@ class Hierarchy:
         return Choice(_field(schema), variants, mapped=True)
 
     def listed(self, schema: Mapping[str, Any], part: Any) -> Choice:
-        """Return which values stand for one schema that stands in `oneOf` or `anyOf` beside a
-        discriminator; none where neither the mapping nor its name says so.
+        """Return the values that select one schema listed in `oneOf` or `anyOf`.
+
+        There are none if neither the discriminator's mapping nor the schema's name gives them.
         """
         reference = part.get("$ref") if isinstance(part, Mapping) else None
         mapped = self.mapped(schema)
@@ -130,9 +131,9 @@ class Hierarchy:
         return Choice(_field(schema), (Variant(reference, values),), mapped=bool(mapped and values))
 
     def is_base(self, reference: str, heir: str) -> bool:
-        """Whether one named schema is only the common part of another, which its `allOf` refers to.
+        """Whether a reference in the `allOf` of `heir` means only the common part of the schema.
 
-        It is where it may be the other: by a discriminator, or by a `oneOf` that lists it.
+        It does if `heir` is a variant of that schema, by a discriminator or by its `oneOf`.
         """
         name, other = self._name(reference), self._name(heir)
         if name not in self._heirs:
@@ -145,7 +146,7 @@ class Hierarchy:
         return other in self._heirs[name]
 
     def _line(self, name: str) -> Mapping[str, None]:
-        """Return a schema and all that it is built on, the nearest first."""
+        """Return a schema and all its ancestors, the nearest first."""
         if name not in self._lines:
             line, waiting = {name: None}, [name]
             while waiting and len(line) < _LONGEST:
@@ -156,7 +157,7 @@ class Hierarchy:
         return self._lines[name]
 
     def _name(self, reference: str) -> str:
-        """Return the component that a reference leads to; the reference itself if to none."""
+        """Return the name of the component that a reference leads to, or else the reference."""
         if reference not in self._names:
             seen, name = set[str](), reference
             while name.startswith(COMPONENTS) and name not in seen:
@@ -170,7 +171,7 @@ class Hierarchy:
 
 
 def has_choice(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema's own discriminator says what else it may be, beside no `oneOf`."""
+    """Whether a schema has a discriminator of its own, without `oneOf` or `anyOf`."""
     return schema.get("discriminator") is not None and not {"oneOf", "anyOf"} & set(schema)
 
 

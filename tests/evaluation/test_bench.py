@@ -173,7 +173,7 @@ def test_bfcl_s_result_files_are_written(httpserver: HTTPServer) -> None:
     ("arguments", "told"),
     [
         (("bfcl", "7"), "models/7"),
-        (("bfcl", "http://127.0.0.1:1/v1"), "which model? write it after a #"),
+        (("bfcl", "http://127.0.0.1:1/v1"), "names no model; write it as"),
         (("bfcl", "http://127.0.0.1:1/v1#m", "--category", "simple"), "is the server up?"),
         (("bfcl", "models/2", "--category", "simpel"), "unknown category 'simpel'"),
         (("acebench", "models/2"), "git clone"),

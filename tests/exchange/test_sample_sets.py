@@ -126,7 +126,7 @@ def test_a_line_beyond_all_measure_is_refused_and_the_next_one_read(tmp_path, mo
     [
         (b"", "is empty"),
         (b" \n \n", "is empty"),
-        (b'{"a": 1}\n{"b": 2}', "of no format known here"),
+        (b'{"a": 1}\n{"b": 2}', "the format of its first records is unknown"),
         (b'[{"query": "a"', "line 1: no valid JSON"),
         (b'[{"query": "a"}]\n[{"query": "b"}]', "line 1: something follows the array"),
         (b'[{"query": "\xff"}]', "is no UTF-8"),
@@ -168,7 +168,7 @@ def test_a_file_without_any_sample_leaves_an_earlier_set_alone(tmp_path):
 
 def test_a_target_that_is_a_file_is_named(tmp_path):
     (tmp_path / "set").write_text("mine")
-    with pytest.raises(ConfigError, match="is no folder that can be written"):
+    with pytest.raises(ConfigError, match="is not a writable folder"):
         imported(tmp_path, "\n".join(lines(3)))
 
 

@@ -1,1 +1,1 @@
-"""ACEBench (arXiv 2501.12851), run on the user's own checkout of it."""
+"""ACEBench (arXiv 2501.12851), run from the user's own checkout."""

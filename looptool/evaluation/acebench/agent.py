@@ -1,6 +1,6 @@
-"""ACEBench's agents: dialogues with a model, a simulated user and the scenario's classes.
+"""ACEBench's agent categories: a model acts on a scenario's classes, with a simulated user.
 
-All dialogues go on at once, in rounds: each engine is asked for many prompts together.
+All dialogues run in parallel, in rounds, so that engines receive large batches of prompts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from looptool.evaluation.python_calls import decode_python_calls
 Ask = Callable[[Sequence[Prompt]], list[str]]
 Execute = Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]
 
-MAX_MESSAGES = 40  # of all speakers together, as in the official runner
+MAX_MESSAGES = 40  # by all speakers together, as in the official runner
 
 _NUDGE = {
     "en": "Nobody answers here: go on with what is known.",
@@ -46,13 +46,13 @@ _NUDGE = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a dialogue came to.
+    """The outcome of a dialogue.
 
     Attributes:
-        states: `{class: {attribute: value}}` for each class at the end; none if nothing was called.
-        process: what the official runner takes for the agent's steps, as text.
+        states: the final `{class: {attribute: value}}` of each class; empty if nothing was called.
+        process: the agent's steps as the official runner records them, as text.
         messages: the whole dialogue.
-        ended: `finished`, `too long`, or what kept the classes from answering.
+        ended: `finished`, `too long`, or the sandbox limit that was exceeded.
     """
 
     row_id: str
@@ -69,7 +69,7 @@ class _Dialogue:
     said: list[tuple[Speaker, Any]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     steps: list[list[ToolCall]] = field(default_factory=list)
-    called: list[ToolCall] | None = None  # by the last words of the agent; None: no calls at all
+    called: list[ToolCall] | None = None  # in the agent's last message; None: not parsed as calls
     process: list[str] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
     count: int = 0
@@ -78,7 +78,7 @@ class _Dialogue:
     def add(
         self, speaker: Speaker, text: Any, follows: Literal["agent", "user", "execution"]
     ) -> None:
-        """Take a message, and see whether it is the last."""
+        """Add a message and check whether the dialogue ends with it."""
         self.said.append((speaker, text))
         self.next = follows
         finished = self.count > 1 and isinstance(text, str) and DONE in text
@@ -97,21 +97,21 @@ def drive(
     style: Style = "native",
     execute: Execute | None = None,
 ) -> list[Outcome]:
-    """Let a model act in the rows' scenarios; return what came of each, in order.
+    """Run a model in the rows' scenarios and return the outcomes, in order.
 
     A dialogue ends when the model or the user says "finish conversation", from the third message
-    on, or after `MAX_MESSAGES`. In `multi_step` nobody answers a text: the model is told to go on.
+    on, or after `MAX_MESSAGES`. In `multi_step` there is no user; the reply to a text is a request
+    to continue.
 
     Args:
-        checkout: where the scenario classes and prompts are.
-        ask: answers of the model to prompts, in order.
-        user: answers of whatever simulates the user; needed for `multi_turn`.
-        execute: answers of `worker.handle` to items, in order; of the sandbox, if not given.
+        checkout: the checkout with the scenario classes and prompts.
+        ask: returns the model's answers to prompts, in order.
+        user: returns the simulated user's answers to prompts; required for `multi_turn`.
+        execute: returns the answers of `worker.handle` to items, in order; default: the sandbox.
 
     Raises:
-        ConfigError: if the checkout lacks something or its classes fail, or no user is there for
-            `multi_turn`.
-        LooptoolError: if the sandbox cannot be run at all.
+        ConfigError: if the checkout is incomplete or its classes fail, or `multi_turn` has no user.
+        LooptoolError: if the sandbox cannot be run.
     """
     dialogues = [_begin(row) for row in rows]
     if user is None and (lonely := [d for d in dialogues if d.row.category != STEP]):
@@ -138,10 +138,10 @@ def drive(
 
 
 def score(rows: Sequence[Row], outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
-    """Return one row of `tables.Eval` for each row; the prediction is its outcome as JSON.
+    """Return one row of `tables.Eval` for each row; its prediction is the outcome as JSON.
 
     Args:
-        outcomes: by row id; a row without one is wrong (`no_answer`).
+        outcomes: outcomes by row id; a row without one is wrong (`no_answer`).
     """
     scored = []
     for row in rows:
@@ -169,10 +169,10 @@ def score(rows: Sequence[Row], outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
 
 
 def official_fault(row: Row, states: Sequence[Mapping[str, Any]]) -> Fault | None:
-    """Return what the official end-to-end rule finds wrong in final states, or None.
+    """Return the fault that the official end-to-end rule finds in the final states, or None.
 
-    A class that is not among the states is overlooked as long as their number is right, and so is
-    what an object holds beyond the answer.
+    The rule ignores a missing class if the number of classes is right, and additional keys of an
+    object.
     """
     wanted = row.answer if isinstance(row.answer, list) else [row.answer]
     if len(states) != len(wanted):
@@ -189,17 +189,20 @@ def official_fault(row: Row, states: Sequence[Mapping[str, Any]]) -> Fault | Non
 
 
 def is_strictly_right(row: Row, states: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether each class ended in exactly the state of the answer, and no other is there.
+    """Whether the final states are exactly those of the answer, with no other classes.
 
-    The case of a class's name is overlooked: the data themselves misspell one.
+    Class names are compared without case, because the data misspell one.
     """
     wanted = row.answer if isinstance(row.answer, list) else [row.answer]
     return _by_name(states) == _by_name(wanted)
 
 
 def process_accuracy(row: Row, outcome: Outcome) -> float:
-    """Return the official process score: the share of milestones passed, each in its exact text
-    and in order; where there are several ways, the best, rounded. 1 if the end is right."""
+    """Return the official process score: the share of milestones reached, in order and verbatim.
+
+    If there are several ways, the best counts, rounded to 3 digits. If the final states are right,
+    the score is 1.
+    """
     if official_fault(row, outcome.states) is None:
         return 1.0
     if row.milestones and isinstance(row.milestones[0], list):
@@ -245,7 +248,7 @@ def _in_sandbox(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _begin(row: Row) -> _Dialogue:
     if row.group != "agent":
-        raise ValueError(f"{row.id}: is no row of an agent")
+        raise ValueError(f"{row.id}: is not an agent row")
     if row.category != STEP:
         return _Dialogue(row, "user", count=-1)  # the user's first words are not counted
     question = row.entry["question"]
@@ -255,7 +258,7 @@ def _begin(row: Row) -> _Dialogue:
 def _agent_says(dialogue: _Dialogue, text: str) -> None:
     alone = dialogue.row.category == STEP
     official = official_text(text)
-    # with a user, only what has brackets in one line is taken for calls
+    # with a user, the official runner reads a text as calls only if one line has brackets
     calls = _calls(official) if alone or re.search(r"\[.*\]", official) else None
     dialogue.called = calls
     if calls is not None:
@@ -267,10 +270,10 @@ def _agent_says(dialogue: _Dialogue, text: str) -> None:
 
 
 def _calls(text: str) -> list[ToolCall] | None:
-    """Return the calls that the official runner executes when an agent says this, or None.
+    """Return the calls that the official runner executes for this text, or None.
 
-    It strips brackets and quotes from both ends, whatever was between them, but hardly any white
-    space; and it cannot write an argument that is an object.
+    It strips brackets and quotes, but almost no white space, from both ends. It cannot write an
+    argument that is an object.
     """
     try:
         calls = decode_python_calls(text.removeprefix(" ").strip("[]'"), alone=True)
@@ -308,7 +311,7 @@ def _take_results(dialogue: _Dialogue, answer: Mapping[str, Any]) -> None:
     if dialogue.called is None:
         dialogue.add("execution", nudge, "agent")
         return
-    if sandbox.RAISED in answer:  # never by a call: what one raises, or returns, is its result
+    if sandbox.RAISED in answer:  # not from a call: an exception in a call becomes its result
         raise ConfigError(
             f"{PARAM}: the classes of {dialogue.row.id} cannot be run: {answer[sandbox.RAISED]}"
         )

@@ -1,4 +1,4 @@
-"""ACEBench's own result files, for its own runner to score."""
+"""Export of answers as official ACEBench result files, to score them with the official runner."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ def write_results(
     texts: Mapping[str, str],
     outcomes: Mapping[str, Outcome],
 ) -> list[Path]:
-    """Write `result_all/result_<language>/<model>/data_<category>_result.json` under a folder.
+    """Write `result_all/result_<language>/<model>/data_<category>_result.json` below `folder`.
 
-    The official runner pairs lines by number with those of its data files, and stops where their
-    numbers differ: it wants whole categories. A row without an answer gets an empty one.
+    The official runner matches lines with those of its data files by number and stops if the
+    numbers of lines differ, so it needs whole categories. A row without an answer gets an empty
+    one.
 
     Args:
-        model: the name of the folder that the runner is given as `--model`.
+        model: the folder's name, which the runner takes as `--model`.
         texts: answers to `normal` and `special` rows by row id.
-        outcomes: dialogues of `agent` rows by row id.
+        outcomes: outcomes of `agent` rows by row id.
 
     Returns:
-        The files, sorted.
+        The paths of the files, sorted.
 
     Raises:
-        ConfigError: if the model's name cannot be used, or a file cannot be written.
+        ConfigError: if the model's name is not usable, or a file cannot be written.
     """
     if not model or model in (".", "..") or "FC" in model or set(model) & set("/\\"):
         raise ConfigError(
-            f"{model!r} cannot be a model's name here: it names a folder, and the official runner "
-            'reads results of models with "FC" in their name as another format'
+            f'{model!r} cannot be a model\'s name here: it must be a folder name without "FC", '
+            "since the official runner reads the results of such models in another format"
         )
     files: dict[Path, list[Row]] = {}
     for row in rows:
@@ -71,6 +72,6 @@ def _write(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, path)
     except (OSError, UnicodeEncodeError) as error:
-        raise ConfigError(f"{path}: could not be written: {error}") from error
+        raise ConfigError(f"{path}: cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from looptool.evaluation.acebench.rows import DIALOGUES, GROUPS, Group, Language
 from looptool.evaluation.acebench.scoring import BENCHMARK
 
 WEIGHTS: dict[Group, float] = {"normal": 0.578, "special": 0.2676, "agent": 0.1545}
-PLACES = 3  # the official runner rounds at each step, but for the `special` categories
+PLACES = 3  # the official runner rounds at each step, except in `special` categories
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Overall:
     """The official figures.
 
     Attributes:
-        categories: the share that is right of each category that ran; of dialogues in
-            `normal_multi_turn_*`, where all turns must be.
-        groups: the plain mean of each group's categories, for groups that ran whole.
-        overall: their weighted sum, or None.
-        missing: the categories for want of which there is none.
+        categories: accuracy of each category that was run; in `normal_multi_turn_*`, of whole
+            dialogues, which are right if all their turns are.
+        groups: unweighted mean over each group's categories, for groups that were run completely.
+        overall: weighted sum of the groups; None if a category is missing.
+        missing: categories that were not run.
     """
 
     categories: dict[str, float]
@@ -35,13 +35,13 @@ class Overall:
 def overall(
     evaluated: pl.DataFrame, language: Language, verdict: Literal["valid", "strict"] = "valid"
 ) -> Overall:
-    """Return the figures of one language, rounded as the official runner does.
+    """Compute the figures of one language, rounded as by the official runner.
 
-    A category counts as run if any of its rows did: of a run with a limit, the overall is the same
-    formula over fewer rows.
+    A category counts as run if any of its rows was. For a run with a limit, the same formula is
+    applied to fewer rows.
 
     Args:
-        evaluated: `tables.Eval`; rows of other benchmarks and languages are left out.
+        evaluated: `tables.Eval`; rows of other benchmarks and languages are ignored.
     """
     ours = evaluated.filter(
         (pl.col("benchmark") == BENCHMARK) & pl.col("id").str.starts_with(f"{language}/")

@@ -1,7 +1,7 @@
-"""What ACEBench's questions are put to a model as.
+"""Prompts for ACEBench's questions.
 
-`native` is our own: messages and tools, for the model's chat template. `acebench` is the official
-prompt, whose texts are read out of the user's checkout as constants: none of its code is run here.
+`native` is our own style: messages and tools, for the model's chat template. `acebench` is the
+official prompt. Its texts are read from the user's checkout as constants; none of its code is run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def prompt(row: Row, style: Style, checkout: Path | str) -> Prompt:
     """Return the prompt of a `normal` or `special` row.
 
     Raises:
-        ConfigError: if `acebench` is wanted and the checkout has no such prompt.
+        ConfigError: if the style is `acebench` and the checkout has no such prompt.
     """
     if style == "native":
         return Prompt(row.messages, row.tools)
@@ -68,17 +68,17 @@ def agent_prompt(
     style: Style,
     checkout: Path | str,
 ) -> Prompt:
-    """Return the prompt for the next step of an agent.
+    """Return the prompt for an agent's next step.
 
-    The scenario's rules, which say what to ask the user before what, come from the checkout in
-    both styles.
+    In both styles the scenario's rules (what to ask the user, and when) come from the checkout.
 
     Args:
-        said: who said what, as the official prompt tells it; results are a list.
-        messages: the same as chat messages.
+        said: (speaker, text) of the dialogue so far, for the official prompt; an execution's text
+            is the list of results.
+        messages: the same dialogue as chat messages.
 
     Raises:
-        ConfigError: if the checkout lacks a text that is needed.
+        ConfigError: if the checkout lacks a required prompt.
     """
     suffix = row.language.upper()
     if style == "native":
@@ -92,7 +92,7 @@ def agent_prompt(
     history = "".join(
         f"{told if speaker == 'execution' else speaker}:{text}\n"
         for speaker, text in said
-        # the official steps never show the agent what it said itself, only what came of it
+        # in `multi_step` the official prompt shows the agent only results, not its own messages
         if not (row.category == STEP and speaker == "agent")
     )
     question = _filled(
@@ -106,7 +106,7 @@ def agent_prompt(
 
 
 def user_prompt(row: Row, said: Sequence[tuple[Speaker, Any]], checkout: Path | str) -> Prompt:
-    """Return the prompt for the simulated user's next words; the roles are the other way round.
+    """Return the prompt for the simulated user's next message, with the roles swapped.
 
     Raises:
         ConfigError: if the checkout lacks the user's instructions.
@@ -125,23 +125,23 @@ def user_prompt(row: Row, said: Sequence[tuple[Speaker, Any]], checkout: Path | 
             messages.append(assistant_message(text))
         elif speaker == "agent" and messages[-1]["role"] == "assistant":
             messages.append({"role": "user", "content": text})
-        elif speaker == "agent":  # it called before: the user hears only what it said last
+        elif speaker == "agent":  # after calls: the user sees only the agent's last message
             messages[-1] = {"role": "user", "content": text}
     return Prompt(messages, ())
 
 
 @lru_cache(maxsize=256)
 def constant(checkout: Path | str, name: str, folder: str = "") -> Any:
-    """Return a constant of a module under `model_inference/`: a literal, read and not run.
+    """Read a literal constant from the source of the modules under `model_inference/`.
 
     Args:
-        folder: the name of a folder to look in first; then everywhere.
+        folder: name of a folder to search first.
 
     Raises:
-        ConfigError: if no module gives the name a literal value.
+        ConfigError: if no module assigns a literal to the name.
     """
     root = Path(checkout) / "model_inference"
-    # of a module for models behind an API and its twin for local ones (`common_*`), the latter
+    # prefer a module for local models (`common_*`) to its twin for models behind an API
     for path in sorted(
         root.rglob("*.py"),
         key=lambda path: (folder not in path.parts, not path.name.startswith("common_"), path),
@@ -159,7 +159,7 @@ def constant(checkout: Path | str, name: str, folder: str = "") -> Any:
             continue
     raise ConfigError(
         f"{PARAM}: {checkout}: no module under model_inference/ gives {name} a literal value; is "
-        "it a whole checkout of github.com/chenchen0103/ACEBench?"
+        "it a complete checkout of github.com/chenchen0103/ACEBench?"
     )
 
 
@@ -173,21 +173,21 @@ def _rules(row: Row, checkout: Path | str) -> str:
 
 
 def _functions(row: Row) -> str:
-    """Return the functions as the official prompt shows them: Python's text of the list."""
+    """Return the functions as in the official prompt: the list as `str` formats it."""
     functions = row.entry["function"]
     return str(functions if isinstance(functions, list) else [functions])
 
 
 def _filled(template: Any, **values: Any) -> str:
-    """Fill a template of the checkout's. Its fields may be names only, never attributes."""
+    """Fill a template of the checkout. Its fields may be plain names only, not attributes."""
     if not isinstance(template, str):
-        raise ConfigError(f"{PARAM}: a prompt there is no text")
+        raise ConfigError(f"{PARAM}: a prompt there is not a string")
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise ConfigError(f"{PARAM}: a prompt there is no template: {error}") from None
+        raise ConfigError(f"{PARAM}: a prompt there is not a valid template: {error}") from None
     if unknown := {field for _, field, _, _ in parsed if field is not None} - set(values):
-        raise ConfigError(f"{PARAM}: a prompt there wants {min(unknown)!r}, which is not known")
+        raise ConfigError(f"{PARAM}: a prompt there has the unknown field {min(unknown)!r}")
     return template.format(**_texts(values))
 
 

@@ -1,7 +1,7 @@
-"""ACEBench's rows: its data files as tools, messages and answers.
+"""ACEBench's data files as tools, messages and answers.
 
-The data are in the user's checkout of github.com/chenchen0103/ACEBench, in `data_all`. All rows are
-`test` rows: the benchmark has no others.
+The data are in `data_all` of the user's checkout of github.com/chenchen0103/ACEBench. All rows have
+the split `test`.
 """
 
 from __future__ import annotations
@@ -73,15 +73,15 @@ class Row:
     """One question.
 
     Attributes:
-        id: the benchmark's id behind its language: `en/normal_atom_bool_0`.
-        place: the line of its data file that it stands in, from 0.
+        id: the language and the benchmark's id: `en/normal_atom_bool_0`.
+        place: line of the data file, from 0.
         tools: its functions as tools, in the file's order.
-        messages: what is said before the answer, as chat messages. None for `agent_multi_turn`,
-            whose question is what the simulated user wants.
-        entry: the row as it stands in the file.
-        answer: the accepted calls (an object, or a list of objects to choose from), what a text
-            must name (`special`), or the states that the classes must end in (`agent`).
-        milestones: the calls that an agent passes on the way, or a list of such ways.
+        messages: the conversation before the answer, as chat messages. Empty for
+            `agent_multi_turn`, whose question is the simulated user's goal.
+        entry: the row as in the file.
+        answer: the accepted calls (an object, or a list of alternative objects), the names that a
+            text must contain (`special`), or the required final states of the classes (`agent`).
+        milestones: the calls that an agent should make on the way, or a list of alternatives.
     """
 
     id: str
@@ -106,13 +106,14 @@ def rows(
 
     Args:
         folder: the checkout.
-        categories: as `expand_categories` takes them.
-        limit: the most dialogues a category; elsewhere a row is a dialogue. All turns of one are
-            taken together, and a smaller limit gives a part of what a larger one gives.
+        categories: names of categories and groups; see `expand_categories`.
+        limit: maximum number of dialogues per category; all turns of a dialogue are included. In
+            single-turn categories each row is a dialogue. A smaller limit selects a subset of a
+            larger one.
 
     Raises:
         ConfigError: if a category is unknown, or the checkout or one of its files is missing or
-            broken, naming file and line.
+            invalid; the message names file and line.
     """
     data = data_folder(folder, language)
     found: list[Row] = []
@@ -124,13 +125,13 @@ def rows(
             if row_id not in answers:
                 raise ConfigError(
                     f"{data / 'possible_answer' / f'data_{category}.json'}: has no answer to "
-                    f"{row_id!r}; question and answer files must be of one commit"
+                    f"{row_id!r}; question and answer files must be from the same commit"
                 )
             try:
                 row = _row(category, language, place, entry, answers[row_id])
             except (KeyError, TypeError, AttributeError) as error:
                 path = data / f"data_{category}.json"
-                raise ConfigError(f"{path}: {row_id}: is no row of it: {error!r}") from None
+                raise ConfigError(f"{path}: {row_id}: is not a valid row: {error!r}") from None
             dialogues.setdefault(dialogue_of(row.id), []).append(row)
         for name in sorted(dialogues, key=_order)[:limit]:
             found += sorted(dialogues[name], key=lambda row: row.place)
@@ -146,17 +147,17 @@ def in_languages(
     """Return the rows of one language or of `both`.
 
     Raises:
-        ConfigError: as `rows`.
+        ConfigError: see `rows`.
     """
     wanted = [each for each in LANGUAGES if language in (each, "both")]
     return [row for each in wanted for row in rows(folder, each, categories, limit)]
 
 
 def expand_categories(categories: Sequence[str]) -> list[str]:
-    """Return category names for `all`, group names and category names, in the benchmark's order.
+    """Resolve `all`, group names and category names to categories, in the benchmark's order.
 
     Raises:
-        ConfigError: naming what is unknown, and what is known.
+        ConfigError: if a name is unknown; the message lists the known ones.
     """
     wanted: set[str] = set()
     for name in categories:
@@ -175,43 +176,43 @@ def expand_categories(categories: Sequence[str]) -> list[str]:
 
 
 def data_folder(folder: Path | str | None, language: Language) -> Path:
-    """Return the folder of a checkout that holds the data of a language.
+    """Return the folder with a language's data in a checkout.
 
     Raises:
-        ConfigError: if there is no checkout, or none of ACEBench, saying what to do.
+        ConfigError: if there is no checkout of ACEBench; the message says what to do.
     """
     if folder is None:
         raise ConfigError(
-            f"{PARAM}: is null, and no --path names a checkout of ACEBench: "
-            "`git clone https://github.com/chenchen0103/ACEBench ../ACEBench` makes one"
+            f"{PARAM}: is null, and no --path names a checkout of ACEBench; to make one, run "
+            "`git clone https://github.com/chenchen0103/ACEBench ../ACEBench`"
         )
     checkout = Path(folder)
     if not checkout.is_dir():
         raise ConfigError(
-            f"{PARAM}: {checkout}: there is no such folder; "
-            f"`git clone https://github.com/chenchen0103/ACEBench {checkout}` makes it"
+            f"{PARAM}: {checkout}: there is no such folder; to make it, run "
+            f"`git clone https://github.com/chenchen0103/ACEBench {checkout}`"
         )
     data = checkout / "data_all" / f"data_{language}"
     if not data.is_dir():
         raise ConfigError(
-            f"{PARAM}: {checkout}: is no checkout of ACEBench: it has no folder "
+            f"{PARAM}: {checkout}: is not a checkout of ACEBench: it has no folder "
             f"data_all/data_{language}"
         )
     return data
 
 
 def dialogue_of(row_id: str) -> str:
-    """Return the dialogue that a row is a turn of: its id without the turn; else the id itself."""
+    """Return the id of a row's dialogue: the row's id, without the turn in `DIALOGUES`."""
     dialogue, _, _ = row_id.rpartition("_")
     category = dialogue.rpartition("_")[0].rpartition("/")[2]
     return dialogue if category in DIALOGUES else row_id
 
 
 def tool_from(function: Mapping[str, Any]) -> Tool:
-    """Return a function document as a tool, its parameters as JSON Schema (draft 2020-12).
+    """Convert a function document to a tool with parameters as JSON Schema (draft 2020-12).
 
-    Keywords whose value JSON Schema does not allow are left out: tools are shown to models, and
-    the verdict is made from the document as it stands.
+    Keywords with values that JSON Schema does not allow are dropped. That affects only what models
+    see; scoring uses the original document.
     """
     schema = function.get("parameters") or function.get("arguments") or {}
     parameters = _json_schema(schema) if isinstance(schema, Mapping) else {}
@@ -223,10 +224,10 @@ def tool_from(function: Mapping[str, Any]) -> Tool:
 
 
 def turns(question: str) -> list[tuple[Literal["user", "assistant"], str]]:
-    """Return who says what in `user: …\\nsystem: …\\n`.
+    """Split a text of the form `user: …\\nsystem: …\\n` into (speaker, text) pairs.
 
-    A speaker stands at the start of a line; the words inside one are text. `system` is what the
-    assistant said before. Text before any speaker, or without one, is the user's.
+    A speaker is recognised only at the start of a line. `system` marks what the assistant said
+    before. Text before the first speaker is the user's.
     """
     parts = _SPEAKER.split(question)
     said: list[tuple[Literal["user", "assistant"], str]] = []
@@ -238,7 +239,7 @@ def turns(question: str) -> list[tuple[Literal["user", "assistant"], str]]:
 
 
 def assistant_message(text: str, calls: Sequence[Any] = ()) -> Message:
-    """Return what the assistant said as a chat message: its text, or its calls."""
+    """Return the assistant's chat message with its calls, or with its text if there are none."""
     if not calls:
         return {"role": "assistant", "content": text}
     functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
@@ -269,8 +270,7 @@ def _row(
 
 
 def _messages(entry: Mapping[str, Any]) -> Iterator[Message]:
-    """Yield a row's messages. Calls in its history become calls; what they gave is not in the
-    data, so their results are empty."""
+    """Yield a row's messages; calls in its history get empty results, which the data lack."""
     known = [str(entry[field]).strip() for field in ("time", "profile") if entry.get(field)]
     if known := [text for text in known if text]:
         yield {"role": "system", "content": "\n\n".join(known)}
@@ -288,12 +288,12 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[Message]:
 
 
 def _entries(path: Path, *fields: str) -> dict[str, dict[str, Any]]:
-    """Return the entries of a file of JSON lines by id, in its order."""
+    """Return the entries of a JSON Lines file by id, in its order."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: does not exist; the checkout of ACEBench is not whole: "
+            f"{path}: does not exist; the checkout of ACEBench is incomplete; to restore it, run "
             f"`git -C {path.parents[2]} checkout -- .`"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -306,13 +306,13 @@ def _entries(path: Path, *fields: str) -> dict[str, dict[str, Any]]:
         try:
             entry = json.loads(line)
         except ValueError as error:
-            raise ConfigError(f"{where}: no valid JSON: {error}") from None
+            raise ConfigError(f"{where}: is not valid JSON: {error}") from None
         if not isinstance(entry, dict):
-            raise ConfigError(f"{where}: is no object")
+            raise ConfigError(f"{where}: is not an object")
         if missing := [field for field in ("id", *fields) if field not in entry]:
             raise ConfigError(f"{where}: has no {missing[0]!r}")
         if entry["id"] in found:
-            raise ConfigError(f"{where}: the id {entry['id']!r} stands there twice")
+            raise ConfigError(f"{where}: the id {entry['id']!r} occurs twice")
         found[entry["id"]] = entry
     if not found:
         raise ConfigError(f"{path}: is empty")
@@ -335,7 +335,7 @@ def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mended(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema without the keywords whose values JSON Schema does not allow."""
+    """Return a schema without the keywords that have values JSON Schema does not allow."""
     schema = json.loads(json.dumps(schema))
     while error := next(_CHECKER.iter_errors(schema), None):
         *path, last = error.absolute_path

@@ -1,9 +1,9 @@
-"""Verdicts on ACEBench's `normal` and `special` rows: by the official rules, and by ours.
+"""Scoring of ACEBench's `normal` and `special` rows, by the official rules and by stricter ones.
 
-`valid` is what the official runner finds in the file that `exports` writes: it takes the first
-list out of the text around it (in dialogues it strips all white space instead), compares strings
-by whether one holds the other, and looks at no number and no truth value at the top level of the
-arguments. `strict` forgives none of that.
+`valid` is the official runner's verdict on the file that `exports` writes. The runner extracts the
+first list from the text (in dialogues it removes all white space instead), compares strings by
+containment, and does not compare numbers and booleans at the top level of the arguments. `strict`
+has none of this leniency.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from looptool.evaluation.python_calls import (
 
 BENCHMARK = "acebench"
 
-# what the official checker takes each type of its function documents for
+# the Python type that the official checker expects for each type of its function documents
 _KINDS: dict[str, type] = {
     "string": str,
     "any": str,
@@ -54,7 +54,7 @@ _PHRASES = {
 _PUNCTUATION = re.compile(r"[ ,./\-_*^]")
 _NUMBERED = re.compile(r"_\d+$")
 _BRACKET = re.compile(r"[\[\]]")
-_CALLING = re.compile(r"\[\s*[^\W\d][\w.]*\(")  # a list of calls with text around it
+_CALLING = re.compile(r"\[\s*[^\W\d][\w.]*\(")  # a list of calls inside other text
 
 
 class Fault(NamedTuple):
@@ -65,14 +65,14 @@ class Fault(NamedTuple):
 
 
 def score(rows: Sequence[Row], texts: Mapping[str, str]) -> pl.DataFrame:
-    """Return one row of `tables.Eval` for each row; all count as test rows.
+    """Return one row of `tables.Eval` for each row; all have the split `test`.
 
     Args:
-        rows: `normal` and `special` rows; those of agents are scored by `agent.score`.
+        rows: `normal` and `special` rows; `agent.score` scores agent rows.
         texts: the model's text by row id; a row without one is wrong (`no_answer`).
     """
     if agents := [row.id for row in rows if row.group == "agent"]:
-        raise ValueError(f"{agents[0]}: rows of agents are scored by agent.score")
+        raise ValueError(f"{agents[0]}: agent rows are scored by agent.score")
     scored = []
     for row in rows:
         text = texts.get(row.id)
@@ -94,15 +94,16 @@ def score(rows: Sequence[Row], texts: Mapping[str, str]) -> pl.DataFrame:
 
 
 def calls_of(text: str) -> Parsed:
-    """Read a model's text, with calls in our form or as a Python list of calls.
+    """Parse a model's text, with calls in Hermes form or as a Python list of calls.
 
-    Our form wins. Thinking is left out of both; a Python list with anything around it is text.
+    Hermes form has precedence. Thinking is removed in both cases. A Python list with other text
+    around it counts as text.
     """
     parsed = parse(text)
     if parsed.calls:
         return parsed
     try:
-        # tags inside Python's strings are text, which `parse` cannot know
+        # if `parse` failed on tags inside Python strings, these are text
         calls = parse_python_calls(text if parsed.error else parsed.text)
     except ValueError:
         return parsed
@@ -110,10 +111,10 @@ def calls_of(text: str) -> Parsed:
 
 
 def official_text(text: str) -> str:
-    """Return the answer as the official runner is given it: calls as Python, else the text.
+    """Return an answer in the form for the official runner: calls as Python, otherwise the text.
 
-    What cannot be read as our form, or holds neither calls in it nor thinking, is handed over as
-    the model wrote it: white space around a list matters to the official agents.
+    A text that is malformed Hermes form, or has neither calls in that form nor thinking, stays
+    unchanged, because white space around a list matters to the official agents.
     """
     parsed = parse(text)
     if parsed.error or parsed.text == text.strip():
@@ -122,10 +123,10 @@ def official_text(text: str) -> str:
 
 
 def official_fault(row: Row, text: str) -> Fault | None:
-    """Return what the official runner finds wrong in an answer, or None.
+    """Return the fault that the official runner finds in an answer, or None.
 
-    Where it would end with an exception, as it does on function documents that it does not know
-    the form of, the answer is wrong (`checker_error`).
+    If the runner would raise an exception, as it does on function documents of an unknown form, the
+    answer is wrong (`checker_error`).
     """
     text = official_text(text)
     if row.group == "special":
@@ -152,16 +153,16 @@ def official_fault(row: Row, text: str) -> Fault | None:
 
 
 def is_strictly_right(row: Row, text: str) -> bool:
-    """Tell whether an answer is right by our own rule.
+    """Whether an answer is right by our own, stricter rule.
 
     `normal`: exactly the calls of one of the accepted answers, in any order, with exactly their
-    arguments. Numbers are equal as numbers, no number is a truth value, strings are equal up to
-    white space around them, and the order of a list counts.
+    arguments. Numbers are compared by value (1 equals 1.0, but not true), strings without
+    surrounding white space, lists in order.
 
-    `special`: no call, also none with text around it, nothing malformed and some text. It must name
-    every missing parameter (`incomplete`; `userId` may be written `user id` or `user_id`) or every
-    wrong value (`error_param`), in any case of letters. What no tool can do (`irrelevant`) needs no
-    particular words.
+    `special`: a text that is not empty and well-formed, without calls, not even a list of calls
+    inside other text. It must name every missing parameter (`incomplete`; `userId` may be written
+    `user id` or `user_id`) or every wrong value (`error_param`); case is ignored. `irrelevant` rows
+    require no particular words.
     """
     parsed = calls_of(text)
     if row.group == "special":
@@ -180,7 +181,7 @@ def alternatives(row: Row) -> list[dict[str, Any]]:
 
 
 def answer_calls(row: Row, answer: Mapping[str, Any]) -> list[ToolCall]:
-    """Return the calls of an answer. A function that is called twice is numbered there: `f_1`."""
+    """Return the calls of an answer, where repeated functions are numbered (`f_1`, `f_2`)."""
     names = {tool["name"] for tool in row.tools}
     return [
         ToolCall(key if key in names else _NUMBERED.sub("", key), arguments)
@@ -216,8 +217,8 @@ def _to_be_named(row: Row) -> list[str]:
 
 
 def _names(text: str, name: str) -> bool:
-    """Tell whether a text names a parameter or value as a whole, not as part of a longer word."""
-    # scripts without spaces end no word: only Latin letters and digits can make one longer
+    """Whether a text names a parameter or value as a whole word."""
+    # some scripts have no spaces, so only Latin letters and digits next to a name extend the word
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).split("_")
     spellings = {re.escape(name), r"[ _]?".join(map(re.escape, filter(None, words)))}
     return any(
@@ -227,10 +228,10 @@ def _names(text: str, name: str) -> bool:
 
 
 def _first_list(text: str) -> str:
-    """Return the first outermost `[…]` of a text.
+    """Return the first outermost `[…]` of a text, as the official runner finds it.
 
-    Brackets count inside strings too, and after a `]` that nothing opened, nothing is outermost
-    until another `[` makes up for it.
+    Brackets inside strings count too, and so does an unmatched `]`: it makes the depth negative
+    until another `[` follows.
 
     Raises:
         ValueError: if there is none.
@@ -269,7 +270,7 @@ def _normal_fault(
         called = ", ".join(call.name for call in calls)
         return Fault("function_mismatch", f"called {called}, not {', '.join(wanted.values())}")
     for key, name in wanted.items():
-        # the first whose name is part of the key, be it the right one or not
+        # as officially, the first function with a name that is part of the key, right or not
         function = next((each for each in functions if each["name"] in key), None)
         fault: Fault | None = None
         for call in calls:
@@ -309,7 +310,7 @@ def _call_fault(function: Any, call: ToolCall, expected: Mapping[str, Any]) -> F
 
 
 def _value_fault(schema: Mapping[str, Any], value: Any, expected: Any) -> str | None:
-    """Return the official kind of fault of an argument's value."""
+    """Return the official kind of fault of an argument's value, or None."""
     stated = schema["type"]
     kind: type = _KINDS[stated]
     inner = _KINDS[_inner_type(schema)] if stated in _NESTED else None
@@ -329,7 +330,7 @@ def _value_fault(schema: Mapping[str, Any], value: Any, expected: Any) -> str | 
             if len(value) != len(expected):
                 return "value_error:dict_items"
             if value:
-                raise LookupError("objectArray")  # it indexes a verdict as if it were a list
+                raise LookupError("objectArray")  # the official checker raises here too
         if len(value) != len(expected):
             return "value_error:list_dict_count"
         same = all(_same_object(item, right) for item, right in zip(value, expected, strict=True))
@@ -351,8 +352,10 @@ def _inner_type(schema: Mapping[str, Any]) -> str:
 
 
 def _comparable(value: Any, expected: Any, kind: Any, inner: Any) -> bool | None:
-    """Return None if the official checker refuses a value's type, else whether it goes on to look
-    at the value: only where the answer itself has the type that the document states."""
+    """Return None if the official checker rejects a value's type, else whether it compares values.
+
+    It compares values only if the accepted answer has the type that the document states.
+    """
     looks = expected == "" or type(expected) is kind
     value = _truth(value)
     if type(value) is kind:
@@ -388,7 +391,7 @@ def _truth(value: Any) -> Any:
 
 
 def _squeezed(value: Any) -> Any:
-    """Return a string without what the official comparison of strings overlooks."""
+    """Return a string without what the official string comparison ignores."""
     if type(value) is not str:
         return value
     return _PUNCTUATION.sub("", value).lower().replace("'", '"')

@@ -1,7 +1,7 @@
-"""Runs calls on the scenario classes of the user's checkout of ACEBench, in the sandbox.
+"""Calls on the scenario classes of the user's checkout of ACEBench, run in the sandbox.
 
-Nothing is evaluated: a call names a public method of a class of its row, offered or not, and its
-arguments are JSON.
+No text is evaluated: a call names a public method of one of its row's classes, whether offered as a
+tool or not, and its arguments are JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from looptool.evaluation import sandbox
 
-_LONGEST = 10_000  # characters of a state that is no JSON
+_LONGEST = 10_000  # characters of a state that JSON cannot represent
 
 
 class _UnknownError(Exception):
@@ -36,18 +36,18 @@ def handle(item: Mapping[str, Any]) -> dict[str, Any]:
             `{"name", "arguments"}`.
 
     Returns:
-        `results`, those of the last step, and `states`, `{class: {attribute: value}}` for each
-        class in the order given; no states if a call failed in each step of a `multi_turn`.
+        `results` of the last step, and `states`, `{class: {attribute: value}}` for each class in
+        the given order; no states if there are no steps or, in `multi_turn`, every step failed.
 
     Raises:
         LookupError: if the checkout has no such class.
     """
-    random.seed(0)  # a replay must repeat what was seen
+    random.seed(0)  # a replay must give the same results
     classes = {name: _class(item, name) for name in item["classes"]}
     instances: dict[str, Any] = {}
     for name, kind in classes.items():
         instance = kind()
-        for configured in (name, "BaseApi"):  # the phone's own settings are part of each class
+        for configured in (name, "BaseApi"):  # each class inherits the phone's own settings
             values = copy.deepcopy(item["config"].get(configured, {}))
             instance._load_scenario(values, long_context=False)
         instances[name] = instance
@@ -75,17 +75,17 @@ def handle(item: Mapping[str, Any]) -> dict[str, Any]:
 def _results(
     instances: Mapping[str, Any], step: Sequence[Mapping[str, Any]], stops: bool
 ) -> tuple[list[Any], bool]:
-    """Return what each call of a step gives, or what went wrong, and whether all were made.
+    """Return the result or error of each call of a step, and whether all calls were made.
 
     Args:
-        stops: whether a call that fails is the last, as in the official runner with a user. There
-            a function that does not exist is no failure behind one that does.
+        stops: whether a failing call ends the step, as in the official runner with a user. There an
+            unknown function is no failure unless it is the first call.
     """
     results: list[Any] = []
     for call in step:
         try:
             results.append(_result(instances, call))
-        except Exception as error:  # other people's code on a model's arguments
+        except Exception as error:  # third-party code on a model's arguments
             overlooked = bool(results) and isinstance(error, _UnknownError)
             results.append(f"Error during execution: {error}")
             if stops and not overlooked:
@@ -95,13 +95,13 @@ def _results(
 
 
 def _result(instances: Mapping[str, Any], call: Mapping[str, Any]) -> Any:
-    """Return what a call gives.
+    """Return the result of a call.
 
-    A method that several classes have is called on each, and the last result counts: the phone's
-    settings are kept in every class.
+    If several classes have the method, it is called on each and the last result counts, because
+    every class keeps its own copy of the phone's settings.
 
     Raises:
-        Exception: what the method raises, or if there is none.
+        Exception: if the method raises or does not exist.
     """
     name = call["name"]
     methods = [
@@ -118,7 +118,7 @@ def _result(instances: Mapping[str, Any], call: Mapping[str, Any]) -> Any:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a value as JSON holds it; one that it cannot hold by its name in Python."""
+    """Return a value as JSON represents it, or its repr if JSON cannot."""
     try:
         return json.loads(json.dumps(value, default=str, allow_nan=False))
     except (ValueError, TypeError, RecursionError):
@@ -130,7 +130,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _class(item: Mapping[str, Any], name: str) -> Any:
-    """Import a scenario class from where the checkout defines it."""
+    """Import a scenario class from the checkout's module that defines it."""
     root = Path(item["checkout"]).resolve()
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))

@@ -1,6 +1,6 @@
 """BFCL-v3: all seventeen categories, scored by the official checkers of `bfcl-eval` 2025.7.9.
 
-`rows` has the questions, `scoring` says of single answers and `dialogues` of whole conversations
-whether they are right, `overall` weighs categories as the leaderboard does. Each verdict comes
-twice: `valid` is the official one, `strict` ours on top of it.
+`rows` reads the questions, `scoring` scores single answers, `dialogues` plays and scores the
+multi-turn categories, and `overall` computes the leaderboard's averages. There are two verdicts:
+`valid` is the official one, and `strict` adds conditions of ours to it.
 """

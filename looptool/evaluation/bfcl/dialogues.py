@@ -1,9 +1,9 @@
 """BFCL's multi-turn categories: dialogues on the official API classes, many at a time.
 
-The official rules of inference: within a turn the model answers step by step until an answer holds
-no call; what its calls return is told to it; a dialogue with more than `MOST_STEPS` steps in a turn
-ends there. Tools that are held back come on offer in a turn of their own, and a prompt that does
-not fit the model any more is an answer without a call.
+These are the official rules of inference. Within a turn the model answers step by step until an
+answer contains no call; the results of its calls are appended to the conversation. A dialogue ends
+when a turn takes more than `MOST_STEPS` steps. Held-back tools are added in a turn of their own. A
+prompt that exceeds the model's context counts as an answer without a call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Dialogue:
     over: bool = False
 
     def next_turn(self) -> None:
-        """Have the user say what comes next, or end."""
+        """Add the user's next turn, or end the dialogue."""
         place = len(self.turns)
         if place == len(self.row.turns):
             self.over = True
@@ -52,7 +52,7 @@ class _Dialogue:
         self.messages += said
 
     def take(self, text: str, parsed: Parsed) -> bool:
-        """Take an answer; return whether it has calls to execute."""
+        """Add the model's answer; return whether it has calls to execute."""
         self.turns[-1].append(text)
         if not parsed.calls or parsed.error is not None:
             self.messages.append({"role": "assistant", "content": parsed.text or text})
@@ -70,7 +70,7 @@ class _Dialogue:
         return True
 
     def told(self, results: Sequence[str] | None) -> None:
-        """Take what the last calls returned; None: they broke a limit, which ends the dialogue."""
+        """Add the results of the last calls; None (a limit was exceeded) ends the dialogue."""
         if results is None:
             self.over = True
             return
@@ -85,14 +85,14 @@ def play(
     ask: Callable[[Sequence[Prompt]], Sequence[str]],
     read: Callable[[str], Parsed] = parse,
 ) -> dict[str, Turns]:
-    """Have a model go through dialogues, a step of all of them at once, and return its answers.
+    """Play all dialogues in parallel, one step at a time, and return the model's answers.
 
     Args:
         ask: returns the model's text for each prompt.
-        read: finds the calls in a text.
+        read: parses the calls in a text.
 
     Returns:
-        By row id. A dialogue that was ended early has fewer turns than its row.
+        The answers by row id. A dialogue that ended early has fewer turns than its row.
     """
     dialogues = [_Dialogue(row, list(row.tools)) for row in rows]
     for each in dialogues:
@@ -110,15 +110,19 @@ def play(
 def score(
     played: Mapping[str, Turns], form: prompts.Form = prompts.FORMS["native"]
 ) -> pl.DataFrame:
-    """Return one row of `tables.Eval` a dialogue (row id → the model's texts by turn and step).
+    """Return one row of `tables.Eval` for each dialogue.
 
-    `valid` is the official checker's verdict: the state of the API's instances and what calls
-    returned, turn by turn. `strict` asks for more: no parse error in any step, no turn of more
-    than `MOST_STEPS` steps, and no call where the right answer is that something is missing, which
-    the official runner has a check for and leaves out.
+    `valid` is the official checker's verdict; it compares the state of the API instances and the
+    results of the calls, turn by turn. `strict` also requires no parse error in any step, at most
+    `MOST_STEPS` steps with calls in each turn, and no call in turns where the right answer is that
+    something is missing. The official package contains a check for the last, but does not use it.
+
+    Args:
+        played: row id → the model's texts by turn and step.
+        form: the prompt style that the texts were written in.
 
     Raises:
-        ConfigError: if an id is no row's, or the package is missing.
+        ConfigError: if an id is unknown, or the package is missing.
         LooptoolError: if the official checker cannot be run.
     """
     items: list[dict[str, object]] = []
@@ -164,7 +168,7 @@ def _execute(dialogues: Sequence[_Dialogue]) -> list[list[str] | None]:
 
 
 def _entry(row_id: str) -> dict[str, object]:
-    """Return what the checker needs of a row: not its documents, of which there are many."""
+    """Return the fields of a row that the checker needs; the function documents are large."""
     entry = entries(category_of(row_id))[row_id]
     return {key: entry[key] for key in ("id", "initial_config", "involved_classes")}
 

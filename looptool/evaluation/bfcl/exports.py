@@ -1,4 +1,4 @@
-"""BFCL's own result files, for its own runner to score the same answers."""
+"""Export of answers as official BFCL result files, to score them with the official runner."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from looptool.evaluation.bfcl.rows import MULTI_TURN
 
 
 def write_results(results: pl.DataFrame, folder: Path, model: str) -> list[Path]:
-    """Write `result/<model>/BFCL_v3_<category>_result.json`, and return the files.
+    """Write `result/<model>/BFCL_v3_<category>_result.json` and return the files.
 
-    Native answers are written as those of models that call functions: a list of
-    `{name: arguments as JSON}`, or the text where nothing can be parsed; the runner wants a model
-    with `-FC` handling for them (`gpt-4o-2024-11-20-FC`, say). Answers to BFCL's own prompt stay
-    text.
+    Native answers are written like those of function-calling models: a list of
+    `{name: arguments as JSON}`, or the text if no calls can be parsed. The runner needs a model
+    name with `-FC` handling for them (e.g. `gpt-4o-2024-11-20-FC`). Answers to BFCL's own prompt
+    stay text.
 
     Args:
-        results: `tables.Bench` of one target and one prompt.
+        results: `tables.Bench` of one target and one prompt style.
 
     Raises:
-        ConfigError: if the model's name has a "_", which the official runner reads as a "/", or
-            names no folder, or a file cannot be written.
+        ConfigError: if the model's name contains "_" (the official runner reads it as "/") or is
+            not a valid folder name, or a file cannot be written.
     """
     if set(model) & set("_/\\") or model in ("", ".", ".."):
-        raise ConfigError(f"{model!r}: the official runner takes no '_' and no '/' in such a name")
+        raise ConfigError(f"{model!r}: the official runner accepts no '_' or '/' in a model name")
     written = []
     for (category,), part in results.group_by("category", maintain_order=True):
         path = folder / "result" / model / f"BFCL_v3_{category}_result.json"
@@ -44,13 +44,13 @@ def write_results(results: pl.DataFrame, folder: Path, model: str) -> list[Path]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(lines), "utf-8")
         except OSError as error:
-            raise ConfigError(f"{path}: could not be written: {error.strerror}") from None
+            raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
         written.append(path)
     return sorted(written)
 
 
 def result_of(prediction: str, category: str, prompt: str = "native") -> Any:
-    """Return a prediction of `tables.Eval` as the official result files have it."""
+    """Return a prediction of `tables.Eval` in the form of the official result files."""
     if category in MULTI_TURN:
         return [[_step(text, prompt) for text in turn] for turn in canonical.loads(prediction)]
     return _step(prediction, prompt)

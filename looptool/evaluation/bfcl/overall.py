@@ -1,8 +1,9 @@
 """The leaderboard's averages of BFCL-v3.
 
-Non-live: the mean of simple (the mean of Python, Java and JavaScript), multiple, parallel,
-parallel_multiple and irrelevance. Live: over all its rows. Multi-turn: the mean of its four
-categories. Overall: the mean of the three (bfcl_eval/eval_checker/eval_runner_helper.py, 2025.7.9).
+Non-live: the mean over simple (the mean of Python, Java and JavaScript), multiple, parallel,
+parallel_multiple and irrelevance. Live: the mean over all its rows. Multi-turn: the mean over its
+four categories. Overall: the mean of these three.
+(Source: bfcl_eval/eval_checker/eval_runner_helper.py, 2025.7.9.)
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ SIMPLE = ("simple", "java", "javascript")
 
 @dataclass(frozen=True, slots=True)
 class Overall:
-    """Averages; each is over the categories at hand, or None where there are none.
+    """Averages, each over the categories that were run; None if none was run.
 
     Attributes:
         overall: None unless every row of every category was run.
-        missing: the categories that were not run, or not on all rows.
+        missing: categories that were not run, or not on all rows.
     """
 
     non_live: float | None
@@ -36,8 +37,8 @@ def overall(results: pl.DataFrame, column: str = "valid") -> Overall:
     """Return the averages of one model's answers.
 
     Args:
-        results: `tables.Eval`, rows of other benchmarks left aside.
-        column: `valid`, the official verdicts, or `strict`.
+        results: `tables.Eval`; rows of other benchmarks are ignored.
+        column: `valid` (the official verdicts) or `strict`.
     """
     by_category = (
         results.filter(pl.col("benchmark") == "bfcl")

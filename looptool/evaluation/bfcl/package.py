@@ -1,4 +1,4 @@
-"""The package that has BFCL's questions and checkers, and whether it is installed."""
+"""Check that the package with BFCL's questions and checkers is installed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ BFCL = ("bfcl-eval", "2025.7.9")
 
 
 def check_benchmark() -> None:
-    """Raise ConfigError unless the benchmark's package is installed in the right version."""
+    """Raise ConfigError unless the benchmark's package is installed in the required version."""
     if lacks(*BFCL):
         name, version = BFCL
         raise ConfigError(
-            f"eval: the package {name} {version} is missing; install it by\n"
+            f"eval: the package {name} {version} is missing; install it with\n"
             f"  {sys.executable} -m pip install --no-deps {name}=={version}"
         )
 
 
 def lacks(name: str, version: str) -> bool:
-    """Whether a package is not installed in this very version."""
+    """Whether a package is not installed in exactly this version."""
     try:
         return importlib.metadata.version(name) != version
     except importlib.metadata.PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""How tools are told to a model, and how its calls are read.
+"""Prompt styles: how tools are presented to a model and how its calls are parsed.
 
 `native` is the model's own chat template, with calls in Hermes form. `bfcl` is the prompt that BFCL
-gives to models without function calling, as its package has it: tools as JSON in the system
+uses for models without function calling, taken from its package: tools as JSON in the system
 message, calls as `[name(key=value)]`.
 """
 
@@ -33,10 +33,12 @@ _CALLING = re.compile(r"\w\s*\(")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Attributes:
-    prompt: puts a prompt with tools in this form.
-    read: finds the calls in an answer of this form, as BFCL does.
-    is_exact: whether an answer keeps to the form strictly.
+    """A prompt style.
+
+    Attributes:
+        prompt: renders a prompt with tools in this style.
+        read: parses the calls in an answer of this style, as BFCL does.
+        is_exact: whether an answer follows the style strictly.
     """
 
     prompt: Callable[[Prompt], Prompt]
@@ -45,10 +47,10 @@ class Form:
 
 
 def told(prompt: Prompt) -> Prompt:
-    """Return a prompt that tells its tools in BFCL's own words, and calls as it wants them.
+    """Render a prompt in the `bfcl` style: tools in the system message, calls and results as text.
 
     Raises:
-        ConfigError: if the installed package has no such words.
+        ConfigError: if the installed package has no such prompt.
     """
     functions = [dict(tool) for tool in prompt.tools]
     words = _words().replace("{functions}", json.dumps(functions, indent=4, ensure_ascii=False))
@@ -60,9 +62,11 @@ def told(prompt: Prompt) -> Prompt:
 
 
 def read(text: str) -> Parsed:
-    """Find the calls in an answer as BFCL's decoder does, which mends what stands around them.
+    """Parse the calls in an answer as BFCL's decoder does.
 
-    Values of Java and JavaScript are read as Python too, where BFCL has parsers of those languages.
+    It strips backticks and adds missing outer brackets.
+
+    Java and JavaScript values are parsed as Python too; BFCL has parsers for these languages.
     """
     stripped = text.strip("`\n ")
     opened = stripped if stripped.startswith("[") else f"[{stripped}"
@@ -75,7 +79,7 @@ def read(text: str) -> Parsed:
 
 
 def is_exact(text: str) -> bool:
-    """Whether an answer is a list of calls of literals and nothing else, or no call at all."""
+    """Whether an answer is just a list of calls with literal arguments, or contains no call."""
     try:
         parse_python_calls(text)
     except ValueError:
@@ -84,7 +88,7 @@ def is_exact(text: str) -> bool:
 
 
 def _plain(message: Message) -> Message:
-    """Return a message as BFCL's prompt has it: calls and results are text."""
+    """Return a message with calls and results as text, as in BFCL's prompt."""
     if calls := message.get("tool_calls"):
         made = [ToolCall(c["function"]["name"], c["function"]["arguments"]) for c in calls]
         return {"role": "assistant", "content": render_python_calls(made)}
@@ -98,7 +102,7 @@ def _plain(message: Message) -> Message:
 
 @lru_cache(maxsize=1)
 def _words() -> str:
-    """Read the prompt out of the package without running it: a concatenation of two literals."""
+    """Read the prompt (concatenated literals) from the package's source without running it."""
     path = data_folder().parent / "constants" / "default_prompts.py"
     found: dict[str, str] = {}
     try:

@@ -1,8 +1,8 @@
 """BFCL-v3's questions as tools and messages.
 
-The data come with the package `bfcl-eval` (2025.7.9 is the last with v3). A fifth of the rows,
-by hash of id, are `development` rows; the others, `test`, give the headline figures and are not
-to be looked at.
+The data come with the package `bfcl-eval` (2025.7.9 is the last version with v3). A fifth of the
+rows, chosen by a hash of the id, are `development` rows. The others are `test` rows; they give the
+headline figures and must not be looked at.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class Row:
     """One question of the benchmark.
 
     Attributes:
-        tools: those on offer from the start.
-        turns: what the user says in each turn; a single one but in `multi_turn` categories.
-        held_back: the tools that come on offer at a turn, by its place in `turns`.
+        tools: the tools offered from the start.
+        turns: the user's messages of each turn; one turn except in `multi_turn` categories.
+        held_back: tools that are offered only from a later turn on, by its index in `turns`.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Row:
 
     @property
     def messages(self) -> list[Message]:
-        """What the user says in the first turn."""
+        """The messages of the first turn."""
         return self.turns[0]
 
 
@@ -92,12 +92,12 @@ def rows(
     """Return the rows of some categories, in the order of `categories`, then by hash of id.
 
     Args:
-        categories: as `expand` takes them.
-        limit: the most rows a category; a smaller limit gives a part of what a larger one gives.
-        split: only the rows of this split; the limit then counts those.
+        categories: names of categories and groups; see `expand`.
+        limit: maximum number of rows per category; a smaller one selects a subset of a larger one.
+        split: return only rows of this split; the limit then applies to these.
 
     Raises:
-        ConfigError: if a category is not known, or the package is missing or of another version.
+        ConfigError: if a category is unknown, or the package is missing or has another version.
     """
     found = []
     for category in expand(categories):
@@ -107,10 +107,10 @@ def rows(
 
 
 def expand(categories: Sequence[str] | str) -> list[str]:
-    """Return the categories that names of categories and of groups stand for, each once.
+    """Resolve names of categories and groups to categories, without repetition.
 
     Raises:
-        ConfigError: naming those known, if there is no such category.
+        ConfigError: if a name is unknown; the message lists the known ones.
     """
     found: dict[str, None] = {}
     for name in [categories] if isinstance(categories, str) else categories:
@@ -124,7 +124,7 @@ def expand(categories: Sequence[str] | str) -> list[str]:
 
 
 def category_of(row_id: str) -> str:
-    """Return the category that an id names: `parallel_multiple_17` → `parallel_multiple`.
+    """Return the category of a row id: `parallel_multiple_17` → `parallel_multiple`.
 
     Raises:
         ConfigError: if no category has such a row.
@@ -141,7 +141,7 @@ def split_of(row_id: str) -> Split:
 
 
 def questions() -> list[str]:
-    """Return what the user says in each turn of every installed category, for contamination."""
+    """Return all user messages of all installed categories, for the contamination check."""
     return [
         message["content"]
         for path in sorted(data_folder().glob("BFCL_v3_*.json"))
@@ -153,9 +153,10 @@ def questions() -> list[str]:
 
 
 def tool_from(function: Mapping[str, Any], category: str = "simple") -> Tool:
-    """Return a function document as a tool, its parameters as JSON Schema (draft 2020-12).
+    """Convert a function document to a tool with parameters as JSON Schema (draft 2020-12).
 
-    Values of Java and JavaScript are texts in that language, as the official checker wants them.
+    In the Java and JavaScript categories, all values are strings in that language, as the official
+    checker requires.
     """
     parameters = _json_schema(function["parameters"])
     description = function["description"]
@@ -170,10 +171,10 @@ def tool_from(function: Mapping[str, Any], category: str = "simple") -> Tool:
 
 @lru_cache(maxsize=len(CATEGORIES))
 def entries(category: str) -> dict[str, dict[str, Any]]:
-    """Return a category's rows as the package has them, by id.
+    """Return a category's rows by id, in the package's form.
 
     Raises:
-        ConfigError: if the package is missing, of another version or damaged.
+        ConfigError: if the package is missing, damaged or has another version.
     """
     found = _whole(data_folder() / f"BFCL_v3_{category}.json", category)
     if category in MULTI_TURN:
@@ -195,10 +196,10 @@ def entries(category: str) -> dict[str, dict[str, Any]]:
 
 @lru_cache(maxsize=len(CATEGORIES))
 def answers(category: str) -> dict[str, Any]:
-    """Return a category's accepted answers by id; (ir)relevance has none.
+    """Return a category's accepted answers by id; the (ir)relevance categories have none.
 
     Raises:
-        ConfigError: as `entries`.
+        ConfigError: see `entries`.
     """
     if category.endswith("relevance"):
         return {}
@@ -207,10 +208,10 @@ def answers(category: str) -> dict[str, Any]:
 
 
 def data_folder() -> Path:
-    """Return the folder of the installed benchmark's data.
+    """Return the data folder of the installed benchmark.
 
     Raises:
-        ConfigError: if the package is missing, or is not of v3.
+        ConfigError: if the package is missing or does not contain BFCL-v3.
     """
     remedy = f"`looptool setup` installs bfcl-eval=={VERSION}"
     spec = importlib.util.find_spec("bfcl_eval")
@@ -221,8 +222,8 @@ def data_folder() -> Path:
     folder = Path(next(iter(spec.submodule_search_locations))) / "data"
     if not (folder / "BFCL_v3_simple.json").exists():
         raise ConfigError(
-            f"{folder}: holds no data of BFCL-v3: bfcl-eval {_version()} is of another version of "
-            f"the benchmark, whose rows and rules are others; {remedy}"
+            f"{folder}: contains no data of BFCL-v3: bfcl-eval {_version()} contains another "
+            f"version of the benchmark, with different rows and rules; {remedy}"
         )
     return folder
 
@@ -240,9 +241,7 @@ def _whole(path: Path, category: str) -> dict[str, dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); {REINSTALL}") from None
     if len(found) != ROWS[category]:
-        raise ConfigError(
-            f"{path}: has {len(found)} rows in place of {ROWS[category]}; {REINSTALL}"
-        )
+        raise ConfigError(f"{path}: has {len(found)} rows instead of {ROWS[category]}; {REINSTALL}")
     return found
 
 
@@ -270,7 +269,7 @@ def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_language(schema: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """Return a parameter whose value is a text: its type in that language goes into words."""
+    """Return a string parameter; the description states its type in that language."""
     kind = schema.get("type", "any")
     told = "any object" if kind == "any" else str(kind)
     if "items" in schema:
@@ -305,7 +304,7 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _order(row_id: str) -> tuple[int, str]:
-    return _hash("order", row_id), row_id  # not the split's hash: a subset needs both splits
+    return _hash("order", row_id), row_id  # not the split's hash, so subsets contain both splits
 
 
 def _hash(purpose: str, row_id: str) -> int:

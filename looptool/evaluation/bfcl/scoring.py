@@ -1,4 +1,4 @@
-"""Verdicts on single answers: the official checker's, and a strict one on top of it."""
+"""Scoring of single answers: the official checker's verdict and a stricter one."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ from looptool.evaluation.bfcl.rows import (
     tool_from,
 )
 
-CHUNK = 64  # answers that one process of the checker takes
+CHUNK = 64  # answers per checker process
 
 
 def score(predictions: Mapping[str, str]) -> pl.DataFrame:
     """Return one row of `tables.Eval` for each prediction (row id → the model's text).
 
-    As servers do that parse calls (vLLM's for Hermes), a text with a call that cannot be parsed
-    holds no call at all: wrong where calls are asked for, right where none fits. `strict` asks for
-    more: no parse error, arguments that fit the tool's schema, some text where no tool fits.
+    A text with a call that cannot be parsed counts as a text without calls, as on servers that
+    parse calls (e.g. vLLM's Hermes parser): it is wrong where calls are required and right where no
+    tool fits. `strict` also requires that there is no parse error, that the arguments fit the
+    tool's schema, and that the text is not empty where no tool fits.
 
     Raises:
-        ConfigError: if an id is no row's or one of `multi_turn`, or the package is missing.
+        ConfigError: if an id is unknown or of a `multi_turn` row, or the package is missing.
         LooptoolError: if the official checker cannot be run.
     """
     for row_id in predictions:
@@ -44,7 +45,7 @@ def score(predictions: Mapping[str, str]) -> pl.DataFrame:
 
 
 def score_calls(predictions: Mapping[str, str], form: prompts.Form) -> pl.DataFrame:
-    """Return what `score` does, for texts of any form."""
+    """Like `score`, for answers in any prompt style."""
     parsed = {row_id: form.read(text) for row_id, text in predictions.items()}
     calls = {row_id: list(each.calls) if each.error is None else []
              for row_id, each in parsed.items()}  # fmt: skip
@@ -80,7 +81,7 @@ def score_calls(predictions: Mapping[str, str], form: prompts.Form) -> pl.DataFr
 
 
 def _relevance(category: str, calls: Sequence[ToolCall]) -> dict[str, Any] | None:
-    """Return the verdict where only whether anything was called counts."""
+    """Return the verdict of an (ir)relevance row, which depends only on whether calls were made."""
     if category.endswith("irrelevance"):
         called = ", ".join(call.name for call in calls)
         return {
@@ -116,7 +117,7 @@ def _item(row_id: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
 
 
 def _told(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return a verdict also where the checker gave none: it trusts its input."""
+    """Return the checker's verdict, or a negative one if it raised or exceeded a limit."""
     if reason := answer.get(sandbox.RAISED):
         return {"valid": False, "error_type": "checker_raised", "error": reason}
     if reason := answer.get(sandbox.LIMITS):

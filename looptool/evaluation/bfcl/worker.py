@@ -1,12 +1,14 @@
-"""BFCL's own checkers and API classes, in a sandboxed process (`sandbox`). An item has a `task`:
+"""BFCL's official checkers and API classes, run in the sandbox. An item has a `task`:
 
-- `answer`: `functions` as the benchmark has them, the predicted `calls`, the accepted `answer` and
-  the `category`; gives `{"valid", "error_type", "error"}`.
-- `execute`: a dialogue's `entry` and the calls of all its steps so far; gives the `results` of the
-  last step. Fresh instances do all steps again, so that nothing is left of another rollout.
-- `dialogue`: an `entry`, its calls by turn and step, and the accepted `answer`; gives a verdict.
+- `answer`: takes the benchmark's `functions`, the predicted `calls`, the accepted `answer` and the
+  `category`; returns `{"valid", "error_type", "error"}`.
+- `execute`: takes a dialogue's `entry` and the calls of all `steps` so far; returns the `results`
+  of the last step. New instances repeat all steps, so no state of another rollout is left.
+- `dialogue`: takes an `entry`, its calls by turn and step, and the accepted `answer`; returns a
+  verdict.
 
-The multi-turn code evaluates text: it only ever gets `name(key=literal, …)` of a method on offer.
+The multi-turn code evaluates text. It gets only `name(key=literal, …)` with the name of a method of
+the row's classes.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ MODEL = "looptool"
 UNSAFE = "multi_turn:unsafe_call"
 
 _LANGUAGES = {"java": "Java", "javascript": "JavaScript"}
-_REFUSED = "\0"  # begins what stands for a call that is not evaluated: the rest is its result
-# A name or key of these signs alone calls nothing: at worst it is a syntax error.
+_REFUSED = "\0"  # prefix of the text that replaces a refused call; the text holds its result
+# A name or key of these characters only cannot call anything; at worst it is a syntax error.
 _HARMLESS = re.compile(r"[\w .:/$\[\]-]*")
-# What would do more than fail if it were evaluated; other builtins are told to be no tools.
+# Names that would do harm if evaluated; other builtins are reported as undefined.
 _UNSAFE = {"eval", "exec", "compile", "open", "input", "breakpoint", "exit", "quit", "getattr",
            "setattr", "delattr", "globals", "locals", "vars", "importlib", "inspect",
            "execute_multi_turn_func_call"}  # fmt: skip
@@ -39,12 +41,12 @@ _EVALUATING = "bfcl_eval.eval_checker.multi_turn_eval.multi_turn_utils"
 
 
 def load() -> None:
-    """Import the checkers without the SDKs of every vendor that their package lists.
+    """Import the checkers without the vendors' SDKs that their package depends on.
 
-    `constants.model_config` imports them all, and the checkers ask it one thing: whether the
-    model's names have "_" for "." (ours have not).
+    `constants.model_config` imports all SDKs. The checkers only look up there whether the model
+    writes "_" for "." in names, which ours do not.
     """
-    os.environ["BFCL_PROJECT_ROOT"] = os.getcwd()  # or folders appear beside site-packages
+    os.environ["BFCL_PROJECT_ROOT"] = os.getcwd()  # else it creates folders next to site-packages
     stub = ModuleType("bfcl_eval.constants.model_config")
     vars(stub)["MODEL_CONFIG_MAPPING"] = defaultdict(
         lambda: SimpleNamespace(underscore_to_dot=False)
@@ -54,13 +56,13 @@ def load() -> None:
         importlib.import_module(f"bfcl_eval.eval_checker.{name}")
     utils = sys.modules[_EVALUATING]
     for path in vars(utils)["CLASS_FILE_PATH_MAPPING"].values():
-        importlib.import_module(path)  # children inherit them
+        importlib.import_module(path)  # so that children inherit the classes
     checker = sys.modules["bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker"]
     vars(checker)["execute_multi_turn_func_call"] = _execute
 
 
 def handle(item: dict[str, Any]) -> dict[str, Any]:
-    """Do an item's task; see the module."""
+    """Perform an item's task; see the module docstring."""
     if item["task"] == "answer":
         return _answer(item)
     if item["task"] == "execute":
@@ -126,7 +128,7 @@ def _setting(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _execute(func_call_list: Sequence[str], **setting: Any) -> tuple[list[str], dict[str, Any]]:
-    """Do as the function of the same arguments in BFCL, but never evaluate what was refused."""
+    """Replace BFCL's `execute_multi_turn_func_call`; refused calls are never evaluated."""
     official = vars(sys.modules[_EVALUATING])["execute_multi_turn_func_call"]
     if not any(text.startswith(_REFUSED) for text in func_call_list):
         results, instances = official(list(func_call_list), **setting)
@@ -141,7 +143,7 @@ def _execute(func_call_list: Sequence[str], **setting: Any) -> tuple[list[str], 
 
 
 def _texts(calls: Sequence[Mapping[str, Any]], entry: Mapping[str, Any]) -> list[str]:
-    """Return calls as the text that BFCL evaluates, or as the result of one that it must not."""
+    """Return each call as the text that BFCL evaluates, or as a refusal with its result."""
     methods = {
         name
         for class_name in entry["involved_classes"]
@@ -171,7 +173,7 @@ def _text(name: str, arguments: Mapping[str, Any], methods: set[str]) -> str:
         return _refusal(f"name {(parts or [''])[0]!r} is not defined", unsafe=False)
     try:
         return f"{name}({','.join(f'{key}={value!r}' for key, value in arguments.items())})"
-    except (RecursionError, ValueError) as error:  # ValueError: integers of thousands of digits
+    except (RecursionError, ValueError) as error:  # ValueError: integers with thousands of digits
         return _refusal(str(error), unsafe=False)
 
 

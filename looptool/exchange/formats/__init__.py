@@ -1,8 +1,8 @@
-"""Samples as other people's files hold them: one module a format, each reads and writes.
+"""Formats of samples, one module per format for reading and writing.
 
-A format turns a record (a JSON object) into a `Dialogue`, and a sample into a record. `cutting`
-makes samples of a dialogue, one for each turn of the assistant, and `documents` makes tool
-documents of whatever dialect the record's tools are in.
+A format converts a record (a JSON object) to a `Dialogue`, and a sample to a record. `cutting`
+makes samples from a dialogue, one for each assistant turn. `documents` converts the record's tools
+from any dialect to tool documents.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
 
 Record = dict[str, Any]
-Changes = Counter[str]  # what was left out, moved or read in another way, and how often
+Changes = Counter[str]  # what was left out, moved or read in another way → how often
 
 
 class Refused(ValueError):
-    """A record, or a turn of one, that no sample can be made of; the message says why."""
+    """A record, or a turn of it, that cannot become a sample; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """What a record says, before anything in it is checked.
+    """The content of a record, not yet checked.
 
     Attributes:
-        tools: as the record has them, in any dialect that `documents` reads.
-        messages: chat messages; an assistant's calls are `tool_calls`, their arguments objects.
-            A call may have an `id`, and a tool's message a `tool_call_id`.
-        given: places of assistant turns that are context and no label.
-        turns: which message of the record each is, from 1; empty where they are the same.
+        tools: the record's tools, in any dialect that `documents` reads.
+        messages: chat messages; an assistant's calls are in `tool_calls`, with objects as
+            arguments. A call may have an `id`, and a tool's message a `tool_call_id`.
+        given: indices of assistant messages that are context, not labels.
+        turns: for each message its number in the record, from 1; empty if the messages are the
+            record's, one to one.
     """
 
     tools: Any
@@ -46,9 +47,9 @@ class Format:
     """One format.
 
     Attributes:
-        fits: whether a record looks like it.
-        read: makes a dialogue of a record and counts what it changed; raises `Refused`.
-        write: raises `Refused` for a sample that the format cannot hold.
+        fits: whether a record looks like this format.
+        read: converts a record to a dialogue and counts the changes; raises `Refused`.
+        write: converts a sample to a record; raises `Refused` if the format cannot represent it.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Format:
 
 
 def formats() -> Mapping[str, Format]:
-    """Return all formats by name, in the order in which a file is held against them."""
+    """Return all formats by name, in the order in which detection tries them."""
     from looptool.exchange.formats import instruction, openai, sharegpt, toolace, xlam
 
     found = (openai.FORMAT, xlam.FORMAT, instruction.FORMAT, toolace.FORMAT, sharegpt.FORMAT)
@@ -66,10 +67,10 @@ def formats() -> Mapping[str, Format]:
 
 
 def text_of(record: Mapping[str, Any], key: str) -> str:
-    """Return a field that must be a text.
+    """Return a field that must be a string.
 
     Raises:
-        Refused: if it is missing or something else.
+        Refused: if it is missing or not a string.
     """
     value = record.get(key)
     if not isinstance(value, str):
@@ -78,10 +79,10 @@ def text_of(record: Mapping[str, Any], key: str) -> str:
 
 
 def list_of(record: Mapping[str, Any], key: str) -> list[Any]:
-    """Return a field that must be a list of something.
+    """Return a field that must be a non-empty list.
 
     Raises:
-        Refused: if it is missing, empty or something else.
+        Refused: if it is missing, empty or not a list.
     """
     value = record.get(key)
     if not isinstance(value, list) or not value:

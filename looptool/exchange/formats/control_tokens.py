@@ -1,4 +1,4 @@
-"""What chat templates and reasoning models put into texts: tokens that end a turn, and thinking."""
+"""Removal of end-of-turn tokens and thinking, which templates and models put into texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ END_OF_TURN = re.compile(
     r"(?:\s*(?:<\|eot_id\|>|<\|eom_id\|>|<\|endoftext\|>|<\|im_end\|>|<\|end\|>|<end_of_turn>|</s>))+"
     r"\s*\Z"
 )
-# as models write it in place of <think>, which `turns.answer` leaves out
+# other tags than <think>, which `turns.answer` removes
 _THINKING = re.compile(
     r"\s*(?:\[THINK\].*?\[/THINK\]|<(thinking|scratch_pad|reasoning)>.*?</\1>)", re.DOTALL
 )
@@ -18,13 +18,13 @@ _CONTROL = re.compile(r"<\|(?:channel|im_start|start|start_header_id|message|ass
 
 
 def without_control_tokens(text: str, is_assistants: bool, changes: Changes) -> str:
-    """Return a message's text without the tokens that end its turn and without thinking.
+    """Remove end-of-turn tokens and thinking from a message's text.
 
     Args:
-        is_assistants: whether the assistant says it: thinking is looked for, at its beginning.
+        is_assistants: whether it is the assistant's message: only these may begin with thinking.
 
     Raises:
-        Refused: if it holds tokens that begin a turn or a channel, so that it is no single text.
+        Refused: if it contains tokens that begin a turn or a channel, so it is not a single text.
     """
     if ">" not in text and "[THINK]" not in text:
         return text

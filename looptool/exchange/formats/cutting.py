@@ -1,4 +1,4 @@
-"""Samples out of a dialogue: one for each turn of the assistant that is a label."""
+"""Cutting a dialogue into samples, one for each assistant turn that is a label."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LARGEST = 20_000_000  # characters of the conversations of all samples of a dial
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A sample in canonical JSON, or a turn that is none.
+    """A sample in canonical JSON, or a refused turn.
 
     Attributes:
-        turn: the place of the assistant's message in the record, counted from 1.
-        reason: why it is no sample; then the other fields are empty.
+        turn: number of the assistant's message in the record, from 1.
+        reason: why the turn is refused; the other fields are then empty.
     """
 
     turn: int
@@ -38,15 +38,15 @@ class Cut:
 
 
 def cut(dialogue: Dialogue, changes: Changes) -> Iterator[Cut]:
-    """Yield a sample, or a reason, for each assistant turn of a dialogue that is a label.
+    """Yield a sample or a refusal for each assistant turn that is a label.
 
-    After a turn that is refused no other is taken: it would stand in their conversation.
+    All turns after a refused one are refused too, since it would be part of their conversation.
 
     Args:
-        changes: counts what is left out, moved or read in another way.
+        changes: is updated with counts of what is left out, moved or read in another way.
 
     Raises:
-        Refused: if the whole dialogue is no use: its tools, or nobody asks and answers.
+        Refused: if the whole dialogue is unusable: its tools are, or it has no label.
     """
     tools = read_documents(dialogue.tools)
     if not tools.documents:
@@ -57,7 +57,7 @@ def cut(dialogue: Dialogue, changes: Changes) -> Iterator[Cut]:
     turns = [place for place in turns if place not in dialogue.given]
     if not turns:
         raise Refused("messages: the assistant never answers")
-    # the text of every message once: a prefix of them is the conversation of each turn
+    # serialise each message once: the conversation of a turn is a prefix of these texts
     texts = [_dumps(message) for message in messages]
     refused = written = 0
     for place in turns:
@@ -73,7 +73,7 @@ def cut(dialogue: Dialogue, changes: Changes) -> Iterator[Cut]:
             _check_conversation(messages[:place])
             said = f"[{','.join(texts[:place])}]"
             written += len(said)
-            if written > LARGEST:  # each sample holds all that was said before: that adds up
+            if written > LARGEST:  # each sample repeats all earlier messages, which adds up
                 raise Refused(f"the dialogue's samples take more than {LARGEST:,} characters")
             text = _dumps(label)
         except Refused as error:
@@ -93,8 +93,7 @@ def cut(dialogue: Dialogue, changes: Changes) -> Iterator[Cut]:
 def _read_messages(
     messages: Sequence[Message], tools: Tools, changes: Changes
 ) -> tuple[list[Message], dict[int, str]]:
-    """Return the messages with all calls read and each result behind its call, and what is wrong
-    with some, by place."""
+    """Return messages with parsed calls and ordered results, and reasons for refusal by index."""
     problems: dict[int, str] = {}
     made = list(messages)
     for place, message in enumerate(messages):
@@ -118,7 +117,7 @@ def _read_messages(
 
 
 def _read_message(message: Message, tools: Tools, changes: Changes) -> Message:
-    """Return a message whose text is nothing but what is said, all calls in `tool_calls`."""
+    """Return a message with all its calls in `tool_calls` and none in its text."""
     text, role = message["content"], message["role"]
     said = without_control_tokens(text, role == "assistant", changes)
     if said is not text:
@@ -133,8 +132,7 @@ def _read_message(message: Message, tools: Tools, changes: Changes) -> Message:
 
 
 def _as_sample(message: Message, tools: Tools, changes: Changes) -> Message:
-    """Return a message as samples have it: names as models can emit them, arguments without nulls
-    that say that there is none."""
+    """Return a message in the form of samples: legal names, no nulls for absent arguments."""
     if "name" in message:
         message = {**message, "name": tools.names.get(message["name"], message["name"])}
     if "tool_calls" not in message:

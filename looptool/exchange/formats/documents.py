@@ -1,7 +1,7 @@
-"""Tool documents out of a record's tools, whatever dialect they are in.
+"""Tool documents from a record's tools, in any dialect.
 
-OpenAI's wrapped functions, bare JSON Schemas, xLAM's flat parameters with Python's types
-(`{"city": {"type": "str, optional"}}`) and ToolACE's and BFCL's `dict` schemas.
+The dialects are OpenAI's wrapped functions, bare JSON Schemas, xLAM's flat parameters with Python
+types (`{"city": {"type": "str, optional"}}`), and the `dict` schemas of ToolACE and BFCL.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ _MANY = {"list", "tuple", "set", "sequence", "array", "iterable"}
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Tool documents, their canonical JSON, and what each was called in the record.
+    """A record's tools.
 
     Attributes:
-        as_named: the documents by the names that they have in the record.
-        parameters: of each tool, by its name.
-        unnamed: parameters that a tool has as null, by its name: it has none of that name.
+        documents: the tool documents.
+        text: their canonical JSON.
+        names: name in the record → legal name.
+        as_named: the documents with the names of the record.
+        parameters: legal name → the tool's parameters.
+        unnamed: legal name → names of parameters whose schema is null; the tool lacks these.
         changes: what was left out or read in another way.
     """
 
@@ -50,14 +53,13 @@ class Tools:
 
 
 def read_documents(raw: Any) -> Tools:
-    """Return the tools of a record: a list, one tool, or JSON text of either.
+    """Read the tools of a record: a list, one tool, or the JSON text of either.
 
-    Names that models cannot emit get the nearest legal one that is free. A tool that stands there
-    twice counts once. Null is no value of a schema's keywords: writers that give every record the
-    same fields put it where a tool has no such parameter or rule.
+    Illegal names are changed to similar legal ones. A repeated tool counts once. A null in a schema
+    means that the parameter or keyword is absent: some writers give every record the same fields.
 
     Raises:
-        Refused: naming the tool and the rule.
+        Refused: if the tools are invalid; the message names the tool and the rule.
     """
     if not isinstance(raw, str):
         try:
@@ -72,7 +74,7 @@ def read_documents(raw: Any) -> Tools:
 
 @lru_cache(maxsize=256)
 def _read(raw: str) -> Tools | str:
-    """Return the tools, or why they are none: a cache holds no exceptions."""
+    """Return the tools, or the reason for refusal as a string, since exceptions are not cached."""
     changes = Changes()
     try:
         value = value_of(raw, changes)
@@ -87,7 +89,7 @@ def _read(raw: str) -> Tools | str:
         name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str) or not name.strip():
             return f"tools.{place}: has no name"
-    # a legal name stays with its tool, whatever stands before; others are made legal beside it
+    # tools with legal names keep them; the others get legal names without collision
     names = {item["name"]: item["name"] for item in items if is_legal(item["name"])}
     for item in items:
         if item["name"] not in names:
@@ -119,7 +121,7 @@ def _read(raw: str) -> Tools | str:
 
 
 class _Document(NamedTuple):
-    """A tool, its canonical JSON, and the parameters that it has as null."""
+    """A tool, its canonical JSON, and the names of parameters whose schema is null."""
 
     tool: Tool
     text: str
@@ -128,7 +130,7 @@ class _Document(NamedTuple):
 
 @lru_cache(maxsize=16_384)
 def _document(text: str, name: str) -> _Document | str:
-    """Return one tool under a name, or why it is none."""
+    """Return one tool with the given name, or the reason for refusal as a string."""
     item = canonical.loads(text)
     raw: Any = next(
         (item[key] for key in ("parameters", "inputSchema", "input_schema") if item.get(key)), {}
@@ -159,9 +161,10 @@ def _document(text: str, name: str) -> _Document | str:
 
 
 def without_nulls(schema: Mapping[str, Any], unnamed: set[str]) -> dict[str, Any]:
-    """Return a schema, or a map of flat parameters, without nulls; `unnamed` collects properties.
+    """Return a schema or a map of flat parameters without nulls.
 
-    `default` and `const` may be null: they stay where the schema's type allows it.
+    Names of properties that are null are added to `unnamed`. A `default` or `const` of null stays
+    if the schema's type allows it.
     """
     made: dict[str, Any] = {}
     for key, value in schema.items():
@@ -196,7 +199,7 @@ def without_nulls(schema: Mapping[str, Any], unnamed: set[str]) -> dict[str, Any
 
 
 def is_nothing(value: Any) -> bool:
-    """Whether a value is null, or an object whose fields all are."""
+    """Whether a value is null or an object whose fields are all null."""
     if isinstance(value, Mapping):
         return bool(value) and all(map(is_nothing, value.values()))
     return value is None
@@ -212,7 +215,7 @@ def _says_null(schema: Mapping[str, Any]) -> bool:
 
 
 def is_schema(raw: Mapping[str, Any]) -> bool:
-    """Whether parameters are a JSON Schema; in flat ones every field is a parameter's object."""
+    """Whether parameters are a JSON Schema; otherwise they are flat, one object per parameter."""
     if isinstance(raw.get("type"), str) and raw["type"].lower() in ("object", "dict"):
         return True
     if any(isinstance(raw.get(key), str) for key in ("$ref", "$schema")):
@@ -223,7 +226,7 @@ def is_schema(raw: Mapping[str, Any]) -> bool:
 
 
 def from_flat(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of flat parameters; those without a default count as required."""
+    """Convert flat parameters to JSON Schema; required unless optional or with a default."""
     properties, required = {}, []
     for name, part in raw.items():
         if not isinstance(part, Mapping):
@@ -245,7 +248,7 @@ def from_flat(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def json_schema(schema: Any) -> Any:
-    """Return a schema with Python's and BFCL's types turned into JSON Schema's."""
+    """Convert the type names of Python and BFCL in a schema to those of JSON Schema."""
     if not isinstance(schema, Mapping):
         return schema
     made: dict[str, Any] = {}
@@ -267,7 +270,7 @@ def json_schema(schema: Any) -> Any:
 
 
 def _type(value: Any) -> dict[str, Any]:
-    """Return the part of a schema that a type says: `List[int]`, `str, optional`, `dict`."""
+    """Convert a type such as `List[int]`, `str, optional` or `dict` to a schema."""
     if isinstance(value, list):
         kinds = [_type(each).get("type") for each in value]
         plain = [kind for kind in kinds if isinstance(kind, str)]
@@ -299,7 +302,7 @@ def _type(value: Any) -> dict[str, Any]:
 
 
 def _union(alternatives: list[str]) -> dict[str, Any]:
-    """Return what several types say together; nothing, where one of them says more than a type."""
+    """Return the union of several types; {} if one of them is more than a simple type."""
     parts = [_type(each) for each in alternatives]
     parts = [part for part in parts if part.get("type") != "null"]
     if len(parts) == 1:
@@ -309,7 +312,7 @@ def _union(alternatives: list[str]) -> dict[str, Any]:
 
 
 def _parts(text: str, sign: str) -> list[str]:
-    """Split at a sign where it stands in no bracket."""
+    """Split at a character outside brackets."""
     parts, depth, start = [], 0, 0
     for place, each in enumerate(text):
         depth += (each == "[") - (each == "]")

@@ -1,9 +1,8 @@
-"""The form of LoopTool's own published data: `{"instruction", "input", "output"}`.
+"""The format of the paper's published data: `{"instruction", "input", "output"}`.
 
-`instruction` is the system's message with the tools between `<tools>` tags, `input` the
-conversation in ChatML without its first and last tag, `output` the answer in Hermes form. A record
-is one sample. (`grpotool/dataset/utils/conversation_transform_grpo_qwen.py` of the paper's code
-writes it.)
+`instruction` is the system message with the tools between `<tools>` tags, `input` the conversation
+in ChatML without its first and last tag, and `output` the answer in Hermes form. A record is one
+sample. (The paper's `grpotool/dataset/utils/conversation_transform_grpo_qwen.py` writes it.)
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _ENDING = (
 
 
 def read(record: Record, changes: Changes) -> Dialogue:
-    """Return the dialogue of a record; see the module."""
+    """Convert a record to a dialogue; see the module docstring."""
     instruction, said, output = (text_of(record, key) for key in ("instruction", "input", "output"))
     tools, rest = tools_in(instruction, changes)
     if tools is None:
@@ -64,10 +63,10 @@ def read(record: Record, changes: Changes) -> Dialogue:
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
-    """Return a sample as a record.
+    """Convert a sample to a record.
 
     Raises:
-        Refused: if a message holds ChatML's own tags.
+        Refused: if a message contains ChatML tags.
     """
     if any("<|im_" in message["content"] for message in messages):
         raise Refused("a message holds a tag of ChatML")

@@ -1,4 +1,4 @@
-"""JSON texts, and the Python literals that stand in their place where `str(dict)` wrote them."""
+"""JSON texts, and Python literals in their place, as `str(dict)` writes them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from looptool.core import canonical
 from looptool.exchange.formats import Changes
 
-LARGEST = 1_000_000  # characters of a literal: its syntax tree takes fifty times as many bytes
+LARGEST = 1_000_000  # characters of a literal: its syntax tree takes 50 times as many bytes
 
 
 def value_of(text: str, changes: Changes) -> Any:
-    """Return the value of a JSON text, or of a Python literal where it is no JSON.
+    """Parse a JSON text, or a Python literal if it is not JSON.
 
     Raises:
-        ValueError: if it is neither, as strict JSON says it.
+        ValueError: if it is neither; the message is that of the JSON parser.
     """
     try:
         return canonical.loads(text)
@@ -32,16 +32,16 @@ def value_of(text: str, changes: Changes) -> Any:
 
 
 def literal_of(text: str) -> Any:
-    """Return a Python literal as JSON has it: a tuple is a list. Nothing is evaluated.
+    """Parse a Python literal to a JSON value; a tuple becomes a list. Nothing is evaluated.
 
     Raises:
-        ValueError: if it is none, is too large, or holds what JSON cannot.
+        ValueError: if it is not a literal, is too large, or has values that JSON lacks.
     """
     if len(text) > LARGEST:
         raise ValueError(f"is longer than {LARGEST:,} characters")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # of "\d" in a text
+            warnings.simplefilter("ignore", SyntaxWarning)  # about "\d" in a text
             value = _json_value(ast.parse(text.strip(), mode="eval").body)
         canonical.dumps(value)
     except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
@@ -53,7 +53,7 @@ def _json_value(node: ast.expr) -> Any:
     match node:
         case ast.Constant(value=None | bool() | int() | float() | str()):
             return node.value
-        case ast.Name(id="true" | "false" | "null" as word):  # where both languages are mixed
+        case ast.Name(id="true" | "false" | "null" as word):  # JSON and Python are mixed
             return canonical.loads(word)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
             return -number

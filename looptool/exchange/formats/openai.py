@@ -1,9 +1,9 @@
-"""OpenAI's chat form, as its fine-tuning takes it: `{"messages": […], "tools": […]}`.
+"""OpenAI's chat format for fine-tuning: `{"messages": […], "tools": […]}`.
 
-Arguments are JSON texts. An assistant's message with `"weight": 0` is context and no label. The old
-`functions` and `function_call` are read too, and so are Hermes' tags in texts: `<tool_call>` of an
-assistant, `<tools>` of the system. A content may be a list of parts: texts, thinking, calls as
-LLaMA-Factory writes them, and Anthropic's calls and results.
+Arguments are JSON texts. An assistant message with `"weight": 0` is context, not a label. Also read
+are the old `functions` and `function_call`, and Hermes tags in texts: `<tool_call>` in assistant
+messages, `<tools>` in system messages. `content` may be a list of parts: texts, thinking, calls as
+written by LLaMA-Factory, and Anthropic's calls and results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _THINKING_PARTS = ("reasoning", "thinking")
 
 
 def read(record: Record, changes: Changes) -> Dialogue:
-    """Return the dialogue of a record; see the module."""
+    """Convert a record to a dialogue; see the module docstring."""
     messages: list[Message] = []
     turns: list[int] = []
     given = set()
@@ -58,10 +58,10 @@ def read(record: Record, changes: Changes) -> Dialogue:
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
-    """Return a sample as a record: the label is the last message, the only one with weight.
+    """Convert a sample to a record; the label is the last message, the only one with weight.
 
     Raises:
-        Refused: if an assistant's text holds a tag that a reader would take for a call.
+        Refused: if an assistant's text contains a tag that would be read as a call.
     """
     made: list[Record] = []
     ids: list[str] = []
@@ -104,7 +104,7 @@ def _labelled(label: Label) -> Message:
 
 
 def _messages(item: Any, changes: Changes) -> list[Message]:
-    """Return what a message says; calls and results keep their ids."""
+    """Convert a message to chat messages; calls and results keep their ids."""
     role = item.get("role") if isinstance(item, Mapping) else None
     role = _ROLES.get(str(role), role)
     if role not in ("system", "user", "assistant", "tool"):
@@ -147,8 +147,7 @@ def _messages(item: Any, changes: Changes) -> list[Message]:
 
 
 def _of_results(parts: Sequence[Any], changes: Changes) -> list[Message]:
-    """Return the messages of the tools in a user's content that begins with results, as Anthropic
-    has it, and the user's own where other parts follow."""
+    """Split a user message that begins with results (Anthropic's form); the rest is the user's."""
     results = list(takewhile(_is_result, parts))
     made: list[Message] = []
     for part in results:
@@ -166,7 +165,7 @@ def _is_result(part: Any) -> bool:
 
 
 def _content(value: Any, changes: Changes) -> tuple[str, list[Record]]:
-    """Return the text of a message's content, and the calls among its parts."""
+    """Return the text of a message's content and the calls among its parts."""
     if value is None:
         return "", []
     if isinstance(value, str):

@@ -1,7 +1,7 @@
-"""Which result answers which call.
+"""Matching results to calls.
 
-A sample's results follow the calls in their order, so a result that came in another place is moved,
-and one whose call is not certain is refused.
+A sample's results follow its calls in the same order. Results in another order are moved; a result
+is refused if it is unclear which call it answers.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from looptool.exchange.formats import Changes, Refused
 from looptool.exchange.formats.literals import value_of
 
 _VALUES = {"content", "results", "result", "output"}
-_KEYS = _VALUES | {"name", "tool_call_id"}  # of a result that names its tool in its content
+_KEYS = _VALUES | {"name", "tool_call_id"}  # allowed in a content that names its tool
 _TOLD = {"name", "tool_call_id"}
 
 
 def in_order(
     calls: Sequence[Mapping[str, Any]], results: Sequence[Message], changes: Changes
 ) -> list[Message]:
-    """Return the messages of tools in the order of the calls that they answer, with their names.
+    """Return the tool messages in the order of the calls that they answer, with tool names.
 
-    A result is told by its id; where results have none, by the name of its tool; where none has a
-    name either, by its place.
+    Results are matched by id; if they have none, by tool name; if they have no names either, by
+    position.
 
     Args:
-        calls: `tool_calls` of the assistant's message before them.
+        calls: `tool_calls` of the preceding assistant message.
 
     Raises:
-        Refused: if a result answers no call, or the same one as another, or an earlier call has
-            none.
+        Refused: if a result answers no call or the same call as another, or a call has no result
+            although a later one has.
     """
     names = [call["function"]["name"] for call in calls]
     ids = [result.get("tool_call_id") for result in results]
     called = [call.get("id") for call in calls]
-    if any(ids) and (any(called) or len(calls) > 1):  # one call without id has one result
+    if any(ids) and (any(called) or len(calls) > 1):  # a single call needs no id
         places = _places_of_ids(ids, called)
         for result, place in zip(results, places, strict=True):
             if "name" in result and not _is_same(result["name"], names[place]):
@@ -61,10 +61,10 @@ def in_order(
 def taken_apart(
     results: list[Message], before: Sequence[Message], changes: Changes
 ) -> list[Message]:
-    """Return the messages of a turn, each result for itself where one message lists those of
-    several calls by their names.
+    """Split a message that lists the results of several calls by name into one message each.
 
     Args:
+        results: the messages of a turn; returned unchanged if there is nothing to split.
         before: all messages before them.
     """
     calls = before[-1].get("tool_calls", ()) if before and results[0]["role"] == "tool" else ()
@@ -95,7 +95,7 @@ def _places_of_ids(ids: Sequence[str | None], called: Sequence[str | None]) -> l
 
 
 def _places_of_names(named: Sequence[str | None], names: Sequence[str]) -> list[int]:
-    """Return for each result the first open call of its name; its place, if none has a name."""
+    """Return for each result the index of the first open call of its name, or its own position."""
     if not any(named):
         if len(named) > len(names):
             raise Refused(f"there are more results ({len(named)}) than calls ({len(names)})")
@@ -114,15 +114,15 @@ def _places_of_names(named: Sequence[str | None], names: Sequence[str]) -> list[
 
 
 def _is_same(name: str, other: str) -> bool:
-    """Whether two names are of one tool: OpenAI's namespace `functions` is no part of them."""
+    """Whether two names denote the same tool; OpenAI's namespace `functions.` is ignored."""
     return name.removeprefix("functions.") == other.removeprefix("functions.")
 
 
 def _with_names(results: Sequence[Message], names: Sequence[str]) -> Sequence[Message]:
-    """Return results with the tools that they name in their contents, as Hermes has it.
+    """Return results with the tool names from their contents (Hermes form).
 
-    Any tool may answer with a name and a content, of a file for example: these count where one of
-    them is the name of a call.
+    Any tool may return a name and a content, e.g. of a file. The names count only if at least one
+    of them is the name of a call.
     """
     made: list[Message] = []
     is_told = False
@@ -137,7 +137,7 @@ def _with_names(results: Sequence[Message], names: Sequence[str]) -> Sequence[Me
 
 
 def _named_in(text: str) -> list[dict[str, Any]]:
-    """Return the results with names that a text holds: an object, or a list of such."""
+    """Return the results in a text that is an object with a tool name, or a list of such."""
     if "name" not in text or text.lstrip()[:1] not in ("{", "["):
         return []
     try:

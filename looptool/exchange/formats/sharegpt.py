@@ -1,8 +1,8 @@
-"""ShareGPT's form with Hermes' calls: `{"conversations": [{"from", "value"}, …], "tools": …}`.
+"""ShareGPT's format with Hermes calls: `{"conversations": [{"from", "value"}, …], "tools": …}`.
 
-Tools are in the field `tools` or between `<tools>` tags in the system's turn. Calls are
-`<tool_call>` blocks of `gpt`, or JSON in turns of `function_call`, as LLaMA-Factory has them. An
-assistant's turn with `"weight": 0` is context and no label.
+Tools are in the field `tools` or between `<tools>` tags in the system turn. Calls are `<tool_call>`
+blocks in `gpt` turns, or JSON in `function_call` turns (as in LLaMA-Factory). An assistant turn
+with `"weight": 0` is context, not a label.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROLES = {
 
 
 def read(record: Record, changes: Changes) -> Dialogue:
-    """Return the dialogue of a record; see the module."""
+    """Convert a record to a dialogue; see the module docstring."""
     messages: list[Message] = []
     turns: list[int] = []
     given = set()
@@ -73,7 +73,7 @@ def read(record: Record, changes: Changes) -> Dialogue:
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
-    """Return a sample as a record: the label is the last turn, the only one with weight."""
+    """Convert a sample to a record; the label is the last turn, the only one with weight."""
     names = {"system": "system", "user": "human", "tool": "tool"}
     turns: list[Record] = []
     for message in messages:

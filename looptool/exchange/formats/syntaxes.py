@@ -1,7 +1,7 @@
-"""Calls that a text makes in the syntax of another model, where `tool_calls` would hold them.
+"""Calls written in texts, in the syntaxes of various models, instead of in `tool_calls`.
 
-A text that names a tool together with arguments, and cannot be read, is refused: as a label it
-would teach a model to say calls in place of making them.
+A text that names a tool with arguments but cannot be parsed is refused: as a label, it would teach
+the model to write calls as prose instead of making them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from looptool.exchange.formats.literals import value_of
 from looptool.exchange.formats.toolace import LIKE_CALLS, read_calls
 from looptool.exchange.formats.turns import calling, calls_of_json
 
-# what opens calls and what closes them; where the latter is missing they go on to the end
+# opening and closing marks of calls; without the closing mark, calls extend to the end
 _MARKS = {
     "<TOOLCALL>": "</TOOLCALL>",  # Nemotron
     "[TOOL_CALLS]": "[/TOOL_CALLS]",  # Mistral
@@ -49,9 +49,9 @@ _REACT = re.compile(
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "action_input", "tool_input")
 _NO_CALLS = ("[]", "{}", '{"tool_calls": []}')
-_NEAR = 2000  # characters behind a tool's name in which its parameters are looked for
-_CLOSE = 60  # characters behind it in which they need no sign that a call is meant
-_NO_VALUE = r"\s*(?:[.;?!)]|and\b|or\b|\Z)"  # behind a quoted parameter that is only spoken of
+_NEAR = 2000  # characters after a tool's name that are searched for its parameters
+_CLOSE = 60  # characters after the name in which a parameter alone indicates a call
+_NO_VALUE = r"\s*(?:[.;?!)]|and\b|or\b|\Z)"  # after a quoted parameter that is only mentioned
 _SENTENCE_END = re.compile(r"[.?!]\s|\n")
 _OTHER_KEYS = {"id", "type", "index"}
 _FOREIGN = re.compile(
@@ -60,13 +60,13 @@ _FOREIGN = re.compile(
 
 
 def read_text(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
-    """Return the assistant's message whose calls a text holds, or None if it is only a text.
+    """Return an assistant message with the calls in a text, or None if it contains no calls.
 
     Args:
-        tools: documents, by the names that calls have in the text.
+        tools: tool documents, with the names that calls in the text use.
 
     Raises:
-        Refused: if it holds calls that cannot be read.
+        Refused: if it contains calls that cannot be parsed.
     """
     found = _read_calls(text, tools, changes)
     if found is None and (name := _named_with_arguments(text, tools)):
@@ -75,16 +75,16 @@ def read_text(text: str, tools: Sequence[Tool], changes: Changes) -> Message | N
 
 
 def read_beside(message: Message, tools: Sequence[Tool], changes: Changes) -> Message:
-    """Return a message that makes calls, its text without calls that only repeat these.
+    """Remove calls from the text of a message with `tool_calls` if they only repeat these.
 
     Raises:
-        Refused: if the text makes others, or names another tool with arguments.
+        Refused: if the text contains other calls, or names another tool with arguments.
     """
     calls = [each["function"] for each in message["tool_calls"]]
     text = message["content"]
     beside = _read_calls(text, tools, Changes())
     if beside is None:
-        called = {call["name"] for call in calls}  # a text may say what they do
+        called = {call["name"] for call in calls}  # the text may describe these calls
         unread = tools if _FOREIGN.search(text) else [t for t in tools if t["name"] not in called]
         if unread and (name := _named_with_arguments(text, unread)):
             raise Refused(f"makes calls, and names the tool {name!r} with arguments beside them")
@@ -96,10 +96,10 @@ def read_beside(message: Message, tools: Sequence[Tool], changes: Changes) -> Me
 
 
 def check_texts(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> None:
-    """Make sure that no text of an assistant would be read as a call.
+    """Check that no assistant text would be read as a call.
 
     Raises:
-        Refused: if one would.
+        Refused: if one would be.
     """
     texts = [message["content"] for message in messages if message["role"] == "assistant"]
     for text in [*texts, label.get("text", "")]:
@@ -157,8 +157,7 @@ def _react(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None
 
 
 def _alone(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
-    """Read a text that is nothing but calls, in a fence or bare, as JSON or as Python writes
-    them."""
+    """Read a text that consists only of calls, fenced or bare, as JSON or Python."""
     fence = _FENCE.fullmatch(text)
     body = (fence[1] if fence else text).strip()
     names = [tool["name"] for tool in tools]
@@ -180,7 +179,7 @@ _READERS = {
 def _calls_in(body: str, tools: Sequence[Tool], changes: Changes) -> list[ToolCall]:
     body = END_OF_TURN.sub("", body.strip())
     if found := _QUOTED_JSON.fullmatch(body):
-        # no Python literal, though it looks like one: the JSON between the quotes is as it is
+        # not a Python literal, though it looks like one: the JSON in the quotes is not escaped
         arguments = found[2].replace("\\'", "'")
         return _calls_of({"name": found[1], "arguments": arguments}, changes)
     if body.startswith(("{", "[")):
@@ -198,7 +197,7 @@ def _calls_in(body: str, tools: Sequence[Tool], changes: Changes) -> list[ToolCa
 
 
 def _values_of(body: str, changes: Changes) -> Any:
-    """Return a text's value, or the list of its objects with a line or a semicolon between them."""
+    """Parse a text's value, or the list of its values separated by white space or semicolons."""
     try:
         return value_of(body, changes)
     except ValueError:
@@ -218,7 +217,7 @@ def _calls_of(value: Any, changes: Changes) -> list[ToolCall]:
 
 
 def _plain_item(item: Any) -> Any:
-    """Return `{"name", "arguments"}` of a call that has other keys for these."""
+    """Rename the keys of a call to `name` and `arguments` if it uses other ones."""
     if not isinstance(item, Mapping):
         return item
     keys = set(item) - _OTHER_KEYS
@@ -250,11 +249,11 @@ def _looks_like_json_calls(body: str) -> bool:
 
 
 def _named_with_arguments(text: str, tools: Sequence[Tool]) -> str | None:
-    """Return the tool that a text names together with its arguments, or None.
+    """Return the tool that a text names together with arguments, or None.
 
-    Prose that only speaks of a tool passes: its name must stand between signs, or be no word of a
-    language, and one of its parameters must follow as a key; where one follows closely, the word
-    alone is enough.
+    Prose that only mentions a tool does not count. The name must be between punctuation marks or
+    not look like a word, and one of the tool's parameters must follow as a key. If a parameter
+    follows closely, the name alone is enough.
     """
     pattern, parameters = _signs_of_calls(canonical.dumps([_outline(tool) for tool in tools]))
     foreign = _FOREIGN.search(text) is not None
@@ -280,7 +279,7 @@ def _outline(tool: Tool) -> list[Any]:
 
 @lru_cache(maxsize=256)
 def _signs_of_calls(outlines: str) -> tuple[re.Pattern[str], Mapping[str, re.Pattern[str]]]:
-    """Return a pattern of the tools' names, and for each name one of its parameters as keys."""
+    """Return a pattern of the tools' names, and by name a pattern of its parameters as keys."""
     tools = canonical.loads(outlines)
     names = "|".join(re.escape(name) for name, _ in sorted(tools, key=lambda t: -len(t[0])))
     pattern = re.compile(

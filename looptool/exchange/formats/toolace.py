@@ -1,8 +1,8 @@
-"""ToolACE's form: `{"system": text, "conversations": [{"from", "value"}, …]}`.
+"""ToolACE's format: `{"system": text, "conversations": [{"from", "value"}, …]}`.
 
-The system's text ends in a JSON list of functions. Calls are written as `[name(key=value), …]`, the
-values as Python has them; names may hold spaces and slashes. Values are read by a parser of
-literals; nothing is evaluated.
+The system text ends with a JSON list of functions. Calls are written as `[name(key=value), …]` with
+Python literals as values; names may contain spaces and slashes. The literals are parsed; nothing is
+evaluated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WORDS = {"true": True, "false": False, "null": None, "none": None}
 
 
 def fits(record: Record) -> bool:
-    """Whether a record is of this form and not of ShareGPT's."""
+    """Whether a record is in this format and not in ShareGPT's."""
     turns = record.get("conversations")
     if not isinstance(turns, list):
         return False
@@ -44,7 +44,7 @@ def fits(record: Record) -> bool:
 
 
 def read(record: Record, changes: Changes) -> Dialogue:
-    """Return the dialogue of a record; see the module."""
+    """Convert a record to a dialogue; see the module docstring."""
     system = text_of(record, "system")
     tools, rest = _tools(system, changes)
     names = {
@@ -75,11 +75,12 @@ def read(record: Record, changes: Changes) -> Dialogue:
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
-    """Return a sample as a record. It cannot say that an assistant's earlier turns are no labels:
-    who reads it makes samples of them too.
+    """Convert a sample to a record.
+
+    The format cannot mark earlier assistant turns as context, so readers make samples of them too.
 
     Raises:
-        Refused: if an assistant's turn says something beside its calls, or a text looks like calls.
+        Refused: if an assistant turn has text besides calls, or the label's text looks like calls.
     """
     opening = messages[0]["content"] if messages[0]["role"] == "system" else ""
     turns = []
@@ -104,7 +105,7 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
 
 
 def write_calls(calls: Sequence[ToolCall]) -> str:
-    """Return calls as ToolACE writes them; `read_calls` is its inverse."""
+    """Return calls as ToolACE writes them; `read_calls` is the inverse."""
     texts = [
         f"{call.name}({', '.join(f'{key}={value!r}' for key, value in call.arguments.items())})"
         for call in calls
@@ -113,10 +114,10 @@ def write_calls(calls: Sequence[ToolCall]) -> str:
 
 
 def holds_calls(text: str, names: Collection[str]) -> bool:
-    """Whether an answer is meant as calls: it looks like them, or calls one of the tools.
+    """Whether an answer is meant as calls: it looks like a list of calls, or calls a tool.
 
     Args:
-        names: of the tools.
+        names: names of the tools.
     """
     if LIKE_CALLS.fullmatch(text.strip()):
         return True
@@ -125,13 +126,13 @@ def holds_calls(text: str, names: Collection[str]) -> bool:
 
 
 def read_calls(text: str, names: Collection[str]) -> list[ToolCall]:
-    """Return the calls of `[name(key=value), …]`.
+    """Parse calls written as `[name(key=value), …]`.
 
     Args:
-        names: of the tools; a name with signs in it that end one elsewhere is only known by them.
+        names: names of the tools, needed to recognise names that contain `(`.
 
     Raises:
-        Refused: naming the place where they cannot be read.
+        Refused: if they cannot be parsed; the message quotes the place.
     """
     text = text.strip()
     if not (text.startswith("[") and text.endswith("]")):
@@ -157,7 +158,7 @@ def read_calls(text: str, names: Collection[str]) -> list[ToolCall]:
 
 
 def _end(text: str, opening: int) -> int:
-    """Return where the bracket at `opening` is closed, quoted ones left out."""
+    """Return the index of the bracket that closes the one at `opening`; strings are skipped."""
     depth, quote, place = 0, "", opening
     while place < len(text):
         sign = text[place]
@@ -221,7 +222,7 @@ def _value(text: str, name: str) -> Any:
 
 
 def _tools(system: str, changes: Changes) -> tuple[list[Any], str]:
-    """Return the functions that a system's text lists, and what it says of the date."""
+    """Return the functions that a system text lists, and its sentences about the date."""
     head, found, tail = system.partition(_MARK)
     start = tail.find("[")
     if not found:
@@ -243,7 +244,7 @@ def _tools(system: str, changes: Changes) -> tuple[list[Any], str]:
 
 
 def _responses(text: str) -> list[Message]:
-    """Return a message for each result of `[{"name", "results"}, …]`, else one with the text."""
+    """Return a message for each result of `[{"name", "results"}, …]`, or one with all the text."""
     whole: list[Message] = [{"role": "tool", "content": text}]
     try:
         value = canonical.loads(text)

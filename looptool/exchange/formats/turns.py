@@ -1,4 +1,4 @@
-"""What several formats share: messages in the project's form, and calls as texts hold them."""
+"""Helpers that several formats share: chat messages, and calls in texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TAGS = (
     "</think>",
 )
 _GAP = re.compile(r"[\s,]*")
-_BARE = {"name", "arguments", "id", "type", "index", "function"}  # of a call without arguments
+_BARE = {"name", "arguments", "id", "type", "index", "function"}  # keys of calls without arguments
 _CALL = 'a call must be {"name": text, "arguments": object}'
 _BLOCK = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
@@ -42,7 +42,7 @@ def calling(calls: Sequence[ToolCall], text: str = "") -> Message:
 
 
 def answer(text: str, changes: Changes) -> Message:
-    """Return the assistant's message that a text in Hermes form says, its thinking left out.
+    """Convert a text in Hermes form to an assistant message, without its thinking.
 
     Raises:
         Refused: if one of its calls is malformed.
@@ -60,7 +60,7 @@ def answer(text: str, changes: Changes) -> Message:
 
 
 def without_thinking(text: str, changes: Changes) -> str:
-    """Return what stands behind the thinking that a text begins with."""
+    """Return a text without the thinking at its beginning."""
     if not text.lstrip().startswith("<think>"):
         return text
     changes["thinking left out"] += 1
@@ -68,8 +68,7 @@ def without_thinking(text: str, changes: Changes) -> str:
 
 
 def _in_form(block: re.Match[str], changes: Changes) -> str:
-    """Return blocks that `parse` reads for one that holds calls in another shape: a Python literal,
-    `parameters` or a text as arguments, an id, several calls."""
+    """Rewrite a `<tool_call>` block of another shape as blocks that `parse` reads."""
     try:
         items = _values(block[1], changes)
         if not items or any(set(item) - _BARE - {"parameters"} for item in items):
@@ -84,10 +83,10 @@ def _in_form(block: re.Match[str], changes: Changes) -> str:
 
 
 def _values(text: str, changes: Changes) -> list[Any]:
-    """Return the values that a text holds: a list, or one behind another, with commas or without.
+    """Parse a text that is a list, or several values in sequence with or without commas.
 
     Raises:
-        ValueError: if it is neither JSON nor Python literals, whole or line by line.
+        ValueError: if it is neither JSON nor Python literals, as a whole or line by line.
     """
     found: list[Any] = []
     place = 0
@@ -110,7 +109,7 @@ def _values(text: str, changes: Changes) -> list[Any]:
 
 
 def text_of_turn(message: Message) -> str:
-    """Return what an assistant's message says in Hermes form; `answer` is its inverse."""
+    """Return an assistant message in Hermes form; `answer` is the inverse."""
     calls = label_calls({"calls": [each["function"] for each in message.get("tool_calls", ())]})
     return "\n".join(part for part in (plain(message["content"]), render(calls)) if part)
 
@@ -121,10 +120,10 @@ def text_of_label(label: Label) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a text that has no tag of Hermes' form in it, which a reader would take for one.
+    """Return a text unchanged, after checking that it contains no Hermes tags.
 
     Raises:
-        Refused: if it has.
+        Refused: if it contains one.
     """
     if tag := next((tag for tag in _TAGS if tag in text), None):
         raise Refused(f"a text holds {tag}")
@@ -132,12 +131,12 @@ def plain(text: str) -> str:
 
 
 def calls_of_json(value: Any, changes: Changes) -> list[ToolCall]:
-    """Return the calls of `{"name", "arguments"}`, a list of them, or the text of either.
+    """Read calls from `{"name", "arguments"}`, a list of such objects, or the text of either.
 
-    `parameters` may stand for `arguments`; a call without arguments needs neither.
+    `parameters` is accepted instead of `arguments`; a call without arguments needs neither.
 
     Raises:
-        Refused: if they are something else.
+        Refused: if the value has another form.
     """
     if isinstance(value, str):
         try:
@@ -168,8 +167,7 @@ def _has_nothing_else(item: Mapping[str, Any]) -> bool:
 
 
 def responses(text: str) -> list[Message]:
-    """Return a tool's messages: one for each `<tool_response>`, or the whole text as one where
-    something stands outside of them."""
+    """Return a tool message for each `<tool_response>`; if there is other text, one for it all."""
     found = _RESPONSES.findall(text)
     if _RESPONSES.sub("", text).strip():
         found = []
@@ -177,8 +175,10 @@ def responses(text: str) -> list[Message]:
 
 
 def of_user(text: str, changes: Changes) -> list[Message]:
-    """Return the messages of a user's turn: results, where it is wholly `<tool_response>` blocks,
-    as Qwen's template renders them."""
+    """Return the messages of a user turn: results, if it consists of `<tool_response>` blocks.
+
+    Qwen's template renders results as user turns.
+    """
     if "<tool_response>" not in text or _RESPONSES.sub("", text).strip():
         return [{"role": "user", "content": text}]
     changes["results read from a user's turn"] += 1
@@ -186,16 +186,18 @@ def of_user(text: str, changes: Changes) -> list[Message]:
 
 
 def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str]:
-    """Return the tools that a system message lists between `<tools>` tags, or None, and what of
-    the message stays when they stand elsewhere: lines that say what day it is.
+    """Return the tools that a system message lists between `<tools>` tags, and the rest of it.
+
+    If it lists tools, only lines about the current date are kept of it. Otherwise the result is
+    `known` and the message unchanged.
 
     Args:
-        known: tools that the record has in a field of its own: then the list is not read.
+        known: tools from the record's own field; if there are any, the list is not read.
 
     Raises:
-        Refused: if what stands there is neither JSON nor a Python literal.
+        Refused: if the list is neither JSON nor Python literals.
     """
-    # the format explains itself before it lists them: the tags with something in them count
+    # the introduction mentions empty <tools></tools> tags; only tags with content count
     found = [block.strip() for block in _TOOLS.findall(system) if block.strip()]
     if not found:
         return known, system
@@ -211,8 +213,10 @@ def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str
 
 
 def greetings(messages: Sequence[Message], changes: Changes) -> set[int]:
-    """Return the place of what an assistant says before the user asks: it answers nothing, so it
-    is context and no label."""
+    """Return the index of an assistant message before the first user message, as a set.
+
+    It answers nothing, so it is context, not a label.
+    """
     first = next((n for n, each in enumerate(messages) if each["role"] != "system"), 0)
     roles = [each["role"] for each in messages[first : first + 2]]
     if roles != ["assistant", "user"] or "tool_calls" in messages[first]:

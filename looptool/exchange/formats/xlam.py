@@ -1,7 +1,7 @@
-"""xLAM's and APIGen's form: `{"query": text, "tools": JSON text, "answers": JSON text}`.
+"""The format of xLAM and APIGen: `{"query": text, "tools": JSON text, "answers": JSON text}`.
 
-One request and its calls. No answers mean that no tool fits; there is no text, so every such
-sample gets the same.
+A record is one request and its calls. Empty answers mean that no tool fits. The format has no text
+for that, so all such samples get the same one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NO_TOOL = "None of the tools can do that."
 
 
 def read(record: Record, changes: Changes) -> Dialogue:
-    """Return the dialogue of a record; see the module."""
+    """Convert a record to a dialogue; see the module docstring."""
     query = text_of(record, "query")
     if not query.strip():
         raise Refused("query: is empty")
@@ -40,10 +40,10 @@ def read(record: Record, changes: Changes) -> Dialogue:
 
 
 def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> Record:
-    """Return a sample as a record.
+    """Convert a sample to a record.
 
     Raises:
-        Refused: if it has more than one message, or its label is a question.
+        Refused: if it is not a single user message, or its label is a question.
     """
     if [message["role"] for message in messages] != ["user"]:
         raise Refused("xlam holds one request, and no conversation")

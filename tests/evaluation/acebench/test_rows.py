@@ -140,7 +140,7 @@ def test_a_limit_takes_whole_dialogues_and_a_smaller_one_a_part(checkout: Path) 
 def test_a_missing_or_wrong_checkout_says_what_to_do(checkout: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"eval.acebench.path: .*git clone https://github.com"):
         rows(tmp_path / "none", "en", ["all"])
-    with pytest.raises(ConfigError, match="is no checkout of ACEBench"):
+    with pytest.raises(ConfigError, match="is not a checkout of ACEBench"):
         rows(tmp_path, "en", ["all"])
     with pytest.raises(ConfigError, match="data_zh"):
         rows(checkout, "zh", ["all"])
@@ -151,11 +151,11 @@ def test_a_missing_or_wrong_checkout_says_what_to_do(checkout: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "x", "question": "', "line 2: no valid JSON"),
-        ("[]", "line 2: is no object"),
+        ('{"id": "x", "question": "', "line 2: is not valid JSON"),
+        ("[]", "line 2: is not an object"),
         ('{"id": "x"}', "line 2: has no 'question'"),
         ('{"id": "x", "question": "", "function": []}', "has no answer to 'x'"),
-        ('{"id": "normal_preference_0", "question": "", "function": []}', "stands there twice"),
+        ('{"id": "normal_preference_0", "question": "", "function": []}', "occurs twice"),
     ],
 )
 def test_a_broken_data_file_is_named_with_its_line(

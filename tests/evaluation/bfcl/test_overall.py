@@ -63,7 +63,7 @@ def test_result_files_hold_calls_as_the_official_runner_reads_them(tmp_path: Pat
 
 
 def test_a_model_s_name_with_an_underscore_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="takes no '_'"):
+    with pytest.raises(ConfigError, match="accepts no '_'"):
         exports.write_results(pl.DataFrame(), tmp_path, "looptool_2")
 
 
