@@ -88,7 +88,8 @@ def test_an_installed_package_makes_a_project_that_runs(installed: Path, tmp_pat
     make_tiny_model(project / "models/base")
     set_params(project, **SMALL, **{"loop.mode": "loop"})
     output = run(installed, project, "dvc", "repro", "train@1")
-    assert ran(output) == ["heldout", "warmup_samples", "warmup", "generate@1", "train@1"]
+    stages = ran(output)  # DVC may run generate@1 before or after warmup
+    assert sorted(stages) == ["generate@1", "heldout", "train@1", "warmup", "warmup_samples"]
     assert run(installed, project, "dvc", "repro", "train@1").count("didn't change") >= 4
     assert ran(run(installed, project, "dvc", "repro", "train@1")) == []
     pins = project / starting.PINS
