@@ -19,7 +19,7 @@ from looptool.exchange.formats import Changes, Refused
 from looptool.exchange.formats.control_tokens import END_OF_TURN
 from looptool.exchange.formats.literals import value_of
 from looptool.exchange.formats.toolace import LIKE_CALLS, read_calls
-from looptool.exchange.formats.turns import calling, calls_of_json
+from looptool.exchange.formats.turns import calling, calls_of_json, values_in
 
 # opening and closing marks of calls; without the closing mark, calls extend to the end
 _MARKS = {
@@ -39,7 +39,6 @@ _QUOTED_JSON = re.compile(  # Glaive
     r"""\{\s*"name":\s*"([^"\\]+)",\s*"arguments":\s*'\s*(\{.*\})\s*'\s*\}""", re.DOTALL
 )
 _MISTRAL = re.compile(r"([\w.-]+)\s*(?:\[ARGS\])?\s*(\{.*\})", re.DOTALL)
-_BETWEEN = re.compile(r"\s*;?\s*")
 _FENCE = re.compile(r"```(?:json|python|tool_code|tool_call)?[ \t]*\n(.*?)\n?```", re.DOTALL)
 _REACT = re.compile(
     r"(?:Thought:(?P<thought>.*?)\n\s*)?Action:[ \t]*(?P<name>[^\n]+?)[ \t]*\n+"
@@ -197,16 +196,15 @@ def _calls_in(body: str, tools: Sequence[Tool], changes: Changes) -> list[ToolCa
 
 
 def _values_of(body: str, changes: Changes) -> Any:
-    """Parse a text's value, or the list of its values separated by white space or semicolons."""
+    """Parse a text's value, or the list of its values in sequence.
+
+    Raises:
+        ValueError: if it is neither JSON nor Python literals.
+    """
     try:
         return value_of(body, changes)
     except ValueError:
-        found, place = [], 0
-        while place < len(body):
-            value, end = canonical.decoder().raw_decode(body, place)
-            found.append(value)
-            place = end + len(_BETWEEN.match(body, end)[0])  # type: ignore[index]
-        return found
+        return values_in(body, changes)
 
 
 def _calls_of(value: Any, changes: Changes) -> list[ToolCall]:

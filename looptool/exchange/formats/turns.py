@@ -22,7 +22,7 @@ _TAGS = (
     "<think>",
     "</think>",
 )
-_GAP = re.compile(r"[\s,]*")
+_GAP = re.compile(r"[\s,;]*")
 _BARE = {"name", "arguments", "id", "type", "index", "function"}  # keys of calls without arguments
 _CALL = 'a call must be {"name": text, "arguments": object}'
 _BLOCK = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
@@ -70,7 +70,7 @@ def without_thinking(text: str, changes: Changes) -> str:
 def _in_form(block: re.Match[str], changes: Changes) -> str:
     """Rewrite a `<tool_call>` block of another shape as blocks that `parse` reads."""
     try:
-        items = _values(block[1], changes)
+        items = values_in(block[1], changes)
         if not items or any(set(item) - _BARE - {"parameters"} for item in items):
             return block[0]
         calls = calls_of_json(items, changes)
@@ -82,8 +82,8 @@ def _in_form(block: re.Match[str], changes: Changes) -> str:
     return blocks
 
 
-def _values(text: str, changes: Changes) -> list[Any]:
-    """Parse a text that is a list, or several values in sequence with or without commas.
+def values_in(text: str, changes: Changes) -> list[Any]:
+    """Parse a list, or several values in sequence, with or without commas or semicolons.
 
     Raises:
         ValueError: if it is neither JSON nor Python literals, as a whole or line by line.
@@ -207,7 +207,7 @@ def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str
         return known, rest
     listed = [block for block in found if block[0] in "[{"] or found
     try:
-        return [tool for block in listed for tool in _values(block, changes)], rest
+        return [tool for block in listed for tool in values_in(block, changes)], rest
     except ValueError as error:
         raise Refused(f"<tools>: no JSON: {error}") from None
 

@@ -7,6 +7,8 @@ import pytest
 from looptool.core.samples import label_calls
 from looptool.exchange.formats import Changes, Refused
 from looptool.exchange.formats.syntaxes import read_beside, read_text
+from looptool.exchange.records import Raw
+from looptool.exchange.sample_sets import convert
 
 TOOLS = [
     {
@@ -204,3 +206,13 @@ def test_a_call_of_a_tool_that_there_is_not_is_a_call_all_the_same(text):
 
 def test_a_long_text_full_of_a_tools_name_takes_no_time_to_speak_of():
     assert read("read_item " * 50_000) is None
+
+
+@pytest.mark.parametrize("mark", ["", "[TOOL_CALLS]", f"{JSON}; ", f"{JSON}\n"])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_a_text_that_is_nested_too_deep_never_ends_the_import(mark, opening, closing):
+    text = f"{mark}{opening * 50_000}1{closing * 50_000}"
+    message = {"role": "assistant", "content": text}
+    record = {"messages": [{"role": "user", "content": "x"}, message], "tools": TOOLS}
+    good, bad, _ = convert([Raw(1, json.dumps(record))], "openai")
+    assert len(good["label"]) + len(bad["reason"]) == 1
