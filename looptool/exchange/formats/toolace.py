@@ -213,7 +213,7 @@ def _value(text: str, name: str) -> Any:
         return _WORDS[text.casefold()]
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         return literal_of(text)

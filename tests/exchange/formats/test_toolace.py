@@ -144,3 +144,9 @@ def test_calls_are_read_as_they_were_written(made):
 def test_any_text_in_brackets_is_read_or_refused(said):
     with contextlib.suppress(Refused):
         read_calls(f"[{said}]", ["f"])
+
+
+def test_an_argument_that_is_nested_too_deep_is_refused():
+    deep = "[" * 50_000 + "]" * 50_000
+    (found,) = reads("toolace", asked(f"[roam(place={deep})]"))
+    assert found == refused("is no value")
