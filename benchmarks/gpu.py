@@ -63,13 +63,13 @@ def _seconds_a_step(steps: int, cudnn: bool) -> float:
     run = runs.Run("train", 1, loaded.model_copy(update={"train": own}), machine.cores())
     times: list[float] = []
 
-    def on_step(step: int) -> None:
+    def on_progress(step: int) -> None:
         torch.backends.cuda.enable_cudnn_sdp(cudnn)  # loading the model switches it off
         times.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:
         places = Path(folder, "model"), Path(folder, "scratch")
-        train_on(run, MODEL, DATA, *places, on_step)
+        train_on(run, MODEL, DATA, *places, on_progress)
     return (times[-1] - times[1]) / steps  # times[0] is the start
 
 

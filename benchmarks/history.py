@@ -26,7 +26,7 @@ import polars as pl
 
 from looptool.core import canonical, events, runs, tables
 from looptool.core.calls import ToolCall, render
-from looptool.core.samples import call_label, dataset_id, label_id, sample_id_of_json
+from looptool.core.samples import VERDICTS, call_label, dataset_id, label_id, sample_id_of_json
 from looptool.expansion import Candidate
 from looptool.expansion.carry import compose
 from looptool.expansion.error_seeds import error_seeds
@@ -149,7 +149,7 @@ def _handoff(
                 "ppl": 1 + rng.random(),
                 "high_ppl": matched and rng.random() < 0.2,
                 "tokens": 20,
-                "failure_type": None if matched else rng.choice(FAILURES),
+                "error_type": None if matched else rng.choice(FAILURES),
             }
         )
         if not matched:
@@ -185,7 +185,7 @@ def _handoff(
 
 
 def _verdict(rng: random.Random, row: dict[str, str], said: str) -> dict[str, Any]:
-    verdict = rng.choices(tables.VERDICTS, [78, 9, 3, 8, 2])[0]
+    verdict = rng.choices(VERDICTS, [78, 9, 3, 8, 2])[0]
     return {
         "sample_id": row["sample_id"],
         "verdict": verdict,

@@ -89,7 +89,7 @@ def _first(values: list[Any]) -> Any:
 
 def grammar_drafts(count: int, split: Literal["train", "heldout"]) -> list[Draft]:
     """Return drafts of the grammar author, with equally many per category."""
-    from looptool.core.tables import CATEGORIES
+    from looptool.core.samples import CATEGORIES
     from looptool.offline.grammar.author import GrammarAuthor
 
     author = GrammarAuthor()

@@ -15,7 +15,7 @@ import polars as pl
 
 from looptool.core import canonical, tables
 from looptool.core.calls import parse
-from looptool.core.samples import failure_type, is_correct
+from looptool.core.samples import error_type, is_correct
 from looptool.core.tool_match import MatchMode
 
 
@@ -100,7 +100,7 @@ def probe_metrics(samples: pl.DataFrame, probed: pl.DataFrame) -> dict[str, Any]
         "high_ppl": len(rows.filter("high_ppl")),
         "matched_by_category": _shares(rows, "category"),
         "matched_by_origin": _shares(rows, "origin"),
-        "failures": tables.counts(missed, "failure_type"),
+        "failures": tables.counts(missed, "error_type"),
         "median_ppl_matched": matched["ppl"].median(),
         "median_ppl_missed": missed["ppl"].median(),
         "tokens": int(rows["tokens"].sum()),
@@ -146,5 +146,5 @@ def _judge(row: Mapping[str, Any], prediction: Completion, mode: MatchMode) -> d
         "ppl": perplexity(prediction.logprob, prediction.tokens),
         "high_ppl": False,
         "tokens": prediction.tokens,
-        "failure_type": None if matched else failure_type(parsed, label, tools),
+        "error_type": None if matched else error_type(parsed, label, tools),
     }

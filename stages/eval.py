@@ -43,8 +43,8 @@ def main() -> None:
         scratch = run.scratch([model, "data/heldout.parquet"], ["model", "vllm", "eval"])
         sampling = Sampling(params.eval.max_new_tokens)
         turns = sum(len(row.turns) for row in several)  # of one step, at least
-        with run.bar("answers", len(prompts) + turns) as reach:
-            ask = running.Asker(engine, sampling, scratch, reach)
+        with run.bar("answers", len(prompts) + turns) as on_progress:
+            ask = running.Asker(engine, sampling, scratch, on_progress)
             texts = ask(prompts)  # with the held-out ones: two calls would make other batches
             answers = dict(zip((row.id for row in single), texts[: len(single)], strict=True))
             played = dialogues.play(several, ask)

@@ -28,15 +28,15 @@ def main() -> None:
                 Prompt(canonical.loads(messages), canonical.loads(tools))
                 for messages, tools in samples.select("messages", "tools").rows()
             ]
-            with run.bar("samples", len(prompts)) as reach:
+            with run.bar("samples", len(prompts)) as on_progress:
                 sampling = Sampling(params.probe.max_new_tokens, logprobs=True)
-                completions = answering.answer(engine, prompts, sampling, scratch, reach)
+                completions = answering.answer(engine, prompts, sampling, scratch, on_progress)
             answering.check_all_answered(completions, "samples")
             unsure = [each for each in completions if each.logprob is None and each.error is None]
             if unsure and params.probe.keep_high_ppl:
                 rule = "it gives no log probabilities, which probe.keep_high_ppl: true needs"
                 raise run.error("probe.engine", rule)
-        table = probe(samples, completions, params.probe.high_ppl_quantile, params.match)
+        table = probe(samples, completions, params.probe.high_ppl_share, params.match)
         tables.write(table, tables.Probe, folder / "probe.parquet")
         metrics = probe_metrics(samples, table) | answering.settings(params.probe.engine, run.dtype)
         runs.write_json(f"metrics/iterations/{iteration}/probe.json", metrics)

@@ -28,8 +28,8 @@ def main() -> None:
         if config:
             history = processes.train_in_processes(config, iteration, base, data, target, scratch)
         else:
-            with run.bar("steps", train.steps) as reach:
-                history = grpo.train_on(run, base, data, target, scratch, reach)
+            with run.bar("steps", train.steps) as on_progress:
+                history = grpo.train_on(run, base, data, target, scratch, on_progress)
         runs.write_json(f"metrics/iterations/{iteration}/steps.json", history)
         chosen = {"dtype": run.dtype, "vllm": grpo.rollout_mode(train)}
         runs.write_json(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from looptool.core import runs, tables
+from looptool.core.samples import VERDICTS
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.judging.verify import verify
@@ -25,7 +26,7 @@ def main() -> None:
         found = tables.counts(verdicts, "verdict")
         runs.write_json(
             f"metrics/iterations/{iteration}/verify.json",
-            {name: found.get(name, 0) for name in tables.VERDICTS},
+            {name: found.get(name, 0) for name in VERDICTS},
         )
         run.note(judged=len(verdicts), **found, **cast.figures())
 

@@ -32,7 +32,7 @@ def main() -> None:
             from looptool.training.warmup import train_sft
 
             scratch = run.scratch([base, "data/warmup.parquet"], ["model", "warmup"])
-            with run.bar("steps", params.warmup.steps) as reach:
+            with run.bar("steps", params.warmup.steps) as on_progress:
                 history = train_sft(
                     base,
                     examples,
@@ -45,7 +45,7 @@ def main() -> None:
                     save_steps=10,
                     seed=run.seed_number,
                     scratch=scratch,
-                    on_step=reach,
+                    on_progress=on_progress,
                 )
         else:
             copy_base(base, target)

@@ -85,7 +85,7 @@ def test_the_author_writes_checked_dialogues_and_every_refusal_has_its_reason(ll
     sources = Counter(written["label_source"])
     assert set(sources) <= {"llm:scripted", "grammar"} and sources["llm:scripted"] >= 30
     own = written.filter(label_source="llm:scripted")
-    assert set(own["category"]) == set(tables.CATEGORIES)
+    assert set(own["category"]) == set(samples.CATEGORIES)
     rejected = table(folder, "iterations/1/rejected/generate.parquet", tables.Rejected)
     checks = Counter(rejected["check"])
     assert checks["agent:plan"] > 0 and checks["agent:assistant"] > 0 and checks["admission"] > 0

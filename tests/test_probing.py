@@ -68,7 +68,7 @@ def test_each_prediction_is_held_against_its_own_sample():
     result = tables.check(probe(data, [Said(text) for text in said], 0.0), tables.Probe)
     assert result["sample_id"].to_list() == data["sample_id"].to_list()
     assert result["matched"].to_list() == [True, False, False, False]
-    assert result["failure_type"].to_list() == [
+    assert result["error_type"].to_list() == [
         None,
         "wrong_argument",
         "missing_call",
@@ -155,7 +155,7 @@ def test_a_prompt_that_got_no_answer_is_unparsable_with_its_reason():
     found = probe(data, [Said("", 0, None, "the prompt has 9000 tokens")], 0.5)
     row = tables.check(found, tables.Probe).row(0, named=True)
     assert row["parse_error"] == "no answer: the prompt has 9000 tokens"
-    assert (row["matched"], row["failure_type"], row["ppl"]) == (False, "unparsable", None)
+    assert (row["matched"], row["error_type"], row["ppl"]) == (False, "unparsable", None)
 
 
 def test_rows_without_a_perplexity_are_never_marked_high():

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from looptool.core import canonical, tables
+from looptool.core.samples import ORIGINS, VERDICTS
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.revisions import open_workspace
 from tests.test_loop import dvc, project, table
@@ -40,22 +41,23 @@ def test_scripted_answers_make_every_verdict_origin_and_event(tmp_path: Path) ->
     assert probe["parse_error"].is_not_null().sum() == script["unparsable"]
     verdicts = table(folder, "iterations/1/verdicts.parquet", tables.Verdicts)
     assert len(verdicts) == 120 - script["right"]
-    assert set(verdicts["verdict"]) == {*tables.VERDICTS} - {"NO_CONSENSUS"}
+    assert set(verdicts["verdict"]) == {*VERDICTS} - {"NO_CONSENSUS"}
 
     carried = table(folder, "iterations/1/carried.parquet", tables.Samples)
     events = Counter(table(folder, "iterations/1/lineage/expand.parquet", tables.Lineage)["event"])
     found = Counter(verdicts["verdict"])
-    assert events["failed"] == found["PRED_WRONG"]
+    assert events["error_seed"] == found["PRED_WRONG"]
     assert events["corrected"] == found["LABEL_WRONG"]
-    assert events["widened"] == found["BOTH_CORRECT"]
+    assert events["alternative"] == found["BOTH_CORRECT"]
     assert events["dropped"] == found["BOTH_WRONG"]
-    assert events["mastered"] + events["hard"] == script["right"]
-    assert events["hard"] == script["right"] * 2 // 10
+    assert events["mastered"] + events["high_ppl"] == script["right"]
+    assert events["high_ppl"] == script["right"] * 2 // 10
     origins = Counter(carried["origin"])
-    assert set(origins) == {*tables.ORIGINS} - {"seed", "undecided"}
+    assert set(origins) == {*ORIGINS} - {"seed", "undecided"}
     assert origins["error_seed"] == 12 and origins["expanded"] <= 24
     assert events["capped"] == sum(
-        events[event] for event in ("failed", "corrected", "widened", "hard", "expanded")
+        events[event]
+        for event in ("error_seed", "corrected", "alternative", "high_ppl", "expanded")
     ) - len(carried)
 
     assert list(verify_lineage(open_workspace(folder))) == []

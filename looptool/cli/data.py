@@ -39,8 +39,8 @@ def import_data(
     from looptool.terminal import counting
 
     target = output or sample_sets.place_of(file)
-    with counting("records") as tell:
-        found = sample_sets.import_samples(file, target, form, tell)
+    with counting("records") as on_progress:
+        found = sample_sets.import_samples(file, target, form, on_progress)
     sample_sets.track(target)
     if as_json:
         print_json(found.to_json())

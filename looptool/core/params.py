@@ -25,20 +25,11 @@ from ruamel.yaml.error import YAMLError
 
 from looptool.core.errors import ConfigError
 from looptool.core.registry import ADDRESS
+from looptool.core.samples import CarriedOrigin, Category
 from looptool.core.tool_match import MatchMode
 
 FILE = Path("params.yaml")
 
-Category = Literal[
-    "single",
-    "multiple",
-    "parallel",
-    "parallel_multiple",
-    "multi_step",
-    "multi_turn",
-    "clarify",
-    "irrelevant",
-]
 BfclCategory = Literal[
     "all", "non_live", "live", "multi_turn", "simple", "multiple", "parallel", "parallel_multiple",
     "irrelevance", "java", "javascript", "live_simple", "live_multiple", "live_parallel",
@@ -52,9 +43,6 @@ AcebenchCategory = Literal[
     "normal_atom_enum", "normal_atom_number", "normal_atom_list", "normal_atom_object_deep",
     "normal_atom_object_short", "special_incomplete", "special_error_param", "special_irrelevant",
     "agent_multi_step", "agent_multi_turn",
-]  # fmt: skip
-CarriedOrigin = Literal[
-    "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded"
 ]  # fmt: skip
 SourceName = Literal["own", "grammar", "llm"]
 EngineName = Literal["auto", "transformers", "vllm", "openai", "replay"]
@@ -266,7 +254,7 @@ class Probe(Section):
     server: str
     batch_size: Count | None
     max_new_tokens: Count
-    high_ppl_quantile: Share
+    high_ppl_share: Share
     keep_high_ppl: bool
 
 

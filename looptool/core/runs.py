@@ -161,7 +161,7 @@ class Run:
         start = printed = time.monotonic()
         at_start: int | None = None
 
-        def tell(done: int) -> None:
+        def say_progress(done: int) -> None:
             nonlocal printed, at_start
             at_start = done if at_start is None else at_start  # a resumed stage does not start at 0
             if time.monotonic() - printed > 30:
@@ -173,7 +173,7 @@ class Run:
                 self.say(f"{what} {done}/{total}{left}")
 
         if not console.is_terminal:
-            yield tell
+            yield say_progress
             return
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task(f"{self.label} {what}", total=total)

@@ -7,7 +7,7 @@ assistant turn, and the expected assistant turn, `{"calls": […]}` or `{"text":
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from looptool.core import canonical
 from looptool.core.calls import Parsed, ToolCall
@@ -20,21 +20,32 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 Label = dict[str, Any]
 
-Origin = Literal[
-    "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded", "seed"
-]  # fmt: skip
-# If two sources yield the same sample, the origin listed first wins.
-ORIGINS: tuple[Origin, ...] = (
-    "corrected",
-    "error_seed",
-    "alternative",
-    "undecided",
-    "high_ppl",
-    "expanded",
-    "seed",
-)
+Category = Literal[
+    "single",
+    "multiple",
+    "parallel",
+    "parallel_multiple",
+    "multi_step",
+    "multi_turn",
+    "clarify",
+    "irrelevant",
+]
+CATEGORIES: tuple[Category, ...] = get_args(Category)
 
-FailureType = Literal[
+CarriedOrigin = Literal[
+    "corrected", "error_seed", "alternative", "undecided", "high_ppl", "expanded"
+]  # fmt: skip
+"""The event by which expand carries a sample over is its origin in the next data set."""
+Origin = Literal[CarriedOrigin, "seed"]
+CARRIED_ORIGINS: tuple[CarriedOrigin, ...] = get_args(CarriedOrigin)
+# If two sources yield the same sample, the origin listed first wins.
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+
+Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO_CONSENSUS"]
+"""NO_CONSENSUS means that there is no verdict: the judges disagree, or one cannot decide."""
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+ErrorType = Literal[
     "unparsable",
     "unexpected_call",
     "missing_call",
@@ -45,6 +56,7 @@ FailureType = Literal[
     "wrong_type",
     "wrong_argument",
 ]
+ERROR_TYPES: tuple[ErrorType, ...] = get_args(ErrorType)
 
 
 def call_label(calls: Sequence[ToolCall]) -> Label:
@@ -102,7 +114,7 @@ def check_label(label: Any) -> str | None:
 def category_of(
     tools: Sequence[Tool], messages: Sequence[Message], label: Label, known: str = ""
 ) -> str:
-    """Return the category of a sample, one of `tables.CATEGORIES`, based on its form.
+    """Return the category of a sample, one of CATEGORIES, based on its form.
 
     A text is `clarify` if it ends with a question mark, else `irrelevant`. For calls, the first
     rule that applies decides: after a tool result they are `multi_step`; after several user turns,
@@ -181,10 +193,10 @@ def is_correct(
     return False
 
 
-def failure_type(parsed: Parsed, label: Label, tools: Sequence[Tool]) -> FailureType:
+def error_type(parsed: Parsed, label: Label, tools: Sequence[Tool]) -> ErrorType:
     """Return how an incorrect prediction differs from the label.
 
-    The failure types are tried from coarse to fine, and the first that applies is returned. With
+    The error types are tried from coarse to fine, and the first that applies is returned. With
     several calls, matching calls are removed first and the others are compared pairwise, sorted by
     tool name. An empty answer where a text is expected is `unparsable`.
     """

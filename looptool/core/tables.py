@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from looptool.core.errors import TableError
-from looptool.core.samples import ORIGINS
+from looptool.core.samples import CATEGORIES, ERROR_TYPES, ORIGINS, VERDICTS
 
 
 class _NoPandas:
@@ -47,39 +47,17 @@ with _without_pandas():
     import pandera.polars as pa
     from pandera.errors import SchemaError, SchemaErrors
 
-CATEGORIES = (
-    "single",
-    "multiple",
-    "parallel",
-    "parallel_multiple",
-    "multi_step",
-    "multi_turn",
-    "clarify",
-    "irrelevant",
-)
-VERDICTS = ("PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO_CONSENSUS")
-FAILURE_TYPES = (
-    "unparsable",
-    "unexpected_call",
-    "missing_call",
-    "wrong_count",
-    "wrong_tool",
-    "missing_argument",
-    "extra_argument",
-    "wrong_type",
-    "wrong_argument",
-)
 EVENTS = (
     "born",  # a seed was admitted to D_j
     "kept",  # a carried row entered D_j
     "mastered",  # matched at low perplexity: leaves the data
     "capped",  # not carried because the shares in params left no room
-    "failed",  # judged PRED_WRONG: an error seed
+    "error_seed",  # judged PRED_WRONG, or not judged
     "corrected",  # judged LABEL_WRONG: the prediction became the label
-    "widened",  # judged BOTH_CORRECT: the prediction became an alternative
+    "alternative",  # judged BOTH_CORRECT: the prediction became an alternative
     "dropped",  # judged BOTH_WRONG: leaves the data
     "undecided",  # judges did not agree: stays unchanged and is not an error seed
-    "hard",  # matched at high perplexity: stays
+    "high_ppl",  # matched at high perplexity: stays
     "expanded",  # a new sample made from an error seed
 )
 
@@ -142,7 +120,7 @@ class Probe(Table):
     ppl: float = pa.Field(ge=1.0, lt=float("inf"), nullable=True)  # null: unknown
     high_ppl: bool
     tokens: int = pa.Field(ge=0)
-    failure_type: str = pa.Field(isin=FAILURE_TYPES, nullable=True)
+    error_type: str = pa.Field(isin=ERROR_TYPES, nullable=True)
 
 
 class Verdicts(Table):
@@ -358,8 +336,13 @@ def read(path: Path | str, table: type[Table]) -> pl.DataFrame:
     return check(data, table, str(path))
 
 
-def check_columns(path: Path | str, table: type[Table]) -> None:
+def check_columns(
+    path: Path | str, table: type[Table], renamed: Mapping[str, str] | None = None
+) -> None:
     """Check that a file is Parquet with the columns of `table`, without reading its rows.
+
+    Args:
+        renamed: columns that an older revision may have, with their names of today.
 
     Raises:
         TableError: if it is missing, is not Parquet, or a column is missing or has another type.
@@ -372,6 +355,9 @@ def check_columns(path: Path | str, table: type[Table]) -> None:
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0]
         raise TableError(f"{path}: cannot be read as Parquet: {first}") from None
+    for former, name in (renamed or {}).items():
+        if former in types:
+            types[name] = types[former]
     for name, kind in polars_schema(table).items():
         if types.get(name) != kind:
             problem = "is missing" if name not in types else f"is {types[name]}, not {kind}"

@@ -110,7 +110,7 @@ def answer(
     prompts: Sequence[Prompt],
     sampling: Sampling,
     scratch: Path,
-    reach: Callable[[int], Any] = lambda count: None,
+    on_progress: Callable[[int], Any] = lambda count: None,
 ) -> list[Completion]:
     """Answer all prompts, storing each answer as it arrives, so that a killed run can resume.
 
@@ -118,7 +118,7 @@ def answer(
     share. Answers of other engines depend on their batch and are stored in `scratch`.
 
     Args:
-        reach: called with the number of prompts done so far.
+        on_progress: called with the number of prompts done so far.
     """
     from looptool.engines.request_cache import RequestCache
 
@@ -138,7 +138,7 @@ def answer(
     with RequestCache(shared_cache() if engine.independent else scratch / "answers.db") as cache:
         for key, completion in cache.look_up(list(places)):
             take(key, completion)
-        reach(done)
+        on_progress(done)
         missing = [key for key, (first, *_) in places.items() if completions[first] is None]
         cache.count(engine.identity, len(places) - len(missing), len(missing))
 
@@ -153,7 +153,7 @@ def answer(
             )
             for place, completion in group:
                 take(missing[place], completion)
-            reach(done)
+            on_progress(done)
 
         engine.generate([prompts[places[key][0]] for key in missing], sampling, arrived)
     return [completion for completion in completions if completion is not None]

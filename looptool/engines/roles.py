@@ -165,8 +165,8 @@ class Role:
             schema,
         )
         asked = [Prompt(messages) for messages in prompts]
-        with self.bar(template.name, len(asked)) as reach:
-            completions = answer(self.engine(), asked, sampling, self.scratch(), reach)
+        with self.bar(template.name, len(asked)) as on_progress:
+            completions = answer(self.engine(), asked, sampling, self.scratch(), on_progress)
         check_all_answered(completions, "requests")
         return completions
 

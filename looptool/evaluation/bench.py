@@ -119,9 +119,9 @@ def _run(
         model = f"{loaded.identity}, at most {sampling.max_new_tokens} tokens"
         model += f", user {simulator.identity}" if simulator else ""
         key = f"{benchmark} {model} {style} {' '.join(ids)}"
-        with _scratch(key) as scratch, counting(f"answers of {target.name}") as reach:
+        with _scratch(key) as scratch, counting(f"answers of {target.name}") as on_progress:
             played = running.Asker(simulator, sampling, scratch) if simulator else None
-            results = run(running.Asker(loaded, sampling, scratch, reach), played)
+            results = run(running.Asker(loaded, sampling, scratch, on_progress), played)
         found.append(_keep(results, target, model, style))
         del loaded, played  # free the memory before the next model is loaded
     return pl.concat(found)

@@ -8,7 +8,7 @@ import polars as pl
 
 from looptool.core import canonical, tables
 from looptool.core.calls import parse
-from looptool.core.samples import failure_type, is_correct
+from looptool.core.samples import error_type, is_correct
 from looptool.core.tool_match import MatchMode
 
 
@@ -34,7 +34,7 @@ def score(samples: pl.DataFrame, predictions: Sequence[str], match: MatchMode) -
                 "prediction": prediction,
                 "valid": valid,
                 "strict": valid and is_correct(parsed, label, accepted, tools, "strict"),
-                "error_type": None if valid else failure_type(parsed, label, tools),
+                "error_type": None if valid else error_type(parsed, label, tools),
                 "error": parsed.error,
             }
         )

@@ -29,7 +29,7 @@ class Asker:
     """Sends prompts to a model and returns its texts, in order.
 
     Attributes:
-        reach: called with the number of prompts answered so far, over all calls.
+        on_progress: called with the number of prompts answered so far, over all calls.
         answers: number of prompts answered so far.
         tokens: number of tokens generated so far.
     """
@@ -37,7 +37,7 @@ class Asker:
     engine: Engine
     sampling: Sampling
     scratch: Path
-    reach: Callable[[int], object] = lambda count: None
+    on_progress: Callable[[int], object] = lambda count: None
     answers: int = 0
     tokens: int = 0
 
@@ -49,7 +49,7 @@ class Asker:
             prompts,
             self.sampling,
             self.scratch,
-            lambda count: self.reach(before + count),
+            lambda count: self.on_progress(before + count),
         )
         answering.check_all_answered(completions, "prompts")
         self.answers += len(completions)

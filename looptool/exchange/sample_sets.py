@@ -101,7 +101,10 @@ def _source(folder: Path) -> str | None:
 
 
 def import_samples(
-    path: Path, target: Path, form: str | None = None, tell: Callable[[int], None] = lambda _: None
+    path: Path,
+    target: Path,
+    form: str | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Import the samples of a file or folder into `target`.
 
@@ -109,7 +112,7 @@ def import_samples(
 
     Args:
         form: name of the format; default: detected from the first records.
-        tell: called with the number of records done.
+        on_progress: called with the number of records done.
 
     Raises:
         ConfigError: if the file cannot be read, or the format of its records is unknown.
@@ -139,7 +142,7 @@ def import_samples(
                     done.examples.append(row)
             samples.add(good)
             rejected.add(bad)
-            tell(done.records)
+            on_progress(done.records)
         samples.keep = done.samples > 0  # else do not overwrite an existing set
     if samples.keep:
         described = {"source": _source_of(path), **done.to_json()}

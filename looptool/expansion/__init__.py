@@ -28,7 +28,7 @@ class ErrorSeed:
     """A sample that the model failed, with its current (perhaps just corrected) label.
 
     Attributes:
-        failure_type: one of `tables.FAILURE_TYPES`: how the prediction differed from the label
+        error_type: one of `samples.ERROR_TYPES`: how the prediction differed from the label
             that the model was probed against.
         prediction: the model's output text.
         wrong: the answer that was judged wrong: the prediction, or the former label as JSON if the
@@ -41,7 +41,7 @@ class ErrorSeed:
     messages: list[Message]
     label: Label
     category: str
-    failure_type: str
+    error_type: str
     prediction: str
     wrong: str
     rationale: str

@@ -11,18 +11,9 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.samples import ORIGINS, label_id, sample_id
+from looptool.core.samples import CARRIED_ORIGINS, ORIGINS, label_id, sample_id
 from looptool.expansion import Candidate
 from looptool.expansion.label_correction import outcomes
-
-ORIGIN_OF_EVENT = {
-    "failed": "error_seed",
-    "corrected": "corrected",
-    "widened": "alternative",
-    "undecided": "undecided",
-    "hard": "high_ppl",
-    "expanded": "expanded",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +84,7 @@ def compose(
     expanded = _expanded_rows(accepted, iteration, expander)
     _check_expanded(expanded, rows)
     columns = list(tables.polars_schema(tables.Samples))
-    staying = rows.filter(pl.col("event").is_in(list(ORIGIN_OF_EVENT))).with_columns(
-        origin=pl.col("event").replace_strict(ORIGIN_OF_EVENT, return_dtype=pl.String)
-    )
+    staying = rows.filter(pl.col("event").is_in(CARRIED_ORIGINS)).with_columns(origin="event")
     ranked = _rank(pl.concat([staying.select(columns), expanded]), total, caps, seed)
     carried = ranked.filter("fits").select(columns).sort("sample_id")
     capped = ranked.filter(~pl.col("fits"))
@@ -112,8 +101,8 @@ def compose(
         _capped_expansions(capped),
         {
             "size": len(carried),
-            "carried": _counts(carried["origin"], ORIGINS[:-1]),
-            "capped": _counts(capped["origin"], ORIGINS[:-1]),
+            "carried": _counts(carried["origin"], CARRIED_ORIGINS),
+            "capped": _counts(capped["origin"], CARRIED_ORIGINS),
             "ways": dict(sorted(Counter(candidate.how for candidate in accepted).items())),
             "events": _counts(lineage["event"], tables.EVENTS[2:]),
         },
@@ -214,7 +203,7 @@ def _check_expanded(expanded: pl.DataFrame, rows: pl.DataFrame) -> None:
     )
     if len(doubled):
         raise ValueError(f"expansion {doubled['sample_id'][0]} already exists; run accept first")
-    parents = rows.filter(pl.col("event").is_in(["failed", "corrected"]))["sample_id"]
+    parents = rows.filter(pl.col("event").is_in(["error_seed", "corrected"]))["sample_id"]
     orphans = expanded.filter(~pl.col("parent_id").is_in(parents.implode()))
     if len(orphans):
         raise ValueError(f"expansion {orphans['sample_id'][0]}: its parent is not an error seed")

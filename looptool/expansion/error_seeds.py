@@ -20,7 +20,7 @@ def error_seeds(
         TableError: if the tables do not match.
     """
     rows = outcomes(samples, probe, verdicts, keep_high_ppl=False)
-    chosen = rows.filter(pl.col("event").is_in(["failed", "corrected"])).sort("sample_id")
+    chosen = rows.filter(pl.col("event").is_in(["error_seed", "corrected"])).sort("sample_id")
     return [
         ErrorSeed(
             row["sample_id"],
@@ -28,7 +28,7 @@ def error_seeds(
             canonical.loads(row["messages"]),
             canonical.loads(row["label"]),
             row["category"],
-            row["failure_type"],
+            row["error_type"],
             row["prediction"],
             row["former"] if row["event"] == "corrected" else row["prediction"],
             row["rationale"] or "",

@@ -9,9 +9,9 @@ from looptool.core.errors import TableError
 from looptool.core.samples import category_of, label_id, prediction_label
 
 EVENT_OF_VERDICT = {
-    "PRED_WRONG": "failed",
+    "PRED_WRONG": "error_seed",
     "LABEL_WRONG": "corrected",
-    "BOTH_CORRECT": "widened",
+    "BOTH_CORRECT": "alternative",
     "BOTH_WRONG": "dropped",
     "NO_CONSENSUS": "undecided",
 }
@@ -34,10 +34,10 @@ def outcomes(
         how="left",
         validate="1:1",
     )
-    stays_hard = pl.col("high_ppl") if keep_high_ppl else pl.lit(False)
+    kept = pl.col("high_ppl") if keep_high_ppl else pl.lit(False)
     joined = joined.with_columns(
         event=pl.when(pl.col("matched"))
-        .then(pl.when(stays_hard).then(pl.lit("hard")).otherwise(pl.lit("mastered")))
+        .then(pl.when(kept).then(pl.lit("high_ppl")).otherwise(pl.lit("mastered")))
         .otherwise(
             pl.col("verdict")
             .fill_null("PRED_WRONG")
@@ -48,8 +48,8 @@ def outcomes(
 
 
 def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
-    """Make the prediction the label of corrected rows, and an alternative of widened rows."""
-    changing = rows.filter(pl.col("event").is_in(["corrected", "widened"]))
+    """Add the prediction to rows that it changes: as the label, or as an alternative."""
+    changing = rows.filter(pl.col("event").is_in(["corrected", "alternative"]))
     changes = []
     for row in changing.iter_rows(named=True):
         new = prediction_label(row["prediction"], row["calls"], row["parse_error"])

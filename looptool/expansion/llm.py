@@ -47,7 +47,7 @@ class LLMExpander:
                     "messages": error_seed.messages,
                     "wrong": error_seed.wrong,
                     "right": error_seed.label,
-                    "analysis": error_seed.rationale or f"failure type: {error_seed.failure_type}",
+                    "analysis": error_seed.rationale or f"error type: {error_seed.error_type}",
                     "scenario": scenario(f"{seed}/{error_seed.sample_id}/{number}"),
                 },
                 _sample,

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from looptool.core.params import Verify
 from looptool.core.registry import load
-from looptool.core.samples import Label, Message
+from looptool.core.samples import Label, Message, Verdict
 from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
-
-Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO_CONSENSUS"]
-"""NO_CONSENSUS means that there is no verdict: the judges disagree, or one cannot decide."""
 
 
 @dataclass(frozen=True)

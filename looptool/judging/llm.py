@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from looptool.core.params import JudgeRole
-from looptool.core.samples import Label, Message, check_label, label_calls, sample_id
+from looptool.core.samples import Label, Message, Verdict, check_label, label_calls, sample_id
 from looptool.core.tools import Tool, check_call
 from looptool.engines.roles import Cast, Question, Reply, Role, Schema, load_template
-from looptool.judging import Case, Judge, Opinion, Verdict
+from looptool.judging import Case, Judge, Opinion
 
 _MARK = {"enum": ["correct", "wrong"]}
 _TEXT = {"type": "string", "maxLength": 4000}

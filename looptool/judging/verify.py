@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from looptool.core import canonical, samples, tables
-from looptool.core.samples import Label
-from looptool.judging import Case, Judge, Opinion, Verdict
+from looptool.core.samples import Label, Verdict
+from looptool.judging import Case, Judge, Opinion
 
 
 def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from looptool.core.samples import dataset_id, prediction_label, sample_id_of_jso
 from looptool.core.samples import label_id as label_id_of
 from looptool.lineage.questions import BIRTHS, OUTCOMES
 from looptool.lineage.revisions import Snapshot
-from looptool.lineage.views import empty, read_json
+from looptool.lineage.views import RENAMED_COLUMNS, empty, read_json, renamed
 
 FIRST = 20  # maximum problems to report of one kind in one file
 _BATCH = 20_000
@@ -96,7 +96,7 @@ def _iteration(
         yield from _ids(connection, f"{folder}/carried.parquet", "carried")
         yield from _ask(connection, OUTCOMES, iteration)
         yield from _predictions(connection, f"{folder}/verdicts.parquet")
-        yield from _widened(connection, f"{folder}/carried.parquet")
+        yield from _alternatives(connection, f"{folder}/carried.parquet")
 
 
 def _files(snapshot: Snapshot) -> Iterator[Problem]:
@@ -168,14 +168,13 @@ def _view(
         return False
     path = snapshot.files[name]
     try:
-        tables.check_columns(path, getattr(tables, table))
+        tables.check_columns(path, getattr(tables, table), RENAMED_COLUMNS)
     except TableError as error:
         yield Problem(name, None, None, str(error).removeprefix(f"{path}: "))
         return False
-    source = str(path.resolve()).replace("'", "''")
+    rows = renamed(connection, table, str(path.resolve()))
     connection.execute(
-        f"CREATE OR REPLACE VIEW {view} AS SELECT * EXCLUDE (file_row_number), "
-        f"file_row_number AS row FROM read_parquet('{source}', file_row_number = true)"
+        f"CREATE OR REPLACE VIEW {view} AS SELECT * RENAME (file_row_number AS row) FROM ({rows})"
     )
     return True
 
@@ -257,14 +256,19 @@ def _predictions(connection: duckdb.DuckDBPyConnection, file: str) -> Iterator[P
     yield from islice(wrong(), FIRST)
 
 
-def _widened(connection: duckdb.DuckDBPyConnection, file: str) -> Iterator[Problem]:
-    """Check that a widened sample accepts the label that its event added."""
+def _alternatives(connection: duckdb.DuckDBPyConnection, file: str) -> Iterator[Problem]:
+    """Check that a sample accepts the alternative that its event added."""
     rows = connection.execute(
         "SELECT carried.row, carried.sample_id, alternatives, new_label_id FROM carried "
-        "JOIN log USING (sample_id) WHERE event = 'widened' ORDER BY carried.row"
+        "JOIN log USING (sample_id) WHERE event = 'alternative' ORDER BY carried.row"
     ).fetchall()
     problems = (
-        Problem(file, row, sample_id, f"was widened by {label_id}, which it does not accept")
+        Problem(
+            file,
+            row,
+            sample_id,
+            f"does not accept {label_id}, the alternative that its event added",
+        )
         for row, sample_id, alternatives, label_id in rows
         if label_id not in (_label_ids(alternatives) or ())
     )

@@ -57,7 +57,7 @@ class Step:
         model: name (`models/<j>`) and DVC hash of the model trained on D_j; None if there is none,
             or it was trained on another version of D_j.
         sample: category, origin, label_id, label_source, … in D_j; None if it was not in D_j.
-        probe: prediction, matched, ppl, failure_type; None if the sample was not probed.
+        probe: prediction, matched, ppl, error_type; None if the sample was not probed.
         verdict: verdict, judge, votes, consensus, rationale; None if it was not judged.
         events: the events in chronological order.
     """

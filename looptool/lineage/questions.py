@@ -88,7 +88,7 @@ OUTCOMES = [
         SELECT outcome.row, sample_id, event || ', but the probe ' ||
             CASE WHEN matched THEN 'matched' ELSE 'did not match' END
         FROM outcome JOIN probe USING (sample_id)
-        WHERE (event IN ('mastered', 'hard')) <> matched
+        WHERE (event IN ('mastered', 'high_ppl')) <> matched
     """),
     ("lineage/expand", """
         SELECT log.row, sample_id, event || ' by ' || stage || ' in iteration ' || iteration ||
@@ -131,11 +131,11 @@ OUTCOMES = [
             event || ', but its verdict is ' || coalesce(verdict, 'missing')
         FROM outcome LEFT JOIN verdicts USING (sample_id)
         WHERE (event = 'corrected' AND verdict IS DISTINCT FROM 'LABEL_WRONG')
-            OR (event = 'widened' AND verdict IS DISTINCT FROM 'BOTH_CORRECT')
+            OR (event = 'alternative' AND verdict IS DISTINCT FROM 'BOTH_CORRECT')
             OR (event = 'dropped' AND verdict IS DISTINCT FROM 'BOTH_WRONG')
             OR (event = 'undecided' AND verdict IS DISTINCT FROM 'NO_CONSENSUS')
-            OR (event = 'failed' AND coalesce(verdict, 'PRED_WRONG') <> 'PRED_WRONG')
-            OR (event = 'failed' AND verdict IS NULL AND (SELECT count(*) > 0 FROM verdicts))
+            OR (event = 'error_seed' AND coalesce(verdict, 'PRED_WRONG') <> 'PRED_WRONG')
+            OR (event = 'error_seed' AND verdict IS NULL AND (SELECT count(*) > 0 FROM verdicts))
     """),
     ("lineage/expand", """
         SELECT o.row, sample_id, 'corrected from ' || coalesce(o.old_label_id, 'none') ||
@@ -173,10 +173,9 @@ OUTCOMES = [
     """),
     ("carried", """
         SELECT carried.row, sample_id, 'has the origin ' || origin || ', but was ' || event
-        FROM carried JOIN log USING (sample_id) WHERE origin <> CASE event
-            WHEN 'failed' THEN 'error_seed' WHEN 'corrected' THEN 'corrected'
-            WHEN 'widened' THEN 'alternative' WHEN 'hard' THEN 'high_ppl'
-            WHEN 'undecided' THEN 'undecided' WHEN 'expanded' THEN 'expanded' ELSE origin END
+        FROM carried JOIN log USING (sample_id)
+        WHERE origin <> event AND event IN
+            ('error_seed', 'corrected', 'alternative', 'undecided', 'high_ppl', 'expanded')
     """),
     ("carried", """
         SELECT c.row, sample_id, 'differs from D_{j} in its parent or the iteration of its birth'
@@ -197,7 +196,7 @@ OUTCOMES = [
         SELECT expanded.row, sample_id, 'expanded from ' || coalesce(parent_id, 'none') ||
             ', which is no error seed of D_{j}'
         FROM expanded ANTI JOIN (
-            SELECT sample_id AS parent_id FROM outcome WHERE event IN ('failed', 'corrected')
+            SELECT sample_id AS parent_id FROM outcome WHERE event IN ('error_seed', 'corrected')
         ) parents USING (parent_id)
     """),
     ("lineage/expand", """
@@ -212,6 +211,7 @@ OUTCOMES = [
         SELECT log.row, sample_id, event || ', but neither carried over nor capped'
         FROM log ANTI JOIN carried USING (sample_id)
         ANTI JOIN (SELECT sample_id FROM log WHERE event = 'capped') c USING (sample_id)
-        WHERE event IN ('failed', 'corrected', 'widened', 'undecided', 'hard', 'expanded')
+        WHERE event IN
+            ('error_seed', 'corrected', 'alternative', 'undecided', 'high_ppl', 'expanded')
     """),
 ]  # fmt: skip

@@ -54,6 +54,11 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+# Names that older revisions store, with their names of today.
+RENAMED_COLUMNS = {"failure_type": "error_type"}
+RENAMED_EVENTS = {"failed": "error_seed", "widened": "alternative", "hard": "high_ppl"}
+RENAMED_METRICS = {f"events.{old}": f"events.{new}" for old, new in RENAMED_EVENTS.items()}
+
 # The result of `empty("Requests", iteration="BIGINT")`, without importing `tables`: old revisions
 # have no requests, and queries of them should be fast too.
 NO_REQUESTS = (
@@ -112,7 +117,7 @@ def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnect
             connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {alike} WHERE false")
             continue
         try:
-            connection.execute(f"CREATE VIEW {view} AS {_union(view, table, sources)}")
+            connection.execute(f"CREATE VIEW {view} AS {_union(connection, view, table, sources)}")
         except duckdb.Error as error:
             raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
     files = [
@@ -183,7 +188,12 @@ def query(
         raise ConfigError(f"sql: the result cannot be shown; cast it: {error}") from None
 
 
-def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
+def _union(
+    connection: duckdb.DuckDBPyConnection,
+    view: str,
+    table: str,
+    sources: Sequence[tuple[int, str]],
+) -> str:
     numbered = view == "lineage"
     if not sources and view == "requests":
         return NO_REQUESTS
@@ -191,13 +201,28 @@ def _union(view: str, table: str, sources: Sequence[tuple[int, str]]) -> str:
         return empty(table, iteration="BIGINT", **({"number": "BIGINT"} if numbered else {}))
     parts = []
     for iteration, path in sources:
-        source = _quoted(path)
+        rows = renamed(connection, table, path)
         if numbered:  # lineage already has the column iteration
-            columns = "* EXCLUDE (file_row_number), file_row_number AS number"
-            parts.append(f"SELECT {columns} FROM read_parquet({source}, file_row_number = true)")
+            parts.append(f"SELECT * RENAME (file_row_number AS number) FROM ({rows})")
         else:
-            parts.append(f"SELECT {iteration}::BIGINT AS iteration, * FROM read_parquet({source})")
+            columns = f"{iteration}::BIGINT AS iteration, * EXCLUDE (file_row_number)"
+            parts.append(f"SELECT {columns} FROM ({rows})")
     return " UNION ALL BY NAME ".join(parts)
+
+
+def renamed(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> str:
+    """Return a query for a table's rows under the names of today, and their `file_row_number`."""
+    source = f"read_parquet({_quoted(path)}, file_row_number = true)"
+    if table == "Lineage":
+        today = " ".join(f"WHEN '{old}' THEN '{new}'" for old, new in RENAMED_EVENTS.items())
+        return f"SELECT * REPLACE (CASE event {today} ELSE event END AS event) FROM {source}"
+    if table == "Probe":
+        columns = connection.execute(f"SELECT * FROM {source} LIMIT 0").description or ()
+        former = [f"{old} AS {new}" for old, new in RENAMED_COLUMNS.items()
+                  if old in {column[0] for column in columns}]  # fmt: skip
+        if former:
+            return f"SELECT * RENAME ({', '.join(former)}) FROM {source}"
+    return f"SELECT * FROM {source}"
 
 
 def _bench(sources: Sequence[str]) -> str:
@@ -231,7 +256,8 @@ def _measured(snapshot: Snapshot) -> Iterator[tuple[int, str, str, float]]:
         parts = name.split("/")
         if parts[:2] == ["metrics", "iterations"] and len(parts) == 4 and name.endswith(".json"):
             for key, value in _numbers(read_json(snapshot, name)):
-                yield int(parts[2]), parts[3].removesuffix(".json"), key, value
+                name_today = RENAMED_METRICS.get(key, key)
+                yield int(parts[2]), parts[3].removesuffix(".json"), name_today, value
         elif name == "metrics/labels.json":
             for iteration, content in read_labels(snapshot).items():
                 for key, value in _numbers(content):

@@ -19,7 +19,7 @@ from looptool.core import tables
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import hash_path
 from looptool.core.params import Params, load
-from looptool.core.samples import dataset_id
+from looptool.core.samples import CATEGORIES, dataset_id
 from looptool.lineage.diff import DataSet
 from looptool.lineage.history import recorded_dataset_id
 from looptool.lineage.revisions import Snapshot, open_workspace
@@ -34,7 +34,7 @@ _COLUMNS = {
     "label": 'JSON text: `{"calls": [{name, arguments}, …]}` or `{"text": …}`',
     "label_id": "BLAKE2b-128 of the label",
     "alternatives": "JSON text: other labels that count as right",
-    "category": f"one of {', '.join(tables.CATEGORIES)}",
+    "category": f"one of {', '.join(CATEGORIES)}",
     "origin": "how the sample came into this data set",
     "parent_id": "of an expanded sample: the error seed that it was made from",
     "born_iteration": "the iteration that the sample was made in",

@@ -16,7 +16,7 @@ import duckdb
 from looptool.core import runs
 from looptool.core.errors import LooptoolError
 from looptool.core.params import FILE
-from looptool.core.samples import ORIGINS
+from looptool.core.samples import CARRIED_ORIGINS
 from looptool.evaluation import bench, by_tool
 from looptool.lineage import views
 from looptool.lineage.history import History, Life, lives, recorded_dataset_id
@@ -257,7 +257,7 @@ def _flows(connection: duckdb.DuckDBPyConnection, iteration: int) -> list[dict[s
         iteration,
     )
     gone = ("mastered", "dropped", "no room", "left out")
-    order = ["seed", *ORIGINS[:-1], "expansions", "fresh", *gone]
+    order = ["seed", *CARRIED_ORIGINS, "expansions", "fresh", *gone]
     return sorted(rows, key=lambda row: (order.index(row["source"]), order.index(row["target"])))
 
 
@@ -322,7 +322,7 @@ def _browsed(connection: duckdb.DuckDBPyConnection, first: Sequence[str]) -> tup
         """
         WITH changed AS (
             SELECT DISTINCT sample_id FROM lineage
-            WHERE event IN ('corrected', 'widened', 'dropped')
+            WHERE event IN ('corrected', 'alternative', 'dropped')
         ), ranked AS (
             SELECT sample_id, max(origin = 'expanded') AS expanded,
                 any_value(parent_id) AS parent_id

@@ -23,7 +23,7 @@ def summarize_run() -> dict[str, Any]:
     """Write `metrics/summary.json` from the metrics of the stages, print it, and return it.
 
     Its form is `{"iterations": {"0": {"heldout", "heldout_se", "bfcl": {category: accuracy},
-    "bfcl_se", "bfcl_mean", "bfcl_mean_se", "label_error_before", "label_error_after", …}},
+    "bfcl_se", "bfcl_mean", "bfcl_mean_se", "label_error", "label_error_carried", …}},
     "minutes"}`. Values of stages that did not run are null.
 
     Raises:
@@ -66,8 +66,8 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
     data = Table(title="Data: wrong labels in %, and what verification did")
     columns = {
         "samples": "samples",
-        "label_error_before": "wrong before",
-        "label_error_after": "wrong carried",
+        "label_error": "in D",
+        "label_error_carried": "carried",
         "corrected": "corrected",
         "dropped": "dropped",
         "missed": "missed",
@@ -105,10 +105,11 @@ def _iteration(
         "samples": generated.get("samples"),
         "origins": generated.get("origins"),
         "dataset_id": generated.get("dataset_id"),
-        "label_error_before": quality.get("label_error"),
-        "label_error_after": quality.get("label_error_carried"),
         "verdicts": verdicts,
-        **{name: quality.get(name) for name in (*measured, "precision", "recall")},
+        **{
+            name: quality.get(name)
+            for name in ("label_error", "label_error_carried", *measured, "precision", "recall")
+        },
         "reward": trained.get("reward_second_half"),
         "zero_variance_share": trained.get("zero_variance_share"),
     }

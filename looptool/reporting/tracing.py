@@ -103,7 +103,7 @@ def _step(step: Step, life: Life) -> Tree:
         branch.add(f"models/{step.iteration} has not been trained on it yet")
     if step.probe:
         probe = step.probe
-        mark = "right" if probe["matched"] else f"wrong, {probe['failure_type']}"
+        mark = "right" if probe["matched"] else f"wrong, {probe['error_type']}"
         ppl = _perplexity(probe) + (", high" if probe["high_ppl"] else "")
         text = (
             f"models/{step.iteration} answered ({mark}; {ppl}): {short(probe['prediction'], WIDTH)}"
@@ -157,7 +157,7 @@ def _perplexity(probe: Mapping[str, Any]) -> str:
 def _brief(step: Step) -> Iterator[str]:
     yield f"iteration {step.iteration}" + (f": {step.sample['origin']}" if step.sample else "")
     if step.probe:
-        right = "right" if step.probe["matched"] else step.probe["failure_type"]
+        right = "right" if step.probe["matched"] else step.probe["error_type"]
         yield f"answered: {right}, {_perplexity(step.probe)}"
     if step.verdict:
         yield f"{step.verdict['verdict']} by {step.verdict['judge']}"

@@ -64,7 +64,7 @@ class Author(Protocol):
         if the author is not exact, on what it wrote before.
 
         Args:
-            shares: weights of the categories in `tables.CATEGORIES`; a category without a weight
+            shares: weights of the categories in `samples.CATEGORIES`; a category without a weight
                 is not written.
         """
         ...

@@ -71,7 +71,7 @@ def train_on(
     data: Path,
     target: Path,
     scratch: Path,
-    on_step: Callable[[int], Any] = lambda step: None,
+    on_progress: Callable[[int], Any] = lambda step: None,
     processes: int = 1,
 ) -> list[dict[str, float]]:
     """Train on the table `data` (`tables.Samples`) with the run's params; see `train_grpo`."""
@@ -93,7 +93,7 @@ def train_on(
         dtype=run.dtype,
         seed=run.seed_number,
         scratch=scratch,
-        on_step=on_step,
+        on_progress=on_progress,
         processes=processes,
     )
 
@@ -109,7 +109,7 @@ def train_grpo(
     dtype: NumberTypeName,
     seed: int,
     scratch: Path,
-    on_step: Callable[[int], Any] = lambda step: None,
+    on_progress: Callable[[int], Any] = lambda step: None,
     processes: int = 1,
 ) -> list[dict[str, float]]:
     """Train `base` on `examples` by GRPO and write the model to `target`.
@@ -122,7 +122,7 @@ def train_grpo(
         target: folder to write the trained model to.
         dtype: number type of the weights during training.
         scratch: folder for checkpoints.
-        on_step: called with the number of steps done.
+        on_progress: called with the number of steps done.
         processes: number of processes that make the same call, each for its part of every batch
             (see the module `processes`).
 
@@ -145,7 +145,7 @@ def train_grpo(
         params,
         match,
         arguments(params, vllm, seed, scratch / "grpo", processes),
-        StepCallback(on_step),
+        StepCallback(on_progress),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "grpo"))

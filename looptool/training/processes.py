@@ -127,8 +127,8 @@ def main() -> None:
 
         places = (options.base, options.data, options.target, options.scratch)
         if rank == 0:
-            with run.bar("steps", params.train.steps) as on_step:
-                history = train_on(run, *places, on_step, processes=count)
+            with run.bar("steps", params.train.steps) as on_progress:
+                history = train_on(run, *places, on_progress, processes=count)
             runs.write_json(options.scratch / "history.json", history)
         else:
             train_on(run, *places, processes=count)

@@ -36,7 +36,7 @@ def train_sft(
     save_steps: int,
     seed: int,
     scratch: Path,
-    on_step: Callable[[int], Any] = lambda step: None,
+    on_progress: Callable[[int], Any] = lambda step: None,
 ) -> list[dict[str, float]]:
     """Train `base` on the examples' labels and write the model to `target`.
 
@@ -47,7 +47,7 @@ def train_sft(
     Args:
         batch_size: examples per step.
         save_steps: steps between two checkpoints.
-        on_step: called with the number of steps done.
+        on_progress: called with the number of steps done.
 
     Returns:
         One row `{"step", "loss", "learning_rate"}` per step.
@@ -93,7 +93,7 @@ def train_sft(
             )
         ),
         optimizers=(MasterAdamW(model.parameters(), learning_rate), None),
-        callbacks=[StepCallback(on_step)],
+        callbacks=[StepCallback(on_progress)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "sft"))

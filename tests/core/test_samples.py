@@ -2,9 +2,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 
-from looptool.core import canonical, samples, tables
+from looptool.core import canonical, samples
 from looptool.core.calls import Parsed, ToolCall, parse, render
-from looptool.core.samples import call_label, category_of, failure_type, is_correct, text_label
+from looptool.core.samples import call_label, category_of, error_type, is_correct, text_label
 from tests.strategies import CALLS, JSON, TEXT
 
 TOOLS = [
@@ -78,7 +78,7 @@ def test_schema_mode_takes_a_default_as_given_and_strict_mode_does_not():
     assert not is_correct(said(call()), label)
 
 
-# --- failure types ---------------------------------------------------------------------------
+# --- error types ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,14 @@ def test_schema_mode_takes_a_default_as_given_and_strict_mode_does_not():
 def test_a_failure_is_named_after_its_first_difference(output, label, expected):
     wanted = call_label(label) if label else text_label("No.")
     assert not is_correct(output, wanted, (), TOOLS)
-    assert failure_type(output, wanted, TOOLS) == expected
-    assert expected in tables.FAILURE_TYPES
+    assert error_type(output, wanted, TOOLS) == expected
+    assert expected in samples.ERROR_TYPES
 
 
 @given(CALLS, CALLS)
 def test_whatever_is_wrong_has_a_failure_type(predicted, expected):
     label = call_label(expected) if expected else text_label("No.")
-    assert failure_type(said(*predicted), label, TOOLS) in tables.FAILURE_TYPES
+    assert error_type(said(*predicted), label, TOOLS) in samples.ERROR_TYPES
 
 
 # --- labels ----------------------------------------------------------------------------------

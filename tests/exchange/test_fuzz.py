@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from looptool.core import canonical, tables
-from looptool.core.samples import category_of, check_label
+from looptool.core import canonical
+from looptool.core.samples import CATEGORIES, category_of, check_label
 from looptool.core.tools import check_tool
 from looptool.exchange.formats import formats
 from looptool.exchange.records import Raw
@@ -136,7 +136,7 @@ def test_every_record_ends_as_a_sample_or_a_rejection(given: tuple[str, list[str
         assert not any(map(check_tool, tools))
         assert check_label(label) is None
         assert category == category_of(tools, messages, label)
-        assert category in tables.CATEGORIES
+        assert category in CATEGORIES
         assert all(set(m) <= {"role", "content", "name", "tool_calls"} for m in messages)
 
 

@@ -23,7 +23,7 @@ TOOL = {
 OSLO = {"calls": [{"name": "get_time", "arguments": {"city": "Oslo"}}]}
 ROME = {"calls": [{"name": "get_time", "arguments": {"city": "Rome"}}]}
 SAID = "<tool_call>" + canonical.dumps(ROME["calls"][0]) + "</tool_call>"
-FATES = ("mastered", "hard", *tables.VERDICTS)
+FATES = ("mastered", "high_ppl", *samples.VERDICTS)
 MISMATCHES = FATES[2:]
 
 
@@ -61,9 +61,9 @@ def data_of(fates, prediction=SAID, calls=ROME["calls"]):
                 "parse_error": None,
                 "matched": not missed,
                 "ppl": 1.5,
-                "high_ppl": fate == "hard",
+                "high_ppl": fate == "high_ppl",
                 "tokens": 9,
-                "failure_type": "wrong_argument" if missed else None,
+                "error_type": "wrong_argument" if missed else None,
             }
         )
         if missed:
@@ -118,7 +118,7 @@ def test_each_fate_leads_to_its_origin_and_event():
     ids = dict(zip(FATES, data[0]["sample_id"], strict=True))
     origins = dict(result.carried.select("sample_id", "origin").iter_rows())
     assert origins == {
-        ids["hard"]: "high_ppl",
+        ids["high_ppl"]: "high_ppl",
         ids["PRED_WRONG"]: "error_seed",
         ids["LABEL_WRONG"]: "corrected",
         ids["BOTH_CORRECT"]: "alternative",
@@ -128,7 +128,15 @@ def test_each_fate_leads_to_its_origin_and_event():
     assert events == dict(
         zip(
             data[0]["sample_id"],
-            ["mastered", "hard", "failed", "corrected", "widened", "dropped", "undecided"],
+            [
+                "mastered",
+                "high_ppl",
+                "error_seed",
+                "corrected",
+                "alternative",
+                "dropped",
+                "undecided",
+            ],
             strict=True,
         )
     )
@@ -157,7 +165,7 @@ def test_a_label_corrected_to_a_text_is_of_a_category_that_asks_for_text():
     assert row["category"] == "irrelevant"
 
 
-def test_a_widened_row_keeps_its_label_and_gains_the_prediction():
+def test_a_row_with_an_alternative_keeps_its_label_and_gains_the_prediction():
     row = composed(data_of(["BOTH_CORRECT"]), iteration=3).carried.row(0, named=True)
     assert canonical.loads(row["label"]) == OSLO
     assert canonical.loads(row["alternatives"]) == [ROME]
@@ -173,7 +181,7 @@ def test_without_verdicts_every_mismatch_is_an_error_seed():
 
 
 def test_high_ppl_rows_count_as_mastered_where_they_are_not_kept():
-    result = composed(data_of(["hard"]), keep_high_ppl=False)
+    result = composed(data_of(["high_ppl"]), keep_high_ppl=False)
     assert result.carried.is_empty()
     assert result.lineage["event"].to_list() == ["mastered"]
 
@@ -199,7 +207,7 @@ def test_expansions_point_to_their_error_seed_and_name_the_expander():
 
 
 def test_caps_bind_by_origin_and_overall_and_capped_rows_are_logged():
-    data = data_of(["PRED_WRONG"] * 6 + ["hard"] * 6)
+    data = data_of(["PRED_WRONG"] * 6 + ["high_ppl"] * 6)
     result = composed(
         data, expansions(error_seeds(*data), 2), total=10, caps={"high_ppl": 0.2, "carried": 0.9}
     )
@@ -233,7 +241,7 @@ def test_which_rows_stay_depends_on_the_seed_but_not_on_the_order_of_rows():
     st.integers(0, 3),
     st.integers(0, 30),
     st.dictionaries(
-        st.sampled_from([*samples.ORIGINS[:-1], "carried"]), st.floats(0, 1.5), max_size=6
+        st.sampled_from([*samples.CARRIED_ORIGINS, "carried"]), st.floats(0, 1.5), max_size=6
     ),
     st.booleans(),
 )
@@ -268,7 +276,7 @@ def test_tables_that_do_not_belong_together_are_refused():
 
 
 def test_an_expansion_without_parent_or_with_the_id_of_another_is_refused():
-    data = data_of(["PRED_WRONG", "hard"])
+    data = data_of(["PRED_WRONG", "high_ppl"])
     seeds = error_seeds(*data)
     with pytest.raises(ValueError, match="already exists"):
         composed(data, [candidate(seeds[0].sample_id, "Request 1")])

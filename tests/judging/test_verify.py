@@ -67,7 +67,7 @@ def probe(frame: pl.DataFrame, texts: list[str], matched: list[bool]) -> pl.Data
                 "ppl": 1.5,
                 "high_ppl": False,
                 "tokens": 3,
-                "failure_type": None if hit else "wrong_tool",
+                "error_type": None if hit else "wrong_tool",
             }
         )
     return tables.check(tables.frame(tables.Probe, rows), tables.Probe)

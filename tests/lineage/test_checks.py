@@ -123,7 +123,7 @@ EDITS: dict[str, tuple[str, Edit, str]] = {
     "a verdict on a failure": (
         "1/verdicts.parquet",
         without(verdict="PRED_WRONG"),
-        "failed, but its verdict is missing",
+        "error_seed, but its verdict is missing",
     ),
     "a prediction": (
         "1/probe.parquet",

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from looptool.core import canonical, tables
 from looptool.core.errors import ConfigError, LooptoolError, TableError
+from looptool.core.samples import ORIGINS
 from looptool.lineage.diff import CLASSES, DataSet, compare, open_data_set
 from looptool.reporting import differences
 
@@ -42,7 +43,7 @@ def data_set(path: Path, rows: list[dict]) -> DataSet:
 
 ROWS = st.dictionaries(
     st.integers(0, 12),
-    st.tuples(st.integers(0, 1), st.sampled_from(tables.ORIGINS), st.sampled_from(["[]", "[{}]"])),
+    st.tuples(st.integers(0, 1), st.sampled_from(ORIGINS), st.sampled_from(["[]", "[{}]"])),
     max_size=10,
 )
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from looptool.core import tables
 from looptool.core.errors import LooptoolError
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.diff import compare, open_data_set
 from looptool.lineage.history import trace
 from looptool.lineage.revisions import open_revision, open_workspace
-from tests.lineage.conftest import make_project
+from looptool.lineage.views import connect
+from tests.lineage.conftest import make_project, rename_back
 
 STAGE = """
 stages:
@@ -37,10 +39,15 @@ def dvc(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with the commits `empty`, `one` and `two`, whose data are in DVC's cache alone."""
+    """A project with the commits `empty`, `one` and `two`, whose data are in DVC's cache alone.
+
+    The tables of `one` have the names of older revisions.
+    """
     root = tmp_path_factory.mktemp("versions")
     for seed in (1, 2):
         made = make_project(root / str(seed), 40, 2, seed)
+        if seed == 1:
+            rename_back(made)
     files = sorted(p.relative_to(made).as_posix() for d in ("data", "metrics")
                    for p in (made / d).rglob("*") if p.is_file())  # fmt: skip
     folder = root / "project"
@@ -84,6 +91,27 @@ def test_a_sample_of_another_revision_is_traced(versions: Path) -> None:
     assert trace(snapshot, identity).sample_id == identity
     with pytest.raises(LooptoolError, match="there are no samples yet"):
         trace(open_workspace(versions), identity)
+
+
+def test_an_older_revision_is_read_under_the_names_of_today(versions: Path) -> None:
+    snapshot = open_revision("one", versions)
+    connection = connect(snapshot)
+    columns = connection.execute("SELECT column_name FROM (DESCRIBE probes)").fetchall()
+    assert {name for (name,) in columns} == {"iteration", *tables.polars_schema(tables.Probe)}
+    counts = dict(
+        connection.execute(
+            "SELECT event, count(*) FROM lineage WHERE stage = 'expand' GROUP BY ALL"
+        ).fetchall()
+    )
+    assert counts["error_seed"] and counts["high_ppl"] and set(counts) <= set(tables.EVENTS)
+    recorded = connection.execute(
+        "SELECT name[8:], value FROM metrics WHERE name LIKE 'events.%'"
+    ).fetchall()
+    assert dict(recorded) == counts
+    seeds = "SELECT sample_id FROM lineage WHERE event = 'error_seed' LIMIT 1"
+    ((sample,),) = connection.execute(seeds).fetchall()
+    steps = trace(snapshot, sample).lives[-1].steps
+    assert any(step.probe and step.probe["error_type"] for step in steps)
 
 
 def test_a_revision_that_is_not_there_is_told_with_what_was_meant(versions: Path) -> None:

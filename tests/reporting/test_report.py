@@ -45,7 +45,7 @@ def test_the_browser_says_how_many_samples_it_leaves_out(project: Path) -> None:
     content = collect(open_workspace(project), [], project)
     assert len(content["samples"]) == BROWSED < content["total"]
     told = {event for card in content["samples"] for event in card["events"]}
-    assert {"corrected", "dropped", "widened", "expanded", "mastered"} <= told
+    assert {"corrected", "dropped", "alternative", "expanded", "mastered"} <= told
 
 
 def test_disagreements_are_those_on_which_most_hung(project: Path) -> None:

@@ -11,8 +11,7 @@ import polars as pl
 import pytest
 
 from looptool.core import canonical
-from looptool.core.samples import Message
-from looptool.core.tables import CATEGORIES
+from looptool.core.samples import CATEGORIES, Message
 from looptool.synthesis import Draft, seeds
 from looptool.synthesis.constraint_tree import tool_of
 from looptool.synthesis.llm import LLMAuthor

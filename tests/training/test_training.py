@@ -192,10 +192,10 @@ def test_grpo_killed_after_a_checkpoint_ends_as_if_it_had_not_been(
         "scratch": tmp_path / "b",
     }
     with pytest.raises(Killed):
-        train_grpo(base, EXAMPLES, tmp_path / "cut", given, on_step=kill, **arguments)
+        train_grpo(base, EXAMPLES, tmp_path / "cut", given, on_progress=kill, **arguments)
     started: list[int] = []
     resumed = train_grpo(
-        base, EXAMPLES, tmp_path / "cut", given, on_step=started.append, **arguments
+        base, EXAMPLES, tmp_path / "cut", given, on_progress=started.append, **arguments
     )
     assert started[0] == 2
     assert resumed == whole

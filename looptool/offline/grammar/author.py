@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from looptool.core import canonical, params
-from looptool.core.samples import Message
-from looptool.core.tables import CATEGORIES
+from looptool.core.samples import CATEGORIES, Message
 from looptool.core.tools import Tool, read_tools
 from looptool.engines.roles import Cast
 from looptool.offline.grammar import assistant, planner, user
@@ -99,9 +98,9 @@ def spread(count: int, shares: Mapping[str, float], rng: random.Random) -> list[
     order = sorted(CATEGORIES, key=lambda name: counts[name] - exact[name])
     for name in order[: count - sum(counts.values())]:
         counts[name] += 1
-    found = [name for name in CATEGORIES for _ in range(counts[name])]
-    rng.shuffle(found)
-    return found
+    drawn: list[str] = [name for name in CATEGORIES for _ in range(counts[name])]
+    rng.shuffle(drawn)
+    return drawn
 
 
 def _messages(today: dt.date | None, *turns: Message) -> list[Message]:

@@ -82,7 +82,7 @@ def _ways(seed: ErrorSeed) -> list[tuple[str, Way]]:
         return [INCOMPLETE] if seed.category == "clarify" else [OTHER]
     if seed.category in ("multi_step", "multi_turn"):
         return [SUBSTITUTE]  # the label answers only a part of what the user says
-    if seed.failure_type in HARD_IN_WORDS:
+    if seed.error_type in HARD_IN_WORDS:
         return [SUBSTITUTE, REWRITE]
     return [REWRITE, SUBSTITUTE]
 

@@ -14,10 +14,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from looptool.core.params import JudgeRole
-from looptool.core.samples import Label, Message, check_label
+from looptool.core.samples import Label, Message, Verdict, check_label
 from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
-from looptool.judging import Case, Judge, Opinion, Verdict
+from looptool.judging import Case, Judge, Opinion
 from looptool.offline.rules import answers, conversation, faults, foreign, repeats
 from looptool.offline.rules.answers import Answer, all_leaves
 from looptool.offline.rules.conversation import Conversation

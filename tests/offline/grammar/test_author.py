@@ -7,8 +7,7 @@ from collections import Counter
 
 import pytest
 
-from looptool.core.samples import label_calls
-from looptool.core.tables import CATEGORIES
+from looptool.core.samples import CATEGORIES, label_calls
 from looptool.core.tool_match import match
 from looptool.offline.grammar import trees
 from looptool.offline.grammar.author import GrammarAuthor, spread
