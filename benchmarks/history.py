@@ -170,7 +170,7 @@ def _handoff(
     ]
     carry = compose(
         data, probe, verdict, accepted, iteration=iteration, total=total, caps=CAPS,
-        keep_high_ppl=True, seed=f"{iteration}", expander="grammar", seed_number=iteration,
+        keep_high_ppl=True, seed=f"{iteration}", expander="rewriter", seed_number=iteration,
         model=canonical.digest(f"model {iteration}"), inputs=dataset_id(data),
     )  # fmt: skip
     for name, frame, table in (

@@ -21,11 +21,13 @@ from tests import scripted
 from tests.test_loop import dvc, environment, project, ran, set_params, table
 from tests.test_replay_loop import write_script
 
-ROLE = {"engine": "openai", "server": "local", "temperature": 0.0, "max_new_tokens": 500}
+LLM = {
+    "name": "llm", "engine": "openai", "server": "local", "model": scripted.MODEL,
+    "batch_size": 1, "temperature": 0.0, "max_new_tokens": 500,
+}  # fmt: skip
 
 
 def settings(server: HTTPServer) -> dict[str, Any]:
-    one = {**ROLE, "batch_size": 1}
     return {
         "servers.local": {
             "base_urls": [server.url_for("/v1")], "key": None, "concurrency": 16,
@@ -36,12 +38,9 @@ def settings(server: HTTPServer) -> dict[str, Any]:
         "generate.label_noise": 0.0,
         "warmup.label_noise": 0.0,
         "warmup.steps": 0,
-        "generate.author": {**one, "name": "llm", "model": scripted.MODEL, "fill_up": True},
-        "verify.judges": ["llm"],
-        "verify.judge": {**one, "models": [scripted.MODEL]},
-        "expand.expander": "llm",
-        "expand.server": "local",
-        "expand.model": scripted.MODEL,
+        "generate.author": LLM,
+        "verify.judges": [LLM],
+        "expand.expander": LLM,
         "probe.engine": "replay",
         "eval.engine": "replay",
     }  # fmt: skip

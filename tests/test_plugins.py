@@ -27,7 +27,7 @@ SECTIONS = {
     "plugins.judges:Careful": "verify.judges",
     "plugins.rewards:brief": "train.reward",
     "plugins.expanders:Polite": "expand.expander",
-    "plugins.authors:Templates": "generate.author.name",
+    "plugins.authors:Templates": "generate.author",
 }
 
 
@@ -63,8 +63,8 @@ def chosen(project):
         project,
         judges=("judges: [rules]", "judges: [rules, plugins.judges:Careful]"),
         reward=("reward: match", "reward: plugins.rewards:brief"),
-        expander=("expander: grammar", "expander: plugins.expanders:Polite"),
-        author=("name: grammar", "name: plugins.authors:Templates"),
+        expander=("expander: rewriter", "expander: plugins.expanders:Polite"),
+        author=("author: grammar", "author: plugins.authors:Templates"),
         noise=("label_noise: 0.15", "label_noise: 0.0"),
     )
 
@@ -75,7 +75,7 @@ def cast_of(chosen):
 
 def test_params_name_them_and_say_where(chosen):
     assert dict(chosen.addresses) == {
-        "generate.author.name": "plugins.authors:Templates",
+        "generate.author": "plugins.authors:Templates",
         "verify.judges.1": "plugins.judges:Careful",
         "expand.expander": "plugins.expanders:Polite",
         "train.reward": "plugins.rewards:brief",
@@ -97,7 +97,7 @@ def test_an_expander_makes_candidates(chosen):
 
 
 def test_an_author_writes_drafts(chosen):
-    author = make_author(chosen.generate.author.name, chosen.generate, cast_of(chosen), ())
+    author = make_author(chosen.generate.author, chosen.generate, cast_of(chosen), ())
     one, other = (author.write(3, seed=seed, split="train", shares={}) for seed in "ab")
     assert [draft.category for draft in one] == ["single"] * 3 and one != other
 

@@ -15,7 +15,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -61,9 +63,6 @@ def _named(*names: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-AuthorName = Annotated[str, _named("grammar", "llm")]
-JudgeName = Annotated[str, _named("rules", "llm")]
-ExpanderName = Annotated[str, _named("grammar", "llm")]
 RewardName = Annotated[str, _named("match", "graded")]
 
 Count = Annotated[int, Field(ge=1)]
@@ -170,28 +169,44 @@ class Warmup(Seeds):
     schedule: Schedule
 
 
-class Role(Section):
-    """How a large model plays a role."""
+class LLM(Section):
+    """A large language model as author, judge or expander."""
 
+    name: Literal["llm"]
     engine: Literal["transformers", "vllm", "openai"]
     server: str
+    model: Name
     batch_size: Count | None
     temperature: NotNegative
     max_new_tokens: Count
 
 
-class Author(Role):
-    name: AuthorName
-    model: Name
-    fill_up: bool
+def _name_or_llm(value: object) -> str:
+    return _LLM if isinstance(value, Mapping | LLM) else _NAME
 
 
-class JudgeRole(Role):
-    models: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+# Parts of an error's location that are no fields.
+_NAME, _LLM = "[name]", "[llm]"
+_AnLLM = Annotated[LLM, Tag(_LLM)]
+AuthorSettings = Annotated[
+    Annotated[str, _named("grammar"), Tag(_NAME)] | _AnLLM, Discriminator(_name_or_llm)
+]
+JudgeSettings = Annotated[
+    Annotated[str, _named("rules"), Tag(_NAME)] | _AnLLM, Discriminator(_name_or_llm)
+]
+ExpanderSettings = Annotated[
+    Annotated[str, _named("rewriter"), Tag(_NAME)] | _AnLLM, Discriminator(_name_or_llm)
+]
+
+
+def name_of(settings: str | LLM) -> str:
+    """Return `llm`, the name of a built-in implementation, or the address of user code."""
+    return settings if isinstance(settings, str) else settings.name
 
 
 class Generate(Seeds):
-    author: Author
+    author: AuthorSettings
+    fill_up: bool
     tools: ToolSet | None
     own: SampleSet | None
     mix: dict[SourceName, Share] | None
@@ -201,16 +216,20 @@ class Generate(Seeds):
     def sources(self) -> list[str]:
         """The sources of new samples: those with a share in `mix`, or the author."""
         if self.mix is None:
-            return [self.author.name]
+            return [name_of(self.author)]
         return [name for name, share in self.mix.items() if share]
 
     @model_validator(mode="after")
-    def _own_is_named(self) -> Self:
+    def _sources_are_set(self) -> Self:
         if self.mix is not None and not sum(self.mix.values()):
             raise ValueError("mix: at least one share must be above 0")
         if ("own" in self.sources) != (self.own is not None):
             raise ValueError(
                 "own: a set of data/samples is wanted where mix has a share of own, and only there"
+            )
+        if "llm" in self.sources and not isinstance(self.author, LLM):
+            raise ValueError(
+                "author: must be the settings of a model, {name: llm, …}: mix has a share of llm"
             )
         return self
 
@@ -260,8 +279,7 @@ class Probe(Section):
 
 class Verify(Section):
     enabled: bool
-    judges: Annotated[tuple[JudgeName, ...], Field(strict=False, min_length=1)]
-    judge: JudgeRole
+    judges: Annotated[tuple[JudgeSettings, ...], Field(strict=False, min_length=1)]
 
 
 class Carry(Section):
@@ -269,10 +287,9 @@ class Carry(Section):
     caps: dict[CarriedOrigin, Share]
 
 
-class Expand(Role):
+class Expand(Section):
     mode: Literal["generate", "repeat", "off"]
-    expander: ExpanderName
-    model: Name
+    expander: ExpanderSettings
     per_seed: Count
     max_similarity: Share
     carry: Carry
@@ -326,32 +343,38 @@ class Params(Section):
     expand: Expand
     eval: Eval
 
-    def asking(self) -> list[tuple[str, Probe | Eval | Simulator | Role]]:
-        """Return (name, section) of each section with an engine that this run uses."""
-        found: list[tuple[str, Probe | Eval | Simulator | Role]] = [
+    @property
+    def roles(self) -> list[tuple[str, str | LLM]]:
+        """(field, settings) of the author, of each judge, and of the expander."""
+        return [
+            ("generate.author", self.generate.author),
+            *((f"verify.judges.{place}", judge) for place, judge in enumerate(self.verify.judges)),
+            ("expand.expander", self.expand.expander),
+        ]
+
+    def asking(self) -> list[tuple[str, Probe | Eval | Simulator | LLM]]:
+        """Return (field, settings) of each setting with an engine that this run uses."""
+        asking: list[tuple[str, Probe | Eval | Simulator | LLM]] = [
             ("probe", self.probe),
             ("eval", self.eval),
         ]
         if self.eval.acebench.path and self.eval.acebench.user:
-            found.append(("eval.acebench.user", self.eval.acebench.user))
-        if "llm" in (self.generate.author.name, *self.generate.sources):
-            found.append(("generate.author", self.generate.author))
-        if "llm" in self.verify.judges:
-            found.append(("verify.judge", self.verify.judge))
-        if self.expand.expander == "llm" and self.expand.mode == "generate":
-            found.append(("expand", self.expand))
-        return found
+            asking.append(("eval.acebench.user", self.eval.acebench.user))
+        for field, settings in self.roles:
+            if isinstance(settings, LLM) and (
+                field != "expand.expander" or self.expand.mode == "generate"
+            ):
+                asking.append((field, settings))
+        return asking
 
     @property
     def addresses(self) -> list[tuple[str, str]]:
         """(field, address) of each field that names user code."""
-        named = [
-            ("generate.author.name", self.generate.author.name),
-            *((f"verify.judges.{place}", name) for place, name in enumerate(self.verify.judges)),
-            ("expand.expander", self.expand.expander),
-            ("train.reward", self.train.reward),
+        return [
+            (field, settings)
+            for field, settings in [*self.roles, ("train.reward", self.train.reward)]
+            if isinstance(settings, str) and ADDRESS.fullmatch(settings)
         ]
-        return [(field, name) for field, name in named if ADDRESS.fullmatch(name)]
 
     @model_validator(mode="after")
     def _known_servers(self) -> Params:
@@ -365,13 +388,13 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _no_noise_on_noise(self) -> Params:
-        author = self.generate.author.name
+        author = name_of(self.generate.author)
         if author != "grammar":
             sections = [("generate", self.generate), ("warmup", self.warmup)]
             for name, section in sections[self.generate.mix is not None :]:
                 if section.label_noise:
                     raise ValueError(
-                        f"{name}.label_noise: must be 0 where generate.author.name is {author}: "
+                        f"{name}.label_noise: must be 0 where generate.author is {author}: "
                         "its labels are not known to be right, so nothing could be measured"
                     )
         return self
@@ -496,14 +519,18 @@ def _chain_problems(loop: Loop) -> Iterator[str]:
 
 
 def _describe(detail: dict[str, Any]) -> str:
-    location = [str(part) for part in detail["loc"] if part != "[key]"]
+    path = [str(part) for part in detail["loc"]]
+    location = [part for part in path if part not in ("[key]", _NAME, _LLM)]
     where = ".".join(location)
     kind, context = detail["type"], detail.get("ctx") or {}
     if kind == "extra_forbidden":
-        return f"{where}: unknown field{_nearest(location[-1], _fields(location[:-1]))}"
+        return f"{where}: unknown field{_nearest(location[-1], _fields(path[:-1]))}"
     if kind == "literal_error":
         allowed = _literals(context["expected"])
         return f"{where}: {detail['input']!r} is unknown{_nearest(str(detail['input']), allowed)}"
+    if kind == "unknown_name" and detail["input"] == "llm":
+        settings = "".join(f", {field}: …" for field in list(LLM.model_fields)[1:])
+        return f"{where}: a model needs its settings: {{name: llm{settings}}}"
     if kind == "unknown_name":
         return (
             f"{where}: {detail['input']!r} is unknown{_nearest(detail['input'], context['names'])}"
@@ -533,7 +560,9 @@ def _fields(location: list[str]) -> list[str]:
     """Return the names that params.yaml allows at `location`."""
     model: Any = Params
     for part in location:
-        if isinstance(model, type) and issubclass(model, Section):
+        if part == _LLM:
+            model = LLM
+        elif isinstance(model, type) and issubclass(model, Section):
             model = model.model_fields[part].annotation
         elif arguments := getattr(model, "__args__", None):  # dict[str, Iteration]
             model = arguments[-1]

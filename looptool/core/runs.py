@@ -31,16 +31,18 @@ from looptool.core import canonical
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import code_files, hash_path
 from looptool.core.machine import NumberTypeName, cores, number_type, scratch_root
-from looptool.core.params import FILE, Params, load
+from looptool.core.params import FILE, Params, load, name_of
 
 TIMINGS = Path("metrics/timings.jsonl")
-# The sections of the params that choose the engines of a stage.
+# The fields of the params that choose the engines of a stage.
 _ASKING = {
     "eval": ("eval", "eval.acebench.user"),
     "probe": ("probe",),
-    "verify": ("verify.judge",),
-    "expand": ("expand", "verify.judge"),
-    **dict.fromkeys(("heldout", "warmup_samples", "generate"), ("generate.author", "verify.judge")),
+    "verify": ("verify.judges",),
+    "expand": ("expand.expander", "verify.judges"),
+    **dict.fromkeys(
+        ("heldout", "warmup_samples", "generate"), ("generate.author", "verify.judges")
+    ),
 }
 _PR_SET_PDEATHSIG = 1
 _FULL = 2**20  # a disk with fewer free bytes counts as full
@@ -279,11 +281,14 @@ def _enter_vllm(name: str, params: Params) -> None:
     The environments are separate because vLLM's CPU builds pin other versions of transformers than
     training needs.
     """
-    parts = _ASKING.get(name, ())
-    writers = (params.generate.author.name, *params.generate.sources)
-    if "generate.author" in parts and "llm" not in writers:
-        return  # a grammar's samples are not judged by a model
-    wanted = any(section.engine == "vllm" and part in parts for part, section in params.asking())
+    fields = _ASKING.get(name, ())
+    writers = {name_of(params.generate.author), *params.generate.sources}
+    if "generate.author" in fields and writers <= {"grammar", "own"}:
+        return  # their samples need no judge
+    wanted = any(
+        settings.engine == "vllm" and field.startswith(fields)
+        for field, settings in params.asking()
+    )
     python = python_with_vllm()
     if not wanted or python in (None, sys.executable):
         return

@@ -11,7 +11,7 @@ from typing import Any
 from looptool.core import canonical, machine, runs
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.machine import NumberTypeName
-from looptool.core.params import FILE, EngineName, Params
+from looptool.core.params import FILE, LLM, EngineName, Params, Simulator
 from looptool.engines import Completion, Engine, Prompt, Sampling
 
 
@@ -75,9 +75,7 @@ def check(params: Params) -> None:
     """
     in_process: dict[str, set[str]] = {}
     for name, section in params.asking():
-        field = "models" if hasattr(section, "models") else "model"
-        models = getattr(section, field, ())
-        models = [models] if isinstance(models, str) else list(models)
+        models = [section.model] if isinstance(section, LLM | Simulator) else []
         if section.engine == "openai":
             from looptool.engines.openai import OpenAIEngine
 
@@ -91,12 +89,15 @@ def check(params: Params) -> None:
         for model in models:
             if not Path(model).is_dir():
                 raise ConfigError(
-                    f"{FILE}: {name}.{field}: {model}: no such folder; download it first: "
+                    f"{FILE}: {name}.model: {model}: no such folder; download it first: "
                     f"`hf download {model} --local-dir models/{Path(model).name}`"
                 )
     share = params.vllm.gpu_memory_utilization
-    for writer in ("generate.author", "expand"):  # their stages load the judges too
-        together = in_process.get(writer, set()) | in_process.get("verify.judge", set())
+    for writer in ("generate.author", "expand.expander"):  # their stages load the judges too
+        together = set[str]().union(
+            *(models for name, models in in_process.items()
+              if name == writer or name.startswith("verify.judges"))
+        )  # fmt: skip
         if len(together) * share > 1:
             raise ConfigError(
                 f"{FILE}: vllm.gpu_memory_utilization: {share} is too much for {len(together)} "

@@ -20,8 +20,7 @@ import polars as pl
 from jsonschema import Draft202012Validator
 
 from looptool.core import canonical, tables
-from looptool.core.params import Params
-from looptool.core.params import Role as RoleSettings
+from looptool.core.params import LLM, Params
 from looptool.core.samples import Message
 from looptool.engines import Completion, Engine, Prompt, Sampling
 from looptool.engines.answering import answer, check_all_answered, load
@@ -233,20 +232,20 @@ class Cast:
     requests: list[dict[str, Any]] = field(default_factory=list)
     _engines: dict[tuple[str, ...], Engine] = field(default_factory=dict)
 
-    def play(self, settings: RoleSettings, model: str) -> Role:
-        """Return `model` in a role. It is loaded on its first request, once for all its roles."""
+    def play(self, settings: LLM) -> Role:
+        """Return a model in a role. It is loaded on its first request, once for all its roles."""
 
         def engine() -> Engine:
-            key = (settings.engine, settings.server, model, str(settings.batch_size))
+            key = (settings.engine, settings.server, settings.model, str(settings.batch_size))
             if key not in self._engines:
                 self._engines[key] = load(
-                    settings.engine, model, self.params,
+                    settings.engine, settings.model, self.params,
                     batch_size=settings.batch_size, server=settings.server,
                 )  # fmt: skip
             return self._engines[key]
 
         sampling = Sampling(settings.max_new_tokens, settings.temperature, seed=self.seed)
-        return Role(engine, model, sampling, lambda: self._folder, self.requests, self.bar)
+        return Role(engine, settings.model, sampling, lambda: self._folder, self.requests, self.bar)
 
     @cached_property
     def _folder(self) -> Path:

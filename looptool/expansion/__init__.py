@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from looptool.core.params import Expand
+from looptool.core.params import Expand, name_of
 from looptool.core.registry import load
 from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
@@ -95,7 +95,7 @@ class Expander(Protocol):
 
 
 EXPANDERS: Mapping[str, str] = {
-    "grammar": "looptool.offline.rewriter.expander:make_expander",
+    "rewriter": "looptool.offline.rewriter.expander:make_expander",
     "llm": "looptool.expansion.llm:make_expander",
     "repeat": "looptool.expansion.repeat:make_expander",
 }
@@ -111,7 +111,7 @@ def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool] = ()) -> Exp
     Raises:
         ConfigError: if params name a class that does not exist.
     """
-    name = "repeat" if settings.mode == "repeat" else settings.expander
+    name = "repeat" if settings.mode == "repeat" else name_of(settings.expander)
     expander: Expander = (
         load(EXPANDERS[name])(settings, cast, own)
         if name in EXPANDERS

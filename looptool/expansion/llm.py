@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from looptool.core.params import Expand
+from looptool.core.params import LLM, Expand
 from looptool.core.samples import Label, Message, category_of
 from looptool.core.tools import Tool
 from looptool.engines.dialogues import ANSWER, TURN, messages_of
@@ -98,4 +98,5 @@ def _scenarios() -> Mapping[str, Sequence[str]]:
 
 def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
     """Return the LLM expander; see `expansion.make_expander`."""
-    return LLMExpander(cast.play(settings, settings.model))
+    assert isinstance(settings.expander, LLM)  # by the registry
+    return LLMExpander(cast.play(settings.expander))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from looptool.core.params import Verify
+from looptool.core.params import Verify, name_of
 from looptool.core.registry import load
 from looptool.core.samples import Label, Message, Verdict
 from looptool.core.tools import Tool
@@ -63,23 +63,21 @@ class Judge(Protocol):
 
 
 JUDGES: Mapping[str, str] = {
-    "rules": "looptool.offline.rules.judge:make_judges",
-    "llm": "looptool.judging.llm:make_judges",
+    "rules": "looptool.offline.rules.judge:make_judge",
+    "llm": "looptool.judging.llm:make_judge",
 }
-"""Factories `(settings, cast) -> list[Judge]`, by their names in `verify.judges`."""
+"""Factories `(settings, cast) -> Judge`, by their names in `verify.judges`."""
 
 
 def make_judges(settings: Verify, cast: Cast) -> list[Judge]:
-    """Return the judges that `verify.judges` names: one for `rules`, one per model for `llm`, and
-    an instance of each class that is named as `package.module:name`.
+    """Return the judges of `verify.judges`: built-in ones and instances of the user's classes.
 
     Raises:
-        ConfigError: if such a class does not exist.
+        ConfigError: if a class that is named as `package.module:name` does not exist.
     """
-    judges: list[Judge] = []
-    for place, name in enumerate(settings.judges):
-        if name in JUDGES:
-            judges += load(JUDGES[name])(settings.judge, cast)
-        else:
-            judges.append(load(name, f"verify.judges.{place}")())
-    return judges
+    return [
+        load(JUDGES[name])(judge, cast)
+        if (name := name_of(judge)) in JUDGES
+        else load(name, f"verify.judges.{place}")()
+        for place, judge in enumerate(settings.judges)
+    ]

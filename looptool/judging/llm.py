@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from looptool.core.params import JudgeRole
+from looptool.core.params import LLM
 from looptool.core.samples import Label, Message, Verdict, check_label, label_calls, sample_id
 from looptool.core.tools import Tool, check_call
 from looptool.engines.roles import Cast, Question, Reply, Role, Schema, load_template
@@ -159,6 +159,6 @@ def _fits(answer: Label, tools: Sequence[Tool]) -> bool:
     return not any(check_call(call, tools) for call in label_calls(answer))
 
 
-def make_judges(settings: JudgeRole, cast: Cast) -> list[Judge]:
-    """Return one judge for each model in `verify.judge.models`."""
-    return [LLMJudge(cast.play(settings, model)) for model in settings.models]
+def make_judge(settings: LLM, cast: Cast) -> Judge:
+    """Return the judge that is a large model."""
+    return LLMJudge(cast.play(settings))

@@ -91,6 +91,6 @@ def make_author(
     author: Author = (
         load(AUTHORS[name])(settings, cast, heldout)
         if name in AUTHORS
-        else load(name, "generate.author.name")()
+        else load(name, "generate.author")()
     )
     return author

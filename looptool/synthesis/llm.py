@@ -262,4 +262,5 @@ def _voices() -> Mapping[str, Sequence[str]]:
 def make_author(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) -> Author:
     """Return the LLM author; see `synthesis.make_author`."""
     own = read_tools(settings.tools) if settings.tools else ()
-    return LLMAuthor(cast.play(settings.author, settings.author.model), heldout, own)
+    assert isinstance(settings.author, params.LLM)  # checked in core/params.py
+    return LLMAuthor(cast.play(settings.author), heldout, own)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from looptool.core import params
+from looptool.core.params import name_of
 from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
 from looptool.synthesis import Author, make_author
@@ -23,8 +24,8 @@ def make_authors(
     Raises:
         ConfigError: if `generate.tools` is not a set of tools.
     """
-    author = make_author(settings.author.name, settings, cast, heldout)
-    wanted = not author.exact and settings.author.fill_up
+    author = make_author(name_of(settings.author), settings, cast, heldout)
+    wanted = not author.exact and settings.fill_up
     return author, make_author("grammar", settings, cast, heldout) if wanted else None
 
 

@@ -142,7 +142,7 @@ def make_seeds(
         raise LooptoolError(
             f"{author.name} could make only {len(admitted)} of {count} samples that are new and "
             "pass the checks; ask for fewer, relax the checks, or let other authors write the "
-            "rest (generate.author.fill_up, generate.mix)"
+            "rest (generate.fill_up, generate.mix)"
         )
     return _frames(admitted, rejected, iteration)
 

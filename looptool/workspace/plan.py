@@ -17,7 +17,7 @@ from pathlib import Path
 from looptool.core import machine
 from looptool.core.errors import LooptoolError
 from looptool.core.machine import NumberType
-from looptool.core.params import Params
+from looptool.core.params import LLM, Params, name_of
 from looptool.engines import answering
 from looptool.engines.folders import base_problem, check_base
 from looptool.engines.sizes import BYTES_GRADIENT, BYTES_TRAINED
@@ -151,17 +151,16 @@ def _work(params: Params) -> Iterator[Work]:
     samples, handoffs = params.generate.samples, (last - 1 if looping else 0)
     carried = int(samples * params.expand.carry.share)
     fresh = samples * last - carried * handoffs
-    judges = list(params.verify.judge.models) if "llm" in params.verify.judges else []
+    author, expander = params.generate.author, params.expand.expander
+    judges = [judge for judge in params.verify.judges if isinstance(judge, LLM)]
     mix = {str(name): share for name, share in (params.generate.mix or {}).items()}
-    mix = mix or {params.generate.author.name: 1.0}
+    mix = mix or {name_of(author): 1.0}
     written = round(fresh * mix.get("llm", 0.0) / sum(mix.values()))
-    if params.generate.author.name == "llm":
+    if isinstance(author, LLM):
         written += params.heldout.samples + params.warmup.samples
-    if written:
-        yield _role("generate", "author", written * AUTHOR_REQUESTS, params.generate.author.model,
-                    params.generate.author.engine)  # fmt: skip
-        for model in judges:
-            yield _role("generate", "judge", written, model, params.verify.judge.engine)
+        yield _role("generate", "author", written * AUTHOR_REQUESTS, author)
+        for judge in judges:
+            yield _role("generate", "judge", written, judge)
     prompt, answer = TOKENS["sample"]
     if params.warmup.steps:
         rows = params.warmup.steps * params.warmup.batch_size
@@ -182,13 +181,13 @@ def _work(params: Params) -> Iterator[Work]:
                    samples * answer * handoffs, local=params.probe.engine != "openai",
                    stages=handoffs)  # fmt: skip
         wrong = round(samples * MISMATCHES) * handoffs
-        for model in judges if params.verify.enabled else ():
-            yield _role("verify", "judge", 2 * wrong, model, params.verify.judge.engine)
-        if params.expand.mode == "generate" and params.expand.expander == "llm":
+        for judge in judges if params.verify.enabled else ():
+            yield _role("verify", "judge", 2 * wrong, judge)
+        if params.expand.mode == "generate" and isinstance(expander, LLM):
             grown = wrong * params.expand.per_seed
-            yield _role("expand", "expander", grown, params.expand.model, params.expand.engine)
-            for model in judges:
-                yield _role("expand", "judge", grown, model, params.verify.judge.engine)
+            yield _role("expand", "expander", grown, expander)
+            for judge in judges:
+                yield _role("expand", "judge", grown, judge)
     rows = min(params.heldout.samples, params.eval.heldout_limit or params.heldout.samples)
     rows += sum(min(BFCL_ROWS[name], params.eval.bfcl.limit or BFCL_ROWS[name])
                 for name in expand(params.eval.bfcl.categories))  # fmt: skip
@@ -198,10 +197,10 @@ def _work(params: Params) -> Iterator[Work]:
                local=params.eval.engine != "openai", stages=last + 1)  # fmt: skip
 
 
-def _role(stage: str, role: str, requests: int, model: str, engine: str) -> Work:
+def _role(stage: str, role: str, requests: int, settings: LLM) -> Work:
     prompt, answer = TOKENS[role]
-    return Work(f"{stage}: {role}", model, requests, requests * prompt, requests * answer,
-                local=engine != "openai")  # fmt: skip
+    return Work(f"{stage}: {role}", settings.model, requests, requests * prompt,
+                requests * answer, local=settings.engine != "openai")  # fmt: skip
 
 
 def _seconds(work: Work, weights: int, speeds: tuple[float, float, float]) -> float:

@@ -13,6 +13,11 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "params.yaml").read_text("utf-8")
 SECOND = '    "2": {prev: 1, generate: {}, train: {}}'
 
+LLM = (
+    "{name: llm, engine: openai, server: there, model: m, batch_size: null, temperature: 0.0, "
+    "max_new_tokens: 9"
+)
+
 
 @pytest.fixture
 def file(tmp_path):
@@ -51,11 +56,23 @@ def test_the_shipped_file_is_valid_in_every_iteration():
         ("  save_steps: 5", "  save_steps: true", "train.save_steps: must be an integer"),
         ("  save_steps: 5", "  save_steps: 0", "train.save_steps: must be greater than or equal"),
         ("beta: 0.0", "beta: .nan", "train.beta: must be a finite number"),
+        ("author: grammar", "author: gramar", "author: 'gramar' is unknown; did you mean grammar"),
+        ("author: grammar", "author: 3", "generate.author: must be a string, found 3"),
+        ("author: grammar", "author: llm", "generate.author: a model needs its settings: {name: l"),
+        ("author: grammar", f"author: {LLM}, x: 1}}", "author.x: unknown field (allowed: name, en"),
         (
-            "name: grammar ",
-            "name: gramar ",
-            "generate.author.name: 'gramar' is unknown; did you mean",
+            "author: grammar",
+            f"author: {LLM}}}".replace("there", "local"),
+            "label_noise: must be 0 where generate.author is",
         ),
+        (
+            "expander: rewriter",
+            f"expander: {LLM}, lora: 1}}",
+            "expand.expander.lora: unknown field (al",
+        ),
+        ("judges: [rules]", "judges: [{name: rules}]", "judges.0.name: 'rules' is unknown (allow"),
+        ("judges: [rules]", f"judges: [{LLM}}}]", "judges.0.server: 'there' is none of servers"),
+        ("  mix: null", "  mix: {llm: 1.0}", "author: must be the settings of a model, {name: llm"),
         ("judges: [rules]", "judges: [rules, oracle]", "verify.judges.1: 'oracle' is unknown"),
         ("judges: [rules]", "judges: rules", "verify.judges: must be a list"),
         ("    irrelevant: 0.1\n", "    irelevant: 0.1\n", "did you mean irrelevant"),

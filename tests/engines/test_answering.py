@@ -12,7 +12,10 @@ from looptool.core.errors import ConfigError
 from looptool.engines import answering
 
 SHIPPED = params.read(Path(__file__).parents[2] / "params.yaml")
-ROLE = {"engine": "vllm", "server": "", "batch_size": 8, "temperature": 0.0, "max_new_tokens": 9}
+LLM = {
+    "name": "llm", "engine": "vllm", "server": "", "batch_size": 8, "temperature": 0.0,
+    "max_new_tokens": 9,
+}  # fmt: skip
 
 
 def judged_by(*models: Path, share: float) -> params.Params:
@@ -20,8 +23,7 @@ def judged_by(*models: Path, share: float) -> params.Params:
         "vllm": {**SHIPPED["vllm"], "gpu_memory_utilization": share},
         "verify": {
             **SHIPPED["verify"],
-            "judges": ["llm"],
-            "judge": {**ROLE, "models": list(map(str, models))},
+            "judges": [{**LLM, "model": str(model)} for model in models],
         },
     }
     return params.Params.model_validate({**SHIPPED, **changes})
@@ -33,7 +35,7 @@ def _vllm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_that_is_no_folder_is_told_with_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"verify\.judge\.models: .*hf download .*/none"):
+    with pytest.raises(ConfigError, match=r"verify\.judges\.0\.model: .*hf download .*/none"):
         answering.check(judged_by(tmp_path / "none", share=0.5))
 
 
@@ -53,7 +55,7 @@ def test_vllm_that_is_not_installed_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "python_with_vllm", lambda: None)
-    with pytest.raises(ConfigError, match=r"verify\.judge\.engine: vLLM is not installed; run"):
+    with pytest.raises(ConfigError, match=r"verify\.judges\.0\.engine: vLLM is not installed; run"):
         answering.check(judged_by(tmp_path, share=0.9))
 
 

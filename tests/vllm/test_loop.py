@@ -21,7 +21,10 @@ from tests.test_loop import dvc, project, ran, set_params, table
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
-ROLE = {"engine": "vllm", "server": "local", "batch_size": 1, "max_new_tokens": 120}
+ROLE = {
+    "name": "llm", "engine": "vllm", "server": "local", "model": "models/base",
+    "batch_size": 1, "temperature": 0.0, "max_new_tokens": 120,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +43,15 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Any:
             "warmup.label_noise": 0.0,
             "generate.label_noise": 0.0,
             "generate.samples": 12,
-            "generate.author": {
-                **ROLE, "name": "llm", "model": "models/base", "temperature": 0.7, "fill_up": True,
-            },
+            "generate.author": {**ROLE, "temperature": 0.7},
             "train.steps": 1,
             "probe.engine": "vllm",
             "probe.max_new_tokens": 32,
             "eval.engine": "vllm",
             "eval.bfcl.limit": 1,
             "eval.heldout_limit": 2,
-            "verify.judges": ["llm"],
-            "verify.judge": {**ROLE, "models": ["models/base"], "temperature": 0.0},
-            "expand.expander": "llm",
-            "expand.engine": "vllm",
-            "expand.model": "models/base",
-            "expand.max_new_tokens": 120,
+            "verify.judges": [ROLE],
+            "expand.expander": ROLE,
         },
     )  # fmt: skip
     return folder, dvc(folder, "repro")

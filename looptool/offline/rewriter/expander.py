@@ -33,7 +33,7 @@ HARD_IN_WORDS = ("missing_argument", "wrong_argument", "wrong_type", "extra_argu
 
 
 @dataclass(frozen=True)
-class GrammarExpander:
+class RewritingExpander:
     """Keeps what was hard in an error seed and changes the rest.
 
     Attributes:
@@ -41,7 +41,7 @@ class GrammarExpander:
     """
 
     own: Sequence[Tool] = ()
-    name: str = field(default="grammar", init=False)
+    name: str = field(default="rewriter", init=False)
     failures: Sequence[Failure] = field(default=(), init=False)
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
@@ -88,5 +88,5 @@ def _ways(seed: ErrorSeed) -> list[tuple[str, Way]]:
 
 
 def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
-    """Return the `grammar` expander; see `expansion.make_expander`."""
-    return GrammarExpander(own)
+    """Return the expander `rewriter`; see `expansion.make_expander`."""
+    return RewritingExpander(own)

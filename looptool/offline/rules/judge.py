@@ -13,7 +13,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from looptool.core.params import JudgeRole
 from looptool.core.samples import Label, Message, Verdict, check_label
 from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
@@ -202,6 +201,6 @@ def _uncovered(answer: Answer, said: Conversation) -> str | None:
     return None
 
 
-def make_judges(settings: JudgeRole, cast: Cast) -> list[Judge]:
-    """Return the one judge that `rules` in `verify.judges` stands for; it has no settings."""
-    return [RulesJudge()]
+def make_judge(settings: str, cast: Cast) -> Judge:
+    """Return the judge that `rules` in `verify.judges` names; it has no settings."""
+    return RulesJudge()

@@ -11,7 +11,7 @@ from looptool.core.tools import check_call
 from looptool.expansion import ErrorSeed
 from looptool.offline.grammar import toolbox, user, values, wording
 from looptool.offline.grammar.trees import split_leaves
-from looptool.offline.rewriter.expander import GrammarExpander
+from looptool.offline.rewriter.expander import RewritingExpander
 from looptool.offline.rewriter.substitution import substitute
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
@@ -74,7 +74,7 @@ def shape(label):
 
 def test_expansions_keep_the_calls_structure_fit_their_tools_and_differ_from_their_seed():
     seeds = {seed.sample_id: seed for seed in written_seeds(120)}
-    made = GrammarExpander().expand(list(seeds.values()), 3, "7")
+    made = RewritingExpander().expand(list(seeds.values()), 3, "7")
     assert len(made) >= 2 * len(seeds)
     ids = [samples.sample_id(each.tools, each.messages) for each in made]
     assert len(set(ids)) == len(ids)
@@ -92,9 +92,9 @@ def test_expansions_keep_the_calls_structure_fit_their_tools_and_differ_from_the
 
 def test_expansion_is_deterministic_and_depends_on_the_seed_alone():
     seeds = written_seeds(10)
-    expander = GrammarExpander()
+    expander = RewritingExpander()
     first = expander.expand(seeds, 2, "7")
-    assert first == GrammarExpander().expand(seeds, 2, "7")
+    assert first == RewritingExpander().expand(seeds, 2, "7")
     assert first != expander.expand(seeds, 2, "8")
     alone = [each for seed in reversed(seeds) for each in expander.expand([seed], 2, "7")]
     assert sorted(map(repr, alone)) == sorted(map(repr, first))
@@ -208,7 +208,7 @@ def test_the_tool_that_the_model_took_by_mistake_stays():
         "wrong_tool",
         mistaken,
     )
-    made = GrammarExpander().expand([seed], 3, "7")
+    made = RewritingExpander().expand([seed], 3, "7")
     assert made
     for each in made:
         names = {document["name"] for document in each.tools}
@@ -221,7 +221,7 @@ def test_beside_the_users_tools_stand_others_of_theirs_alone():
     own = [tool(f"{verb}_zorp", zorp_id=INTEGER) for verb in ("blit", "frob", "twiddle", "grok")]
     label = calling("frob_zorp", zorp_id=45)
     seed = seed_of(own[:2], [says("frob the zorp 45")], label, "multiple")
-    made = GrammarExpander(own).expand([seed], 8, "s")
+    made = RewritingExpander(own).expand([seed], 8, "s")
     names = {document["name"] for each in made for document in each.tools}
     assert len(names) > 2 and names <= {document["name"] for document in own}
 
@@ -230,7 +230,7 @@ def test_where_no_tool_fits_the_tools_stay_and_the_request_is_another():
     tools = [tool("get_weather", city=STRING)]
     label = {"text": "None of my tools can do that."}
     seed = seed_of(tools, [says("Tell me a joke")], label, "irrelevant", "unexpected_call")
-    made = GrammarExpander().expand([seed], 3, "7")
+    made = RewritingExpander().expand([seed], 3, "7")
     assert len(made) == 3
     for each in made:
         assert each.tools == tools
@@ -244,13 +244,13 @@ def test_a_request_that_lacks_a_parameter_lacks_it_again():
     slot = next(slot for slot in leaf_tool.slots.values() if slot.required)
     label = {"text": f"What {slot.word} should I use?"}
     seed = seed_of([leaf_tool.tool], [says("Do it")], label, "clarify", "unexpected_call")
-    made = GrammarExpander().expand([seed], 2, "7")
+    made = RewritingExpander().expand([seed], 2, "7")
     assert len(made) == 2
     for each in made:
         assert each.label == label
         assert each.category == "clarify"
     unclear = seed_of([leaf_tool.tool], [says("Do it")], {"text": "Hm?"}, "clarify")
-    assert GrammarExpander().expand([unclear], 2, "7") == []
+    assert RewritingExpander().expand([unclear], 2, "7") == []
 
 
 def test_a_call_corrected_into_an_irrelevant_sample_gets_a_category_of_calls():
@@ -258,7 +258,7 @@ def test_a_call_corrected_into_an_irrelevant_sample_gets_a_category_of_calls():
     seed = seed_of(
         tools, [says("Weather in Oslo?")], calling("get_weather", city="Oslo"), "irrelevant"
     )
-    made = GrammarExpander().expand([seed], 2, "7")
+    made = RewritingExpander().expand([seed], 2, "7")
     assert {each.category for each in made} == {"single"}
 
 
@@ -266,7 +266,7 @@ def test_of_a_request_with_steps_to_come_no_step_is_lost():
     tools = [tool("find", person=STRING), tool("get", order_id=STRING)]
     messages = [says("Find Anna Lopez, then get her order")]
     seed = seed_of(tools, messages, calling("find", person="Anna Lopez"), "multi_step")
-    made = GrammarExpander().expand([seed], 2, "7")
+    made = RewritingExpander().expand([seed], 2, "7")
     assert made
     assert all(each.messages[0]["content"].endswith(", then get her order") for each in made)
 
@@ -289,7 +289,7 @@ def test_tools_that_say_little_of_their_values_are_no_accident(parameters, argum
     for category in ("single", "clarify"):
         for label in (calling("f", **arguments), {"text": "Which a?"}):
             seed = seed_of(documents, [says("Do f with 3 and x")], label, category)
-            made = GrammarExpander().expand([seed], 2, "7")
+            made = RewritingExpander().expand([seed], 2, "7")
             for each in made:
                 assert all(
                     check_call(call, documents) is None for call in samples.label_calls(each.label)
