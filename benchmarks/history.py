@@ -28,8 +28,9 @@ from looptool.core import canonical, events, runs, tables
 from looptool.core.calls import ToolCall, render
 from looptool.core.samples import VERDICTS, call_label, dataset_id, label_id, sample_id_of_json
 from looptool.expansion import Candidate
-from looptool.expansion.carry import compose
+from looptool.expansion.carry import compose, expanded_rows
 from looptool.expansion.error_seeds import error_seeds
+from looptool.expansion.label_correction import outcomes
 
 CITIES = ("Oslo", "Rome", "Lima", "Cairo", "Quito", "Hanoi", "Bergen", "Dakar")
 CAPS = {"carried": 0.7, "corrected": 0.3, "error_seed": 0.3, "expanded": 0.4, "high_ppl": 0.2}
@@ -156,6 +157,7 @@ def _handoff(
             verdicts.append(_verdict(rng, row, _LABEL_ROWS[said][1]))
     probe = tables.frame(tables.Probe, probes)
     verdict = tables.frame(tables.Verdicts, verdicts)
+    rows = outcomes(data, probe, verdict, iteration=iteration, keep_high_ppl=True)
     accepted = [
         Candidate(
             each.sample_id,
@@ -165,19 +167,18 @@ def _handoff(
             each.category,
             "lot",
         )
-        for each in error_seeds(data, probe, verdict)
+        for each in error_seeds(rows)
         if rng.random() < 0.6
     ]
-    carry = compose(
-        data, probe, verdict, accepted, iteration=iteration, total=total, caps=CAPS,
-        keep_high_ppl=True, seed=f"{iteration}", expander="rewriter", seed_number=iteration,
-        model=canonical.digest(f"model {iteration}"), inputs=dataset_id(data),
-    )  # fmt: skip
+    expanded = expanded_rows(accepted, iteration, "rewriter")
+    carry = compose(rows, expanded, total=total, caps=CAPS, seed=f"{iteration}")
+    model = canonical.digest(f"model {iteration}")
+    log = events.stamped(carry.lineage, "expand", iteration, iteration, model, dataset_id(data))
     for name, frame, table in (
         ("probe.parquet", probe, tables.Probe),
         ("verdicts.parquet", verdict, tables.Verdicts),
         ("carried.parquet", carry.carried, tables.Samples),
-        ("lineage/expand.parquet", carry.lineage, tables.Lineage),
+        ("lineage/expand.parquet", log, tables.Lineage),
         ("rejected/expand.parquet", carry.rejected, tables.Rejected),
     ):
         write_table(root, iteration, name, frame, table)

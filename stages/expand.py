@@ -1,18 +1,20 @@
 """expand — makes hard samples from verified failures (EDDE) and hands data to iteration j+1."""
 
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
 
-from looptool.core import runs, tables
+from looptool.core import events, runs, tables
 from looptool.core.fingerprints import hash_path
 from looptool.core.samples import dataset_id
 from looptool.core.tools import read_tools
 from looptool.engines.roles import Cast
 from looptool.expansion import make_expander
 from looptool.expansion.accept import accept, failed
-from looptool.expansion.carry import compose
+from looptool.expansion.carry import compose, expanded_rows
 from looptool.expansion.error_seeds import error_seeds
+from looptool.expansion.label_correction import outcomes
 from looptool.judging import make_judges
 from looptool.synthesis import contamination
 from looptool.synthesis.heldout import known_to
@@ -34,12 +36,18 @@ def main() -> None:
         inputs = [folder / f"{name}.parquet" for name in ("train", "probe", "verdicts")]
         sections = ["model", "expand", "verify", "vllm"]
         cast = Cast(params, lambda: run.scratch(inputs, sections), run.seed_number, run.bar)
+        rows = outcomes(
+            samples,
+            probe,
+            verdicts,
+            iteration=iteration,
+            keep_high_ppl=params.probe.keep_high_ppl,
+        )
         candidates = []
         own = read_tools(params.generate.tools) if params.generate.tools else []
         expander = make_expander(params.expand, cast, known_to("train", own))
         if params.expand.mode != "off":
-            seeds = error_seeds(samples, probe, verdicts)
-            candidates = expander.expand(seeds, params.expand.per_seed, run.seed)
+            candidates = expander.expand(error_seeds(rows), params.expand.per_seed, run.seed)
         accepted, rejected = accept(
             candidates,
             make_judges(params.verify, cast),
@@ -49,23 +57,19 @@ def main() -> None:
             params.expand.max_similarity if params.expand.mode == "generate" else None,
         )
         carry = compose(
-            samples,
-            probe,
-            verdicts,
-            accepted,
-            iteration=iteration,
+            rows,
+            expanded_rows(accepted, iteration, expander.name),
             total=params.generate.samples,
             caps=dict[str, float](carried=params.expand.carry.share, **params.expand.carry.caps),
-            keep_high_ppl=params.probe.keep_high_ppl,
             seed=run.seed,
-            expander=expander.name,
-            seed_number=run.seed_number,
-            model=hash_path(f"models/{iteration}"),
-            inputs=dataset_id(samples),
+        )
+        model = hash_path(f"models/{iteration}")
+        lineage = events.stamped(
+            carry.lineage, "expand", iteration, run.seed_number, model, dataset_id(samples)
         )
 
         tables.write(carry.carried, tables.Samples, folder / "carried.parquet")
-        tables.write(carry.lineage, tables.Lineage, folder / "lineage/expand.parquet")
+        tables.write(lineage, tables.Lineage, folder / "lineage/expand.parquet")
         refused = pl.concat([failed(expander), rejected, carry.rejected])
         tables.write(refused, tables.Rejected, folder / "rejected/expand.parquet")
         tables.write(cast.frame(), tables.Requests, folder / "requests/expand.parquet")
@@ -73,6 +77,7 @@ def main() -> None:
             f"metrics/iterations/{iteration}/expand.json",
             {
                 **carry.metrics,
+                "ways": dict(sorted(Counter(each.how for each in accepted).items())),
                 "candidates": len(candidates),
                 "accepted": len(accepted),
                 "failed": len(expander.failures),

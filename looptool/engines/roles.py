@@ -115,6 +115,33 @@ class Role:
             One reply per question, in order.
         """
         prompts = [template.render(question.fields) for question in questions]
+        completions, replies = self._round(template, questions, prompts, schema)
+        unusable = [
+            place
+            for place, reply in enumerate(replies)
+            if reply.error and completions[place].error is None
+        ]
+        _, second = self._round(
+            template,
+            [questions[place] for place in unusable],
+            [
+                [*prompts[place], *_objection(completions[place].text, replies[place].error)]
+                for place in unusable
+            ],
+            schema,
+        )
+        for place, reply in zip(unusable, second, strict=True):
+            replies[place] = reply
+        return replies
+
+    def _round(
+        self,
+        template: Template,
+        questions: Sequence[Question[T]],
+        prompts: Sequence[Sequence[Message]],
+        schema: Schema,
+    ) -> tuple[list[Completion], list[Reply[T]]]:
+        """Ask each question once, read the answers, and record both."""
         completions = self._ask(template, prompts, schema)
         validator = Draft202012Validator(schema)
         replies = [
@@ -122,34 +149,7 @@ class Role:
             for question, completion in zip(questions, completions, strict=True)
         ]
         self._note(template, questions, prompts, completions, replies)
-        again = [
-            place
-            for place, reply in enumerate(replies)
-            if reply.error and completions[place].error is None
-        ]
-        second = [
-            [
-                *prompts[place],
-                {"role": "assistant", "content": completions[place].text or "…"},
-                {
-                    "role": "user",
-                    "content": "That cannot be used, for this reason:\n"
-                    f"{fenced(replies[place].error, 'reason')}\n"
-                    "Answer again, with the JSON object alone.",
-                },
-            ]
-            for place in again
-        ]
-        questions = [questions[place] for place in again]
-        completions = self._ask(template, second, schema)
-        later = [
-            _understand(question, completion, validator)
-            for question, completion in zip(questions, completions, strict=True)
-        ]
-        self._note(template, questions, second, completions, later)
-        for place, reply in zip(again, later, strict=True):
-            replies[place] = reply
-        return replies
+        return completions, replies
 
     def _ask(
         self, template: Template, prompts: Sequence[Sequence[Message]], schema: Schema
@@ -195,6 +195,18 @@ class Role:
                 zip(questions, prompts, completions, replies, strict=True)
             )
         ]
+
+
+def _objection(answer: str, reason: str | None) -> list[Message]:
+    """Return the messages that ask for another answer in place of an unusable one."""
+    text = (
+        f"That cannot be used, for this reason:\n{fenced(reason, 'reason')}\n"
+        "Answer again, with the JSON object alone."
+    )
+    return [
+        {"role": "assistant", "content": answer or "…"},
+        {"role": "user", "content": text},
+    ]
 
 
 def _understand(

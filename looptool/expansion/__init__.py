@@ -1,9 +1,9 @@
 """Error-driven data expansion (EDDE; docs/design.md, section 1, `expand`).
 
-    seeds = error_seeds.error_seeds(samples, probe, verdicts)
-    candidates = make_expander(params.expand, cast).expand(seeds, k, seed="7")
+    rows = label_correction.outcomes(samples, probe, verdicts, …)
+    candidates = make_expander(params.expand, cast).expand(error_seeds(rows), k, seed="7")
     accepted, rejected = accept.accept(candidates, judges, seen, samples, index, max_similarity)
-    carried = carry.compose(samples, probe, verdicts, accepted, …)
+    carried = carry.compose(rows, carry.expanded_rows(accepted, …), …)
 
 An expander works from an error seed: its tools, messages and *current* label, the model's wrong
 answer and the judge's analysis. It never sees the true label, so the expansion of a wrong label is

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ import polars as pl
 from looptool.core import canonical, tables
 from looptool.core.samples import CARRIED_ORIGINS, ORIGINS, label_id, sample_id
 from looptool.expansion import Candidate
-from looptool.expansion.label_correction import outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +20,11 @@ class Carry:
 
     Attributes:
         carried: `tables.Samples`: the rows of the next iteration.
-        lineage: `tables.Lineage`, stage `expand`: one event for each row of D_j and each accepted
-            expansion, and a second one, `capped`, for each row that exceeded a cap.
+        lineage: one event for each row of D_j and each accepted expansion, and a second one,
+            `capped`, for each row that exceeded a cap; `events.stamped` completes it.
         rejected: `tables.Rejected`: the accepted expansions that exceeded a cap. No other table
             would hold their text.
-        metrics: counts: `size`, `carried` and `capped` by origin, `ways` by the accepted
-            expansions' method, `events` by event.
+        metrics: counts: `size`, `carried` and `capped` by origin, `events` by event.
     """
 
     carried: pl.DataFrame
@@ -36,80 +33,8 @@ class Carry:
     metrics: dict[str, Any]
 
 
-def compose(
-    samples: pl.DataFrame,
-    probe: pl.DataFrame,
-    verdicts: pl.DataFrame,
-    accepted: Sequence[Candidate],
-    *,
-    iteration: int,
-    total: int,
-    caps: Mapping[str, float],
-    keep_high_ppl: bool,
-    seed: str,
-    expander: str,
-    seed_number: int | None = None,
-    model: str | None = None,
-    inputs: str | None = None,
-) -> Carry:
-    """Compose what iteration j hands to j+1.
-
-    Args:
-        samples, probe, verdicts: D_j, its probe and the verdicts on all its mismatches. The table
-            of verdicts is empty if nothing was verified.
-        accepted: expansions that passed `accept`; their parents are error seeds of D_j.
-        total: the planned size of D_{j+1}.
-        caps: the largest share of `total` for an origin, or for all origins together (`carried`).
-            An origin without an entry has no cap of its own. Within an origin, a hash of `seed`
-            and sample_id decides which rows stay; between origins, the order of `samples.ORIGINS`.
-        keep_high_ppl: whether rows matched at high perplexity stay; otherwise they count as
-            mastered.
-        expander: the expander's name, for label_source.
-        seed_number, model, inputs: recorded in the lineage: the random seed, the probed model and
-            the hash of the inputs.
-
-    Raises:
-        TableError: if the tables do not match.
-        ValueError: if an expansion has no error seed of D_j as parent, or has the sample_id of
-            another row.
-    """
-    rows = outcomes(samples, probe, verdicts, keep_high_ppl).with_columns(
-        label_iteration=pl.when(pl.col("event") == "corrected")
-        .then(pl.lit(iteration, pl.Int64))
-        .otherwise("label_iteration"),
-        label_source=pl.when(pl.col("event") == "corrected")
-        .then(pl.concat_str(pl.lit("judge:"), "judge"))
-        .otherwise("label_source"),
-    )
-    expanded = _expanded_rows(accepted, iteration, expander)
-    _check_expanded(expanded, rows)
-    columns = list(tables.polars_schema(tables.Samples))
-    staying = rows.filter(pl.col("event").is_in(CARRIED_ORIGINS)).with_columns(origin="event")
-    ranked = _rank(pl.concat([staying.select(columns), expanded]), total, caps, seed)
-    carried = ranked.filter("fits").select(columns).sort("sample_id")
-    capped = ranked.filter(~pl.col("fits"))
-    lineage = _lineage(rows, expanded, capped).with_columns(
-        iteration=pl.lit(iteration, pl.Int64),
-        stage=pl.lit("expand"),
-        model=pl.lit(model, pl.String),
-        seed=pl.lit(seed_number, pl.Int64),
-        inputs=pl.lit(inputs, pl.String),
-    )
-    return Carry(
-        carried,
-        lineage.select(*tables.polars_schema(tables.Lineage)),
-        _capped_expansions(capped),
-        {
-            "size": len(carried),
-            "carried": _counts(carried["origin"], CARRIED_ORIGINS),
-            "capped": _counts(capped["origin"], CARRIED_ORIGINS),
-            "ways": dict(sorted(Counter(candidate.how for candidate in accepted).items())),
-            "events": _counts(lineage["event"], tables.EVENTS[2:]),
-        },
-    )
-
-
-def _expanded_rows(accepted: Sequence[Candidate], iteration: int, expander: str) -> pl.DataFrame:
+def expanded_rows(accepted: Sequence[Candidate], iteration: int, expander: str) -> pl.DataFrame:
+    """Return accepted expansions as `tables.Samples`; `expander` is its name, for label_source."""
     return tables.frame(
         tables.Samples,
         [
@@ -132,6 +57,49 @@ def _expanded_rows(accepted: Sequence[Candidate], iteration: int, expander: str)
     )
 
 
+def compose(
+    outcomes: pl.DataFrame,
+    expanded: pl.DataFrame,
+    *,
+    total: int,
+    caps: Mapping[str, float],
+    seed: str,
+) -> Carry:
+    """Compose what iteration j hands to j+1.
+
+    Args:
+        outcomes: the rows of D_j with their events; see `label_correction.outcomes`.
+        expanded: the expansions that passed `accept` (`expanded_rows`); their parents are error
+            seeds of D_j.
+        total: the planned size of D_{j+1}.
+        caps: the largest share of `total` for an origin, or for all origins together (`carried`).
+            An origin without an entry has no cap of its own. Within an origin, a hash of `seed`
+            and sample_id decides which rows stay; between origins, the order of `samples.ORIGINS`.
+
+    Raises:
+        ValueError: if an expansion has no error seed of D_j as parent, or has the sample_id of
+            another row.
+    """
+    _check_expanded(expanded, outcomes)
+    columns = list(tables.polars_schema(tables.Samples))
+    staying = outcomes.filter(pl.col("event").is_in(CARRIED_ORIGINS)).with_columns(origin="event")
+    ranked = _rank(pl.concat([staying.select(columns), expanded]), total, caps, seed)
+    carried = ranked.filter("fits").select(columns).sort("sample_id")
+    capped = ranked.filter(~pl.col("fits"))
+    lineage = _lineage(outcomes, expanded, capped)
+    return Carry(
+        carried,
+        lineage,
+        _capped_expansions(capped),
+        {
+            "size": len(carried),
+            "carried": _counts(carried["origin"], CARRIED_ORIGINS),
+            "capped": _counts(capped["origin"], CARRIED_ORIGINS),
+            "events": _counts(lineage["event"], tables.EVENTS[2:]),
+        },
+    )
+
+
 def _rank(rows: pl.DataFrame, total: int, caps: Mapping[str, float], seed: str) -> pl.DataFrame:
     """Order rows by origin and hash; `fits` marks those within the caps."""
     room = {origin: math.floor(caps.get(origin, 1.0) * total + 1e-9) for origin in ORIGINS}
@@ -148,9 +116,9 @@ def _rank(rows: pl.DataFrame, total: int, caps: Mapping[str, float], seed: str) 
     return ordered.with_columns(fits=pl.col("fits") & (pl.col("fits").cum_sum() <= room_for_all))
 
 
-def _lineage(rows: pl.DataFrame, expanded: pl.DataFrame, capped: pl.DataFrame) -> pl.DataFrame:
+def _lineage(outcomes: pl.DataFrame, expanded: pl.DataFrame, capped: pl.DataFrame) -> pl.DataFrame:
     shared = ["sample_id", "event", "parent_id", "old_label_id", "new_label_id", "judge"]
-    existing = rows.select(
+    existing = outcomes.select(
         "sample_id",
         "event",
         "parent_id",
@@ -197,13 +165,14 @@ def _counts(values: pl.Series, names: Sequence[str]) -> dict[str, int]:
     return {name: counts.get(name, 0) for name in names}
 
 
-def _check_expanded(expanded: pl.DataFrame, rows: pl.DataFrame) -> None:
+def _check_expanded(expanded: pl.DataFrame, outcomes: pl.DataFrame) -> None:
     doubled = expanded.filter(
-        pl.col("sample_id").is_duplicated() | pl.col("sample_id").is_in(rows["sample_id"].implode())
+        pl.col("sample_id").is_duplicated()
+        | pl.col("sample_id").is_in(outcomes["sample_id"].implode())
     )
     if len(doubled):
         raise ValueError(f"expansion {doubled['sample_id'][0]} already exists; run accept first")
-    parents = rows.filter(pl.col("event").is_in(["error_seed", "corrected"]))["sample_id"]
+    parents = outcomes.filter(pl.col("event").is_in(["error_seed", "corrected"]))["sample_id"]
     orphans = expanded.filter(~pl.col("parent_id").is_in(parents.implode()))
     if len(orphans):
         raise ValueError(f"expansion {orphans['sample_id'][0]}: its parent is not an error seed")

@@ -6,21 +6,15 @@ import polars as pl
 
 from looptool.core import canonical
 from looptool.expansion import ErrorSeed
-from looptool.expansion.label_correction import outcomes
 
 
-def error_seeds(
-    samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame
-) -> list[ErrorSeed]:
+def error_seeds(outcomes: pl.DataFrame) -> list[ErrorSeed]:
     """Return the samples to expand: PRED_WRONG ones, and LABEL_WRONG ones with their new label.
 
-    If `verdicts` is empty, nothing was verified and every mismatch is an error seed.
-
-    Raises:
-        TableError: if the tables do not match.
+    Args:
+        outcomes: the rows of D_j with their events; see `label_correction.outcomes`.
     """
-    rows = outcomes(samples, probe, verdicts, keep_high_ppl=False)
-    chosen = rows.filter(pl.col("event").is_in(["error_seed", "corrected"])).sort("sample_id")
+    chosen = outcomes.filter(pl.col("event").is_in(["error_seed", "corrected"])).sort("sample_id")
     return [
         ErrorSeed(
             row["sample_id"],

@@ -18,9 +18,26 @@ EVENT_OF_VERDICT = {
 
 
 def outcomes(
-    samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFrame, keep_high_ppl: bool
+    samples: pl.DataFrame,
+    probe: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    *,
+    iteration: int,
+    keep_high_ppl: bool,
 ) -> pl.DataFrame:
     """Join D_j with its probe and verdicts, add each row's event, and apply the new labels.
+
+    Args:
+        samples, probe, verdicts: D_j, its probe and the verdicts on all its mismatches. The table
+            of verdicts is empty if nothing was verified; then every mismatch is an error seed.
+        iteration: j, the iteration of the new labels.
+        keep_high_ppl: whether rows matched at high perplexity stay; otherwise they count as
+            mastered.
+
+    Returns:
+        The columns of `tables.Samples`, `tables.Probe` and `tables.Verdicts`, and `event`,
+        `event_label_id` (the label that the event added), `former` and `before` (the label and
+        label_id until then).
 
     Raises:
         TableError: if the tables do not match.
@@ -44,7 +61,15 @@ def outcomes(
             .replace_strict(EVENT_OF_VERDICT, return_dtype=pl.String)
         )
     )
-    return _relabelled(joined)
+    corrected = pl.col("event") == "corrected"
+    return _relabelled(joined).with_columns(
+        label_iteration=pl.when(corrected)
+        .then(pl.lit(iteration, pl.Int64))
+        .otherwise("label_iteration"),
+        label_source=pl.when(corrected)
+        .then(pl.concat_str(pl.lit("judge:"), "judge"))
+        .otherwise("label_source"),
+    )
 
 
 def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:

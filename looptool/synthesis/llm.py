@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,109 @@ class Dialogue:
     failure: tuple[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One of the agents that make a dialogue.
+
+    Attributes:
+        prompt: the name of its prompt file.
+        fields: the values for its prompt.
+        read: checks its answer against the dialogue and converts it; raises ValueError to refuse.
+        act: adds to the dialogue what `read` returned.
+        subject: the id of what a request is about: the dialogue, or a sample of it.
+    """
+
+    prompt: str
+    schema: Mapping[str, Any]
+    fields: Callable[[Dialogue], Mapping[str, Any]]
+    read: Callable[[Dialogue, Any], Any]
+    act: Callable[[Dialogue, Any], None]
+    subject: Callable[[Dialogue], str] = lambda dialogue: dialogue.identity
+
+
+def _user_says(dialogue: Dialogue, text: str) -> None:
+    dialogue.messages.append({"role": "user", "content": text})
+    dialogue.script.pop(0)
+
+
+def _assistant_answers(dialogue: Dialogue, label: Label) -> None:
+    """Make a sample of the conversation so far and the answer, then add the answer to it."""
+    known = "clarify" if dialogue.kind == "clarify" else "irrelevant"
+    category = category_of(dialogue.tools, dialogue.messages, label, known)
+    sample = Draft(dialogue.tools, list(dialogue.messages), label, category)
+    dialogue.samples.append(sample)
+    dialogue.messages.append(assistant_message(label))
+    dialogue.script.pop(0)
+
+
+def _results(dialogue: Dialogue, data: Any) -> list[Message]:
+    """Return one tool message per planned call."""
+    calls = dialogue.script[0].label["calls"]
+    if len(data["results"]) != len(calls):
+        raise ValueError(f"results: {len(data['results'])} for {len(calls)} calls")
+    return [
+        {"role": "tool", "name": call["name"], "content": canonical.dumps(result)}
+        for call, result in zip(calls, data["results"], strict=True)
+    ]
+
+
+def _tools_respond(dialogue: Dialogue, messages: list[Message]) -> None:
+    dialogue.messages.extend(messages)
+    dialogue.script.pop(0)
+
+
+PLANNER = Agent(
+    "plan",
+    PLAN,
+    fields=lambda dialogue: {
+        "tools": dialogue.tools,
+        "kind": KINDS[dialogue.kind],
+        "persona": dialogue.persona,
+        "number": dialogue.identity[:6],
+    },
+    read=lambda dialogue, data: script_of(data, dialogue.kind, dialogue.tools),
+    act=lambda dialogue, script: dialogue.script.extend(script),
+)
+USER = Agent(
+    "user",
+    MESSAGE,
+    fields=lambda dialogue: {
+        "persona": dialogue.persona,
+        "style": dialogue.style,
+        "messages": dialogue.messages,
+        "wish": dialogue.script[0].wish,
+        "values": dialogue.script[0].given,
+        "withheld": list(dialogue.script[0].hidden),
+    },
+    read=lambda dialogue, data: said(data["message"], dialogue.script[0].hidden),
+    act=_user_says,
+)
+ASSISTANT = Agent(
+    "assistant",
+    ACTION,
+    fields=lambda dialogue: {"tools": dialogue.tools, "messages": dialogue.messages},
+    read=lambda dialogue, data: as_planned(
+        data["answer"], dialogue.script[0].label, dialogue.tools
+    ),
+    act=_assistant_answers,
+    subject=lambda dialogue: sample_id(dialogue.tools, dialogue.messages),
+)
+TOOL = Agent(
+    "respond",
+    RESULTS,
+    fields=lambda dialogue: {
+        "tools": dialogue.tools,
+        "messages": dialogue.messages,
+        "calls": dialogue.script[0].label["calls"],
+        # In multi_step dialogues a planned call needs the result.
+        "failing": dialogue.failing and dialogue.kind != "multi_step",
+    },
+    read=_results,
+    act=_tools_respond,
+)
+SPEAKERS = {"user": USER, "assistant": ASSISTANT, "tool": TOOL}
+
+
 class LLMAuthor:
     """An author that asks a large language model.
 
@@ -114,125 +217,32 @@ class LLMAuthor:
         if not self.tools:
             return refused
         dialogues = [_cast(self.tools, shares, f"{seed}/{number}", rng) for number in range(count)]
-        self._plan(dialogues)
+        self._play(PLANNER, dialogues)
         while going := [d for d in dialogues if d.script and d.failure is None]:
-            for speaker, play in (
-                ("user", self._speak),
-                ("assistant", self._act),
-                ("tool", self._respond),
-            ):
-                play([d for d in going if d.script and d.script[0].speaker == speaker
-                      and d.failure is None])  # fmt: skip
+            for speaker, agent in SPEAKERS.items():
+                self._play(agent, [d for d in going if d.script and d.failure is None
+                                   and d.script[0].speaker == speaker])  # fmt: skip
         made = [sample for d in dialogues if not d.failure for sample in d.samples]
         broken = [Draft(d.tools, d.messages, {}, d.kind, d.failure) for d in dialogues if d.failure]
         return [*made[:count], *broken, *refused]
 
-    def _plan(self, dialogues: Sequence[Dialogue]) -> None:
-        self._wave(
-            "plan",
-            PLAN,
-            dialogues,
-            lambda dialogue: {
-                "tools": dialogue.tools,
-                "kind": KINDS[dialogue.kind],
-                "persona": dialogue.persona,
-                "number": dialogue.identity[:6],
-            },
-            lambda dialogue, data: script_of(data, dialogue.kind, dialogue.tools),
-            lambda dialogue, script: dialogue.script.extend(script),
-        )
-
-    def _speak(self, dialogues: Sequence[Dialogue]) -> None:
-        self._wave(
-            "user",
-            MESSAGE,
-            dialogues,
-            lambda dialogue: {
-                "persona": dialogue.persona,
-                "style": dialogue.style,
-                "messages": dialogue.messages,
-                "wish": dialogue.script[0].wish,
-                "values": dialogue.script[0].given,
-                "withheld": list(dialogue.script[0].hidden),
-            },
-            lambda dialogue, data: said(data["message"], dialogue.script[0].hidden),
-            lambda dialogue, text: dialogue.messages.append({"role": "user", "content": text}),
-        )
-
-    def _act(self, dialogues: Sequence[Dialogue]) -> None:
-        def done(dialogue: Dialogue, label: Label) -> None:
-            known = "clarify" if dialogue.kind == "clarify" else "irrelevant"
-            category = category_of(dialogue.tools, dialogue.messages, label, known)
-            sample = Draft(dialogue.tools, list(dialogue.messages), label, category)
-            dialogue.samples.append(sample)
-            dialogue.messages.append(assistant_message(label))
-
-        self._wave(
-            "assistant",
-            ACTION,
-            dialogues,
-            lambda dialogue: {"tools": dialogue.tools, "messages": dialogue.messages},
-            lambda dialogue, data: as_planned(
-                data["answer"], dialogue.script[0].label, dialogue.tools
-            ),
-            done,
-        )
-
-    def _respond(self, dialogues: Sequence[Dialogue]) -> None:
-        def results(dialogue: Dialogue, data: Any) -> list[Message]:
-            calls = dialogue.script[0].label["calls"]
-            if len(data["results"]) != len(calls):
-                raise ValueError(f"results: {len(data['results'])} for {len(calls)} calls")
-            return [
-                {"role": "tool", "name": call["name"], "content": canonical.dumps(result)}
-                for call, result in zip(calls, data["results"], strict=True)
-            ]
-
-        self._wave(
-            "respond",
-            RESULTS,
-            dialogues,
-            lambda dialogue: {
-                "tools": dialogue.tools,
-                "messages": dialogue.messages,
-                "calls": dialogue.script[0].label["calls"],
-                # In multi_step dialogues a planned call needs the result.
-                "failing": dialogue.failing and dialogue.kind != "multi_step",
-            },
-            results,
-            lambda dialogue, messages: dialogue.messages.extend(messages),
-        )
-
-    def _wave(
-        self,
-        prompt: str,
-        schema: Mapping[str, Any],
-        dialogues: Sequence[Dialogue],
-        fields: Callable[[Dialogue], Mapping[str, Any]],
-        read: Callable[[Dialogue, Any], Any],
-        done: Callable[[Dialogue, Any], None],
-    ) -> None:
-        """Let one agent take its turn in all dialogues; record each result or failure."""
-
-        def question(dialogue: Dialogue) -> Question[Any]:
-            about = dialogue.identity
-            if prompt == "assistant":
-                about = sample_id(dialogue.tools, dialogue.messages)
-            return Question(
-                about, fields(dialogue), lambda data: read(dialogue, data), dialogue.identity
+    def _play(self, agent: Agent, dialogues: Sequence[Dialogue]) -> None:
+        """Let one agent act in all dialogues; record each result or failure."""
+        questions = [
+            Question(
+                agent.subject(dialogue),
+                agent.fields(dialogue),
+                partial(agent.read, dialogue),
+                dialogue.identity,
             )
-
-        replies = self.role.ask(
-            load_template("synthesis", prompt), [question(d) for d in dialogues], schema
-        )
+            for dialogue in dialogues
+        ]
+        replies = self.role.ask(load_template("synthesis", agent.prompt), questions, agent.schema)
         for dialogue, reply in zip(dialogues, replies, strict=True):
             if reply.error is not None:
-                dialogue.failure = (f"agent:{prompt}", reply.error)
-                continue
-            playing = bool(dialogue.script)  # the planner writes the script and takes no turn of it
-            done(dialogue, reply.value)
-            if playing:
-                dialogue.script.pop(0)
+                dialogue.failure = (f"agent:{agent.prompt}", reply.error)
+            else:
+                agent.act(dialogue, reply.value)
 
 
 def _cast(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -7,9 +9,11 @@ from hypothesis import strategies as st
 
 from looptool.core import canonical, samples, tables
 from looptool.core.errors import TableError
+from looptool.core.events import stamped
 from looptool.expansion import Candidate
-from looptool.expansion.carry import compose
+from looptool.expansion.carry import compose, expanded_rows
 from looptool.expansion.error_seeds import error_seeds
+from looptool.expansion.label_correction import outcomes
 
 TOOL = {
     "name": "get_time",
@@ -100,16 +104,19 @@ def expansions(seeds, k):
     ]
 
 
-def composed(data, accepted=(), **options):
-    defaults = {
-        "iteration": 1,
-        "total": 1000,
-        "caps": {},
-        "keep_high_ppl": True,
-        "seed": "7",
-        "expander": "grammar",
-    }
-    return compose(*data, list(accepted), **(defaults | options))
+def outcomes_of(data, iteration=1, keep_high_ppl=True):
+    return outcomes(*data, iteration=iteration, keep_high_ppl=keep_high_ppl)
+
+
+def seeds_of(data):
+    return error_seeds(outcomes_of(data))
+
+
+def composed(data, accepted=(), *, iteration=1, keep_high_ppl=True, **options):
+    rows = outcomes_of(data, iteration, keep_high_ppl)
+    expanded = expanded_rows(accepted, iteration, "rewriter")
+    carry = compose(rows, expanded, **({"total": 1000, "caps": {}, "seed": "7"} | options))
+    return replace(carry, lineage=stamped(carry.lineage, "expand", iteration, 7, "model", "D"))
 
 
 def test_each_fate_leads_to_its_origin_and_event():
@@ -177,7 +184,7 @@ def test_without_verdicts_every_mismatch_is_an_error_seed():
     data = (data[0], data[1], data[2].clear())
     result = composed(data)
     assert result.metrics["carried"]["error_seed"] == 5
-    assert [seed.label for seed in error_seeds(*data)] == [OSLO] * 5
+    assert [seed.label for seed in seeds_of(data)] == [OSLO] * 5
 
 
 def test_high_ppl_rows_count_as_mastered_where_they_are_not_kept():
@@ -187,7 +194,7 @@ def test_high_ppl_rows_count_as_mastered_where_they_are_not_kept():
 
 
 def test_error_seeds_are_the_failed_and_the_corrected_with_their_new_label():
-    seeds = {seed.sample_id: seed for seed in error_seeds(*data_of(FATES))}
+    seeds = {seed.sample_id: seed for seed in seeds_of(data_of(FATES))}
     ids = dict(zip(FATES, data_of(FATES)[0]["sample_id"], strict=True))
     assert set(seeds) == {ids["PRED_WRONG"], ids["LABEL_WRONG"]}
     assert seeds[ids["PRED_WRONG"]].label == OSLO
@@ -199,17 +206,17 @@ def test_error_seeds_are_the_failed_and_the_corrected_with_their_new_label():
 
 def test_expansions_point_to_their_error_seed_and_name_the_expander():
     data = data_of(["PRED_WRONG"])
-    result = composed(data, expansions(error_seeds(*data), 2), iteration=2)
+    result = composed(data, expansions(seeds_of(data), 2), iteration=2)
     made = result.carried.filter(pl.col("origin") == "expanded")
     assert made["parent_id"].to_list() == [data[0]["sample_id"][0]] * 2
-    assert set(made["label_source"]) == {"expander:grammar"}
+    assert set(made["label_source"]) == {"expander:rewriter"}
     assert set(made["born_iteration"]) == set(made["label_iteration"]) == {2}
 
 
 def test_caps_bind_by_origin_and_overall_and_capped_rows_are_logged():
     data = data_of(["PRED_WRONG"] * 6 + ["high_ppl"] * 6)
     result = composed(
-        data, expansions(error_seeds(*data), 2), total=10, caps={"high_ppl": 0.2, "carried": 0.9}
+        data, expansions(seeds_of(data), 2), total=10, caps={"high_ppl": 0.2, "carried": 0.9}
     )
     assert result.metrics["carried"] == {
         "corrected": 0,
@@ -247,7 +254,7 @@ def test_which_rows_stay_depends_on_the_seed_but_not_on_the_order_of_rows():
 )
 def test_no_sample_is_lost_or_doubled(fates, k, total, caps, keep):
     data = data_of(fates)
-    accepted = expansions(error_seeds(*data), k)
+    accepted = expansions(seeds_of(data), k)
     result = composed(data, accepted, total=total, caps=caps, keep_high_ppl=keep)
     carried = tables.check(result.carried, tables.Samples)
     lineage = tables.check(result.lineage, tables.Lineage)
@@ -277,7 +284,7 @@ def test_tables_that_do_not_belong_together_are_refused():
 
 def test_an_expansion_without_parent_or_with_the_id_of_another_is_refused():
     data = data_of(["PRED_WRONG", "high_ppl"])
-    seeds = error_seeds(*data)
+    seeds = seeds_of(data)
     with pytest.raises(ValueError, match="already exists"):
         composed(data, [candidate(seeds[0].sample_id, "Request 1")])
     orphan = candidate(data[0]["sample_id"][1], "New")
