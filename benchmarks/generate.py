@@ -20,18 +20,12 @@ def measure(count: int) -> dict[str, float]:
     """Make `count` samples in this process (and its workers); return seconds and peak memory."""
     from looptool.core import params
     from looptool.offline.grammar.author import GrammarAuthor
-    from looptool.synthesis.seeds import PROCESSES, make_seeds
+    from looptool.synthesis.seeds import PROCESSES, Recipe, make_seeds
 
     start = time.perf_counter()
-    seeds = make_seeds(
-        count,
-        author=GrammarAuthor(),
-        seed="benchmark",
-        split="train",
-        shares=params.load().generate.shares,
-        label_noise=0.15,
-        iteration=1,
-    )
+    shares = params.load().generate.shares
+    recipe = Recipe(count, "benchmark", "train", shares, iteration=1, label_noise=0.15)
+    seeds = make_seeds(recipe, GrammarAuthor())
     seconds = time.perf_counter() - start
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

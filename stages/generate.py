@@ -16,7 +16,7 @@ from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.synthesis import contamination
 from looptool.synthesis.mixing import make_sources
-from looptool.synthesis.seeds import mix_seeds, tools_of
+from looptool.synthesis.seeds import Recipe, mix_seeds, tools_of
 
 
 def main() -> None:
@@ -48,18 +48,16 @@ def main() -> None:
         sources = make_sources(params.generate, cast, tools_of(heldout), used)
         # by the params of no handoff: those of iteration j are for the judging of D_j
         judged = any(source.judged for source in sources)
-        seeds = mix_seeds(
+        recipe = Recipe(
             params.generate.samples - len(carried),
-            sources,
-            seed=seed,
-            split="train",
-            shares=params.generate.shares,
-            label_noise=params.generate.label_noise,
+            seed,
+            "train",
+            params.generate.shares,
             iteration=1 if static else iteration,
-            seen=used,
-            index=index,
-            judges=make_judges(load().verify, cast) if judged else [],
+            label_noise=params.generate.label_noise,
         )
+        judges = make_judges(load().verify, cast) if judged else []
+        seeds = mix_seeds(recipe, sources, seen=used, index=index, judges=judges)
         data = pl.concat([carried, seeds.samples])
         if data.is_empty():
             raise run.error("generate.samples", "the data set is empty")

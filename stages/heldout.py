@@ -11,7 +11,7 @@ from looptool.core import runs, tables
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.synthesis.mixing import make_authors
-from looptool.synthesis.seeds import make_seeds, refuser
+from looptool.synthesis.seeds import Recipe, make_seeds, refuser
 
 
 def main() -> None:
@@ -21,17 +21,9 @@ def main() -> None:
         cast = Cast(params, lambda: run.scratch([], sections), run.seed_number, run.bar)
         author, fill_up = make_authors(params.generate, cast)
         judges = [] if author.exact else make_judges(params.verify, cast)
-        seeds = make_seeds(
-            params.heldout.samples,
-            author=author,
-            fill_up=fill_up,
-            seed=run.seed,
-            split="heldout",
-            shares=params.generate.shares,
-            label_noise=0.0,
-            iteration=0,
-            refuse=refuser(None, judges),
-        )
+        shares = params.generate.shares
+        recipe = Recipe(params.heldout.samples, run.seed, "heldout", shares, iteration=0)
+        seeds = make_seeds(recipe, author, fill_up, refuse=refuser(None, judges))
         folder = Path("data/iterations/0")
         tables.write(seeds.samples, tables.Samples, "data/heldout.parquet")
         tables.write(seeds.rejected, tables.Rejected, folder / "rejected/heldout.parquet")

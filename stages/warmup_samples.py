@@ -10,7 +10,7 @@ from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.synthesis import contamination
 from looptool.synthesis.mixing import make_authors
-from looptool.synthesis.seeds import make_seeds, refuser, tools_of
+from looptool.synthesis.seeds import Recipe, make_seeds, refuser, tools_of
 
 
 def main() -> None:
@@ -31,17 +31,15 @@ def main() -> None:
         )
         author, fill_up = make_authors(params.generate, cast, tools_of(heldout))
         judges = [] if author.exact else make_judges(params.verify, cast)
-        seeds = make_seeds(
+        recipe = Recipe(
             params.warmup.samples,
-            author=author,
-            fill_up=fill_up,
-            seed=seed,
-            split="train",
-            shares=params.warmup.shares,
-            label_noise=params.warmup.label_noise,
+            seed,
+            "train",
+            params.warmup.shares,
             iteration=0,
-            refuse=refuser(index, judges),
+            label_noise=params.warmup.label_noise,
         )
+        seeds = make_seeds(recipe, author, fill_up, refuse=refuser(index, judges))
         births = events.births(seeds.samples, 0, "warmup", runs.number_of(seed))
         # Unsorted: training goes through them in this order.
         tables.write(seeds.samples, tables.Samples, "data/warmup.parquet", sort=False)

@@ -10,7 +10,8 @@ import multiprocessing
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -73,43 +74,46 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Task:
-    author: Author
-    size: int
+class Recipe:
+    """The samples to make.
+
+    Attributes:
+        count: number of samples.
+        shares: weights of the categories; see `Author.write`.
+        iteration: the iteration whose data set they are for.
+        label_noise: share of the samples that get a wrong label.
+    """
+
+    count: int
     seed: str
     split: Split
-    shares: Mapping[str, float]
-    label_noise: float
+    shares: Mapping[Any, float]
+    iteration: int
+    label_noise: float = 0.0
 
 
 def make_seeds(
-    count: int,
-    *,
+    recipe: Recipe,
     author: Author,
     fill_up: Author | None = None,
-    seed: str,
-    split: Split,
-    shares: Mapping[Any, float],
-    label_noise: float,
-    iteration: int,
+    *,
     seen: Collection[str] = (),
     refuse: Refuse | None = None,
     fewer: bool = False,
 ) -> Seeds:
-    """Return `count` admitted samples. The result depends only on the arguments.
+    """Return `recipe.count` admitted samples. The result depends only on the arguments.
 
     Args:
         fill_up: an author that writes what `author` could not.
-        shares: weights of the categories; see `Author.write`.
-        label_noise: share of the samples that get a wrong label.
         seen: sample_ids that must not be made again.
         refuse: returns a reason or None for each draft, for example from judges or the check
             against held-out data. It sees the true labels, before noise is planted.
         fewer: whether to return fewer samples, instead of raising, if the authors run out.
 
     Raises:
-        LooptoolError: if the authors run out of samples before `count` are admitted.
+        LooptoolError: if the authors run out of samples before all are admitted.
     """
+    count = recipe.count
     taken = set(seen)
     admitted: list[Row] = []
     rejected: list[tuple[Row, str, str]] = []
@@ -122,13 +126,13 @@ def make_seeds(
         if writer.name in tired:
             continue
         sizes = [CHUNK] * (missing // CHUNK) + ([missing % CHUNK] if missing % CHUNK else [])
-        tasks = [
-            _Task(writer, size, f"{seed}:{index + number}", split, shares, label_noise)
+        chunks = [
+            replace(recipe, count=size, seed=f"{recipe.seed}:{index + number}")
             for number, size in enumerate(sizes)
         ]
-        index += len(tasks)
+        index += len(chunks)
         written = 0
-        for rows in _run(tasks):
+        for rows in _run(writer, chunks):
             written += len(rows)
             for row, reason in zip(rows, _reasons(rows, taken, refuse), strict=True):
                 if reason is not None:
@@ -144,21 +148,18 @@ def make_seeds(
             "pass the checks; ask for fewer, relax the checks, or let other authors write the "
             "rest (generate.fill_up, generate.mix)"
         )
-    return _frames(admitted, rejected, iteration)
+    return _frames(admitted, rejected, recipe.iteration)
 
 
 def mix_seeds(
-    count: int,
+    recipe: Recipe,
     sources: Sequence[Source],
     *,
-    seed: str,
-    label_noise: float,
     seen: Collection[str],
     index: Index | None,
     judges: Sequence[Judge],
-    **more: Any,
 ) -> Seeds:
-    """Return `count` admitted samples, divided among the sources by their shares.
+    """Return `recipe.count` admitted samples, divided among the sources by their shares.
 
     Noise is planted only where labels are right by construction. What a source cannot write is
     divided among the sources after it.
@@ -166,26 +167,28 @@ def mix_seeds(
     Args:
         index: texts that samples must not overlap, or None.
         judges: admit the samples of the sources that are `judged`.
-        more: passed on to `make_seeds`.
 
     Raises:
         LooptoolError: if the last source runs out of samples.
     """
     parts: list[Seeds] = []
     taken = set(seen)
-    left = count
+    left = recipe.count
     for place, source in enumerate(sources):
         rest = sum(other.share for other in sources[place:])
+        seed = recipe.seed if len(sources) == 1 else f"{recipe.seed}:{source.author.name}"
         part = make_seeds(
-            round(left * source.share / rest),
-            author=source.author,
-            fill_up=source.fill_up,
-            seed=seed if len(sources) == 1 else f"{seed}:{source.author.name}",
-            label_noise=label_noise if source.author.exact else 0.0,
+            replace(
+                recipe,
+                count=round(left * source.share / rest),
+                seed=seed,
+                label_noise=recipe.label_noise if source.author.exact else 0.0,
+            ),
+            source.author,
+            source.fill_up,
             seen=taken,
             refuse=refuser(index, judges if source.judged else ()),
             fewer=source is not sources[-1],
-            **more,
         )
         taken |= set(part.samples["sample_id"])
         left -= len(part.samples)
@@ -239,20 +242,21 @@ def fault(draft: Draft) -> tuple[str, str] | None:
     return None
 
 
-def _run(tasks: list[_Task]) -> Iterator[list[Row]]:
-    """Yield the rows of each task in order; big jobs use several processes."""
-    big = sum(task.size for task in tasks) > PARALLEL_FROM
-    if not (big and PROCESSES > 1 and getattr(tasks[0].author, "portable", False)):
-        yield from map(_chunk, tasks)
+def _run(author: Author, chunks: list[Recipe]) -> Iterator[list[Row]]:
+    """Yield the rows of each chunk in order; big jobs use several processes."""
+    write = partial(_chunk, author)
+    big = sum(chunk.count for chunk in chunks) > PARALLEL_FROM
+    if not (big and PROCESSES > 1 and getattr(author, "portable", False)):
+        yield from map(write, chunks)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
-        yield from pool.map(_chunk, tasks)
+        yield from pool.map(write, chunks)
 
 
-def _chunk(task: _Task) -> list[Row]:
-    drafts = task.author.write(task.size, seed=task.seed, split=task.split, shares=task.shares)
-    rng = random.Random(f"noise:{task.seed}")
+def _chunk(author: Author, recipe: Recipe) -> list[Row]:
+    drafts = author.write(recipe.count, seed=recipe.seed, split=recipe.split, shares=recipe.shares)
+    rng = random.Random(f"noise:{recipe.seed}")
     owed = 0.0
     rows = []
     for draft in drafts:
@@ -260,9 +264,9 @@ def _chunk(task: _Task) -> list[Row]:
         truth = canonical.dumps(draft.label)
         refused = draft.refused or fault(draft)
         label, kind = truth, None
-        if refused is None and task.label_noise > 0:
+        if refused is None and recipe.label_noise > 0:
             # If no noise fits this sample, a later one gets it, so that the rate is kept.
-            owed += rng.random() < task.label_noise
+            owed += rng.random() < recipe.label_noise
             if owed:
                 planted = _planted(draft, rng)
                 if planted is not None:
@@ -276,10 +280,10 @@ def _chunk(task: _Task) -> list[Row]:
                 messages,
                 label,
                 truth,
-                task.author.exact,
+                author.exact,
                 kind,
                 draft.category,
-                task.author.name,
+                author.name,
                 *(refused or (None, None)),
             )
         )

@@ -18,17 +18,13 @@ from tests.strategies import SHARES
 GOOD = GrammarAuthor().write(1, seed="g", split="train", shares={"single": 1.0})[0]
 
 
-def make(count, **changes):
-    arguments = {
-        "author": GrammarAuthor(),
-        "seed": "s",
-        "split": "train",
-        "shares": SHARES,
-        "label_noise": 0.0,
-        "iteration": 2,
-        **changes,
-    }
-    return seeds.make_seeds(count, **arguments)
+def recipe(count, seed="s", split="train", shares=SHARES, label_noise=0.0):
+    return seeds.Recipe(count, seed, split, shares, iteration=2, label_noise=label_noise)
+
+
+def make(count, author=None, *, fill_up=None, seen=(), refuse=None, **changes):
+    author = author or GrammarAuthor()
+    return seeds.make_seeds(recipe(count, **changes), author, fill_up, seen=seen, refuse=refuse)
 
 
 @dataclass
@@ -169,18 +165,8 @@ def own_set(folder, count):
 
 
 def mixed(count, sources, **changes):
-    arguments = {
-        "seed": "s",
-        "split": "train",
-        "shares": SHARES,
-        "label_noise": 0.5,
-        "iteration": 1,
-        "seen": set(),
-        "index": None,
-        "judges": [],
-        **changes,
-    }
-    return seeds.mix_seeds(count, sources, **arguments)
+    checks = {"seen": set(), "index": None, "judges": [], **changes}
+    return seeds.mix_seeds(recipe(count, label_noise=0.5), sources, **checks)
 
 
 def test_no_noise_is_planted_in_own_samples_alone_or_in_a_mix(tmp_path):
