@@ -8,11 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from looptool.core import canonical, runs, tables
-from looptool.engines import Prompt, Sampling, answering
-from looptool.evaluation import heldout as heldout_benchmark
-from looptool.evaluation import running, scores
-from looptool.evaluation.bfcl import dialogues, scoring
+from looptool.core import runs, tables
+from looptool.engines import Sampling, answering, prompts_of
+from looptool.evaluation import heldout, running, scores
 from looptool.evaluation.bfcl import rows as bfcl
 from looptool.evaluation.bfcl.package import check_benchmark
 
@@ -24,16 +22,9 @@ def main() -> None:
         check_benchmark()
         samples = tables.read("data/heldout.parquet", tables.Samples)
         samples = samples.slice(0, params.eval.heldout_limit)
-        rows = bfcl.rows(params.eval.bfcl.categories, params.eval.bfcl.limit)
-        ace, checkout = params.eval.acebench, params.eval.acebench.path
-        acting = running.acebench_of(ace)
-        single = [row for row in rows if row.category not in bfcl.MULTI_TURN]
-        several = [row for row in rows if row.category in bfcl.MULTI_TURN]
-        prompts = [Prompt(row.messages, row.tools) for row in single]
-        prompts += [
-            Prompt(canonical.loads(messages), canonical.loads(tools))
-            for messages, tools in samples.select("messages", "tools").rows()
-        ]
+        bfcl_rows = bfcl.rows(params.eval.bfcl.categories, params.eval.bfcl.limit)
+        acebench = params.eval.acebench
+        acebench_rows = running.acebench_of(acebench)
 
         run.prepare_torch()
         engine = answering.load(
@@ -42,24 +33,14 @@ def main() -> None:
         )  # fmt: skip
         scratch = run.scratch([model, "data/heldout.parquet"], ["model", "vllm", "eval"])
         sampling = Sampling(params.eval.max_new_tokens)
-        turns = sum(len(row.turns) for row in several)  # of one step, at least
-        with run.bar("answers", len(prompts) + turns) as on_progress:
+        total = len(samples) + running.least_prompts(bfcl_rows)
+        with run.bar("answers", total) as on_progress:
             ask = running.Asker(engine, sampling, scratch, on_progress)
-            texts = ask(prompts)  # with the held-out ones: two calls would make other batches
-            answers = dict(zip((row.id for row in single), texts[: len(single)], strict=True))
-            played = dialogues.play(several, ask)
-            user = None
-            if ace.user and any(row.category == "agent_multi_turn" for row in acting):
-                user = running.Asker(
-                    answering.load(
-                        ace.user.engine, ace.user.model, params,
-                        batch_size=params.eval.batch_size, server=ace.user.server,
-                    ),
-                    sampling, scratch,
-                )  # fmt: skip
-            others = running.run_acebench(acting, checkout or "", ask, user=user)
-        own = heldout_benchmark.score(samples, texts[len(single) :], params.match)
-        table = pl.concat([scoring.score(answers), dialogues.score(played), others, own])
+            official, texts = running.run_bfcl(bfcl_rows, ask, others=prompts_of(samples))
+            user = running.simulated_user(params, acebench_rows, sampling, scratch)
+            others = running.run_acebench(acebench_rows, acebench.path or "", ask, user=user)
+        own = heldout.score(samples, texts, params.match)
+        table = pl.concat([official, others, own])
         tables.write(table, tables.Eval, f"data/iterations/{iteration}/eval.parquet")
         metrics = scores.summary(table) | answering.settings(params.eval.engine, run.dtype)
         runs.write_json(f"metrics/iterations/{iteration}/eval.json", metrics)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from looptool.core import canonical, runs, tables
-from looptool.engines import Prompt, Sampling, answering
+from looptool.core import runs, tables
+from looptool.engines import Sampling, answering, prompts_of
 from looptool.probing import probe, probe_metrics
 
 
@@ -24,10 +24,7 @@ def main() -> None:
                 batch_size=params.probe.batch_size, server=params.probe.server,
             )  # fmt: skip
             scratch = run.scratch([model, folder / "train.parquet"], ["model", "vllm", "probe"])
-            prompts = [
-                Prompt(canonical.loads(messages), canonical.loads(tools))
-                for messages, tools in samples.select("messages", "tools").rows()
-            ]
+            prompts = prompts_of(samples)
             with run.bar("samples", len(prompts)) as on_progress:
                 sampling = Sampling(params.probe.max_new_tokens, logprobs=True)
                 completions = answering.answer(engine, prompts, sampling, scratch, on_progress)

@@ -8,7 +8,7 @@ the base model.
 from pathlib import Path
 
 from looptool.core import canonical, runs, tables
-from looptool.engines import Prompt
+from looptool.engines import prompts_of
 from looptool.engines.folders import check_base
 from looptool.training import memory
 from looptool.training.checkpoints import copy_base
@@ -22,10 +22,8 @@ def main() -> None:
         if params.warmup.steps:
             memory.check(base, "warmup.steps", run.dtype)
         samples = tables.read("data/warmup.parquet", tables.Samples)
-        examples = [
-            (Prompt(canonical.loads(messages), canonical.loads(tools)), canonical.loads(label))
-            for messages, tools, label in samples.select("messages", "tools", "label").rows()
-        ]
+        labels = map(canonical.loads, samples["label"])
+        examples = list(zip(prompts_of(samples), labels, strict=True))
         history = []
         if params.warmup.steps:
             run.prepare_torch()

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from looptool.core import canonical
 from looptool.core.samples import Message
 from looptool.core.tools import Tool
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,14 @@ class Prompt:
 
     messages: Sequence[Message]
     tools: Sequence[Tool] = ()
+
+
+def prompts_of(samples: pl.DataFrame) -> list[Prompt]:
+    """Return the prompt of each row of `tables.Samples`."""
+    return [
+        Prompt(canonical.loads(messages), canonical.loads(tools))
+        for messages, tools in samples.select("messages", "tools").rows()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def run_bfcl(
     check_benchmark()
     return _run(
         bfcl.BENCHMARK, targets, engine, style, [row.id for row in rows],
-        lambda ask, _: running.run_bfcl(rows, ask, style),
+        lambda ask, _: running.run_bfcl(rows, ask, style)[0],
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from looptool.core.errors import ConfigError
-from looptool.core.params import EvalAcebench
+from looptool.core.params import EvalAcebench, Params
 from looptool.engines import Engine, Prompt, Sampling, answering
 from looptool.evaluation.acebench import agent
 from looptool.evaluation.acebench import prompts as acebench_prompts
@@ -61,11 +61,16 @@ def run_bfcl(
     rows: Sequence[Row],
     ask: agent.Ask,
     style: prompts.Style = "native",
-) -> pl.DataFrame:
+    others: Sequence[Prompt] = (),
+) -> tuple[pl.DataFrame, list[str]]:
     """Run a model on BFCL rows and return one row of `tables.Eval` for each.
 
     Args:
         style: the prompt style: the model's chat template (`native`) or BFCL's own prompt (`bfcl`).
+        others: further prompts, not in that style, to ask in the same batches.
+
+    Returns:
+        `tables.Eval`, and the model's texts for `others`.
 
     Raises:
         LooptoolError: if the checker cannot be run.
@@ -76,11 +81,18 @@ def run_bfcl(
         return ask([form.prompt(prompt) for prompt in asked])
 
     single = [row for row in rows if row.category not in MULTI_TURN]
-    texts = styled([Prompt(row.messages, row.tools) for row in single])
-    answers = dict(zip((row.id for row in single), texts, strict=True))
+    asked = [form.prompt(Prompt(row.messages, row.tools)) for row in single]
+    texts = ask([*asked, *others])
+    answers = dict(zip((row.id for row in single), texts[: len(single)], strict=True))
     several = [row for row in rows if row.category in MULTI_TURN]
     played = dialogues.play(several, styled, form.read)
-    return pl.concat([scoring.score_calls(answers, form), dialogues.score(played, form)])
+    scores = pl.concat([scoring.score_calls(answers, form), dialogues.score(played, form)])
+    return scores, list(texts[len(single) :])
+
+
+def least_prompts(rows: Sequence[Row]) -> int:
+    """Return the number of prompts for BFCL rows if each turn of a dialogue takes one step."""
+    return sum(len(row.turns) if row.category in MULTI_TURN else 1 for row in rows)
 
 
 def acebench_of(settings: EvalAcebench) -> list[acebench_rows.Row]:
@@ -96,6 +108,20 @@ def acebench_of(settings: EvalAcebench) -> list[acebench_rows.Row]:
     )
     check_acebench(rows, settings.path, "native", settings.user)
     return rows
+
+
+def simulated_user(
+    params: Params, rows: Sequence[acebench_rows.Row], sampling: Sampling, scratch: Path
+) -> Asker | None:
+    """Load the model that simulates the user of `agent_multi_turn`, or return None without such."""
+    settings = params.eval.acebench.user
+    if settings is None or not any(row.category == "agent_multi_turn" for row in rows):
+        return None
+    engine = answering.load(
+        settings.engine, settings.model, params,
+        batch_size=params.eval.batch_size, server=settings.server,
+    )  # fmt: skip
+    return Asker(engine, sampling, scratch)
 
 
 def check_acebench(
