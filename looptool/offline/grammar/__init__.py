@@ -20,7 +20,7 @@ leaves.
 - `values.draw_arguments(slots, rng, mention=0.45, fixed=None, order=(), today=None) -> dict`:
   fresh arguments for a call: all required parameters, and optional ones with probability `mention`.
 - `toolbox.slot_of(name, schema, required, example=None) -> Slot`: a slot from a bare schema.
-- `wording.surface(slot, value, rng, today=None) -> str`: the bare value as a user says it.
+- `speech.surface(slot, value, rng, today=None) -> str`: the bare value as a user says it.
 - `wording.phrase(slot, value, rng, split="train", today=None) -> str`: a value with its preposition
   or name ("in Oslo", "with a base of 10 cm").
 - `user.request(calls, tools, rng, split="train", today=None) -> str | None`: a fresh request for
@@ -29,6 +29,6 @@ leaves.
   question for one parameter. A request that lacks a parameter is `user.request` without it.
 - `toolbox.distractors(tools, count, rng, split="train") -> list[Tool]`: other tools, about half of
   them similar to the given ones. None can do what `tools` do.
-- `wording.today_of(messages)`, `wording.system_date(day)`: the date in a system message. A request
-  says "next Friday" only if `today` is given.
+- `wording.today_of(messages)`: the date in a system message. A request says "next Friday" only if
+  `today` is given.
 """

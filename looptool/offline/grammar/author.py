@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,13 +16,14 @@ from looptool.core.samples import Message
 from looptool.core.tables import CATEGORIES
 from looptool.core.tools import Tool, read_tools
 from looptool.engines.roles import Cast
+from looptool.english.dates import system_date
+from looptool.english.lists import correct_articles
 from looptool.offline.grammar import assistant, planner, user
 from looptool.offline.grammar.follow import chain_request, follow_up, resolve
 from looptool.offline.grammar.inventions import from_pool
 from looptool.offline.grammar.responder import respond
 from looptool.offline.grammar.shelves import Own, Shelf, Trees
 from looptool.offline.grammar.trees import frames, styles
-from looptool.offline.grammar.wording import system_date
 from looptool.synthesis import Author, Draft, Split
 
 Scene = Callable[[random.Random, str, Shelf], Draft | None]
@@ -308,7 +308,7 @@ def _idle(rng: random.Random, split: str) -> str:
         "river": from_pool("rivers", rng),
         "job": rng.choice(body["jobs"]),
     }
-    return re.sub(r"\b(a|A) (?=[aeio])", r"\1n ", rng.choice(texts).format(**values))
+    return correct_articles(rng.choice(texts).format(**values))
 
 
 SCENES: dict[str, Scene] = {

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from looptool.offline.english.speech import Voice
+from looptool.offline.grammar.speech import Voice
 from looptool.offline.grammar.toolbox import Action, words_of
 from looptool.offline.grammar.trees import described
 

@@ -11,11 +11,12 @@ from looptool.offline.grammar import planner
 from looptool.offline.grammar.clauses import Clause, clause_with_ask, dress
 from looptool.offline.grammar.several import remainder
 from looptool.offline.grammar.slots import Slot
+from looptool.offline.grammar.speech import Voice, surface
 from looptool.offline.grammar.toolbox import Action
 from looptool.offline.grammar.trees import Ask, frames
 from looptool.offline.grammar.user import write
 from looptool.offline.grammar.values import draw
-from looptool.offline.grammar.wording import Voice, phrase, surface, tidy, worded
+from looptool.offline.grammar.wording import phrase, tidy, worded
 
 
 def follow_up(

@@ -16,7 +16,8 @@ from typing import Any
 
 from looptool.core import canonical
 from looptool.core.tools import Tool
-from looptool.offline.grammar.slots import DATE_FORMATS, Slot, fits
+from looptool.english.dates import ISO_DATE, NAMED_DATES
+from looptool.offline.grammar.slots import Slot, fits
 from looptool.offline.grammar.trees import (
     Kind,
     Leaf,
@@ -32,7 +33,7 @@ from looptool.offline.grammar.trees import (
 from looptool.synthesis.constraint_tree import NAMING
 
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_FORM = re.compile("|".join(map(re.escape, DATE_FORMATS)))
+_FORM = re.compile("|".join(map(re.escape, NAMED_DATES)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def variant(key: str, index: int) -> Action:
     name = rng.choice(_names(leaf, style))
     camel = style == "camel" and rng.random() < styles()["parameters"]["camel_with_camel_tool"]
     optional = styles()["optional"]
-    form = rng.choice((*DATE_FORMATS, *["YYYY-MM-DD"] * 4))
+    form = rng.choice((*NAMED_DATES, *["YYYY-MM-DD"] * 4))
     slots: dict[str, Slot] = {}
     properties: dict[str, Any] = {}
     for param in leaf.params.values():
@@ -327,7 +328,7 @@ def _form_of(schema: Mapping[str, Any], example: Any = None) -> str:
     found = _FORM.search(str(schema.get("description", "")))
     if found:
         return found[0]
-    iso = schema.get("format") == "date" or re.fullmatch(r"\d{4}-\d\d-\d\d", str(example))
+    iso = schema.get("format") == "date" or ISO_DATE.fullmatch(str(example))
     return "YYYY-MM-DD" if iso else ""
 
 

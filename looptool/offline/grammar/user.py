@@ -9,9 +9,9 @@ from typing import Any
 
 from looptool.core.calls import ToolCall
 from looptool.core.tools import Tool
-from looptool.offline.english.speech import Voice
 from looptool.offline.grammar.clauses import Clause, capital, clause, dress, frame_of, listed, terse
 from looptool.offline.grammar.several import in_a_row, numbered, same_again, together
+from looptool.offline.grammar.speech import Voice
 from looptool.offline.grammar.toolbox import Action, action_of
 from looptool.offline.grammar.trees import frames
 from looptool.offline.grammar.wording import tidy

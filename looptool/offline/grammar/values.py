@@ -7,10 +7,9 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from looptool.english.dates import NAMED_DATES, read_named_date, write_date
 from looptool.offline.grammar.generators import DRAW
-from looptool.offline.grammar.slots import DATE_FORMATS, Slot, parse_date
-
-__all__ = ["Slot", "draw", "draw_arguments"]
+from looptool.offline.grammar.slots import Slot
 
 _FIRST_DAY = dt.date(2023, 1, 1).toordinal()
 _DAYS = 1200
@@ -57,11 +56,11 @@ def draw_arguments(
         n for key in order for n, slot in slots.items() if slot.key == key and n in arguments
     ]
     if len(ordered) > 1 and not fixed:
-        found = sorted(
+        ascending = sorted(
             (arguments[name] for name in ordered),
-            key=lambda text: parse_date(text, slots[ordered[0]].form) or dt.date.min,
+            key=lambda text: read_named_date(text, slots[ordered[0]].form) or dt.date.min,
         )
-        arguments.update(zip(ordered, found, strict=True))
+        arguments.update(zip(ordered, ascending, strict=True))
     return arguments
 
 
@@ -82,4 +81,4 @@ def _date(slot: Slot, rng: random.Random, today: dt.date | None) -> str:
         )
     else:
         day = dt.date.fromordinal(_FIRST_DAY + rng.randrange(_DAYS))
-    return day.strftime(DATE_FORMATS[slot.form or "YYYY-MM-DD"])
+    return write_date(day, NAMED_DATES[slot.form or "YYYY-MM-DD"])

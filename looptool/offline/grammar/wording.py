@@ -10,29 +10,12 @@ from functools import cache, lru_cache
 from typing import Any
 
 from looptool.core.samples import Message
-from looptool.offline.english.speech import WEEKDAYS, Voice, surface
+from looptool.english.dates import read_system_date, without_on
+from looptool.english.lists import needs_an
 from looptool.offline.grammar.slots import Slot
+from looptool.offline.grammar.speech import Voice, surface
 from looptool.offline.grammar.trees import Kind
 
-__all__ = [
-    "Voice",
-    "attach",
-    "needs_an",
-    "phrase",
-    "surface",
-    "system_date",
-    "tidy",
-    "today_of",
-    "with_article",
-    "worded",
-]
-
-_SYSTEM_DATE = re.compile(r"Today is \w+, (\d{4}-\d\d-\d\d)")
-_ON_RELATIVE = re.compile(
-    r"\b(?:on the date|on) (?=(?:today|tomorrow|the day after|two weeks from|\d+ days from|"
-    r"(?:this|next) (?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)\b)"
-)
-_VOWEL = re.compile(r"(?!eu|one\b|once)[aeio]|(?!uni|uno|us|ur[ai])u|8|1[18]\b", re.IGNORECASE)
 _STOPS = re.compile(r"([.?!])\.(?=\s|$)")
 _HELDOUT_SHARE = 0.6
 _CLAUSAL = frozenset(
@@ -74,18 +57,13 @@ _PREPOSITIONS = frozenset(
 )
 
 
-def system_date(day: dt.date) -> str:
-    """Return the sentence that tells the assistant today's date."""
-    return f"Today is {WEEKDAYS[day.weekday()]}, {day.isoformat()}."
-
-
 def today_of(messages: Sequence[Message]) -> dt.date | None:
     """Return the date that a system message gives, or None."""
     for message in messages:
-        if message.get("role") == "system":
-            found = _SYSTEM_DATE.search(message.get("content") or "")
-            if found:
-                return dt.date.fromisoformat(found[1])
+        if message.get("role") == "system" and (
+            day := read_system_date(message.get("content") or "")
+        ):
+            return day
     return None
 
 
@@ -176,14 +154,4 @@ def _weight(text: str) -> int:
 
 def tidy(text: str) -> str:
     """Repair a request where parts were joined: "on next Friday", "at 6 p.m.."."""
-    return _STOPS.sub(r"\1", _ON_RELATIVE.sub("", text))
-
-
-def with_article(text: str) -> str:
-    """Return the text with "a" or "an" before it."""
-    return f"{'an' if needs_an(text) else 'a'} {text}"
-
-
-def needs_an(text: str) -> bool:
-    """Whether the text takes "an" instead of "a"."""
-    return bool(_VOWEL.match(text))
+    return _STOPS.sub(r"\1", without_on(text))

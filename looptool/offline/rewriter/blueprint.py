@@ -5,7 +5,6 @@ It is read from the tools, the messages and the current label alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +13,10 @@ from looptool.core import canonical
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Message, label_calls
 from looptool.core.tools import Tool
+from looptool.english.dates import read_date
 from looptool.expansion import ErrorSeed
-from looptool.offline.english.forms import read_date
+from looptool.offline.grammar.slots import Slot
 from looptool.offline.grammar.toolbox import action_of, slot_of
-from looptool.offline.grammar.values import Slot
 from looptool.offline.rewriter.mentions import Mention, locate, overlap
 
 
@@ -214,17 +213,3 @@ def _is_fixed(
     # The words for a value not found ("2 hours" for 120) may contain one of these mentions.
     is_number = isinstance(value, int | float)
     return unsaid and is_number and len(mentions) > 1
-
-
-RELATIVE_DATE = re.compile(
-    r"\b(?:today|tonight|tomorrow|yesterday|(?:mon|tues|wednes|thurs|fri|satur|sun)day|"
-    r"(?:in|within|after) (?:\w+|\d+) (?:days?|weeks?)|(?:days?|weeks?) (?:from|after|ago|later)|"
-    r"(?:next|this|last|coming) (?:week|weekend)|fortnight)\b",
-    re.IGNORECASE,
-)
-MONTH_DATE = re.compile(
-    r"\b(?:(?:next|this|last|coming|of the|in a|\w+) (?:month|year|quarter)s?|"
-    r"(?:end|start|beginning|middle|first|last) (?:day )?of|"
-    r"christmas|easter|new year|halloween|thanksgiving)\b",
-    re.IGNORECASE,
-)

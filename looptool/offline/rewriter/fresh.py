@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from looptool.core import canonical
-from looptool.offline.english.forms import worded_like
+from looptool.english.forms import worded_like
 from looptool.offline.grammar.values import draw
 from looptool.offline.rewriter.blueprint import Parameter
 

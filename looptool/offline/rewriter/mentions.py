@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from looptool.offline.english.forms import Form, forms_of
+from looptool.english.forms import Form, forms_of
+from looptool.english.lists import needs_an
 
 _SCALE = r"(?!\s(?:hundred|thousand|million|billion|dozen)\b)"
 
@@ -67,8 +68,7 @@ def rewrite(texts: Sequence[str], changes: Sequence[tuple[Mention, str]]) -> lis
         text = result[mention.text]
         before = text[: mention.start]
         if article := re.search(r"\b([Aa])n?( |-)$", before):
-            vowel = re.match(r"[aeiouAEIOU8]|1[18]\b", said)
-            before = f"{before[: article.start()]}{article[1]}{'n' * bool(vowel)}{article[2]}"
+            before = before[: article.start()] + article[1] + "n" * needs_an(said) + article[2]
         result[mention.text] = before + said + text[mention.end :]
     return result
 

@@ -14,7 +14,7 @@ from looptool.core.samples import Label, Message, call_label, label_calls
 from looptool.core.tools import Tool, check_call
 from looptool.expansion import ErrorSeed
 from looptool.offline.grammar import toolbox, user, values, wording
-from looptool.offline.grammar.values import Slot
+from looptool.offline.grammar.slots import Slot
 from looptool.offline.rewriter.substitution import bounds_kept, shift_system_date
 
 ATTEMPTS = 6

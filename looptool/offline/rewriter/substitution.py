@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -19,11 +18,10 @@ from looptool.core import canonical
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message, label_calls
 from looptool.core.tools import check_arguments
+from looptool.english.dates import ISO_DATE, MONTH_DATE, RELATIVE_DATE, read_date
+from looptool.english.times import read_time
 from looptool.expansion import ErrorSeed
-from looptool.offline.english.forms import read_date, read_time
 from looptool.offline.rewriter.blueprint import (
-    MONTH_DATE,
-    RELATIVE_DATE,
     Blueprint,
     Value,
     all_calls,
@@ -36,7 +34,6 @@ from looptool.offline.rewriter.fresh import fresh_values
 from looptool.offline.rewriter.mentions import Mention, locate, rewrite
 
 ATTEMPTS = 4
-_ISO = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _BOUNDS = (("min", "max"), ("low", "high"), ("start", "end"), ("from", "to"), ("lower", "upper"))
 
 
@@ -61,7 +58,7 @@ def shift_system_date(messages: Sequence[Message], weeks: int) -> list[Message]:
     return [
         {
             **message,
-            "content": _ISO.sub(
+            "content": ISO_DATE.sub(
                 lambda found: _later(found[0], weeks) or found[0], message["content"]
             ),
         }
@@ -107,7 +104,7 @@ def _weeks(seed: ErrorSeed, blueprint: Blueprint, rng: random.Random) -> int:
     dates = [value for value in blueprint.values.values() if read_date(value.value)]
     system = "\n".join(m["content"] for m in seed.messages if m["role"] == "system")
     located = all(value.mentions or value.responded for value in dates)
-    relative = bool(_ISO.search(system) and RELATIVE_DATE.search(said))
+    relative = bool(ISO_DATE.search(system) and RELATIVE_DATE.search(said))
     if any(_undecided(value) for value in dates):
         return 0
     if not dates or MONTH_DATE.search(said) or not (located or relative):
