@@ -207,9 +207,9 @@ def _filled(schema: Mapping[str, Any], mentions: _Mentions, shift: int) -> dict[
     for name in schema.get("required", ()):
         values = _grounded(schema["properties"].get(name, {}), mentions)
         values = values[shift % max(1, len(values)) :] + values[: shift % max(1, len(values))]
-        fresh = [value for value in values if value not in filled.values()]
+        unused = [value for value in values if value not in filled.values()]
         if values:
-            filled[name] = (fresh or values)[0]
+            filled[name] = (unused or values)[0]
     return filled
 
 

@@ -16,14 +16,14 @@ leaves.
 
 - `toolbox.action_of(tool, example=None) -> Action`: reads any tool document. `.leaf` is None if the
   trees do not know the tool; `.slots` maps each parameter name to its `Slot` (kind, schema, word).
-- `values.draw(slot, rng, today=None) -> value`: a fresh value for one parameter, by its schema.
+- `values.draw(slot, rng, today=None) -> value`: a random value for one parameter, by its schema.
 - `values.draw_arguments(slots, rng, mention=0.45, fixed=None, order=(), today=None) -> dict`:
-  fresh arguments for a call: all required parameters, and optional ones with probability `mention`.
+  arguments for a call: all required parameters, and optional ones with probability `mention`.
 - `toolbox.slot_of(name, schema, required, example=None) -> Slot`: a slot from a bare schema.
 - `speech.surface(slot, value, rng, today=None) -> str`: the bare value as a user says it.
 - `wording.phrase(slot, value, rng, split="train", today=None) -> str`: a value with its preposition
   or name ("in Oslo", "with a base of 10 cm").
-- `user.request(calls, tools, rng, split="train", today=None) -> str | None`: a fresh request for
+- `user.request(calls, tools, rng, split="train", today=None) -> str | None`: a new request for
   these calls; None if a call cannot be put into words.
 - `follow.change`, `follow.add`, `follow.follow_up`: later turns. `follow.resolve`: the answer to a
   question for one parameter. A request that lacks a parameter is `user.request` without it.

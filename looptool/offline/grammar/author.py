@@ -22,7 +22,7 @@ from looptool.offline.grammar import assistant, planner, user
 from looptool.offline.grammar.follow import chain_request, follow_up, resolve
 from looptool.offline.grammar.inventions import from_pool
 from looptool.offline.grammar.responder import respond
-from looptool.offline.grammar.shelves import Own, Shelf, Trees
+from looptool.offline.grammar.shelves import Shelf, Trees, UserTools
 from looptool.offline.grammar.trees import frames, styles
 from looptool.synthesis import Author, Draft, Split
 
@@ -60,14 +60,14 @@ class GrammarAuthor:
         closed: set[str] = set()  # categories that these tools do not allow
         for category in spread(count, shares, rng):
             for tried in dict.fromkeys((category, "single")):
-                draft = None if tried in closed else self._fresh(tried, seen, rng, split)
+                draft = None if tried in closed else self._new_draft(tried, seen, rng, split)
                 if draft is not None:
                     drafts.append(draft)
                     break
                 closed.add(tried)
         return drafts
 
-    def _fresh(
+    def _new_draft(
         self, category: str, seen: set[tuple[str, ...]], rng: random.Random, split: Split
     ) -> Draft | None:
         """Return a draft whose request is not in `seen`, and add it there; else None."""
@@ -99,9 +99,9 @@ def spread(count: int, shares: Mapping[str, float], rng: random.Random) -> list[
     order = sorted(CATEGORIES, key=lambda name: counts[name] - exact[name])
     for name in order[: count - sum(counts.values())]:
         counts[name] += 1
-    found = [name for name in CATEGORIES for _ in range(counts[name])]
-    rng.shuffle(found)
-    return found
+    categories = [name for name in CATEGORIES for _ in range(counts[name])]
+    rng.shuffle(categories)
+    return categories
 
 
 def _messages(today: dt.date | None, *turns: Message) -> list[Message]:
@@ -126,10 +126,10 @@ def _offered(
 ) -> list[Tool]:
     """Return the tools and some distractors, in random order."""
     count = planner.weighted(weights, rng)
-    found = [*tools, *shelf.others(tools, count, rng, split)]
-    if len(found) > 1:
-        rng.shuffle(found)
-    return found
+    offered = [*tools, *shelf.others(tools, count, rng, split)]
+    if len(offered) > 1:
+        rng.shuffle(offered)
+    return offered
 
 
 def _single(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
@@ -331,4 +331,4 @@ def make_author(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) 
     if settings.tools is None:
         return GrammarAuthor(shelf=Trees())
     tools = read_tools(settings.tools)
-    return GrammarAuthor(shelf=Own(tuple(map(canonical.dumps, tools))))
+    return GrammarAuthor(shelf=UserTools(tuple(map(canonical.dumps, tools))))

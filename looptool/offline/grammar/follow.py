@@ -74,7 +74,7 @@ def change(
     name = planner.change_one(action, before, rng)
     if name is None:
         return None
-    value = planner.fresh_value(action, name, before, rng, today)
+    value = planner.other_value(action, name, before, rng, today)
     if value is None:
         return None
     slot = action.slots[name]

@@ -59,8 +59,8 @@ class Trees:
 
 
 @dataclass(frozen=True)
-class Own:
-    """The user's own tools, as canonical JSON; `known_to` says which of them a split uses."""
+class UserTools:
+    """The user's tools, as canonical JSON; `known_to` says which of them a split uses."""
 
     tools: tuple[str, ...]
     chained: bool = field(default=False, init=False)

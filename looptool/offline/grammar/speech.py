@@ -322,8 +322,9 @@ def _said_the(slot: Slot, text: str, voice: Voice) -> str:
 
 @lru_cache(maxsize=1)
 def _articled() -> frozenset[str]:
-    found = (*pools()["landmarks"], *pools()["events"])
-    return frozenset(text for text in found if text.startswith("the "))
+    """Return the places and events whose names in the pools begin with "the"."""
+    names = (*pools()["landmarks"], *pools()["events"])
+    return frozenset(name for name in names if name.startswith("the "))
 
 
 def _said_list(slot: Slot, values: list[Any], voice: Voice) -> str:

@@ -163,8 +163,8 @@ def _recognised(
         slots[name] = Slot(
             name, param.key, param.kind, schema, name in required, param.kind.word, _form_of(schema)
         )
-    found = {slot.key for slot in slots.values()}
-    if len(found) < len(slots) or not set(leaf.required) <= found:
+    recognised = {slot.key for slot in slots.values()}
+    if len(recognised) < len(slots) or not set(leaf.required) <= recognised:
         return None
     return slots
 
@@ -233,12 +233,12 @@ def _inferred(draw: str, say: tuple[str, ...], heldout: tuple[str, ...]) -> Kind
 @lru_cache(maxsize=1)
 def _kinds_by_name() -> dict[str, Kind]:
     """Return kinds by parameter name: the kind of that name, else the first leaf's."""
-    found: dict[str, Kind] = {}
+    by_name: dict[str, Kind] = {}
     for leaf in leaves().values():
         for param in leaf.params.values():
             for name in (param.key, *param.names):
-                found.setdefault(name, param.kind)
-    return {name: kind for name, kind in found.items() if len(name) > 1} | {
+                by_name.setdefault(name, param.kind)
+    return {name: kind for name, kind in by_name.items() if len(name) > 1} | {
         name: kind for name, kind in kinds().items() if "pool" not in kind.options or kind.word
     }
 
@@ -256,9 +256,9 @@ def distractors(
         if leaf is not None:
             taken |= {leaf.key, *rivals()[leaf.key]}
             near.append(leaf)
-    found: list[Tool] = []
+    chosen: list[Tool] = []
     for _ in range(count * 20):
-        if len(found) == count:
+        if len(chosen) == count:
             break
         pool = split_leaves(split)
         if near and rng.random() < styles()["similar"]:
@@ -273,8 +273,8 @@ def distractors(
         if tool["name"] not in names:
             taken |= {leaf.key, *rivals()[leaf.key]}
             names.add(tool["name"])
-            found.append(tool)
-    return found
+            chosen.append(tool)
+    return chosen
 
 
 @cache
@@ -325,9 +325,10 @@ def _slot(param: Param, camel: bool, date_form: str, rng: random.Random) -> Slot
 
 
 def _form_of(schema: Mapping[str, Any], example: Any = None) -> str:
-    found = _FORM.search(str(schema.get("description", "")))
-    if found:
-        return found[0]
+    """Return the name of the date format that a schema asks for, or ""."""
+    named = _FORM.search(str(schema.get("description", "")))
+    if named:
+        return named[0]
     iso = schema.get("format") == "date" or ISO_DATE.fullmatch(str(example))
     return "YYYY-MM-DD" if iso else ""
 

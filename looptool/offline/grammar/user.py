@@ -24,7 +24,7 @@ def request(
     split: str = "train",
     today: dt.date | None = None,
 ) -> str | None:
-    """Return a fresh request for `calls`, or None if a call cannot be put into words.
+    """Return a new request for `calls`, or None if a call cannot be put into words.
 
     Args:
         tools: the documents of the called tools. Tools unknown to the trees are worded from their

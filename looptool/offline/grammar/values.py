@@ -1,4 +1,4 @@
-"""Fresh values for one parameter, or for all arguments of a call."""
+"""Random values for one parameter, or for all arguments of a call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DISTINCT_TRIES = 12
 
 
 def draw(slot: Slot, rng: random.Random, today: dt.date | None = None) -> Any:
-    """Return a fresh value that fits the slot's schema; dates are near `today` if it is given."""
+    """Return a random value that fits the slot's schema; dates are near `today` if it is given."""
     if slot.kind.draw == "date":
         return _date(slot, rng, today)
     if "enum" in slot.schema:
@@ -34,7 +34,7 @@ def draw_arguments(
     order: Sequence[str] = (),
     today: dt.date | None = None,
 ) -> dict[str, Any]:
-    """Return fresh arguments for a call: all required parameters and some optional ones.
+    """Return random arguments for a call: all required parameters and some optional ones.
 
     Values of one kind differ from each other (two cities, two masses).
 

@@ -92,26 +92,27 @@ def wording(slot: Slot, value: Any, voice: Voice) -> str:
     kind's wordings are used that name it. "for {v}" alone would not tell which of the two is meant.
     """
     named = slot.kind.draw in voice.doubled
-    shy = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
-    options = _wordings(slot.kind, value is False, named, shy)
+    heldout = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
+    options = _wordings(slot.kind, value is False, named, heldout)
     if slot.kind.group == "measured":
-        return str(voice.keep(f"say:{slot.kind.name}:{shy}", options))
+        return str(voice.keep(f"say:{slot.kind.name}:{heldout}", options))
     return voice.rng.choice(options)
 
 
 @cache
 def _wordings(kind: Kind, denied: bool, named: bool, heldout: bool) -> tuple[str, ...]:
-    own = kind.own_deny if denied else kind.own
+    """Return the wordings to choose from; see `wording`."""
+    preferred = kind.leaf_deny if denied else kind.leaf_say
     shared = kind.deny if denied else kind.say
     if heldout:
         shared = kind.deny_heldout if denied else kind.heldout
-    if own or named:
+    if preferred or named:
         shared = tuple(text for text in shared if "{word}" in text)
     if kind.options.get("strict") or (heldout and not shared):
         shared = ()
     if heldout and shared:
         return shared
-    return (*own, *own, *shared) or ("with the {word} {v}",)
+    return (*preferred, *preferred, *shared) or ("with the {word} {v}",)
 
 
 @lru_cache(maxsize=65536)

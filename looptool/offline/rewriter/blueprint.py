@@ -159,7 +159,7 @@ def _inside(
 
 
 def _places(seed: ErrorSeed) -> dict[str, tuple[Any, tuple[Parameter, ...]]]:
-    found: dict[str, tuple[Any, tuple[Parameter, ...]]] = {}
+    places: dict[str, tuple[Any, tuple[Parameter, ...]]] = {}
     documents = {tool["name"]: tool for tool in seed.tools}
     for call in all_calls(seed):
         if call.name not in documents:
@@ -169,18 +169,18 @@ def _places(seed: ErrorSeed) -> dict[str, tuple[Any, tuple[Parameter, ...]]]:
             slot = slots.get(name) or slot_of(name, {}, False, argument)
             for value, parameter in _inside(argument, slot.schema, name, slot, ()):
                 key = canonical.dumps(value)
-                _, known = found.get(key, (value, ()))
-                found[key] = (value, known if parameter in known else (*known, parameter))
-    return found
+                _, known = places.get(key, (value, ()))
+                places[key] = (value, known if parameter in known else (*known, parameter))
+    return places
 
 
 def _visible(mentions: dict[str, list[Mention]]) -> dict[str, tuple[Mention, ...]]:
     """Drop mentions inside a longer mention of another value, such as the 3 in "3 May 2024"."""
-    everything = [(key, mention) for key, own in mentions.items() for mention in own]
+    everything = [(key, mention) for key in mentions for mention in mentions[key]]
     return {
         key: tuple(
             mention
-            for mention in own
+            for mention in mentions[key]
             if not any(
                 other_key != key
                 and overlap(mention, other)
@@ -188,7 +188,7 @@ def _visible(mentions: dict[str, list[Mention]]) -> dict[str, tuple[Mention, ...
                 for other_key, other in everything
             )
         )
-        for key, own in mentions.items()
+        for key in mentions
     }
 
 

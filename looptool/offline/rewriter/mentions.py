@@ -38,7 +38,7 @@ def locate(value: Any, texts: Sequence[str]) -> list[Mention]:
 
     They do not overlap; longer forms of the value take precedence.
     """
-    found: list[Mention] = []
+    mentions: list[Mention] = []
     for form, said in _sayings(value):
         holding = [place for place, text in enumerate(texts) if said in text]
         if not holding:
@@ -47,9 +47,9 @@ def locate(value: Any, texts: Sequence[str]) -> list[Mention]:
         for place in holding:
             for match in pattern.finditer(texts[place]):
                 mention = Mention(place, match.start(), match.end(), form)
-                if not any(overlap(mention, other) for other in found):
-                    found.append(mention)
-    return found
+                if not any(overlap(mention, other) for other in mentions):
+                    mentions.append(mention)
+    return mentions
 
 
 def overlap(left: Mention, right: Mention) -> bool:

@@ -30,8 +30,8 @@ from looptool.offline.rewriter.blueprint import (
     read_blueprint,
     read_response,
 )
-from looptool.offline.rewriter.fresh import fresh_values
 from looptool.offline.rewriter.mentions import Mention, locate, rewrite
+from looptool.offline.rewriter.replacements import replacements
 
 ATTEMPTS = 4
 _BOUNDS = (("min", "max"), ("low", "high"), ("start", "end"), ("from", "to"), ("lower", "upper"))
@@ -59,7 +59,7 @@ def shift_system_date(messages: Sequence[Message], weeks: int) -> list[Message]:
         {
             **message,
             "content": ISO_DATE.sub(
-                lambda found: _later(found[0], weeks) or found[0], message["content"]
+                lambda match: _later(match[0], weeks) or match[0], message["content"]
             ),
         }
         if message["role"] == "system" and message.get("content")
@@ -80,7 +80,7 @@ def _new_values(seed: ErrorSeed, blueprint: Blueprint, rng: random.Random) -> di
     for key, value in blueprint.values.items():
         if value.fixed or read_date(value.value):
             continue
-        for candidate in fresh_values(value.value, value.parameters[0], rng):
+        for candidate in replacements(value.value, value.parameters[0], rng):
             name = canonical.dumps(candidate)
             if name not in taken and _sayable(candidate, value) and not locate(candidate, [text]):
                 new[key] = candidate
@@ -126,12 +126,12 @@ def _undecided(value: Value) -> bool:
 
 def _later(text: str, weeks: int) -> str:
     """Return a date moved by `weeks` in the same notation, or "" if it cannot be read back."""
-    found = read_date(text)
-    if found is None:
+    date = read_date(text)
+    if date is None:
         return ""
-    later = (found[0] + timedelta(weeks=weeks), found[1])
-    said = later[0].strftime(later[1])
-    return said if read_date(said) == later else ""
+    moment, pattern = date[0] + timedelta(weeks=weeks), date[1]
+    said = moment.strftime(pattern)
+    return said if read_date(said) == (moment, pattern) else ""
 
 
 def _enough(seed: ErrorSeed, new: Mapping[str, Any]) -> bool:
@@ -271,7 +271,7 @@ def _order(value: Any) -> Any:
     """Return the sort key of a number, date or time; None for other values."""
     if isinstance(value, int | float):
         return float(value)
-    if found := read_date(value):
-        return found[0].timestamp()
-    found_time = read_time(value)
-    return found_time and 60.0 * found_time[0] + found_time[1]
+    if date := read_date(value):
+        return date[0].timestamp()
+    time = read_time(value)
+    return time and 60.0 * time[0] + time[1]

@@ -1,4 +1,4 @@
-"""New values of the same kind as an old one."""
+"""Random values of the same kind as a value, to take its place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from looptool.offline.rewriter.blueprint import Parameter
 TRIES = 24
 
 
-def fresh_values(value: Any, parameter: Parameter, rng: random.Random) -> Iterator[Any]:
+def replacements(value: Any, parameter: Parameter, rng: random.Random) -> Iterator[Any]:
     """Yield values that could replace `value`, the most suitable ones first.
 
     For an enumeration these are its members. All others have the type of `value`. They may violate
