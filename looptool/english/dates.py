@@ -68,6 +68,7 @@ DATE_FORMATS = (
 
 
 def _patterns(*uses: str) -> tuple[str, ...]:
+    """Return the patterns of the formats that have one of these uses."""
     return tuple(row.pattern for row in DATE_FORMATS if not {*uses}.isdisjoint(row.uses.split()))
 
 

@@ -78,28 +78,34 @@ def _whole(value: Any) -> str | None:
 
 
 def _grouped(value: Any) -> str | None:
+    """Write 12500 as "12,500"."""
     return grouped(value) if abs(value) >= 1000 else None
 
 
 def _cents(value: Any) -> str | None:
+    """Write 5 as "5.00"."""
     return f"{value:.2f}" if round(value, 2) == value else None
 
 
 def _grouped_cents(value: Any) -> str | None:
+    """Write 12500 as "12,500.00"."""
     return f"{value:,.2f}" if abs(value) >= 1000 and round(value, 2) == value else None
 
 
 def _words(value: Any) -> str | None:
+    """Write 5 as "five"."""
     # "one" is a pronoun as often as a number.
     return number_words(int(value)) if value == int(value) and value > 1 else None
 
 
 def _capital_words(value: Any) -> str | None:
+    """Write 5 as "Five"."""
     words = _words(value)
     return words and words.capitalize()
 
 
 def _minus(value: Any) -> str | None:
+    """Write -5 as "minus 5"."""
     return minus(value) if value < 0 else None
 
 
@@ -235,6 +241,7 @@ _TIME_FORMS: tuple[Form, ...] = (
 
 
 def _text(write: Callable[[str], str]) -> Form:
+    """Return the form that changes a text in this way."""
     return lambda value: write(value) if isinstance(value, str) else None
 
 

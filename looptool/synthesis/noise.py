@@ -58,6 +58,7 @@ def _is_wrong(draft: Draft, label: Label) -> bool:
 
 
 def _fits(draft: Draft, label: Label) -> bool:
+    """Whether all calls of a label satisfy the schemas."""
     return all(check_call(call, draft.tools) is None for call in label_calls(label))
 
 
@@ -87,6 +88,7 @@ def _slots(draft: Draft) -> list[_Slot]:
 def _slots_of(
     call: int, path: tuple[str, ...], values: Mapping[str, Any], schema: Mapping[str, Any]
 ) -> Iterator[_Slot]:
+    """Yield the slots of an object and of the objects inside it."""
     for name, value in values.items():
         inner = schema.get("properties", {}).get(name, {})
         yield _Slot(call, (*path, name), value, inner, name in schema.get("required", ()))
@@ -109,6 +111,7 @@ def _without(draft: Draft, slot: _Slot) -> Label:
 
 
 def _holder(label: Label, slot: _Slot) -> dict[str, Any]:
+    """Return the object in the label that has the slot as a property."""
     holder: dict[str, Any] = label["calls"][slot.call]["arguments"]
     for name in slot.path[:-1]:
         holder = holder[name]
@@ -141,6 +144,7 @@ class _Mentions:
 
 
 def _mentions(messages: Sequence[Message]) -> _Mentions:
+    """Find the values that the messages mention, calls and responses included."""
     leaves: list[Any] = []
     text = []
     for message in messages:
@@ -214,6 +218,7 @@ def _filled(schema: Mapping[str, Any], mentions: _Mentions, shift: int) -> dict[
 
 
 def _grounded_calls(draft: Draft) -> list[ToolCall]:
+    """Return calls of all tools that take their required arguments from the conversation."""
     mentions = _mentions(draft.messages)
     return [
         ToolCall(tool["name"], _filled(tool["parameters"], mentions, shift))

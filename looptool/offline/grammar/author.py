@@ -105,6 +105,7 @@ def spread(count: int, shares: Mapping[str, float], rng: random.Random) -> list[
 
 
 def _messages(today: dt.date | None, *turns: Message) -> list[Message]:
+    """Return the turns after a system message with the date, if there is one."""
     head: list[Message] = [{"role": "system", "content": system_date(today)}] if today else []
     return [*head, *turns]
 
@@ -147,6 +148,7 @@ def _one_call(
     weights: Mapping[int, float],
     category: str,
 ) -> Draft | None:
+    """Return a draft with one call, among as many distractors as the weights allow."""
     (action,) = shelf.pick(1, rng, split)
     today = planner.pick_day([action], rng)
     pair = planner.single_call(action, rng, today)
@@ -296,6 +298,7 @@ def _irrelevant(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
 
 
 def _idle(rng: random.Random, split: str) -> str:
+    """Return a request that no tool could answer."""
     body = frames()
     texts: Sequence[str] = body["heldout_idle"] if split == "heldout" else body["idle"]
     values = {

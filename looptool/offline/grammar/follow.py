@@ -49,6 +49,7 @@ def _again(
     split: str,
     today: dt.date | None,
 ) -> tuple[str, str, dict[str, Any]] | None:
+    """Return a request, one that repeats it for something else, and its arguments, or None."""
     voice = Voice(rng, split, today, tight=False)
     made = clause_with_ask(action, before, voice)
     if made is None:

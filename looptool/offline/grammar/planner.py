@@ -118,6 +118,7 @@ def _vary(
     rng: random.Random,
     today: dt.date | None,
 ) -> dict[str, Any]:
+    """Return the arguments of `base` with new values for all that are not fixed."""
     order = action.leaf.order if action.leaf else ()
     slots = {name: action.slots[name] for name in base}
     varied = draw_arguments(

@@ -95,6 +95,7 @@ def _joined(
     manner: str,
     voice: Voice,
 ) -> str:
+    """Fill a template once for all calls, with "A and B" in its repeatable part or in its slots."""
     if manner == "bracket":
         head = fill(ask, action, batch[0], voice, 0, ask.start)
         items = [fill(ask, action, arguments, voice, ask.start, ask.end) for arguments in batch]

@@ -166,6 +166,7 @@ def _plain(value: int | float, voice: Voice, spoken: float = 0.1) -> str:
 
 
 def _said_number(slot: Slot, value: int | float, voice: Voice, bare: bool) -> str:
+    """Return a number as its kind is said: with unit, currency or mark unless it is to be bare."""
     kind, rng, options = slot.kind, voice.rng, slot.kind.options
     draw = kind.draw
     if draw == "year":
@@ -196,6 +197,7 @@ def _said_number(slot: Slot, value: int | float, voice: Voice, bare: bool) -> st
 
 
 def _tail(slot: Slot, voice: Voice) -> str:
+    """Return the unit after a number with a space before it, or ""."""
     options = slot.kind.options
     if options.get("measure") == "length":
         fixed = voice.tails.get("length")
@@ -212,6 +214,7 @@ def _tail(slot: Slot, voice: Voice) -> str:
 
 
 def _said_amount(value: int | float, voice: Voice, bare: bool) -> str:
+    """Return an amount of money, with its currency unless it is to be bare."""
     said = _plain(value, voice, 0.04)
     if isinstance(value, float) and said[-3:-2] != ".":
         said = f"{value:.2f}"
@@ -302,6 +305,7 @@ def _said_currency(slot: Slot, text: str, voice: Voice) -> str:
 
 
 def _said_text(slot: Slot, text: str, voice: Voice) -> str:
+    """Return a text in quotation marks."""
     mark = voice.keep("quote", ('"', '"', "'"))
     if mark == "'" and "'" in text:
         mark = '"'
@@ -309,14 +313,17 @@ def _said_text(slot: Slot, text: str, voice: Voice) -> str:
 
 
 def _said_title(slot: Slot, text: str, voice: Voice) -> str:
+    """Return a title, in quotation marks or not."""
     return _said_text(slot, text, voice) if voice.tight or voice.keep("quoted", (1, 1, 0)) else text
 
 
 def _said_query(slot: Slot, text: str, voice: Voice) -> str:
+    """Return a search query, in quotation marks or not."""
     return _said_text(slot, text, voice) if voice.tight or voice.keep("query", (1, 0)) else text
 
 
 def _said_the(slot: Slot, text: str, voice: Voice) -> str:
+    """Return an entry of a pool with the "the" that its name has there."""
     return f"the {text}" if f"the {text}" in _articled() else text
 
 
@@ -343,6 +350,7 @@ def _said_list(slot: Slot, values: list[Any], voice: Voice) -> str:
 
 
 def _said_record(slot: Slot, value: Mapping[str, Any], voice: Voice) -> str:
+    """Return the fields of an object, each after its name."""
     fields = record_slots(slot) if slot.kind.options.get("fields") else {}
     return coordinate(
         [

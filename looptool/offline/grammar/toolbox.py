@@ -127,6 +127,7 @@ def action_of(tool: Tool, example: Mapping[str, Any] | None = None) -> Action:
 
 @lru_cache(maxsize=8192)
 def _action(tool_json: str, example_json: str) -> Action:
+    """Read a tool and known arguments; see `action_of`."""
     tool, example = canonical.loads(tool_json), canonical.loads(example_json)
     parameters = tool.get("parameters") or {}
     properties = parameters.get("properties") or {}
@@ -149,6 +150,7 @@ def _action(tool_json: str, example_json: str) -> Action:
 def _recognised(
     leaf: Leaf, properties: Mapping[str, Any], required: set[str]
 ) -> dict[str, Slot] | None:
+    """Return the slots if all parameters are the leaf's and none required is missing, else None."""
     keys = {
         spelled: param
         for param in leaf.params.values()
@@ -177,6 +179,7 @@ def slot_of(name: str, schema: Mapping[str, Any], required: bool, example: Any =
 
 
 def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
+    """Infer the kind of a parameter from its name, its schema and an example."""
     declared = schema.get("type")
     if "enum" in schema:
         return kinds()["choice"]
@@ -226,6 +229,7 @@ def _is_structured(schema: Mapping[str, Any]) -> bool:
 
 
 def _inferred(draw: str, say: tuple[str, ...], heldout: tuple[str, ...]) -> Kind:
+    """Return a kind that the constraint tree does not have."""
     types = ("integer", "string", "object", "array")
     return Kind(draw, "described", draw, types, (), say, heldout, (), (), (), (), "", {})
 
@@ -279,6 +283,7 @@ def distractors(
 
 @cache
 def _relatives(split: str, domain: str, subdomain: str) -> tuple[Leaf, ...]:
+    """Return the leaves of a domain, or of one of its subdomains."""
     return tuple(
         leaf
         for leaf in split_leaves(split)
@@ -287,6 +292,7 @@ def _relatives(split: str, domain: str, subdomain: str) -> tuple[Leaf, ...]:
 
 
 def _slot(param: Param, camel: bool, date_form: str, rng: random.Random) -> Slot:
+    """Make a slot for a parameter of a leaf: its name, schema and description."""
     kind = param.kind
     name = (
         param.names[0]
@@ -335,6 +341,7 @@ def _form_of(schema: Mapping[str, Any], example: Any = None) -> str:
 
 @cache
 def _names(leaf: Leaf, style: str) -> tuple[str, ...]:
+    """Return the tool names that a leaf can have in a naming style."""
     noun = list(leaf.noun)
     spelled = [[verb, *noun] for verb in styles()["verbs"].get(leaf.verb, [leaf.verb])]
     spelled = [*[spelled[0]] * 2, *spelled] if len(spelled) > 1 else spelled

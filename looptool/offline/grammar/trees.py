@@ -282,6 +282,7 @@ def _leaf(key: str, body: Mapping[str, Any], domain: Mapping[str, Any], subdomai
 
 
 def _param(name: str, body: str | Mapping[str, Any]) -> tuple[str, Param]:
+    """Return a leaf's parameter and its key, with the leaf's changes to its kind."""
     key = name.rstrip("?")
     refined = {"kind": body} if isinstance(body, str) else dict(body)
     kind = kinds()[refined.pop("kind")]

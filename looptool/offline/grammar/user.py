@@ -69,6 +69,7 @@ def write(
 
 
 def _one_tool(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> str:
+    """Return a request for one or several calls of one tool."""
     rng = voice.rng
     if len(batch) == 1:
         roll = rng.random()
@@ -94,6 +95,7 @@ def _one_tool(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) 
 def _several_tools(
     groups: Sequence[tuple[Action, Sequence[Mapping[str, Any]]]], voice: Voice
 ) -> str:
+    """Return a request for calls of several tools."""
     clauses: list[Clause] = []
     voice.memory["wide"] = 1  # join items by "and also", because "and then" starts the next clause
     for action, batch in groups:

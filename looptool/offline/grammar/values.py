@@ -65,6 +65,7 @@ def draw_arguments(
 
 
 def _distinct(slot: Slot, rng: random.Random, today: dt.date | None, taken: list[Any]) -> Any:
+    """Draw a value that is not in `taken`, if there is one after some tries."""
     value = draw(slot, rng, today)
     if slot.type != "boolean":
         for _ in range(_DISTINCT_TRIES):
@@ -75,6 +76,7 @@ def _distinct(slot: Slot, rng: random.Random, today: dt.date | None, taken: list
 
 
 def _date(slot: Slot, rng: random.Random, today: dt.date | None) -> str:
+    """Draw a date in the format of the slot, near `today` if it is given."""
     if today:
         day = today + dt.timedelta(
             days=rng.randint(0, 13) if rng.random() < 0.8 else rng.randint(14, 300)

@@ -159,6 +159,7 @@ def _inside(
 
 
 def _places(seed: ErrorSeed) -> dict[str, tuple[Any, tuple[Parameter, ...]]]:
+    """Return each scalar of all calls with the places where it occurs, by canonical JSON."""
     places: dict[str, tuple[Any, tuple[Parameter, ...]]] = {}
     documents = {tool["name"]: tool for tool in seed.tools}
     for call in all_calls(seed):
@@ -204,6 +205,7 @@ def _is_fixed(
     responded: bool,
     unsaid: bool,
 ) -> bool:
+    """Whether a value must stay; see `Value.fixed`."""
     if isinstance(value, bool) or not (mentions or responded):
         return True
     if read_date(value):

@@ -52,6 +52,7 @@ class GrammarExpander:
 
 
 def _expand(seed: ErrorSeed, k: int, salt: str, user_tools: Sequence[Tool]) -> Iterator[Candidate]:
+    """Yield up to `k` candidates for one seed."""
     if not all(isinstance(schema, Mapping) for tool in seed.tools for schema in _properties(tool)):
         return  # `true` is a schema too, but no value can be drawn from it
     ways = _ways(seed)

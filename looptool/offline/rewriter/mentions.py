@@ -83,6 +83,7 @@ def _sayings(value: Any) -> Iterator[tuple[Form, str]]:
 
 
 def _pattern(said: str) -> re.Pattern[str]:
+    """Return the pattern that finds a text where it is not a part of a longer word or number."""
     body = re.escape(said)
     if said[0].isdigit() or said[0] == "-":
         # Not inside another number, date or time; a unit may follow directly ("5kg", "5%").

@@ -40,6 +40,7 @@ def replacements(value: Any, parameter: Parameter, rng: random.Random) -> Iterat
 
 
 def _part(drawn: Any, path: tuple[str | None, ...], rng: random.Random) -> Any:
+    """Return the part of an argument at this path; of a list, a random item."""
     for step in path:
         if isinstance(drawn, list):
             drawn = rng.choice(drawn) if drawn else None
@@ -49,6 +50,7 @@ def _part(drawn: Any, path: tuple[str | None, ...], rng: random.Random) -> Any:
 
 
 def _is_code(text: str) -> bool:
+    """Whether a text looks like a code, such as "AB-1234"."""
     return bool(re.fullmatch(r"[A-Za-z]{0,5}[-_#/]?(?=\S*\d)[A-Z0-9][A-Z0-9-]{2,}", text))
 
 

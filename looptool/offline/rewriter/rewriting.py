@@ -175,10 +175,12 @@ def _is_nested(value: Any) -> bool:
 
 
 def _shape(value: Any) -> Any:
+    """Return what stays the same in a new value: types, lengths of lists, names of fields."""
     if isinstance(value, Mapping):
         return {key: _shape(item) for key, item in value.items()}
     return len(value) if isinstance(value, list) else type(value)
 
 
 def _asking(messages: Sequence[Message], request: str) -> list[Message]:
+    """Return the system messages, then the request."""
     return [*(m for m in messages if m["role"] == "system"), {"role": "user", "content": request}]

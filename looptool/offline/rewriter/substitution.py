@@ -90,6 +90,7 @@ def _new_values(seed: ErrorSeed, blueprint: Blueprint, rng: random.Random) -> di
 
 
 def _sayable(candidate: Any, value: Value) -> bool:
+    """Whether a candidate can be written in the form of each mention and satisfies the schemas."""
     return all(mention.form(candidate) for mention in value.mentions) and all(
         check_arguments({"x": candidate}, {"type": "object", "properties": {"x": place.schema}})
         is None
@@ -149,6 +150,7 @@ def _enough(seed: ErrorSeed, new: Mapping[str, Any]) -> bool:
 def _applied(
     seed: ErrorSeed, blueprint: Blueprint, new: Mapping[str, Any]
 ) -> tuple[list[Message], Label]:
+    """Return the messages and the label with the new values."""
     changes = [
         (mention, said)
         for key, value in blueprint.values.items()
@@ -177,6 +179,7 @@ def _applied(
 
 
 def _weeks_of(blueprint: Blueprint, new: Mapping[str, Any]) -> int:
+    """Return the number of weeks by which the dates moved; 0 if they stay."""
     for key, value in blueprint.values.items():
         before = read_date(value.value)
         after = read_date(new.get(key))
@@ -206,6 +209,7 @@ def _response(content: str, blueprint: Blueprint, new: Mapping[str, Any]) -> str
 
 
 def _in_texts(node: Any, blueprint: Blueprint, new: Mapping[str, Any]) -> Any:
+    """Replace values in a JSON value, and the mentions of texts inside its texts."""
     if isinstance(node, dict):
         return {key: _in_texts(item, blueprint, new) for key, item in node.items()}
     if isinstance(node, list):
