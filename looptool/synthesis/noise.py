@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from looptool.core import canonical
@@ -19,25 +19,13 @@ from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message, call_label, label_calls, text_label
 from looptool.core.tool_match import match
 from looptool.core.tools import check_call
+from looptool.english.dates import DIGITS_DATE, NOISE_DATES, read_date
 
 if TYPE_CHECKING:
     from looptool.synthesis import Draft
 
 Calls = tuple[ToolCall, ...]
 
-_DATE_FORMATS = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%d.%m.%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%d %H:%M",
-    "%d %B %Y",
-    "%B %d, %Y",
-)
-_DATE = re.compile(r"\b\d{4}[-/]\d\d[-/]\d\d\b|\b\d\d[./]\d\d[./]\d{4}\b")
 _NUMBER = re.compile(r"(?<![\w.,:/-])-?\d+(?:\.\d+)?(?![\w:/-]|[.,]\d)")
 _QUOTED = re.compile(r"[\"“]([^\"”\n]{1,60})[\"”]|(?<!\w)'([^'\n]{1,60})'(?!\w)")
 _NAME = re.compile(r"(?<![.!?:] )(?<!^)\b[A-Z]\w+(?: [A-Z]\w+)*", re.MULTILINE)
@@ -70,6 +58,7 @@ def _is_wrong(draft: Draft, label: Label) -> bool:
 
 
 def _fits(draft: Draft, label: Label) -> bool:
+    """Whether all calls of a label satisfy the schemas."""
     return all(check_call(call, draft.tools) is None for call in label_calls(label))
 
 
@@ -99,6 +88,7 @@ def _slots(draft: Draft) -> list[_Slot]:
 def _slots_of(
     call: int, path: tuple[str, ...], values: Mapping[str, Any], schema: Mapping[str, Any]
 ) -> Iterator[_Slot]:
+    """Yield the slots of an object and of the objects inside it."""
     for name, value in values.items():
         inner = schema.get("properties", {}).get(name, {})
         yield _Slot(call, (*path, name), value, inner, name in schema.get("required", ()))
@@ -121,6 +111,7 @@ def _without(draft: Draft, slot: _Slot) -> Label:
 
 
 def _holder(label: Label, slot: _Slot) -> dict[str, Any]:
+    """Return the object in the label that has the slot as a property."""
     holder: dict[str, Any] = label["calls"][slot.call]["arguments"]
     for name in slot.path[:-1]:
         holder = holder[name]
@@ -153,6 +144,7 @@ class _Mentions:
 
 
 def _mentions(messages: Sequence[Message]) -> _Mentions:
+    """Find the values that the messages mention, calls and responses included."""
     leaves: list[Any] = []
     text = []
     for message in messages:
@@ -168,13 +160,14 @@ def _mentions(messages: Sequence[Message]) -> _Mentions:
             text.append(content)
     everything = "\n".join([*text, *(leaf for leaf in leaves if isinstance(leaf, str))])
     spoken = "\n".join(m["content"] for m in messages if m["role"] == "user" and m.get("content"))
-    numbers = [float(n) if "." in n else int(n) for n in _NUMBER.findall(_DATE.sub(" ", spoken))]
+    undated = DIGITS_DATE.sub(" ", spoken)
+    numbers = [float(n) if "." in n else int(n) for n in _NUMBER.findall(undated)]
     names = ["".join(parts) for parts in _QUOTED.findall(spoken)] + _NAME.findall(spoken)
-    names += [v for v in leaves if isinstance(v, str) and v and not _date_format(v)]
+    names += [v for v in leaves if isinstance(v, str) and v and not _date_pattern(v)]
     return _Mentions(
         everything,
         _unique(numbers + [v for v in leaves if type(v) in (int, float)]),
-        _unique(_DATE.findall(everything)),
+        _unique(DIGITS_DATE.findall(everything)),
         _unique(names or _WORD.findall(spoken)[-4:]),
     )
 
@@ -218,13 +211,14 @@ def _filled(schema: Mapping[str, Any], mentions: _Mentions, shift: int) -> dict[
     for name in schema.get("required", ()):
         values = _grounded(schema["properties"].get(name, {}), mentions)
         values = values[shift % max(1, len(values)) :] + values[: shift % max(1, len(values))]
-        fresh = [value for value in values if value not in filled.values()]
+        unused = [value for value in values if value not in filled.values()]
         if values:
-            filled[name] = (fresh or values)[0]
+            filled[name] = (unused or values)[0]
     return filled
 
 
 def _grounded_calls(draft: Draft) -> list[ToolCall]:
+    """Return calls of all tools that take their required arguments from the conversation."""
     mentions = _mentions(draft.messages)
     return [
         ToolCall(tool["name"], _filled(tool["parameters"], mentions, shift))
@@ -233,20 +227,10 @@ def _grounded_calls(draft: Draft) -> list[ToolCall]:
     ]
 
 
-# Dates
-
-
-def _date_format(value: Any) -> str | None:
-    """Return the date format that parses `value` and formats it to the same text, or None."""
-    if not isinstance(value, str) or not any(c.isdigit() for c in value):
-        return None
-    for pattern in _DATE_FORMATS:
-        try:
-            if datetime.strptime(value, pattern).strftime(pattern) == value:
-                return pattern
-        except ValueError:
-            continue
-    return None
+def _date_pattern(value: Any) -> str | None:
+    """Return the pattern of a date, or None for other values."""
+    date = read_date(value, NOISE_DATES)
+    return date and date[1]
 
 
 # The kinds of noise: each yields candidate labels, and `plant` picks one that is really wrong
@@ -267,10 +251,10 @@ def _value_from_elsewhere(draft: Draft) -> Iterator[Label]:
     for slot in _slots(draft):
         if isinstance(slot.value, dict):
             continue
-        is_date = _date_format(slot.value)
-        values = mentions.dates if is_date else _grounded(slot.schema, mentions)
+        pattern = _date_pattern(slot.value)
+        values = mentions.dates if pattern else _grounded(slot.schema, mentions)
         for value in values:
-            if _date_format(value) == is_date and not _one_in_the_other(value, slot.value):
+            if _date_pattern(value) == pattern and not _one_in_the_other(value, slot.value):
                 yield _replaced(draft, (slot, value))
 
 
@@ -343,11 +327,11 @@ def _called_incomplete(draft: Draft) -> Iterator[Label]:
 
 def _off_by_one_date(draft: Draft) -> Iterator[Label]:
     for slot in _slots(draft):
-        if pattern := _date_format(slot.value):
-            date = datetime.strptime(slot.value, pattern)
+        if date := read_date(slot.value, NOISE_DATES):
+            moment, pattern = date
             for days in (-1, 1):
-                if 1000 < date.year < 9999:
-                    other = (date + timedelta(days=days)).strftime(pattern)
+                if 1000 < moment.year < 9999:
+                    other = (moment + timedelta(days=days)).strftime(pattern)
                     yield _replaced(draft, (slot, other))
 
 
@@ -357,7 +341,7 @@ def _invented_value(draft: Draft) -> Iterator[Label]:
         if isinstance(slot.value, bool) or not isinstance(slot.value, int | float | str):
             continue
         text = slot.value if isinstance(slot.value, str) else canonical.dumps(slot.value)
-        if "enum" in slot.schema or _date_format(slot.value) or len(text) > 40:
+        if "enum" in slot.schema or _date_pattern(slot.value) or len(text) > 40:
             continue
         for place in (hit.start() for hit in re.finditer(r"[0-9]", text)):
             for digit in "123456789":

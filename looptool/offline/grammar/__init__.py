@@ -16,19 +16,19 @@ leaves.
 
 - `toolbox.action_of(tool, example=None) -> Action`: reads any tool document. `.leaf` is None if the
   trees do not know the tool; `.slots` maps each parameter name to its `Slot` (kind, schema, word).
-- `values.draw(slot, rng, today=None) -> value`: a fresh value for one parameter, by its schema.
+- `values.draw(slot, rng, today=None) -> value`: a random value for one parameter, by its schema.
 - `values.draw_arguments(slots, rng, mention=0.45, fixed=None, order=(), today=None) -> dict`:
-  fresh arguments for a call: all required parameters, and optional ones with probability `mention`.
+  arguments for a call: all required parameters, and optional ones with probability `mention`.
 - `toolbox.slot_of(name, schema, required, example=None) -> Slot`: a slot from a bare schema.
-- `wording.surface(slot, value, rng, today=None) -> str`: the bare value as a user says it.
+- `speech.surface(slot, value, rng, today=None) -> str`: the bare value as a user says it.
 - `wording.phrase(slot, value, rng, split="train", today=None) -> str`: a value with its preposition
   or name ("in Oslo", "with a base of 10 cm").
-- `user.request(calls, tools, rng, split="train", today=None) -> str | None`: a fresh request for
+- `user.request(calls, tools, rng, split="train", today=None) -> str | None`: a new request for
   these calls; None if a call cannot be put into words.
 - `follow.change`, `follow.add`, `follow.follow_up`: later turns. `follow.resolve`: the answer to a
   question for one parameter. A request that lacks a parameter is `user.request` without it.
 - `toolbox.distractors(tools, count, rng, split="train") -> list[Tool]`: other tools, about half of
   them similar to the given ones. None can do what `tools` do.
-- `wording.today_of(messages)`, `wording.system_date(day)`: the date in a system message. A request
-  says "next Friday" only if `today` is given.
+- `wording.today_of(messages)`: the date in a system message. A request says "next Friday" only if
+  `today` is given.
 """

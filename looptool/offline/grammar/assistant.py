@@ -9,6 +9,7 @@ from typing import Any
 from looptool.core import canonical
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message, call_label, text_label
+from looptool.english.forms import yes_or_no
 from looptool.offline.grammar.slots import Slot
 from looptool.offline.grammar.toolbox import Action
 from looptool.offline.grammar.trees import frames
@@ -62,7 +63,7 @@ def report(response: Mapping[str, Any], rng: random.Random) -> str:
     field, value = next(iter(response.items()))
     word = field.replace("_", " ")
     if isinstance(value, bool):
-        value = "yes" if value else "no"
+        value = yes_or_no(value)
     texts = [f"Done. {word.capitalize()}: {value}.", f"Here you are, {word} {value}."]
     if not word.endswith("s"):
         texts.append(f"The {word} is {value}.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,13 +15,14 @@ from looptool.core import canonical, params
 from looptool.core.samples import CATEGORIES, Message
 from looptool.core.tools import Tool, read_tools
 from looptool.engines.roles import Cast
+from looptool.english.dates import system_date
+from looptool.english.lists import correct_articles
 from looptool.offline.grammar import assistant, planner, user
 from looptool.offline.grammar.follow import chain_request, follow_up, resolve
 from looptool.offline.grammar.inventions import from_pool
 from looptool.offline.grammar.responder import respond
-from looptool.offline.grammar.shelves import Own, Shelf, Trees
+from looptool.offline.grammar.shelves import Shelf, Trees, UserTools
 from looptool.offline.grammar.trees import frames, styles
-from looptool.offline.grammar.wording import system_date
 from looptool.synthesis import Author, Draft, Split
 
 Scene = Callable[[random.Random, str, Shelf], Draft | None]
@@ -59,14 +59,14 @@ class GrammarAuthor:
         closed: set[str] = set()  # categories that these tools do not allow
         for category in spread(count, shares, rng):
             for tried in dict.fromkeys((category, "single")):
-                draft = None if tried in closed else self._fresh(tried, seen, rng, split)
+                draft = None if tried in closed else self._new_draft(tried, seen, rng, split)
                 if draft is not None:
                     drafts.append(draft)
                     break
                 closed.add(tried)
         return drafts
 
-    def _fresh(
+    def _new_draft(
         self, category: str, seen: set[tuple[str, ...]], rng: random.Random, split: Split
     ) -> Draft | None:
         """Return a draft whose request is not in `seen`, and add it there; else None."""
@@ -98,12 +98,13 @@ def spread(count: int, shares: Mapping[str, float], rng: random.Random) -> list[
     order = sorted(CATEGORIES, key=lambda name: counts[name] - exact[name])
     for name in order[: count - sum(counts.values())]:
         counts[name] += 1
-    drawn: list[str] = [name for name in CATEGORIES for _ in range(counts[name])]
-    rng.shuffle(drawn)
-    return drawn
+    categories: list[str] = [name for name in CATEGORIES for _ in range(counts[name])]
+    rng.shuffle(categories)
+    return categories
 
 
 def _messages(today: dt.date | None, *turns: Message) -> list[Message]:
+    """Return the turns after a system message with the date, if there is one."""
     head: list[Message] = [{"role": "system", "content": system_date(today)}] if today else []
     return [*head, *turns]
 
@@ -125,10 +126,10 @@ def _offered(
 ) -> list[Tool]:
     """Return the tools and some distractors, in random order."""
     count = planner.weighted(weights, rng)
-    found = [*tools, *shelf.others(tools, count, rng, split)]
-    if len(found) > 1:
-        rng.shuffle(found)
-    return found
+    offered = [*tools, *shelf.others(tools, count, rng, split)]
+    if len(offered) > 1:
+        rng.shuffle(offered)
+    return offered
 
 
 def _single(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
@@ -146,6 +147,7 @@ def _one_call(
     weights: Mapping[int, float],
     category: str,
 ) -> Draft | None:
+    """Return a draft with one call, among as many distractors as the weights allow."""
     (action,) = shelf.pick(1, rng, split)
     today = planner.pick_day([action], rng)
     pair = planner.single_call(action, rng, today)
@@ -295,6 +297,7 @@ def _irrelevant(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
 
 
 def _idle(rng: random.Random, split: str) -> str:
+    """Return a request that no tool could answer."""
     body = frames()
     texts: Sequence[str] = body["heldout_idle"] if split == "heldout" else body["idle"]
     values = {
@@ -307,7 +310,7 @@ def _idle(rng: random.Random, split: str) -> str:
         "river": from_pool("rivers", rng),
         "job": rng.choice(body["jobs"]),
     }
-    return re.sub(r"\b(a|A) (?=[aeio])", r"\1n ", rng.choice(texts).format(**values))
+    return correct_articles(rng.choice(texts).format(**values))
 
 
 SCENES: dict[str, Scene] = {
@@ -330,4 +333,4 @@ def make_author(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) 
     if settings.tools is None:
         return GrammarAuthor(shelf=Trees())
     tools = read_tools(settings.tools)
-    return GrammarAuthor(shelf=Own(tuple(map(canonical.dumps, tools))))
+    return GrammarAuthor(shelf=UserTools(tuple(map(canonical.dumps, tools))))

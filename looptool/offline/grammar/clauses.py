@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from looptool.offline.english.speech import Voice, surface
+from looptool.english.lists import needs_an, with_article
 from looptool.offline.grammar.described import core_of, named_core
+from looptool.offline.grammar.speech import Voice, surface
 from looptool.offline.grammar.toolbox import Action
 from looptool.offline.grammar.trees import Ask, frames
-from looptool.offline.grammar.wording import attach, needs_an, phrase, with_article
+from looptool.offline.grammar.wording import attach, phrase
 
 _MEASURED = ("measured", "priced")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from looptool.offline.english.speech import Voice
+from looptool.offline.grammar.speech import Voice
 from looptool.offline.grammar.toolbox import Action, words_of
 from looptool.offline.grammar.trees import described
 
@@ -37,19 +37,19 @@ def core_of(action: Action, rng: random.Random | None = None) -> str:
 def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tuple[str, list[str]]:
     """Return an imperative that names things by their ids, and the arguments that these are."""
     text, used = core_of(action, voice.rng), []
-    shy = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
+    heldout = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
     for name, value in arguments.items():
         words = words_of(name)
         if len(words) < 2 or words[-1] != "id" or isinstance(value, dict | list | bool):
             continue
         noun = " ".join(words[:-1])
-        found = re.search(
+        noun_phrase = re.search(
             rf"\b{_ARTICLE} (?:{_FILLER} )?{re.escape(noun)}(?=$|[^\w ]| {_AFTER}\b)", text, re.I
         )
-        if found and voice.rng.random() < 0.8:
-            said = voice.keep("named", described()["named"]["heldout" if shy else "say"])
+        if noun_phrase and voice.rng.random() < 0.8:
+            said = voice.keep("named", described()["named"]["heldout" if heldout else "say"])
             said = said.format(noun=noun, v=value)
-            text = f"{text[: found.start()]}{said}{text[found.end() :]}"
+            text = f"{text[: noun_phrase.start()]}{said}{text[noun_phrase.end() :]}"
             used.append(name)
     return text, used
 
@@ -72,6 +72,7 @@ def _imperative(action: Action) -> tuple[str, str]:
 
 
 def _with_article(noun: str) -> str:
+    """Return a noun with "the" before it, if it has no article and is no plural."""
     definite = re.match(rf"(?:{_ARTICLE}|all|my)\b", noun, re.I) or noun.endswith("s")
     return noun if definite else f"the {noun}"
 

@@ -11,11 +11,12 @@ from looptool.offline.grammar import planner
 from looptool.offline.grammar.clauses import Clause, clause_with_ask, dress
 from looptool.offline.grammar.several import remainder
 from looptool.offline.grammar.slots import Slot
+from looptool.offline.grammar.speech import Voice, surface
 from looptool.offline.grammar.toolbox import Action
 from looptool.offline.grammar.trees import Ask, frames
 from looptool.offline.grammar.user import write
 from looptool.offline.grammar.values import draw
-from looptool.offline.grammar.wording import Voice, phrase, surface, tidy, worded
+from looptool.offline.grammar.wording import phrase, tidy, worded
 
 
 def follow_up(
@@ -48,6 +49,7 @@ def _again(
     split: str,
     today: dt.date | None,
 ) -> tuple[str, str, dict[str, Any]] | None:
+    """Return a request, one that repeats it for something else, and its arguments, or None."""
     voice = Voice(rng, split, today, tight=False)
     made = clause_with_ask(action, before, voice)
     if made is None:
@@ -73,7 +75,7 @@ def change(
     name = planner.change_one(action, before, rng)
     if name is None:
         return None
-    value = planner.fresh_value(action, name, before, rng, today)
+    value = planner.other_value(action, name, before, rng, today)
     if value is None:
         return None
     slot = action.slots[name]

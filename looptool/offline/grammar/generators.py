@@ -156,16 +156,16 @@ def _numbers(slot: Slot, rng: random.Random) -> list[int | float]:
 def _items(slot: Slot, rng: random.Random) -> list[str]:
     options = slot.kind.options
     size = options.get("size") or rng.randint(2, 3)
-    found: list[str] = []
-    while len(found) < size:
+    items: list[str] = []
+    while len(items) < size:
         value = (
             rng.choice(options["choices"])
             if "choices" in options
             else from_pool(options["pool"], rng)
         )
-        if value not in found:
-            found.append(value)
-    return found
+        if value not in items:
+            items.append(value)
+    return items
 
 
 def _record(slot: Slot, rng: random.Random) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def arguments_of(
     mention: float | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return fresh arguments for a call of the action."""
+    """Return random arguments for a call of the action."""
     order = action.leaf.order if action.leaf else ()
     chance = styles()["mention"] if mention is None else mention
     return draw_arguments(action.slots, rng, mention=chance, fixed=fixed, order=order, today=today)
@@ -78,11 +78,11 @@ def several_calls(
     for _ in range(count * 6):
         if len(batch) == count:
             break
-        fresh = _vary(action, base, fixed, rng, today)
-        text = canonical.dumps(fresh)
+        arguments = _vary(action, base, fixed, rng, today)
+        text = canonical.dumps(arguments)
         if text not in seen:
             seen.add(text)
-            batch.append(fresh)
+            batch.append(arguments)
     return [(action, arguments) for arguments in batch]
 
 
@@ -92,9 +92,9 @@ def varied(
     """Return arguments that differ from `base` as a user may vary them, or None."""
     fixed = _kept(action, base, rng)
     for _ in range(6):
-        fresh = _vary(action, base, fixed, rng, today)
-        if canonical.dumps(fresh) != canonical.dumps(base):
-            return fresh
+        arguments = _vary(action, base, fixed, rng, today)
+        if canonical.dumps(arguments) != canonical.dumps(base):
+            return arguments
     return None
 
 
@@ -118,6 +118,7 @@ def _vary(
     rng: random.Random,
     today: dt.date | None,
 ) -> dict[str, Any]:
+    """Return the arguments of `base` with new values for all that are not fixed."""
     order = action.leaf.order if action.leaf else ()
     slots = {name: action.slots[name] for name in base}
     varied = draw_arguments(
@@ -140,7 +141,7 @@ def change_one(action: Action, arguments: Mapping[str, Any], rng: random.Random)
     return rng.choice(names) if names else None
 
 
-def fresh_value(
+def other_value(
     action: Action,
     name: str,
     arguments: Mapping[str, Any],

@@ -27,6 +27,7 @@ def respond(
 
 
 def _value(spec: str, rng: random.Random) -> Any:
+    """Return a value for a field of a response: by alternatives, a sort, a kind or a pool."""
     if "|" in spec:
         return rng.choice(spec.split("|"))
     if spec == "number":

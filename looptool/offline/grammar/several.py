@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool.core import canonical
-from looptool.offline.english.numerals import coordinate
-from looptool.offline.english.speech import Voice, surface
+from looptool.english.lists import coordinate
 from looptool.offline.grammar.clauses import (
     Clause,
     attached,
@@ -21,6 +20,7 @@ from looptool.offline.grammar.clauses import (
 )
 from looptool.offline.grammar.described import core_of
 from looptool.offline.grammar.slots import Slot
+from looptool.offline.grammar.speech import Voice, surface
 from looptool.offline.grammar.toolbox import Action
 from looptool.offline.grammar.trees import PREPOSITIONS, Ask, frames
 
@@ -95,6 +95,7 @@ def _joined(
     manner: str,
     voice: Voice,
 ) -> str:
+    """Fill a template once for all calls, with "A and B" in its repeatable part or in its slots."""
     if manner == "bracket":
         head = fill(ask, action, batch[0], voice, 0, ask.start)
         items = [fill(ask, action, arguments, voice, ask.start, ask.end) for arguments in batch]

@@ -59,8 +59,8 @@ class Trees:
 
 
 @dataclass(frozen=True)
-class Own:
-    """The user's own tools, as canonical JSON; `known_to` says which of them a split uses."""
+class UserTools:
+    """The user's tools, as canonical JSON; `known_to` says which of them a split uses."""
 
     tools: tuple[str, ...]
     chained: bool = field(default=False, init=False)
@@ -85,6 +85,7 @@ class Own:
 
 @lru_cache(maxsize=8)
 def _known(tools: tuple[str, ...], split: str) -> tuple[str, ...]:
+    """Return the tools that a split uses."""
     return tuple(map(canonical.dumps, known_to(split, list(map(canonical.loads, tools)))))
 
 
@@ -101,6 +102,7 @@ def _readable(text: str) -> Action:
 
 
 def _sayable(name: str, schema: Mapping[str, Any]) -> bool:
+    """Whether a user would give a value of this parameter in words."""
     plain = {"string", "integer", "number", "boolean"}
     kinds = schema.get("type")
     kinds = kinds if isinstance(kinds, list) else [kinds]

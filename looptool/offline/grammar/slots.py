@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from looptool.offline.grammar.trees import Kind, kinds, pools
-
-DATE_FORMATS = {"YYYY-MM-DD": "%Y-%m-%d", "MM/DD/YYYY": "%m/%d/%Y", "DD.MM.YYYY": "%d.%m.%Y"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +17,7 @@ class Slot:
         name: its name in the document.
         key: its name in the leaf; `name` if the trees do not know the tool.
         word: what people call it ("launch speed").
-        form: the date format, or "".
+        form: the name of the date format in `NAMED_DATES`, or "".
     """
 
     name: str
@@ -36,14 +33,6 @@ class Slot:
         """Return the JSON Schema type: the first of several, "string" if none is given."""
         kind = self.schema.get("type", "string")
         return kind if isinstance(kind, str) else next((k for k in kind if k != "null"), "string")
-
-
-def parse_date(text: str, form: str) -> dt.date | None:
-    """Return the date that `text` gives in the format `form`, or None."""
-    try:
-        return dt.datetime.strptime(text, DATE_FORMATS[form]).date()
-    except (KeyError, ValueError, TypeError):
-        return None
 
 
 def choices(slot: Slot) -> list[Any]:

@@ -16,7 +16,8 @@ from typing import Any
 
 from looptool.core import canonical
 from looptool.core.tools import Tool
-from looptool.offline.grammar.slots import DATE_FORMATS, Slot, fits
+from looptool.english.dates import ISO_DATE, NAMED_DATES
+from looptool.offline.grammar.slots import Slot, fits
 from looptool.offline.grammar.trees import (
     Kind,
     Leaf,
@@ -32,7 +33,7 @@ from looptool.offline.grammar.trees import (
 from looptool.synthesis.constraint_tree import NAMING
 
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_FORM = re.compile("|".join(map(re.escape, DATE_FORMATS)))
+_FORM = re.compile("|".join(map(re.escape, NAMED_DATES)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def variant(key: str, index: int) -> Action:
     name = rng.choice(_names(leaf, style))
     camel = style == "camel" and rng.random() < styles()["parameters"]["camel_with_camel_tool"]
     optional = styles()["optional"]
-    form = rng.choice((*DATE_FORMATS, *["YYYY-MM-DD"] * 4))
+    form = rng.choice((*NAMED_DATES, *["YYYY-MM-DD"] * 4))
     slots: dict[str, Slot] = {}
     properties: dict[str, Any] = {}
     for param in leaf.params.values():
@@ -126,6 +127,7 @@ def action_of(tool: Tool, example: Mapping[str, Any] | None = None) -> Action:
 
 @lru_cache(maxsize=8192)
 def _action(tool_json: str, example_json: str) -> Action:
+    """Read a tool and known arguments; see `action_of`."""
     tool, example = canonical.loads(tool_json), canonical.loads(example_json)
     parameters = tool.get("parameters") or {}
     properties = parameters.get("properties") or {}
@@ -148,6 +150,7 @@ def _action(tool_json: str, example_json: str) -> Action:
 def _recognised(
     leaf: Leaf, properties: Mapping[str, Any], required: set[str]
 ) -> dict[str, Slot] | None:
+    """Return the slots if all parameters are the leaf's and none required is missing, else None."""
     keys = {
         spelled: param
         for param in leaf.params.values()
@@ -162,8 +165,8 @@ def _recognised(
         slots[name] = Slot(
             name, param.key, param.kind, schema, name in required, param.kind.word, _form_of(schema)
         )
-    found = {slot.key for slot in slots.values()}
-    if len(found) < len(slots) or not set(leaf.required) <= found:
+    recognised = {slot.key for slot in slots.values()}
+    if len(recognised) < len(slots) or not set(leaf.required) <= recognised:
         return None
     return slots
 
@@ -176,6 +179,7 @@ def slot_of(name: str, schema: Mapping[str, Any], required: bool, example: Any =
 
 
 def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
+    """Infer the kind of a parameter from its name, its schema and an example."""
     declared = schema.get("type")
     if "enum" in schema:
         return kinds()["choice"]
@@ -225,6 +229,7 @@ def _is_structured(schema: Mapping[str, Any]) -> bool:
 
 
 def _inferred(draw: str, say: tuple[str, ...], heldout: tuple[str, ...]) -> Kind:
+    """Return a kind that the constraint tree does not have."""
     types = ("integer", "string", "object", "array")
     return Kind(draw, "described", draw, types, (), say, heldout, (), (), (), (), "", {})
 
@@ -232,12 +237,12 @@ def _inferred(draw: str, say: tuple[str, ...], heldout: tuple[str, ...]) -> Kind
 @lru_cache(maxsize=1)
 def _kinds_by_name() -> dict[str, Kind]:
     """Return kinds by parameter name: the kind of that name, else the first leaf's."""
-    found: dict[str, Kind] = {}
+    by_name: dict[str, Kind] = {}
     for leaf in leaves().values():
         for param in leaf.params.values():
             for name in (param.key, *param.names):
-                found.setdefault(name, param.kind)
-    return {name: kind for name, kind in found.items() if len(name) > 1} | {
+                by_name.setdefault(name, param.kind)
+    return {name: kind for name, kind in by_name.items() if len(name) > 1} | {
         name: kind for name, kind in kinds().items() if "pool" not in kind.options or kind.word
     }
 
@@ -255,9 +260,9 @@ def distractors(
         if leaf is not None:
             taken |= {leaf.key, *rivals()[leaf.key]}
             near.append(leaf)
-    found: list[Tool] = []
+    chosen: list[Tool] = []
     for _ in range(count * 20):
-        if len(found) == count:
+        if len(chosen) == count:
             break
         pool = split_leaves(split)
         if near and rng.random() < styles()["similar"]:
@@ -272,12 +277,13 @@ def distractors(
         if tool["name"] not in names:
             taken |= {leaf.key, *rivals()[leaf.key]}
             names.add(tool["name"])
-            found.append(tool)
-    return found
+            chosen.append(tool)
+    return chosen
 
 
 @cache
 def _relatives(split: str, domain: str, subdomain: str) -> tuple[Leaf, ...]:
+    """Return the leaves of a domain, or of one of its subdomains."""
     return tuple(
         leaf
         for leaf in split_leaves(split)
@@ -286,6 +292,7 @@ def _relatives(split: str, domain: str, subdomain: str) -> tuple[Leaf, ...]:
 
 
 def _slot(param: Param, camel: bool, date_form: str, rng: random.Random) -> Slot:
+    """Make a slot for a parameter of a leaf: its name, schema and description."""
     kind = param.kind
     name = (
         param.names[0]
@@ -324,15 +331,17 @@ def _slot(param: Param, camel: bool, date_form: str, rng: random.Random) -> Slot
 
 
 def _form_of(schema: Mapping[str, Any], example: Any = None) -> str:
-    found = _FORM.search(str(schema.get("description", "")))
-    if found:
-        return found[0]
-    iso = schema.get("format") == "date" or re.fullmatch(r"\d{4}-\d\d-\d\d", str(example))
+    """Return the name of the date format that a schema asks for, or ""."""
+    named = _FORM.search(str(schema.get("description", "")))
+    if named:
+        return named[0]
+    iso = schema.get("format") == "date" or ISO_DATE.fullmatch(str(example))
     return "YYYY-MM-DD" if iso else ""
 
 
 @cache
 def _names(leaf: Leaf, style: str) -> tuple[str, ...]:
+    """Return the tool names that a leaf can have in a naming style."""
     noun = list(leaf.noun)
     spelled = [[verb, *noun] for verb in styles()["verbs"].get(leaf.verb, [leaf.verb])]
     spelled = [*[spelled[0]] * 2, *spelled] if len(spelled) > 1 else spelled

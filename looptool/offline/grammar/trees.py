@@ -33,7 +33,7 @@ class Kind:
         types: the JSON Schema types that a tool may declare for it.
         say, heldout: the wordings for training, and those that only the held-out split uses.
         deny, deny_heldout: the same for a boolean that is false.
-        own, own_deny: wordings of one leaf's parameter, preferred to those of the kind.
+        leaf_say, leaf_deny: wordings of one leaf's parameter, preferred to those of the kind.
         options: the generator's arguments.
     """
 
@@ -46,8 +46,8 @@ class Kind:
     heldout: tuple[str, ...]
     deny: tuple[str, ...]
     deny_heldout: tuple[str, ...]
-    own: tuple[str, ...]
-    own_deny: tuple[str, ...]
+    leaf_say: tuple[str, ...]
+    leaf_deny: tuple[str, ...]
     word: str
     options: Mapping[str, Any]
 
@@ -128,28 +128,28 @@ class Chain:
 @lru_cache(maxsize=1)
 def kinds() -> dict[str, Kind]:
     """Return all parameter kinds by name."""
-    found = {}
+    by_name = {}
     for group, body in _read("kinds.yaml")["groups"].items():
-        for name, own in body["kinds"].items():
-            merged = {key: value for key, value in body.items() if key != "kinds"} | own
-            found[name] = _kind(name, group, merged)
-    return found
+        for name, refined in body["kinds"].items():
+            merged = {key: value for key, value in body.items() if key != "kinds"} | refined
+            by_name[name] = _kind(name, group, merged)
+    return by_name
 
 
 @lru_cache(maxsize=1)
 def leaves() -> dict[str, Leaf]:
     """Return all leaf actions by key, in the order of the files."""
-    found: dict[str, Leaf] = {}
+    by_key: dict[str, Leaf] = {}
     folder = resources.files(__package__) / "data" / "contexts"
     for path in sorted(folder.iterdir(), key=lambda item: item.name):
         if path.name.endswith(".yaml"):
             domain = _read(f"contexts/{path.name}")
             for subdomain, body in domain["subdomains"].items():
                 for key, leaf in body.items():
-                    if key in found:
+                    if key in by_key:
                         raise ValueError(f"{path.name}: leaf {key} is defined twice")
-                    found[key] = _leaf(key, leaf, domain, subdomain)
-    return found
+                    by_key[key] = _leaf(key, leaf, domain, subdomain)
+    return by_key
 
 
 @lru_cache(maxsize=2)
@@ -191,22 +191,22 @@ def pools() -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def styles() -> dict[str, Any]:
     """Return naming styles, verbs and sizes."""
-    found: dict[str, Any] = _read("styles.yaml")
-    return found
+    body: dict[str, Any] = _read("styles.yaml")
+    return body
 
 
 @lru_cache(maxsize=1)
 def frames() -> dict[str, Any]:
     """Return the frames of whole requests."""
-    found: dict[str, Any] = _read("frames.yaml")
-    return found
+    body: dict[str, Any] = _read("frames.yaml")
+    return body
 
 
 @lru_cache(maxsize=1)
 def described() -> dict[str, Any]:
     """Return the wordings for tools that the trees do not know."""
-    found: dict[str, Any] = _read("described.yaml")
-    return found
+    body: dict[str, Any] = _read("described.yaml")
+    return body
 
 
 def compile_ask(text: str) -> Ask:
@@ -220,16 +220,16 @@ def compile_ask(text: str) -> Ask:
     parts: list[str | tuple[str, bool]] = []
     start = end = -1
     position = 0
-    for found in _TOKEN.finditer(body):
-        if found.start() > position:
-            parts.append(body[position : found.start()])
-        position = found.end()
-        if found[3] == "[":
+    for token in _TOKEN.finditer(body):
+        if token.start() > position:
+            parts.append(body[position : token.start()])
+        position = token.end()
+        if token[3] == "[":
             start = len(parts)
-        elif found[3] == "]":
+        elif token[3] == "]":
             end = len(parts)
         else:
-            parts.append((found[1], bool(found[2])))
+            parts.append((token[1], bool(token[2])))
     if position < len(body):
         parts.append(body[position:])
     if (start < 0) != (end < 0) or end < start:
@@ -282,10 +282,11 @@ def _leaf(key: str, body: Mapping[str, Any], domain: Mapping[str, Any], subdomai
 
 
 def _param(name: str, body: str | Mapping[str, Any]) -> tuple[str, Param]:
+    """Return a leaf's parameter and its key, with the leaf's changes to its kind."""
     key = name.rstrip("?")
-    own = {"kind": body} if isinstance(body, str) else dict(body)
-    kind = kinds()[own.pop("kind")]
-    names = tuple(own.pop("names", (key,)))
+    refined = {"kind": body} if isinstance(body, str) else dict(body)
+    kind = kinds()[refined.pop("kind")]
+    names = tuple(refined.pop("names", (key,)))
     merged: dict[str, Any] = {
         "draw": kind.draw,
         "types": kind.types,
@@ -293,20 +294,20 @@ def _param(name: str, body: str | Mapping[str, Any]) -> tuple[str, Param]:
         "word": kind.word or key.replace("_", " "),
         **kind.options,
     }
-    own_say, own_deny = own.pop("say", ()), own.pop("deny", ())
-    merged |= own
+    leaf_say, leaf_deny = (tuple(refined.pop(part, ())) for part in ("say", "deny"))
+    merged |= refined
     for phrases in _PHRASE_KEYS:
         merged[phrases] = getattr(kind, phrases)
-    refined = _kind(kind.name, kind.group, merged, tuple(own_say), tuple(own_deny))
-    return key, Param(key, refined, not name.endswith("?"), names)
+    leaf_kind = _kind(kind.name, kind.group, merged, leaf_say, leaf_deny)
+    return key, Param(key, leaf_kind, not name.endswith("?"), names)
 
 
 def _kind(
     name: str,
     group: str,
     body: Mapping[str, Any],
-    own: tuple[str, ...] = (),
-    own_deny: tuple[str, ...] = (),
+    leaf_say: tuple[str, ...] = (),
+    leaf_deny: tuple[str, ...] = (),
 ) -> Kind:
     fields = ("draw", "types", "describe", "word", *_PHRASE_KEYS)
     options = {key: value for key, value in body.items() if key not in fields}
@@ -323,8 +324,8 @@ def _kind(
         heldout=heldout,
         deny=deny,
         deny_heldout=deny_heldout,
-        own=own,
-        own_deny=own_deny,
+        leaf_say=leaf_say,
+        leaf_deny=leaf_deny,
         word=body.get("word", ""),
         options=options,
     )

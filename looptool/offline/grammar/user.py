@@ -9,9 +9,9 @@ from typing import Any
 
 from looptool.core.calls import ToolCall
 from looptool.core.tools import Tool
-from looptool.offline.english.speech import Voice
 from looptool.offline.grammar.clauses import Clause, capital, clause, dress, frame_of, listed, terse
 from looptool.offline.grammar.several import in_a_row, numbered, same_again, together
+from looptool.offline.grammar.speech import Voice
 from looptool.offline.grammar.toolbox import Action, action_of
 from looptool.offline.grammar.trees import frames
 from looptool.offline.grammar.wording import tidy
@@ -24,7 +24,7 @@ def request(
     split: str = "train",
     today: dt.date | None = None,
 ) -> str | None:
-    """Return a fresh request for `calls`, or None if a call cannot be put into words.
+    """Return a new request for `calls`, or None if a call cannot be put into words.
 
     Args:
         tools: the documents of the called tools. Tools unknown to the trees are worded from their
@@ -69,6 +69,7 @@ def write(
 
 
 def _one_tool(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> str:
+    """Return a request for one or several calls of one tool."""
     rng = voice.rng
     if len(batch) == 1:
         roll = rng.random()
@@ -94,6 +95,7 @@ def _one_tool(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) 
 def _several_tools(
     groups: Sequence[tuple[Action, Sequence[Mapping[str, Any]]]], voice: Voice
 ) -> str:
+    """Return a request for calls of several tools."""
     clauses: list[Clause] = []
     voice.memory["wide"] = 1  # join items by "and also", because "and then" starts the next clause
     for action, batch in groups:

@@ -1,4 +1,4 @@
-"""Fresh values for one parameter, or for all arguments of a call."""
+"""Random values for one parameter, or for all arguments of a call."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from looptool.english.dates import NAMED_DATES, read_named_date, write_date
 from looptool.offline.grammar.generators import DRAW
-from looptool.offline.grammar.slots import DATE_FORMATS, Slot, parse_date
-
-__all__ = ["Slot", "draw", "draw_arguments"]
+from looptool.offline.grammar.slots import Slot
 
 _FIRST_DAY = dt.date(2023, 1, 1).toordinal()
 _DAYS = 1200
@@ -18,7 +17,7 @@ _DISTINCT_TRIES = 12
 
 
 def draw(slot: Slot, rng: random.Random, today: dt.date | None = None) -> Any:
-    """Return a fresh value that fits the slot's schema; dates are near `today` if it is given."""
+    """Return a random value that fits the slot's schema; dates are near `today` if it is given."""
     if slot.kind.draw == "date":
         return _date(slot, rng, today)
     if "enum" in slot.schema:
@@ -35,7 +34,7 @@ def draw_arguments(
     order: Sequence[str] = (),
     today: dt.date | None = None,
 ) -> dict[str, Any]:
-    """Return fresh arguments for a call: all required parameters and some optional ones.
+    """Return random arguments for a call: all required parameters and some optional ones.
 
     Values of one kind differ from each other (two cities, two masses).
 
@@ -57,15 +56,16 @@ def draw_arguments(
         n for key in order for n, slot in slots.items() if slot.key == key and n in arguments
     ]
     if len(ordered) > 1 and not fixed:
-        found = sorted(
+        ascending = sorted(
             (arguments[name] for name in ordered),
-            key=lambda text: parse_date(text, slots[ordered[0]].form) or dt.date.min,
+            key=lambda text: read_named_date(text, slots[ordered[0]].form) or dt.date.min,
         )
-        arguments.update(zip(ordered, found, strict=True))
+        arguments.update(zip(ordered, ascending, strict=True))
     return arguments
 
 
 def _distinct(slot: Slot, rng: random.Random, today: dt.date | None, taken: list[Any]) -> Any:
+    """Draw a value that is not in `taken`, if there is one after some tries."""
     value = draw(slot, rng, today)
     if slot.type != "boolean":
         for _ in range(_DISTINCT_TRIES):
@@ -76,10 +76,11 @@ def _distinct(slot: Slot, rng: random.Random, today: dt.date | None, taken: list
 
 
 def _date(slot: Slot, rng: random.Random, today: dt.date | None) -> str:
+    """Draw a date in the format of the slot, near `today` if it is given."""
     if today:
         day = today + dt.timedelta(
             days=rng.randint(0, 13) if rng.random() < 0.8 else rng.randint(14, 300)
         )
     else:
         day = dt.date.fromordinal(_FIRST_DAY + rng.randrange(_DAYS))
-    return day.strftime(DATE_FORMATS[slot.form or "YYYY-MM-DD"])
+    return write_date(day, NAMED_DATES[slot.form or "YYYY-MM-DD"])

@@ -10,29 +10,12 @@ from functools import cache, lru_cache
 from typing import Any
 
 from looptool.core.samples import Message
-from looptool.offline.english.speech import WEEKDAYS, Voice, surface
+from looptool.english.dates import read_system_date, without_on
+from looptool.english.lists import needs_an
 from looptool.offline.grammar.slots import Slot
+from looptool.offline.grammar.speech import Voice, surface
 from looptool.offline.grammar.trees import Kind
 
-__all__ = [
-    "Voice",
-    "attach",
-    "needs_an",
-    "phrase",
-    "surface",
-    "system_date",
-    "tidy",
-    "today_of",
-    "with_article",
-    "worded",
-]
-
-_SYSTEM_DATE = re.compile(r"Today is \w+, (\d{4}-\d\d-\d\d)")
-_ON_RELATIVE = re.compile(
-    r"\b(?:on the date|on) (?=(?:today|tomorrow|the day after|two weeks from|\d+ days from|"
-    r"(?:this|next) (?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)\b)"
-)
-_VOWEL = re.compile(r"(?!eu|one\b|once)[aeio]|(?!uni|uno|us|ur[ai])u|8|1[18]\b", re.IGNORECASE)
 _STOPS = re.compile(r"([.?!])\.(?=\s|$)")
 _HELDOUT_SHARE = 0.6
 _CLAUSAL = frozenset(
@@ -74,18 +57,13 @@ _PREPOSITIONS = frozenset(
 )
 
 
-def system_date(day: dt.date) -> str:
-    """Return the sentence that tells the assistant today's date."""
-    return f"Today is {WEEKDAYS[day.weekday()]}, {day.isoformat()}."
-
-
 def today_of(messages: Sequence[Message]) -> dt.date | None:
     """Return the date that a system message gives, or None."""
     for message in messages:
-        if message.get("role") == "system":
-            found = _SYSTEM_DATE.search(message.get("content") or "")
-            if found:
-                return dt.date.fromisoformat(found[1])
+        if message.get("role") == "system" and (
+            day := read_system_date(message.get("content") or "")
+        ):
+            return day
     return None
 
 
@@ -114,26 +92,27 @@ def wording(slot: Slot, value: Any, voice: Voice) -> str:
     kind's wordings are used that name it. "for {v}" alone would not tell which of the two is meant.
     """
     named = slot.kind.draw in voice.doubled
-    shy = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
-    options = _wordings(slot.kind, value is False, named, shy)
+    heldout = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
+    options = _wordings(slot.kind, value is False, named, heldout)
     if slot.kind.group == "measured":
-        return str(voice.keep(f"say:{slot.kind.name}:{shy}", options))
+        return str(voice.keep(f"say:{slot.kind.name}:{heldout}", options))
     return voice.rng.choice(options)
 
 
 @cache
 def _wordings(kind: Kind, denied: bool, named: bool, heldout: bool) -> tuple[str, ...]:
-    own = kind.own_deny if denied else kind.own
+    """Return the wordings to choose from; see `wording`."""
+    preferred = kind.leaf_deny if denied else kind.leaf_say
     shared = kind.deny if denied else kind.say
     if heldout:
         shared = kind.deny_heldout if denied else kind.heldout
-    if own or named:
+    if preferred or named:
         shared = tuple(text for text in shared if "{word}" in text)
     if kind.options.get("strict") or (heldout and not shared):
         shared = ()
     if heldout and shared:
         return shared
-    return (*own, *own, *shared) or ("with the {word} {v}",)
+    return (*preferred, *preferred, *shared) or ("with the {word} {v}",)
 
 
 @lru_cache(maxsize=65536)
@@ -176,14 +155,4 @@ def _weight(text: str) -> int:
 
 def tidy(text: str) -> str:
     """Repair a request where parts were joined: "on next Friday", "at 6 p.m.."."""
-    return _STOPS.sub(r"\1", _ON_RELATIVE.sub("", text))
-
-
-def with_article(text: str) -> str:
-    """Return the text with "a" or "an" before it."""
-    return f"{'an' if needs_an(text) else 'a'} {text}"
-
-
-def needs_an(text: str) -> bool:
-    """Whether the text takes "an" instead of "a"."""
-    return bool(_VOWEL.match(text))
+    return _STOPS.sub(r"\1", without_on(text))

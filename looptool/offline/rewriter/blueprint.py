@@ -5,7 +5,6 @@ It is read from the tools, the messages and the current label alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +13,10 @@ from looptool.core import canonical
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Message, label_calls
 from looptool.core.tools import Tool
+from looptool.english.dates import read_date
 from looptool.expansion import ErrorSeed
-from looptool.offline.english.forms import read_date
+from looptool.offline.grammar.slots import Slot
 from looptool.offline.grammar.toolbox import action_of, slot_of
-from looptool.offline.grammar.values import Slot
 from looptool.offline.rewriter.mentions import Mention, locate, overlap
 
 
@@ -160,7 +159,8 @@ def _inside(
 
 
 def _places(seed: ErrorSeed) -> dict[str, tuple[Any, tuple[Parameter, ...]]]:
-    found: dict[str, tuple[Any, tuple[Parameter, ...]]] = {}
+    """Return each scalar of all calls with the places where it occurs, by canonical JSON."""
+    places: dict[str, tuple[Any, tuple[Parameter, ...]]] = {}
     documents = {tool["name"]: tool for tool in seed.tools}
     for call in all_calls(seed):
         if call.name not in documents:
@@ -170,18 +170,18 @@ def _places(seed: ErrorSeed) -> dict[str, tuple[Any, tuple[Parameter, ...]]]:
             slot = slots.get(name) or slot_of(name, {}, False, argument)
             for value, parameter in _inside(argument, slot.schema, name, slot, ()):
                 key = canonical.dumps(value)
-                _, known = found.get(key, (value, ()))
-                found[key] = (value, known if parameter in known else (*known, parameter))
-    return found
+                _, known = places.get(key, (value, ()))
+                places[key] = (value, known if parameter in known else (*known, parameter))
+    return places
 
 
 def _visible(mentions: dict[str, list[Mention]]) -> dict[str, tuple[Mention, ...]]:
     """Drop mentions inside a longer mention of another value, such as the 3 in "3 May 2024"."""
-    everything = [(key, mention) for key, own in mentions.items() for mention in own]
+    everything = [(key, mention) for key in mentions for mention in mentions[key]]
     return {
         key: tuple(
             mention
-            for mention in own
+            for mention in mentions[key]
             if not any(
                 other_key != key
                 and overlap(mention, other)
@@ -189,7 +189,7 @@ def _visible(mentions: dict[str, list[Mention]]) -> dict[str, tuple[Mention, ...
                 for other_key, other in everything
             )
         )
-        for key, own in mentions.items()
+        for key in mentions
     }
 
 
@@ -205,6 +205,7 @@ def _is_fixed(
     responded: bool,
     unsaid: bool,
 ) -> bool:
+    """Whether a value must stay; see `Value.fixed`."""
     if isinstance(value, bool) or not (mentions or responded):
         return True
     if read_date(value):
@@ -214,17 +215,3 @@ def _is_fixed(
     # The words for a value not found ("2 hours" for 120) may contain one of these mentions.
     is_number = isinstance(value, int | float)
     return unsaid and is_number and len(mentions) > 1
-
-
-RELATIVE_DATE = re.compile(
-    r"\b(?:today|tonight|tomorrow|yesterday|(?:mon|tues|wednes|thurs|fri|satur|sun)day|"
-    r"(?:in|within|after) (?:\w+|\d+) (?:days?|weeks?)|(?:days?|weeks?) (?:from|after|ago|later)|"
-    r"(?:next|this|last|coming) (?:week|weekend)|fortnight)\b",
-    re.IGNORECASE,
-)
-MONTH_DATE = re.compile(
-    r"\b(?:(?:next|this|last|coming|of the|in a|\w+) (?:month|year|quarter)s?|"
-    r"(?:end|start|beginning|middle|first|last) (?:day )?of|"
-    r"christmas|easter|new year|halloween|thanksgiving)\b",
-    re.IGNORECASE,
-)

@@ -37,19 +37,22 @@ class RewritingExpander:
     """Keeps what was hard in an error seed and changes the rest.
 
     Attributes:
-        own: the user's own tools, from which the distractors then come too.
+        user_tools: the user's tools, from which the distractors then come too.
     """
 
-    own: Sequence[Tool] = ()
+    user_tools: Sequence[Tool] = ()
     name: str = field(default="rewriter", init=False)
     failures: Sequence[Failure] = field(default=(), init=False)
 
     def expand(self, seeds: Sequence[ErrorSeed], k: int, seed: str) -> list[Candidate]:
         """Return up to `k` candidates for each seed; see `Expander`."""
-        return [made for error_seed in seeds for made in _expand(error_seed, k, seed, self.own)]
+        return [
+            made for error_seed in seeds for made in _expand(error_seed, k, seed, self.user_tools)
+        ]
 
 
-def _expand(seed: ErrorSeed, k: int, salt: str, own: Sequence[Tool]) -> Iterator[Candidate]:
+def _expand(seed: ErrorSeed, k: int, salt: str, user_tools: Sequence[Tool]) -> Iterator[Candidate]:
+    """Yield up to `k` candidates for one seed."""
     if not all(isinstance(schema, Mapping) for tool in seed.tools for schema in _properties(tool)):
         return  # `true` is a schema too, but no value can be drawn from it
     ways = _ways(seed)
@@ -61,7 +64,7 @@ def _expand(seed: ErrorSeed, k: int, salt: str, own: Sequence[Tool]) -> Iterator
         if made is None:
             continue
         messages, label = made
-        tools = other_tools(seed, rng, own)
+        tools = other_tools(seed, rng, user_tools)
         identity = sample_id(tools, messages)
         if identity not in seen:
             seen.add(identity)
@@ -87,6 +90,6 @@ def _ways(seed: ErrorSeed) -> list[tuple[str, Way]]:
     return [REWRITE, SUBSTITUTE]
 
 
-def make_expander(settings: Expand, cast: Cast, own: Sequence[Tool]) -> Expander:
+def make_expander(settings: Expand, cast: Cast, user_tools: Sequence[Tool]) -> Expander:
     """Return the expander `rewriter`; see `expansion.make_expander`."""
-    return RewritingExpander(own)
+    return RewritingExpander(user_tools)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from looptool.offline.english.forms import Form, forms_of
+from looptool.english.forms import Form, forms_of
+from looptool.english.lists import needs_an
 
 _SCALE = r"(?!\s(?:hundred|thousand|million|billion|dozen)\b)"
 
@@ -37,7 +38,7 @@ def locate(value: Any, texts: Sequence[str]) -> list[Mention]:
 
     They do not overlap; longer forms of the value take precedence.
     """
-    found: list[Mention] = []
+    mentions: list[Mention] = []
     for form, said in _sayings(value):
         holding = [place for place, text in enumerate(texts) if said in text]
         if not holding:
@@ -46,9 +47,9 @@ def locate(value: Any, texts: Sequence[str]) -> list[Mention]:
         for place in holding:
             for match in pattern.finditer(texts[place]):
                 mention = Mention(place, match.start(), match.end(), form)
-                if not any(overlap(mention, other) for other in found):
-                    found.append(mention)
-    return found
+                if not any(overlap(mention, other) for other in mentions):
+                    mentions.append(mention)
+    return mentions
 
 
 def overlap(left: Mention, right: Mention) -> bool:
@@ -67,8 +68,7 @@ def rewrite(texts: Sequence[str], changes: Sequence[tuple[Mention, str]]) -> lis
         text = result[mention.text]
         before = text[: mention.start]
         if article := re.search(r"\b([Aa])n?( |-)$", before):
-            vowel = re.match(r"[aeiouAEIOU8]|1[18]\b", said)
-            before = f"{before[: article.start()]}{article[1]}{'n' * bool(vowel)}{article[2]}"
+            before = before[: article.start()] + article[1] + "n" * needs_an(said) + article[2]
         result[mention.text] = before + said + text[mention.end :]
     return result
 
@@ -83,6 +83,7 @@ def _sayings(value: Any) -> Iterator[tuple[Form, str]]:
 
 
 def _pattern(said: str) -> re.Pattern[str]:
+    """Return the pattern that finds a text where it is not a part of a longer word or number."""
     body = re.escape(said)
     if said[0].isdigit() or said[0] == "-":
         # Not inside another number, date or time; a unit may follow directly ("5kg", "5%").

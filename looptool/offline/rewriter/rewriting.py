@@ -14,7 +14,7 @@ from looptool.core.samples import Label, Message, call_label, label_calls
 from looptool.core.tools import Tool, check_call
 from looptool.expansion import ErrorSeed
 from looptool.offline.grammar import toolbox, user, values, wording
-from looptool.offline.grammar.values import Slot
+from looptool.offline.grammar.slots import Slot
 from looptool.offline.rewriter.substitution import bounds_kept, shift_system_date
 
 ATTEMPTS = 6
@@ -33,7 +33,7 @@ def rewrite_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message],
     messages = shift_system_date(seed.messages, rng.randint(-40, 40))
     today = wording.today_of(messages)
     for _ in range(ATTEMPTS):
-        calls = _fresh_calls(label_calls(seed.label), seed.tools, today, rng)
+        calls = _new_calls(label_calls(seed.label), seed.tools, today, rng)
         if calls is None:
             continue
         request = user.request(calls, seed.tools, rng, today=today)
@@ -47,10 +47,10 @@ def incomplete_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Messag
 
     The label keeps its text. None also if the text does not tell which parameter that is.
     """
-    found = _asked_for(seed)
-    if found is None or not _is_one_turn(seed):
+    asked = _asked_for(seed)
+    if asked is None or not _is_one_turn(seed):
         return None
-    action, missing = found
+    action, missing = asked
     slots = {name: slot for name, slot in action.slots.items() if name != missing}
     call = ToolCall(action.tool["name"], values.draw_arguments(slots, rng))
     messages = shift_system_date(seed.messages, rng.randint(-40, 40))
@@ -74,15 +74,15 @@ def confused_with(seed: ErrorSeed) -> set[str]:
     return {call.name for call in parse(seed.prediction).calls}
 
 
-def other_tools(seed: ErrorSeed, rng: random.Random, own: Sequence[Tool] = ()) -> list[Tool]:
+def other_tools(seed: ErrorSeed, rng: random.Random, user_tools: Sequence[Tool] = ()) -> list[Tool]:
     """Return the tools in random order, with mere distractors replaced.
 
     Called tools stay, and so do those that the model called by mistake. If no call is due, all
     tools stay, because another one might fit the request.
 
     Args:
-        own: the user's own tools, from which new distractors are drawn; if empty, the trees give
-            them.
+        user_tools: the user's tools, from which new distractors are drawn; if empty, the trees
+            give them.
     """
     if "text" in seed.label:
         return rng.sample(seed.tools, len(seed.tools))
@@ -94,14 +94,14 @@ def other_tools(seed: ErrorSeed, rng: random.Random, own: Sequence[Tool] = ()) -
     keep = [tool for tool in seed.tools if tool["name"] in called | confused_with(seed)]
     names = {tool["name"] for tool in seed.tools}
     count = len(seed.tools) - len(keep)
-    if own:
-        left = [tool for tool in own if tool["name"] not in names]
-        fresh = rng.sample(left, min(count, len(left)))
+    if user_tools:
+        left = [tool for tool in user_tools if tool["name"] not in names]
+        distractors = rng.sample(left, min(count, len(left)))
     else:
-        found = toolbox.distractors(keep, count, rng)
-        fresh = [tool for tool in found if tool["name"] not in names]
+        drawn = toolbox.distractors(keep, count, rng)
+        distractors = [tool for tool in drawn if tool["name"] not in names]
     rest = [tool for tool in seed.tools if tool not in keep]
-    tools = [*keep, *fresh, *rest[len(fresh) :]]
+    tools = [*keep, *distractors, *rest[len(distractors) :]]
     return rng.sample(tools, len(tools))
 
 
@@ -126,7 +126,7 @@ def _asked_for(seed: ErrorSeed) -> tuple[toolbox.Action, str] | None:
     return longest[0][1:] if len(longest) == 1 else None
 
 
-def _fresh_calls(
+def _new_calls(
     calls: Sequence[ToolCall], tools: Sequence[Tool], today: dt.date | None, rng: random.Random
 ) -> list[ToolCall] | None:
     """Return calls of the same structure with new values, or None if this attempt fails."""
@@ -144,7 +144,7 @@ def _fresh_calls(
         for name, value in call.arguments.items():
             key = (name, canonical.dumps(value))
             if key not in chosen:
-                chosen[key] = _fresh(slots[name], value, today, rng)
+                chosen[key] = _new_value(slots[name], value, today, rng)
             arguments[name] = chosen[key]
         made.append(ToolCall(call.name, arguments))
     known = {canonical.dumps(call.to_json()) for call in calls}
@@ -159,7 +159,7 @@ def _fresh_calls(
     return made
 
 
-def _fresh(slot: Slot, value: Any, today: dt.date | None, rng: random.Random) -> Any:
+def _new_value(slot: Slot, value: Any, today: dt.date | None, rng: random.Random) -> Any:
     """Draw a value with the shape of the old one; booleans stay."""
     drawn = value
     for _ in range(0 if isinstance(value, bool) else 10):
@@ -175,10 +175,12 @@ def _is_nested(value: Any) -> bool:
 
 
 def _shape(value: Any) -> Any:
+    """Return what stays the same in a new value: types, lengths of lists, names of fields."""
     if isinstance(value, Mapping):
         return {key: _shape(item) for key, item in value.items()}
     return len(value) if isinstance(value, list) else type(value)
 
 
 def _asking(messages: Sequence[Message], request: str) -> list[Message]:
+    """Return the system messages, then the request."""
     return [*(m for m in messages if m["role"] == "system"), {"role": "user", "content": request}]

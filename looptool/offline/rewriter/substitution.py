@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -19,11 +18,10 @@ from looptool.core import canonical
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message, label_calls
 from looptool.core.tools import check_arguments
+from looptool.english.dates import ISO_DATE, MONTH_DATE, RELATIVE_DATE, read_date
+from looptool.english.times import read_time
 from looptool.expansion import ErrorSeed
-from looptool.offline.english.forms import read_date, read_time
 from looptool.offline.rewriter.blueprint import (
-    MONTH_DATE,
-    RELATIVE_DATE,
     Blueprint,
     Value,
     all_calls,
@@ -32,11 +30,10 @@ from looptool.offline.rewriter.blueprint import (
     read_blueprint,
     read_response,
 )
-from looptool.offline.rewriter.fresh import fresh_values
 from looptool.offline.rewriter.mentions import Mention, locate, rewrite
+from looptool.offline.rewriter.replacements import replacements
 
 ATTEMPTS = 4
-_ISO = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _BOUNDS = (("min", "max"), ("low", "high"), ("start", "end"), ("from", "to"), ("lower", "upper"))
 
 
@@ -61,8 +58,8 @@ def shift_system_date(messages: Sequence[Message], weeks: int) -> list[Message]:
     return [
         {
             **message,
-            "content": _ISO.sub(
-                lambda found: _later(found[0], weeks) or found[0], message["content"]
+            "content": ISO_DATE.sub(
+                lambda match: _later(match[0], weeks) or match[0], message["content"]
             ),
         }
         if message["role"] == "system" and message.get("content")
@@ -83,7 +80,7 @@ def _new_values(seed: ErrorSeed, blueprint: Blueprint, rng: random.Random) -> di
     for key, value in blueprint.values.items():
         if value.fixed or read_date(value.value):
             continue
-        for candidate in fresh_values(value.value, value.parameters[0], rng):
+        for candidate in replacements(value.value, value.parameters[0], rng):
             name = canonical.dumps(candidate)
             if name not in taken and _sayable(candidate, value) and not locate(candidate, [text]):
                 new[key] = candidate
@@ -93,6 +90,7 @@ def _new_values(seed: ErrorSeed, blueprint: Blueprint, rng: random.Random) -> di
 
 
 def _sayable(candidate: Any, value: Value) -> bool:
+    """Whether a candidate can be written in the form of each mention and satisfies the schemas."""
     return all(mention.form(candidate) for mention in value.mentions) and all(
         check_arguments({"x": candidate}, {"type": "object", "properties": {"x": place.schema}})
         is None
@@ -107,7 +105,7 @@ def _weeks(seed: ErrorSeed, blueprint: Blueprint, rng: random.Random) -> int:
     dates = [value for value in blueprint.values.values() if read_date(value.value)]
     system = "\n".join(m["content"] for m in seed.messages if m["role"] == "system")
     located = all(value.mentions or value.responded for value in dates)
-    relative = bool(_ISO.search(system) and RELATIVE_DATE.search(said))
+    relative = bool(ISO_DATE.search(system) and RELATIVE_DATE.search(said))
     if any(_undecided(value) for value in dates):
         return 0
     if not dates or MONTH_DATE.search(said) or not (located or relative):
@@ -129,12 +127,12 @@ def _undecided(value: Value) -> bool:
 
 def _later(text: str, weeks: int) -> str:
     """Return a date moved by `weeks` in the same notation, or "" if it cannot be read back."""
-    found = read_date(text)
-    if found is None:
+    date = read_date(text)
+    if date is None:
         return ""
-    later = (found[0] + timedelta(weeks=weeks), found[1])
-    said = later[0].strftime(later[1])
-    return said if read_date(said) == later else ""
+    moment, pattern = date[0] + timedelta(weeks=weeks), date[1]
+    said = moment.strftime(pattern)
+    return said if read_date(said) == (moment, pattern) else ""
 
 
 def _enough(seed: ErrorSeed, new: Mapping[str, Any]) -> bool:
@@ -152,6 +150,7 @@ def _enough(seed: ErrorSeed, new: Mapping[str, Any]) -> bool:
 def _applied(
     seed: ErrorSeed, blueprint: Blueprint, new: Mapping[str, Any]
 ) -> tuple[list[Message], Label]:
+    """Return the messages and the label with the new values."""
     changes = [
         (mention, said)
         for key, value in blueprint.values.items()
@@ -180,6 +179,7 @@ def _applied(
 
 
 def _weeks_of(blueprint: Blueprint, new: Mapping[str, Any]) -> int:
+    """Return the number of weeks by which the dates moved; 0 if they stay."""
     for key, value in blueprint.values.items():
         before = read_date(value.value)
         after = read_date(new.get(key))
@@ -209,6 +209,7 @@ def _response(content: str, blueprint: Blueprint, new: Mapping[str, Any]) -> str
 
 
 def _in_texts(node: Any, blueprint: Blueprint, new: Mapping[str, Any]) -> Any:
+    """Replace values in a JSON value, and the mentions of texts inside its texts."""
     if isinstance(node, dict):
         return {key: _in_texts(item, blueprint, new) for key, item in node.items()}
     if isinstance(node, list):
@@ -274,7 +275,7 @@ def _order(value: Any) -> Any:
     """Return the sort key of a number, date or time; None for other values."""
     if isinstance(value, int | float):
         return float(value)
-    if found := read_date(value):
-        return found[0].timestamp()
-    found_time = read_time(value)
-    return found_time and 60.0 * found_time[0] + found_time[1]
+    if date := read_date(value):
+        return date[0].timestamp()
+    time = read_time(value)
+    return time and 60.0 * time[0] + time[1]

@@ -10,7 +10,7 @@ import pytest
 
 from looptool.core import canonical
 from looptool.offline.grammar.author import GrammarAuthor
-from looptool.offline.grammar.shelves import Own, known_to
+from looptool.offline.grammar.shelves import UserTools, known_to
 from looptool.synthesis import seeds
 from tests.strategies import SHARES
 
@@ -38,7 +38,7 @@ def tools(count: int) -> list[dict[str, Any]]:
 
 
 def author(own: list[dict[str, Any]]) -> GrammarAuthor:
-    return GrammarAuthor(shelf=Own(tuple(map(canonical.dumps, own))))
+    return GrammarAuthor(shelf=UserTools(tuple(map(canonical.dumps, own))))
 
 
 def test_some_of_many_tools_are_left_out_of_training_and_none_of_few() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from looptool.core.calls import ToolCall
 from looptool.core.tools import check_arguments, check_tool
+from looptool.english.dates import read_named_date
 from looptool.offline.grammar import toolbox, trees, user, values
 
 UNKNOWN = {
@@ -70,7 +71,7 @@ def test_ordered_dates_ascend_in_every_format():
         )
         arguments = values.draw_arguments(action.slots, rng, order=action.leaf.order)
         form = action.slots[first].form
-        days = [values.parse_date(arguments[name], form) for name in (first, last)]
+        days = [read_named_date(arguments[name], form) for name in (first, last)]
         assert None not in days
         assert days[0] <= days[1]
 

@@ -8,8 +8,9 @@ import pytest
 from looptool.core import canonical, samples
 from looptool.core.calls import ToolCall, render
 from looptool.core.tools import check_call
+from looptool.english.dates import system_date
 from looptool.expansion import ErrorSeed
-from looptool.offline.grammar import toolbox, user, values, wording
+from looptool.offline.grammar import toolbox, user, values
 from looptool.offline.grammar.trees import split_leaves
 from looptool.offline.rewriter.expander import RewritingExpander
 from looptool.offline.rewriter.substitution import substitute
@@ -60,7 +61,7 @@ def written_seeds(count):
             for _ in range(rng.choice((1, 1, 2, 3)))
         ]
         text = user.request(calls, [action.tool], rng, today=day)
-        system = [{"role": "system", "content": wording.system_date(day)}] if day else []
+        system = [{"role": "system", "content": system_date(day)}] if day else []
         tools = [action.tool, *toolbox.distractors([action.tool], number % 3, rng)]
         failure = ("wrong_argument", "wrong_count")[number % 2]
         label = samples.call_label(calls)

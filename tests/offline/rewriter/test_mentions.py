@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from looptool.offline.english.forms import number_words
 from looptool.offline.rewriter.mentions import locate, rewrite
 
 
@@ -72,12 +71,6 @@ def test_words_that_leave_the_half_of_the_day_open_say_no_time_of_the_other_half
     [mention] = locate("14:30", ["at half past two in the afternoon"])
     assert mention.form("16:45") == "quarter to five in the afternoon"
     assert mention.form("09:15") is None
-
-
-def test_number_words():
-    words = {0: "zero", 19: "nineteen", 40: "forty", 101: "one hundred and one"}
-    words |= {1500: "one thousand five hundred", 20_005: "twenty thousand and five"}
-    assert {number: number_words(number) for number in words} == words
 
 
 @given(

@@ -14,11 +14,45 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from looptool.offline.english.numerals import UNITS, coordinate, decimal, ordinal, spell
-from looptool.offline.grammar.slots import Slot, choices, parse_date, record_slots
+from looptool.english.dates import (
+    AUTHOR_DATES,
+    NAMED_DATES,
+    coming_weekday,
+    days_from_today,
+    read_named_date,
+    write_date,
+)
+from looptool.english.forms import yes_or_no
+from looptool.english.lists import coordinate
+from looptool.english.numbers import (
+    DOZENS,
+    FRACTIONS,
+    MILLIONS,
+    decimal,
+    dollars,
+    duration_words,
+    grouped,
+    minus,
+    percent,
+    scaled,
+    short_number_words,
+)
+from looptool.english.times import (
+    NAMED_TIMES,
+    clock,
+    clock_words,
+    dotted,
+    half_of_day,
+    part_of_day,
+    read_time,
+)
+from looptool.offline.grammar.slots import Slot, choices, record_slots
 from looptool.offline.grammar.trees import pools
 
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+# The durations that are sometimes said in words, by unit.
+_WORDED_DURATIONS = {"minutes": (30, 45, 60, 90, 120), "hours": (1.5, 24)}
+# Dates are mostly said as in the system message.
+_DATE_STYLES = (NAMED_DATES["YYYY-MM-DD"], *AUTHOR_DATES)
 
 
 @dataclass(eq=False)
@@ -99,7 +133,7 @@ def surface(
     if slot.kind.draw == "schema" and not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return yes_or_no(value)
     if isinstance(value, int | float):
         return _said_number(slot, value, voice, bare)
     if isinstance(value, list):
@@ -107,7 +141,7 @@ def surface(
     if isinstance(value, dict):
         return _said_record(slot, value, voice)
     text = str(value)
-    if slot.form and (day := parse_date(text, slot.form)):
+    if slot.form and (day := read_named_date(text, slot.form)):
         return _said_date(day, voice)
     speaker = _SPEAKERS.get(slot.kind.draw)
     return speaker(slot, text, voice) if speaker else text
@@ -119,20 +153,20 @@ def _plain(value: int | float, voice: Voice, spoken: float = 0.1) -> str:
     if isinstance(value, float):
         return decimal(value)
     if value < 0:
-        return f"minus {-value}" if rng.random() < 0.2 else str(value)
+        return minus(value) if rng.random() < 0.2 else str(value)
     if value >= 100_000 and value % 100_000 == 0 and rng.random() < 0.5:
-        millions = decimal(value / 1_000_000)
-        return "half a million" if value == 500_000 else f"{millions} million"
+        return MILLIONS[value] if value == 500_000 else scaled(value, 1_000_000, "million")
     if value >= 1000 and value % 1000 == 0 and value < 1_000_000 and rng.random() < 0.15:
-        return f"{value // 1000} thousand"
-    if rng.random() < spoken and (word := spell(value)):
-        return word
+        return scaled(value, 1000, "thousand")
+    if rng.random() < spoken and (words := short_number_words(value)):
+        return words
     if value >= 10_000 and not voice.tight and rng.random() < 0.5:
-        return f"{value:,}"
+        return grouped(value)
     return str(value)
 
 
 def _said_number(slot: Slot, value: int | float, voice: Voice, bare: bool) -> str:
+    """Return a number as its kind is said: with unit, currency or mark unless it is to be bare."""
     kind, rng, options = slot.kind, voice.rng, slot.kind.options
     draw = kind.draw
     if draw == "year":
@@ -140,16 +174,12 @@ def _said_number(slot: Slot, value: int | float, voice: Voice, bare: bool) -> st
     if draw == "count":
         said = _plain(value, voice, 0.2)
         if value in (12, 24) and not options.get("unit") and rng.random() < 0.4:
-            said = "a dozen" if value == 12 else "two dozen"
+            said = DOZENS[value]
         if options.get("unit") == "years" and not bare:
             return f"{said} years"
         return said
     if draw == "percent":
-        return (
-            decimal(float(value))
-            if bare
-            else f"{decimal(float(value))}{voice.keep('%', ('%', '%', ' percent'))}"
-        )
+        return percent(value, "" if bare else voice.keep("%", ("%", "%", " percent")))
     if draw == "fraction":
         return _said_fraction(float(value), voice)
     if draw == "duration":
@@ -167,6 +197,7 @@ def _said_number(slot: Slot, value: int | float, voice: Voice, bare: bool) -> st
 
 
 def _tail(slot: Slot, voice: Voice) -> str:
+    """Return the unit after a number with a space before it, or ""."""
     options = slot.kind.options
     if options.get("measure") == "length":
         fixed = voice.tails.get("length")
@@ -183,6 +214,7 @@ def _tail(slot: Slot, voice: Voice) -> str:
 
 
 def _said_amount(value: int | float, voice: Voice, bare: bool) -> str:
+    """Return an amount of money, with its currency unless it is to be bare."""
     said = _plain(value, voice, 0.04)
     if isinstance(value, float) and said[-3:-2] != ".":
         said = f"{value:.2f}"
@@ -192,32 +224,19 @@ def _said_amount(value: int | float, voice: Voice, bare: bool) -> str:
     if tail:
         return f"{said} {tail}"
     style = voice.keep("money", ("$", "$", "$", "dollars", ""))
-    if style == "$" and said[0].isdigit():
-        return f"${said}"
-    return f"{said} dollars" if style else said
+    return dollars(said, style) if style else said
 
 
 def _said_fraction(value: float, voice: Voice) -> str:
-    named = {0.5: ("a half", "50%"), 0.25: ("a quarter", "25%"), 0.75: ("three quarters", "75%")}
     roll = voice.rng.random()
-    if value in named and roll < 0.5:
-        return named[value][0]
-    return f"{decimal(round(value * 100, 4))}%" if roll > 0.55 else decimal(value)
+    if value in FRACTIONS and roll < 0.5:
+        return FRACTIONS[value]
+    return percent(round(value * 100, 4)) if roll > 0.55 else decimal(value)
 
 
 def _said_duration(value: int | float, unit: str, voice: Voice) -> str:
-    if voice.rng.random() < 0.3:
-        named = {
-            ("minutes", 30): "half an hour",
-            ("minutes", 60): "an hour",
-            ("minutes", 90): "an hour and a half",
-            ("minutes", 45): "three quarters of an hour",
-            ("minutes", 120): "two hours",
-            ("hours", 1.5): "an hour and a half",
-            ("hours", 24): "a whole day",
-        }.get((unit, value))
-        if named:
-            return named
+    if voice.rng.random() < 0.3 and value in _WORDED_DURATIONS.get(unit, ()):
+        return str(duration_words(value, unit))
     if value == 1:
         return f"1 {unit[:-1]}"
     if isinstance(value, float):
@@ -228,57 +247,30 @@ def _said_duration(value: int | float, unit: str, voice: Voice) -> str:
 def _said_date(day: dt.date, voice: Voice) -> str:
     rng = voice.rng
     if voice.today:
-        ahead = (day - voice.today).days
-        name = WEEKDAYS[day.weekday()]
-        if ahead in (0, 1):
-            return ("today", "tomorrow")[ahead]
-        if ahead == 2 and rng.random() < 0.5:
-            return "the day after tomorrow"
-        if 1 < ahead < 7 and day.weekday() > voice.today.weekday():
-            return f"this {name}"
-        if 1 < ahead <= 7 and day.weekday() <= voice.today.weekday():
-            return f"next {name}"
-        if ahead == 14:
-            return "two weeks from today"
-        if 7 < ahead <= 13 and rng.random() < 0.4:
-            return f"{ahead} days from now"
-    month = day.strftime("%B")
-    style = voice.keep("date", range(7))
-    if style < 2:
-        return day.isoformat()
-    if style == 2:
-        return f"{month} {day.day}, {day.year}"
-    if style == 3:
-        return f"{day.day} {month} {day.year}"
-    if style == 4:
-        return f"{month} {ordinal(day.day)}, {day.year}"
-    if style == 5:
-        return f"{month[:3]} {day.day}, {day.year}"
-    return f"the {ordinal(day.day)} of {month} {day.year}"
+        days = (day - voice.today).days
+        if days in (0, 1, 14) or (days == 2 and rng.random() < 0.5):
+            return days_from_today(days)
+        if weekday := coming_weekday(day, voice.today):
+            return weekday
+        if 7 < days <= 13 and rng.random() < 0.4:
+            return days_from_today(days)
+    return write_date(day, voice.keep("date", _DATE_STYLES))
 
 
 def _said_time(slot: Slot, text: str, voice: Voice) -> str:
-    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text)
-    if not found:
+    time = read_time(text)
+    if not time:
         return text
-    hour, minute = int(found[1]), int(found[2])
     style = voice.keep("time", range(5))
     if style < 2:
         return text
-    if text == "12:00":
-        return "noon"
-    if text == "00:00":
-        return "midnight"
-    half, shown = ("am" if hour < 12 else "pm"), (hour % 12 or 12)
-    if style == 2:
-        half = "a.m" if half == "am" else "p.m"
-        half += "."
+    if time in NAMED_TIMES:
+        return NAMED_TIMES[time]
+    hour, minute = time
     if minute == 30 and style == 4:
-        part = (
-            "in the morning" if hour < 12 else "in the afternoon" if hour < 18 else "in the evening"
-        )
-        return f"half past {UNITS[shown]} {part}"
-    return f"{shown} {half}" if minute == 0 else f"{shown}:{minute:02d} {half}"
+        return f"{clock_words(hour, minute)} {part_of_day(hour)}"
+    half = half_of_day(hour)
+    return f"{clock(hour, minute or None)} {dotted(half) if style == 2 else half}"
 
 
 def _said_choice(slot: Slot, text: str, voice: Voice) -> str:
@@ -313,6 +305,7 @@ def _said_currency(slot: Slot, text: str, voice: Voice) -> str:
 
 
 def _said_text(slot: Slot, text: str, voice: Voice) -> str:
+    """Return a text in quotation marks."""
     mark = voice.keep("quote", ('"', '"', "'"))
     if mark == "'" and "'" in text:
         mark = '"'
@@ -320,21 +313,25 @@ def _said_text(slot: Slot, text: str, voice: Voice) -> str:
 
 
 def _said_title(slot: Slot, text: str, voice: Voice) -> str:
+    """Return a title, in quotation marks or not."""
     return _said_text(slot, text, voice) if voice.tight or voice.keep("quoted", (1, 1, 0)) else text
 
 
 def _said_query(slot: Slot, text: str, voice: Voice) -> str:
+    """Return a search query, in quotation marks or not."""
     return _said_text(slot, text, voice) if voice.tight or voice.keep("query", (1, 0)) else text
 
 
 def _said_the(slot: Slot, text: str, voice: Voice) -> str:
+    """Return an entry of a pool with the "the" that its name has there."""
     return f"the {text}" if f"the {text}" in _articled() else text
 
 
 @lru_cache(maxsize=1)
 def _articled() -> frozenset[str]:
-    found = (*pools()["landmarks"], *pools()["events"])
-    return frozenset(text for text in found if text.startswith("the "))
+    """Return the places and events whose names in the pools begin with "the"."""
+    names = (*pools()["landmarks"], *pools()["events"])
+    return frozenset(name for name in names if name.startswith("the "))
 
 
 def _said_list(slot: Slot, values: list[Any], voice: Voice) -> str:
@@ -353,6 +350,7 @@ def _said_list(slot: Slot, values: list[Any], voice: Voice) -> str:
 
 
 def _said_record(slot: Slot, value: Mapping[str, Any], voice: Voice) -> str:
+    """Return the fields of an object, each after its name."""
     fields = record_slots(slot) if slot.kind.options.get("fields") else {}
     return coordinate(
         [

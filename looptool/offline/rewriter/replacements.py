@@ -1,4 +1,4 @@
-"""New values of the same kind as an old one."""
+"""Random values of the same kind as a value, to take its place."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from looptool.core import canonical
-from looptool.offline.english.forms import worded_like
+from looptool.english.forms import worded_like
 from looptool.offline.grammar.values import draw
 from looptool.offline.rewriter.blueprint import Parameter
 
 TRIES = 24
 
 
-def fresh_values(value: Any, parameter: Parameter, rng: random.Random) -> Iterator[Any]:
+def replacements(value: Any, parameter: Parameter, rng: random.Random) -> Iterator[Any]:
     """Yield values that could replace `value`, the most suitable ones first.
 
     For an enumeration these are its members. All others have the type of `value`. They may violate
@@ -40,6 +40,7 @@ def fresh_values(value: Any, parameter: Parameter, rng: random.Random) -> Iterat
 
 
 def _part(drawn: Any, path: tuple[str | None, ...], rng: random.Random) -> Any:
+    """Return the part of an argument at this path; of a list, a random item."""
     for step in path:
         if isinstance(drawn, list):
             drawn = rng.choice(drawn) if drawn else None
@@ -49,6 +50,7 @@ def _part(drawn: Any, path: tuple[str | None, ...], rng: random.Random) -> Any:
 
 
 def _is_code(text: str) -> bool:
+    """Whether a text looks like a code, such as "AB-1234"."""
     return bool(re.fullmatch(r"[A-Za-z]{0,5}[-_#/]?(?=\S*\d)[A-Z0-9][A-Z0-9-]{2,}", text))
 
 
