@@ -19,9 +19,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from looptool.core import canonical, params
+from looptool.core.answers import label_message, result_message
 from looptool.core.samples import Label, Message, category_of, sample_id
 from looptool.core.tools import Tool, read_tools
-from looptool.engines.dialogues import ANSWER, CALLS, TEXT, assistant_message
+from looptool.engines.dialogues import ANSWER, CALLS, TEXT
 from looptool.engines.roles import Cast, Question, Role, load_template
 from looptool.synthesis import Author, Draft, Split
 from looptool.synthesis.heldout import known_to
@@ -165,7 +166,7 @@ class LLMAuthor:
             category = category_of(dialogue.tools, dialogue.messages, label, known)
             sample = Draft(dialogue.tools, list(dialogue.messages), label, category)
             dialogue.samples.append(sample)
-            dialogue.messages.append(assistant_message(label))
+            dialogue.messages.append(label_message(label))
 
         self._wave(
             "assistant",
@@ -184,7 +185,7 @@ class LLMAuthor:
             if len(data["results"]) != len(calls):
                 raise ValueError(f"results: {len(data['results'])} for {len(calls)} calls")
             return [
-                {"role": "tool", "name": call["name"], "content": canonical.dumps(result)}
+                result_message(call["name"], canonical.dumps(result))
                 for call, result in zip(calls, data["results"], strict=True)
             ]
 

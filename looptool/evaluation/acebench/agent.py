@@ -14,6 +14,7 @@ from typing import Any, Literal
 import polars as pl
 
 from looptool.core import canonical, tables
+from looptool.core.answers import result_message
 from looptool.core.calls import ToolCall, parse
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Message
@@ -322,5 +323,5 @@ def _take_results(dialogue: _Dialogue, answer: Mapping[str, Any]) -> None:
     dialogue.states = answer["states"]
     for call, result in zip(dialogue.called, answer["results"], strict=True):
         content = result if isinstance(result, str) else canonical.dumps(result)
-        dialogue.messages.append({"role": "tool", "name": call.name, "content": content})
+        dialogue.messages.append(result_message(call.name, content))
     dialogue.add("execution", answer["results"], "agent")

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
 
+from looptool.core.answers import call_message, result_message
+from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Message
 from looptool.core.tools import Tool
@@ -238,16 +240,9 @@ def turns(question: str) -> list[tuple[Literal["user", "assistant"], str]]:
     return said
 
 
-def assistant_message(text: str, calls: Sequence[Any] = ()) -> Message:
+def assistant_message(text: str, calls: Sequence[ToolCall] = ()) -> Message:
     """Return the assistant's chat message with its calls, or with its text if there are none."""
-    if not calls:
-        return {"role": "assistant", "content": text}
-    functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
-    return {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [{"type": "function", "function": function} for function in functions],
-    }
+    return call_message(calls) if calls else {"role": "assistant", "content": text}
 
 
 def _row(
@@ -284,7 +279,7 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[Message]:
             calls = []
         yield assistant_message(text, calls)
         for call in calls:
-            yield {"role": "tool", "name": call.name, "content": ""}
+            yield result_message(call.name, "")
 
 
 def _entries(path: Path, *fields: str) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from looptool.core import canonical, tables
+from looptool.core.answers import call_message, result_message
 from looptool.core.calls import Parsed, ToolCall, parse
 from looptool.core.samples import Message
 from looptool.core.tools import Tool
@@ -59,14 +60,7 @@ class _Dialogue:
             self.next_turn()
             return False
         self.steps.append(list(parsed.calls))
-        functions = [{"name": c.name, "arguments": c.arguments} for c in parsed.calls]
-        self.messages.append(
-            {
-                "role": "assistant",
-                "content": parsed.text,
-                "tool_calls": [{"type": "function", "function": each} for each in functions],
-            }
-        )
+        self.messages.append(call_message(parsed.calls, parsed.text))
         return True
 
     def told(self, results: Sequence[str] | None) -> None:
@@ -75,7 +69,7 @@ class _Dialogue:
             self.over = True
             return
         for call, result in zip(self.steps[-1], results, strict=True):
-            self.messages.append({"role": "tool", "name": call.name, "content": result})
+            self.messages.append(result_message(call.name, result))
         self.step += 1
         self.over = self.step > MOST_STEPS
 

@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import Literal
 
 from looptool.core import canonical
-from looptool.core.calls import Parsed, ToolCall, parse
+from looptool.core.answers import message_calls
+from looptool.core.calls import Parsed, parse
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Message
 from looptool.engines import Prompt
@@ -89,9 +90,8 @@ def is_exact(text: str) -> bool:
 
 def _plain(message: Message) -> Message:
     """Return a message with calls and results as text, as in BFCL's prompt."""
-    if calls := message.get("tool_calls"):
-        made = [ToolCall(c["function"]["name"], c["function"]["arguments"]) for c in calls]
-        return {"role": "assistant", "content": render_python_calls(made)}
+    if calls := message_calls(message):
+        return {"role": "assistant", "content": render_python_calls(calls)}
     if message["role"] == "tool":
         result = json.dumps(
             {"role": "tool", "name": message["name"], "content": message["content"]}
