@@ -68,6 +68,18 @@ def render(calls: Iterable[ToolCall]) -> str:
     return "\n".join(blocks)
 
 
+def render_python(calls: Iterable[ToolCall]) -> str:
+    """Return `calls` as a Python list, `[name(key=value), …]`, as BFCL, ACEBench and ToolACE do.
+
+    Names are not escaped: a name that is not a Python name cannot be parsed again as Python.
+    """
+    written = []
+    for call in calls:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+        written.append(f"{call.name}({arguments})")
+    return f"[{', '.join(written)}]"
+
+
 def read_arguments(value: Any, loads: Callable[[str], Any] = canonical.loads) -> dict[str, Any]:
     """Return the arguments of a call, given as an object or as its JSON text.
 

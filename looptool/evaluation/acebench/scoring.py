@@ -16,13 +16,9 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import Parsed, ToolCall, parse
+from looptool.core.calls import Parsed, ToolCall, parse, render_python
 from looptool.evaluation.acebench.rows import DIALOGUES, Row
-from looptool.evaluation.python_calls import (
-    decode_python_calls,
-    parse_python_calls,
-    render_python_calls,
-)
+from looptool.evaluation.python_calls import decode_python_calls, parse_python_calls
 
 BENCHMARK = "acebench"
 
@@ -119,7 +115,7 @@ def official_text(text: str) -> str:
     parsed = parse(text)
     if parsed.error or parsed.text == text.strip():
         return text
-    return render_python_calls(parsed.calls) if parsed.calls else parsed.text
+    return render_python(parsed.calls) if parsed.calls else parsed.text
 
 
 def official_fault(row: Row, text: str) -> Fault | None:

@@ -17,16 +17,12 @@ from typing import Literal
 
 from looptool.core import canonical
 from looptool.core.answers import message_calls
-from looptool.core.calls import Parsed, parse
+from looptool.core.calls import Parsed, parse, render_python
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Message
 from looptool.engines import Prompt
 from looptool.evaluation.bfcl.rows import REINSTALL, data_folder
-from looptool.evaluation.python_calls import (
-    decode_python_calls,
-    parse_python_calls,
-    render_python_calls,
-)
+from looptool.evaluation.python_calls import decode_python_calls, parse_python_calls
 
 Style = Literal["native", "bfcl"]
 _CALLING = re.compile(r"\w\s*\(")
@@ -91,7 +87,7 @@ def is_exact(text: str) -> bool:
 def _plain(message: Message) -> Message:
     """Return a message with calls and results as text, as in BFCL's prompt."""
     if calls := message_calls(message):
-        return {"role": "assistant", "content": render_python_calls(calls)}
+        return {"role": "assistant", "content": render_python(calls)}
     if message["role"] == "tool":
         result = json.dumps(
             {"role": "tool", "name": message["name"], "content": message["content"]}
