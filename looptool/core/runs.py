@@ -29,6 +29,7 @@ from typing import IO, Any
 
 from looptool.core import canonical
 from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.files import replacing
 from looptool.core.fingerprints import code_files, hash_path
 from looptool.core.machine import NumberTypeName, cores, number_type, scratch_root
 from looptool.core.params import FILE, Params, load
@@ -362,13 +363,8 @@ def write_json(path: Path | str, data: Any) -> None:
     """
     path = Path(path)
     text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(text, "utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def peak_rss() -> int:

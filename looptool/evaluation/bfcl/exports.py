@@ -11,6 +11,7 @@ import polars as pl
 from looptool.core import canonical
 from looptool.core.calls import parse
 from looptool.core.errors import ConfigError
+from looptool.core.files import replacing
 from looptool.evaluation.bfcl.rows import MULTI_TURN
 
 
@@ -41,8 +42,8 @@ def write_results(results: pl.DataFrame, folder: Path, model: str) -> list[Path]
             )
         ]
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(lines), "utf-8")
+            with replacing(path) as partial:
+                partial.write_text("\n".join(lines), "utf-8")
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
         written.append(path)
