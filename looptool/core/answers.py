@@ -1,12 +1,32 @@
-"""Chat messages that give an assistant's answer or a tool's result."""
+"""An assistant's answer as text and as a chat message, and a tool's result.
+
+Only here is a label written as the text that a model should give (`write_label`), and only here is
+a model's text read (`read_answer`). A model's earlier answers reach it as messages, which its chat
+template writes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from looptool.core.calls import ToolCall
+from looptool.core.calls import Parsed, ToolCall, parse, render
 from looptool.core.samples import Label, Message, label_calls
+
+
+def write_label(label: Label) -> str:
+    """Return a label as the text that a model should answer.
+
+    Raises:
+        ValueError: if an argument cannot be written as JSON.
+    """
+    text: str = label["text"] if "text" in label else render(label_calls(label))
+    return text
+
+
+def read_answer(text: str) -> Parsed:
+    """Parse a model's answer into calls, text and thinking. Never raises."""
+    return parse(text)
 
 
 def label_message(label: Label) -> Message:

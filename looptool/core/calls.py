@@ -64,8 +64,13 @@ def render(calls: Iterable[ToolCall]) -> str:
     for call in calls:
         text = json.dumps(call.to_json(), ensure_ascii=False, allow_nan=False)
         text.encode("utf-8")
-        blocks.append(f"<tool_call>\n{text}\n</tool_call>")
+        blocks.append(block(text))
     return "\n".join(blocks)
+
+
+def block(text: str) -> str:
+    """Return the JSON text of a call in its tags."""
+    return f"<tool_call>\n{text}\n</tool_call>"
 
 
 def render_python(calls: Iterable[ToolCall]) -> str:

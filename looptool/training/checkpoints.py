@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from looptool.core.calls import render as render_calls
+from looptool.core.answers import write_label
 from looptool.core.errors import ConfigError
 from looptool.core.files import replacing
-from looptool.core.samples import Label, label_calls
+from looptool.core.samples import Label
 from looptool.engines.transformers import load_tokenizer
 
 
@@ -87,6 +87,5 @@ def _is_json(path: Path) -> bool:
 
 def label_ids(label: Label, tokenizer: Any) -> list[int]:
     """Return the token ids that the assistant would write for a label, including the end token."""
-    text = label["text"] if "text" in label else render_calls(label_calls(label))
-    ids = tokenizer(text, add_special_tokens=False).input_ids
+    ids = tokenizer(write_label(label), add_special_tokens=False).input_ids
     return [*ids, tokenizer.eos_token_id]

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.answers import result_message
-from looptool.core.calls import ToolCall, parse
+from looptool.core.answers import read_answer, result_message
+from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Message
 from looptool.engines import Prompt
@@ -287,7 +287,7 @@ def _calls(text: str) -> list[ToolCall] | None:
 
 
 def _user_says(dialogue: _Dialogue, text: str) -> None:
-    text = parse(text).text
+    text = read_answer(text).text
     dialogue.messages.append({"role": "user", "content": text})
     dialogue.add("user", text, "agent")
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import Parsed, ToolCall, parse, render_python
+from looptool.core.answers import read_answer
+from looptool.core.calls import Parsed, ToolCall, render_python
 from looptool.evaluation.acebench.rows import DIALOGUES, Row
 from looptool.evaluation.python_calls import decode_python_calls, parse_python_calls
 
@@ -95,11 +96,11 @@ def calls_of(text: str) -> Parsed:
     Hermes form has precedence. Thinking is removed in both cases. A Python list with other text
     around it counts as text.
     """
-    parsed = parse(text)
+    parsed = read_answer(text)
     if parsed.calls:
         return parsed
     try:
-        # if `parse` failed on tags inside Python strings, these are text
+        # if reading failed on tags inside Python strings, these are text
         calls = parse_python_calls(text if parsed.error else parsed.text)
     except ValueError:
         return parsed
@@ -112,7 +113,7 @@ def official_text(text: str) -> str:
     A text that is malformed Hermes form, or has neither calls in that form nor thinking, stays
     unchanged, because white space around a list matters to the official agents.
     """
-    parsed = parse(text)
+    parsed = read_answer(text)
     if parsed.error or parsed.text == text.strip():
         return text
     return render_python(parsed.calls) if parsed.calls else parsed.text

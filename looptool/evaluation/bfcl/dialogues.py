@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.answers import call_message, result_message
-from looptool.core.calls import Parsed, ToolCall, parse
+from looptool.core.answers import call_message, read_answer, result_message
+from looptool.core.calls import Parsed, ToolCall
 from looptool.core.samples import Message
 from looptool.core.tools import Tool
 from looptool.engines import Prompt
@@ -77,7 +77,7 @@ class _Dialogue:
 def play(
     rows: Sequence[Row],
     ask: Callable[[Sequence[Prompt]], Sequence[str]],
-    read: Callable[[str], Parsed] = parse,
+    read: Callable[[str], Parsed] = read_answer,
 ) -> dict[str, Turns]:
     """Play all dialogues in parallel, one step at a time, and return the model's answers.
 

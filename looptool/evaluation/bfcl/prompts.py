@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import Literal
 
 from looptool.core import canonical
-from looptool.core.answers import message_calls
-from looptool.core.calls import Parsed, parse, render_python
+from looptool.core.answers import message_calls, read_answer
+from looptool.core.calls import Parsed, render_python
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Message
 from looptool.engines import Prompt
@@ -122,6 +122,8 @@ def _joined(node: ast.expr, found: dict[str, str]) -> str:
 
 
 FORMS: dict[Style, Form] = {
-    "native": Form(lambda prompt: prompt, parse, lambda text: parse(text).error is None),
+    "native": Form(
+        lambda prompt: prompt, read_answer, lambda text: read_answer(text).error is None
+    ),
     "bfcl": Form(told, read, is_exact),
 }
