@@ -240,7 +240,7 @@ def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
         if "DVC_STAGE" in os.environ:
             die_with_parent()
         params = load(FILE, iteration)
-        _enter_vllm(name, params)
+        _enter_vllm_if_asked(name, params)
         threads = params.model.threads or cores()
         os.environ["OMP_NUM_THREADS"] = str(threads)
         run = Run(name, iteration, params, threads)
@@ -274,7 +274,7 @@ def telling_errors(label: str) -> Iterator[None]:
         raise SystemExit(1) from None
 
 
-def _enter_vllm(name: str, params: Params) -> None:
+def _enter_vllm_if_asked(name: str, params: Params) -> None:
     """Restart this stage in vLLM's environment if it needs vLLM and this environment lacks it.
 
     The environments are separate because vLLM's CPU builds pin other versions of transformers than
@@ -285,10 +285,15 @@ def _enter_vllm(name: str, params: Params) -> None:
     if "generate.author" in parts and "llm" not in writers:
         return  # a grammar's samples are not judged by a model
     wanted = any(section.engine == "vllm" and part in parts for part, section in params.asking())
+    if wanted:
+        enter_vllm(sys.orig_argv[1:])
+
+
+def enter_vllm(arguments: Sequence[str]) -> None:
+    """Restart this process as `python <arguments>` in vLLM's environment, if that is another."""
     python = python_with_vllm()
-    if not wanted or python in (None, sys.executable):
-        return
-    os.execv(str(python), [str(python), *sys.orig_argv[1:]])
+    if python not in (None, sys.executable):
+        os.execv(str(python), [str(python), *arguments])
 
 
 def python_with_vllm() -> str | None:

@@ -8,25 +8,21 @@ from typing import Any
 from looptool.core.answers import label_message, result_message
 from looptool.core.samples import Message, check_label
 
-CALL = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "arguments": {"type": "object"}},
-    "required": ["name", "arguments"],
-    "additionalProperties": False,
-}
+
+def object_schema(**properties: Any) -> dict[str, Any]:
+    """Return the schema of an object that has exactly these properties."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+CALL = object_schema(name={"type": "string"}, arguments={"type": "object"})
 CALLS = {"type": "array", "items": CALL, "minItems": 1, "maxItems": 16}
 TEXT = {"type": "string", "minLength": 1, "maxLength": 4000}
-ANSWER = {
-    "oneOf": [
-        {
-            "type": "object",
-            "properties": {name: schema},
-            "required": [name],
-            "additionalProperties": False,
-        }
-        for name, schema in (("calls", CALLS), ("text", TEXT))
-    ]
-}
+ANSWER = {"oneOf": [object_schema(calls=CALLS), object_schema(text=TEXT)]}
 TURN = {
     "type": "object",
     "properties": {

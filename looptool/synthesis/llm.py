@@ -22,7 +22,7 @@ from looptool.core import canonical, params
 from looptool.core.answers import label_message, result_message
 from looptool.core.samples import Label, Message, category_of, sample_id
 from looptool.core.tools import Tool, read_tools
-from looptool.engines.dialogues import ANSWER, CALLS, TEXT
+from looptool.engines.dialogues import ANSWER, CALLS, TEXT, object_schema
 from looptool.engines.roles import Cast, Question, Role, load_template
 from looptool.synthesis import Author, Draft, Split
 from looptool.synthesis.heldout import known_to
@@ -34,27 +34,18 @@ FAILING = 0.1  # probability that a dialogue has calls that fail with an error f
 _SEVERAL = ("multiple", "parallel_multiple", "multi_step")  # kinds that need at least two tools
 
 
-def _object(**properties: Any) -> Mapping[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-PLAN = _object(
+PLAN = object_schema(
     turns={
         "type": "array",
-        "items": _object(wish=TEXT, rounds={"type": "array", "items": CALLS, "maxItems": 4}),
+        "items": object_schema(wish=TEXT, rounds={"type": "array", "items": CALLS, "maxItems": 4}),
         "minItems": 1,
         "maxItems": 4,
     },
     withheld={"type": "array", "items": {"type": "string"}},
 )
-MESSAGE = _object(message=TEXT)
-ACTION = _object(thinking={"type": "string", "maxLength": 4000}, answer=ANSWER)
-RESULTS = _object(results={"type": "array", "maxItems": 16})
+MESSAGE = object_schema(message=TEXT)
+ACTION = object_schema(thinking={"type": "string", "maxLength": 4000}, answer=ANSWER)
+RESULTS = object_schema(results={"type": "array", "maxItems": 16})
 
 
 @dataclass

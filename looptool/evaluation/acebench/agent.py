@@ -31,7 +31,7 @@ from looptool.evaluation.acebench.prompts import (
     user_prompt,
 )
 from looptool.evaluation.acebench.rows import PARAM, Row, assistant_message
-from looptool.evaluation.acebench.scoring import BENCHMARK, Fault, official_text
+from looptool.evaluation.acebench.scoring import BENCHMARK, Fault, official_text, plain
 from looptool.evaluation.python_calls import decode_python_calls
 
 Ask = Callable[[Sequence[Prompt]], list[str]]
@@ -227,20 +227,10 @@ def _covers(value: Any, expected: Any) -> bool:
 
 def _by_name(states: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {
-        name.lower(): canonical.dumps(_plain(values))
+        name.lower(): canonical.dumps(plain(values, strip=False))
         for state in states
         for name, values in state.items()
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
 
 
 def _in_sandbox(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -192,18 +192,19 @@ def _strict_forms(row: Row, answer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _strict_form(name: str, arguments: Mapping[str, Any]) -> str:
-    return canonical.dumps([name, _plain(arguments)])
+    return canonical.dumps([name, plain(arguments, strip=True)])
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
+def plain(value: Any, *, strip: bool) -> Any:
+    """Return a value with whole floats as integers and, with `strip`, strings without margins."""
+    if strip and isinstance(value, str):
         return value.strip()
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item, strip=strip) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item, strip=strip) for key, item in value.items()}
     return value
 
 
