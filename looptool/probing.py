@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import parse
+from looptool.core.answers import read_answer
 from looptool.core.samples import error_type, is_correct
 from looptool.core.tool_match import MatchMode
 
@@ -132,7 +132,7 @@ def perplexity(logprob: float | None, tokens: int) -> float | None:
 
 def _judge(row: Mapping[str, Any], prediction: Completion, mode: MatchMode) -> dict[str, Any]:
     text = prediction.text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
-    parsed = parse(text)
+    parsed = read_answer(text)
     if prediction.error is not None:
         parsed = replace(parsed, error=f"no answer: {prediction.error}")
     tools, label = canonical.loads(row["tools"]), canonical.loads(row["label"])

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from looptool.core import canonical, tables
+from looptool.core.answers import write_label
 from looptool.core.samples import ORIGINS, VERDICTS
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.revisions import open_workspace
@@ -85,9 +86,9 @@ def write_script(folder: Path, samples: pl.DataFrame, truth: pl.DataFrame) -> Co
             sort = ("right", "truth", "unparsable")[counted["noised"] % 3]
             counted["noised"] += 1
             counted["memorised"] += sort == "right"
-        text = written(label)
+        text = write_label(label)
         if sort == "truth":
-            text = written(canonical.loads(true[row["sample_id"]]))
+            text = write_label(canonical.loads(true[row["sample_id"]]))
         elif sort == "unparsable":
             text = '<tool_call>\n{"name": "f", "arguments": {"a": '
         elif sort == "wrong" or (sort == "recased" and not recased(label)):
@@ -96,7 +97,7 @@ def write_script(folder: Path, samples: pl.DataFrame, truth: pl.DataFrame) -> Co
                 '<tool_call>\n{"name": "no_such_tool", "arguments": {}}\n</tool_call>',
             )
         elif sort == "recased":
-            text = written(recased(label))
+            text = write_label(recased(label))
         counted[sort] += 1
         lines.append(
             {"sample_id": row["sample_id"], "text": text, "tokens": 10, "logprob": -0.01 * place}
@@ -104,13 +105,6 @@ def write_script(folder: Path, samples: pl.DataFrame, truth: pl.DataFrame) -> Co
     path = folder / "data/replay.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     return counted
-
-
-def written(label: Any) -> str:
-    from looptool.core.calls import render
-    from looptool.core.samples import label_calls
-
-    return label["text"] if "text" in label else render(label_calls(label))
 
 
 def recased(label: Any) -> Any:

@@ -64,8 +64,25 @@ def render(calls: Iterable[ToolCall]) -> str:
     for call in calls:
         text = json.dumps(call.to_json(), ensure_ascii=False, allow_nan=False)
         text.encode("utf-8")
-        blocks.append(f"<tool_call>\n{text}\n</tool_call>")
+        blocks.append(block(text))
     return "\n".join(blocks)
+
+
+def block(text: str) -> str:
+    """Return the JSON text of a call in its tags."""
+    return f"<tool_call>\n{text}\n</tool_call>"
+
+
+def render_python(calls: Iterable[ToolCall]) -> str:
+    """Return `calls` as a Python list, `[name(key=value), …]`, as BFCL, ACEBench and ToolACE do.
+
+    Names are not escaped: a name that is not a Python name cannot be parsed again as Python.
+    """
+    written = []
+    for call in calls:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+        written.append(f"{call.name}({arguments})")
+    return f"[{', '.join(written)}]"
 
 
 def read_arguments(value: Any, loads: Callable[[str], Any] = canonical.loads) -> dict[str, Any]:

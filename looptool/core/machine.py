@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from looptool.core import canonical
 from looptool.core.errors import ConfigError
+from looptool.core.files import replacing
 
 NumberTypeName = Literal["bfloat16", "float32"]
 BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # as `torch.cpu` names them
@@ -93,11 +94,9 @@ def _kept() -> NumberType:
     with contextlib.suppress(KeyError, TypeError):  # none yet, or written by another version
         return NumberType(**kept[key])
     decided = _decide()
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    with contextlib.suppress(OSError):  # a stage that needs this folder reports the error
-        file.parent.mkdir(parents=True, exist_ok=True)
+    # a stage that needs this folder reports the error
+    with contextlib.suppress(OSError), replacing(file) as partial:
         partial.write_text(json.dumps({**kept, key: asdict(decided)}, indent=2) + "\n", "utf-8")
-        os.replace(partial, file)
     return decided
 
 

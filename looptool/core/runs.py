@@ -29,6 +29,7 @@ from typing import IO, Any
 
 from looptool.core import canonical
 from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.files import replacing
 from looptool.core.fingerprints import code_files, hash_path
 from looptool.core.machine import NumberTypeName, cores, number_type, scratch_root
 from looptool.core.params import FILE, Params, load, name_of
@@ -241,7 +242,7 @@ def stage(name: str, iteration: int | None = None) -> Iterator[Run]:
         if "DVC_STAGE" in os.environ:
             die_with_parent()
         params = load(FILE, iteration)
-        _enter_vllm(name, params)
+        _enter_vllm_if_asked(name, params)
         threads = params.model.threads or cores()
         os.environ["OMP_NUM_THREADS"] = str(threads)
         run = Run(name, iteration, params, threads)
@@ -275,7 +276,7 @@ def telling_errors(label: str) -> Iterator[None]:
         raise SystemExit(1) from None
 
 
-def _enter_vllm(name: str, params: Params) -> None:
+def _enter_vllm_if_asked(name: str, params: Params) -> None:
     """Restart this stage in vLLM's environment if it needs vLLM and this environment lacks it.
 
     The environments are separate because vLLM's CPU builds pin other versions of transformers than
@@ -285,14 +286,18 @@ def _enter_vllm(name: str, params: Params) -> None:
     writers = {name_of(params.generate.author), *params.generate.sources}
     if "generate.author" in fields and writers <= {"grammar", "own"}:
         return  # their samples need no judge
-    wanted = any(
+    if any(
         settings.engine == "vllm" and field.startswith(fields)
         for field, settings in params.asking()
-    )
+    ):
+        enter_vllm(sys.orig_argv[1:])
+
+
+def enter_vllm(arguments: Sequence[str]) -> None:
+    """Restart this process as `python <arguments>` in vLLM's environment, if that is another."""
     python = python_with_vllm()
-    if not wanted or python in (None, sys.executable):
-        return
-    os.execv(str(python), [str(python), *sys.orig_argv[1:]])
+    if python not in (None, sys.executable):
+        os.execv(str(python), [str(python), *arguments])
 
 
 def python_with_vllm() -> str | None:
@@ -367,13 +372,8 @@ def write_json(path: Path | str, data: Any) -> None:
     """
     path = Path(path)
     text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(text, "utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def peak_rss() -> int:

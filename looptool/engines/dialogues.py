@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from looptool.core.samples import Label, Message, check_label
+from looptool.core.answers import label_message, result_message
+from looptool.core.samples import Message, check_label
 
-CALL = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "arguments": {"type": "object"}},
-    "required": ["name", "arguments"],
-    "additionalProperties": False,
-}
+
+def object_schema(**properties: Any) -> dict[str, Any]:
+    """Return the schema of an object that has exactly these properties."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+CALL = object_schema(name={"type": "string"}, arguments={"type": "object"})
 CALLS = {"type": "array", "items": CALL, "minItems": 1, "maxItems": 16}
 TEXT = {"type": "string", "minLength": 1, "maxLength": 4000}
-ANSWER = {
-    "oneOf": [
-        {
-            "type": "object",
-            "properties": {name: schema},
-            "required": [name],
-            "additionalProperties": False,
-        }
-        for name, schema in (("calls", CALLS), ("text", TEXT))
-    ]
-}
+ANSWER = {"oneOf": [object_schema(calls=CALLS), object_schema(text=TEXT)]}
 TURN = {
     "type": "object",
     "properties": {
@@ -36,18 +33,6 @@ TURN = {
     "required": ["role", "content"],
     "additionalProperties": False,
 }
-
-
-def assistant_message(label: Label) -> Message:
-    """Return the assistant message for a label."""
-    if "text" in label:
-        return {"role": "assistant", "content": label["text"]}
-    functions = [{"name": c["name"], "arguments": c["arguments"]} for c in label["calls"]]
-    return {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [{"type": "function", "function": function} for function in functions],
-    }
 
 
 def messages_of(turns: Sequence[dict[str, Any]]) -> list[Message]:
@@ -65,7 +50,7 @@ def messages_of(turns: Sequence[dict[str, Any]]) -> list[Message]:
             raise ValueError(f"{where}: {'no call waits for' if role == 'tool' else 'calls lack'} "
                              "a result")  # fmt: skip
         if role == "tool":
-            messages.append({"role": "tool", "name": waiting.pop(0), "content": turn["content"]})
+            messages.append(result_message(waiting.pop(0), turn["content"]))
         elif role == "user":
             if not turn["content"].strip():
                 raise ValueError(f"{where}: the user says nothing")
@@ -77,8 +62,7 @@ def messages_of(turns: Sequence[dict[str, Any]]) -> list[Message]:
             label = {"calls": calls} if calls else {"text": turn["content"]}
             if reason := check_label(label):
                 raise ValueError(f"{where}: {reason}")
-            message = assistant_message(label)
-            messages.append({**message, "content": turn["content"]})
+            messages.append({**label_message(label), "content": turn["content"]})
             waiting = [call["name"] for call in calls or ()]
     if waiting:
         raise ValueError("the last calls lack their results")

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from looptool.core.calls import ToolCall, read_arguments, render
+from looptool.core.answers import write_label
+from looptool.core.calls import ToolCall, block, read_arguments
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import served_name
 from looptool.core.params import FILE, Server
-from looptool.core.samples import Message
+from looptool.core.samples import Message, call_label
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 
 CRASHES = 3  # a prompt that gets status 500 this often, while others are answered, is refused
@@ -312,12 +313,10 @@ def _called(message: Mapping[str, Any]) -> str:
     for item in message.get("tool_calls") or ():
         name, arguments = item["function"]["name"], item["function"].get("arguments")
         try:
-            parts.append(render([ToolCall(name, read_arguments(arguments))]))
-        except ValueError:  # left as it is, for `calls.parse` to report
+            parts.append(write_label(call_label([ToolCall(name, read_arguments(arguments))])))
+        except ValueError:  # left as it is, for `read_answer` to report
             text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-            parts.append(
-                f'<tool_call>\n{{"name": {json.dumps(name)}, "arguments": {text}}}\n</tool_call>'
-            )
+            parts.append(block(f'{{"name": {json.dumps(name)}, "arguments": {text}}}'))
     return "\n".join(parts)
 
 

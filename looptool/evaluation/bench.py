@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
 import shutil
 import sys
@@ -107,8 +106,11 @@ def _run(
 ) -> pl.DataFrame:
     params, named = load_params(), list(dict.fromkeys(map(target_of, targets)))
     player = target_of(user) if user else None
-    if any(target.url is None for target in [*named, *([player] if player else [])]):
-        _enter_vllm(engine or params.eval.engine)
+    local = any(target.url is None for target in [*named, *([player] if player else [])])
+    if local and (engine or params.eval.engine) == "vllm":
+        if runs.python_with_vllm() is None:
+            raise ConfigError("engine: vllm is not installed; run `looptool setup --with vllm`")
+        runs.enter_vllm(["-m", "looptool", *sys.argv[1:]])
     runs.quiet()
     # load the servers first, so that a missing one is reported before any prompt is sent
     servers = {each: load(each, params) for each in named if each.url is not None}
@@ -330,17 +332,6 @@ def _scratch(of: str) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _enter_vllm(engine: EngineName) -> None:
-    """Restart the command in vLLM's environment if it is a different one."""
-    if engine != "vllm":
-        return
-    python = runs.python_with_vllm()
-    if python is None:
-        raise ConfigError("engine: vllm is not installed; run `looptool setup --with vllm`")
-    if python != sys.executable:
-        os.execv(python, [python, "-m", "looptool", *sys.argv[1:]])
 
 
 def _percent(value: float | None) -> str:

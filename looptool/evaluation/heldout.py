@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import parse
+from looptool.core.answers import read_answer
 from looptool.core.samples import error_type, is_correct
 from looptool.core.tool_match import MatchMode
 
@@ -21,7 +21,7 @@ def score(samples: pl.DataFrame, predictions: Sequence[str], match: MatchMode) -
     """
     rows = []
     for sample, prediction in zip(samples.iter_rows(named=True), predictions, strict=True):
-        parsed = parse(prediction)
+        parsed = read_answer(prediction)
         label, tools = canonical.loads(sample["label"]), canonical.loads(sample["tools"])
         accepted = canonical.loads(sample["alternatives"])
         valid = is_correct(parsed, label, accepted, tools, match)

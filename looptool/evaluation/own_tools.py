@@ -16,7 +16,8 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import ToolCall, parse
+from looptool.core.answers import read_answer
+from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Label, call_label, label_calls, label_id, sample_id, text_label
 from looptool.core.tool_match import match
@@ -90,7 +91,7 @@ def _outcomes(
     names = {call.name for call in expected} or {NO_TOOL}
     yield from ((name, None, valid) for name in sorted(names))
     documents = canonical.loads(tools)
-    left = list(parse(prediction).calls)
+    left = list(read_answer(prediction).calls)
     for call in expected:
         own = [other for other in left if other.name == call.name]
         best = max(own, key=lambda other: _agreeing(call, other, documents), default=None)

@@ -10,7 +10,7 @@ import ast
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from looptool.core import canonical
@@ -27,21 +27,10 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 
 
-def render_python_calls(calls: Iterable[ToolCall]) -> str:
-    """Return calls as one line of Python; `parse_python_calls` is the inverse.
-
-    Names are not escaped: a name that is not a Python name cannot be parsed again, neither here nor
-    by the benchmarks.
-    """
-    written = []
-    for call in calls:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
-        written.append(f"{call.name}({arguments})")
-    return f"[{', '.join(written)}]"
-
-
 def parse_python_calls(text: str) -> list[ToolCall]:
     """Parse a text that consists of a Python list of calls and nothing else.
+
+    It is the inverse of `calls.render_python`.
 
     Names may be dotted. Values must be literals that JSON can represent; a tuple becomes a list,
     and JSON's `true`, `false` and `null` are accepted.

@@ -2,8 +2,27 @@
 
 Benchmarks ship their own checkers and classes, and some of these evaluate text. They run here on
 literals that we parsed, in a child process per chunk of items. A child has limited time and memory,
-opens no sockets, starts no programs, writes no files, and does not inherit our environment
-variables. An item that exceeds a limit ends only its own child; the next child answers the rest.
+is refused sockets, programs and writing to files, and does not inherit our environment variables.
+An item that exceeds a limit ends only its own child; the next child answers the rest.
+
+This contains code that goes wrong on a model's odd arguments. It does NOT contain code that wants
+out:
+
+- Sockets, programs and files are refused by an audit hook (PEP 578), which sees only what Python
+  reports. Native code passes it: `_posixsubprocess.fork_exec` starts a program, `sqlite3` creates a
+  file (an empty one). So does any event that `_refuse` does not name: file times and attributes can
+  be changed, named pipes and threads created, and signals sent through a pidfd.
+- Reading is free: all files that the user may read and, through Linux's /proc, the environment of
+  the process that called `run`, with its keys. What was read can leave in an answer, which goes to
+  tables and into prompts.
+- The namespace without network needs Linux and the right to create it. Without it, which is not
+  reported, only the hook keeps code off the network.
+- A limit that the system lacks is left out, with those set after it, and not reported. Code can
+  raise its limit of CPU time; then only the wall clock ends it, unless it keeps writing to the pipe
+  of the answers. The numbers of threads and open files are not limited.
+- A child holds the pipes of the answers, and its items share one process: code can forge the
+  answers to its own and to other items.
+- What a worker imports before `serve`, as it does BFCL's package, runs with no limit and no hook.
 """
 
 from __future__ import annotations
@@ -178,7 +197,7 @@ def _writes(mode: Any, flags: Any) -> bool:
 
 
 def _leave_network() -> None:
-    """Enter a namespace without network if the system permits it; `_refuse` applies in any case."""
+    """Enter a namespace without network if the system permits it; if not, `_refuse` is left."""
     new_user, new_net = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of linux/sched.h
     with contextlib.suppress(OSError, AttributeError):
         unshare = ctypes.CDLL(None, use_errno=True).unshare

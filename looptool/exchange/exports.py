@@ -11,6 +11,7 @@ import polars as pl
 
 from looptool.core import canonical
 from looptool.core.errors import ConfigError
+from looptool.core.files import replacing
 from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
 from looptool.exchange.formats import Record, Refused, formats
@@ -31,36 +32,29 @@ def export_samples(data: Path, target: Path, form: str) -> tuple[int, int]:
         ConfigError: if the file cannot be written.
     """
     rejected = target.with_name(f"{target.name}.rejected.jsonl")
-    partial, partial_rejected = (
-        path.with_name(f".{path.name}.partial") for path in (target, rejected)
-    )
     written = left_out = 0
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            open(partial, "w", encoding="utf-8") as file,
-            open(partial_rejected, "w", encoding="utf-8") as refused,
-        ):
-            for row in _rows(data):
-                tools, messages, label = (
-                    canonical.loads(row[name]) for name in ("tools", "messages", "label")
-                )
-                try:
-                    _line(file, record_of(form, tools, messages, label))
-                    written += 1
-                except Refused as error:
-                    _line(refused, {"sample_id": row["sample_id"], "reason": str(error)})
-                    left_out += 1
-        partial.replace(target)
-        if left_out:
-            partial_rejected.replace(rejected)
-        else:
+        with replacing(rejected) as partial_rejected, replacing(target) as partial:
+            with (
+                open(partial, "w", encoding="utf-8") as file,
+                open(partial_rejected, "w", encoding="utf-8") as refused,
+            ):
+                for row in _rows(data):
+                    tools, messages, label = (
+                        canonical.loads(row[name]) for name in ("tools", "messages", "label")
+                    )
+                    try:
+                        _line(file, record_of(form, tools, messages, label))
+                        written += 1
+                    except Refused as error:
+                        _line(refused, {"sample_id": row["sample_id"], "reason": str(error)})
+                        left_out += 1
+            if not left_out:
+                partial_rejected.unlink()
+        if not left_out:
             rejected.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-        partial_rejected.unlink(missing_ok=True)
     return written, left_out
 
 

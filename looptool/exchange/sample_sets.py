@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import re
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import polars as pl
 
 from looptool.core import canonical, tables
 from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.files import replacing
 from looptool.exchange.formats import Changes, Format, Refused, formats
 from looptool.exchange.formats.cutting import Cut, cut
 from looptool.exchange.records import Raw, read_records, stem
@@ -126,28 +126,31 @@ def import_samples(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{target}: is not a writable folder: {error.strerror}") from None
-    with (
-        _Writer(target / SAMPLES, tables.Imported) as samples,
-        _Writer(target / REJECTED, tables.Refusals) as rejected,
-    ):
-        for count, (good, bad, changes) in _converted(first, records, format_.name):
-            done.records += count
-            _take_out_repeated(good, bad, seen)
-            done.samples += len(good["line"])
-            done.categories.update(good["category"])
-            done.changes.update(changes)
-            done.rejected.update(bad["check"])
-            for row in zip(bad["line"], bad["check"], bad["reason"], strict=True):
-                if len(done.examples) < 20:
-                    done.examples.append(row)
-            samples.add(good)
-            rejected.add(bad)
-            on_progress(done.records)
-        samples.keep = done.samples > 0  # else do not overwrite an existing set
-    if samples.keep:
+    with replacing(target / SAMPLES) as kept, replacing(target / REJECTED) as refused:
+        with (
+            _Writer(kept, tables.Imported, target / SAMPLES) as samples,
+            _Writer(refused, tables.Refusals, target / REJECTED) as rejected,
+        ):
+            for count, (good, bad, changes) in _converted(first, records, format_.name):
+                done.records += count
+                _take_out_repeated(good, bad, seen)
+                done.samples += len(good["line"])
+                done.categories.update(good["category"])
+                done.changes.update(changes)
+                done.rejected.update(bad["check"])
+                for row in zip(bad["line"], bad["check"], bad["reason"], strict=True):
+                    if len(done.examples) < 20:
+                        done.examples.append(row)
+                samples.add(good)
+                rejected.add(bad)
+                on_progress(done.records)
+        if not done.samples:
+            kept.unlink()  # do not overwrite an existing set
+    if done.samples:
         described = {"source": _source_of(path), **done.to_json()}
         text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
-        (target / DESCRIPTION).write_text(text, "utf-8")
+        with replacing(target / DESCRIPTION) as partial:
+            partial.write_text(text, "utf-8")
     return done
 
 
@@ -301,21 +304,20 @@ def _take_out_repeated(
 
 
 class _Writer:
-    """Writes a table in checked pieces, in order; the file appears only once it is complete."""
+    """Writes a table in checked pieces, in order; `named` is the path that errors name."""
 
-    def __init__(self, path: Path, table: type[tables.Table]) -> None:
+    def __init__(self, path: Path, table: type[tables.Table], named: Path) -> None:
         self.path = path
         self.table = table
+        self.named = named
         self.schema = tables.polars_schema(table)
-        self.partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         self.columns: dict[str, list[Any]] = {name: [] for name in self.schema}
-        self.keep = True
 
     def __enter__(self) -> Self:
         import pyarrow.parquet as pq
 
         schema = pl.DataFrame(schema=self.schema).to_arrow().schema
-        self.file = pq.ParquetWriter(self.partial, schema, compression="zstd", compression_level=3)
+        self.file = pq.ParquetWriter(self.path, schema, compression="zstd", compression_level=3)
         return self
 
     def add(self, columns: dict[str, list[Any]]) -> None:
@@ -326,15 +328,12 @@ class _Writer:
 
     def _flush(self) -> None:
         data = pl.DataFrame(self.columns, schema=self.schema)
-        self.file.write_table(tables.check(data, self.table, str(self.path)).to_arrow())
+        self.file.write_table(tables.check(data, self.table, str(self.named)).to_arrow())
         self.columns = {name: [] for name in self.schema}
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         try:
             if kind is None:
                 self._flush()
-            self.file.close()
-            if kind is None and self.keep:
-                os.replace(self.partial, self.path)
         finally:
-            self.partial.unlink(missing_ok=True)
+            self.file.close()

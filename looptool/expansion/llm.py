@@ -13,19 +13,13 @@ from ruamel.yaml import YAML
 from looptool.core.params import LLM, Expand
 from looptool.core.samples import Label, Message, category_of
 from looptool.core.tools import Tool
-from looptool.engines.dialogues import ANSWER, TURN, messages_of
+from looptool.engines.dialogues import ANSWER, TURN, messages_of, object_schema
 from looptool.engines.roles import Cast, Question, Role, load_template
 from looptool.expansion import Candidate, ErrorSeed, Expander, Failure
 
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "messages": {"type": "array", "items": TURN, "minItems": 1, "maxItems": 12},
-        "answer": ANSWER,
-    },
-    "required": ["messages", "answer"],
-    "additionalProperties": False,
-}
+SCHEMA = object_schema(
+    messages={"type": "array", "items": TURN, "minItems": 1, "maxItems": 12}, answer=ANSWER
+)
 
 
 class LLMExpander:

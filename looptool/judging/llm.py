@@ -12,24 +12,16 @@ from typing import Any, NamedTuple
 from looptool.core.params import LLM
 from looptool.core.samples import Label, Message, Verdict, check_label, label_calls, sample_id
 from looptool.core.tools import Tool, check_call
-from looptool.engines.roles import Cast, Question, Reply, Role, Schema, load_template
+from looptool.engines.dialogues import object_schema
+from looptool.engines.roles import Cast, Question, Reply, Role, load_template
 from looptool.judging import Case, Judge, Opinion
 
 _MARK = {"enum": ["correct", "wrong"]}
 _TEXT = {"type": "string", "maxLength": 4000}
 
 
-def _object(**properties: Any) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-COMPARISON = _object(analysis=_TEXT, A=_MARK, B=_MARK, right_approach=_TEXT)
-ADMISSION = _object(analysis=_TEXT, verdict=_MARK)
+COMPARISON = object_schema(analysis=_TEXT, A=_MARK, B=_MARK, right_approach=_TEXT)
+ADMISSION = object_schema(analysis=_TEXT, verdict=_MARK)
 
 
 _SIDES = "(A is the label, B the prediction.)"

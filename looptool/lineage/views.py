@@ -59,34 +59,16 @@ RENAMED_COLUMNS = {"failure_type": "error_type"}
 RENAMED_EVENTS = {"failed": "error_seed", "widened": "alternative", "hard": "high_ppl"}
 RENAMED_METRICS = {f"events.{old}": f"events.{new}" for old, new in RENAMED_EVENTS.items()}
 
-# The result of `empty("Requests", iteration="BIGINT")`, without importing `tables`: old revisions
-# have no requests, and queries of them should be fast too.
-NO_REQUESTS = (
-    'SELECT NULL::BIGINT AS "number", '
-    + ", ".join(f'NULL::VARCHAR AS "{name}"' for name in
-                ("sample_id", "thread", "prompt", "version", "model", "messages", "answer"))
-    + ', NULL::BIGINT AS "tokens", NULL::VARCHAR AS "error", NULL::BIGINT AS "iteration" '
-    "WHERE false"
-)  # fmt: skip
-
-
-NO_BENCH = (
-    "SELECT "
-    + ", ".join(f'NULL::{"BOOLEAN" if name in ("valid", "strict") else "VARCHAR"} AS "{name}"'
-                for name in ("benchmark", "category", "id", "split", "prediction", "valid",
-                             "strict", "error_type", "error", "target", "model", "prompt"))
-    + " WHERE false"
-)  # fmt: skip
-
 
 def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB connection with views over the tables of a snapshot.
 
     The views of VIEWS and `metrics` have the column `iteration`. `bench` holds the answers that
-    `looptool bench` stored. `samples` is D_j for j ≥ 1. `lineage` has the additional column
-    `number`: the row of an event in the file of its stage. `metrics` has one row for each number in
-    metrics/labels.json and metrics/iterations/*/*.json, except lists such as steps.json: iteration,
-    stage, name (dotted), value.
+    `looptool bench` stored; if there are none, only a guarded connection has it. `samples` is D_j
+    for j ≥ 1. `lineage` has the additional column `number`: the row of an event in the file of its
+    stage. `metrics` has one row for each number in metrics/labels.json and
+    metrics/iterations/*/*.json, except lists such as steps.json: iteration, stage, name (dotted),
+    value.
 
     Args:
         guarded: for queries written by users. They can read only these files and write none,
@@ -128,7 +110,8 @@ def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnect
     kept = [f"readonly://{path.resolve()}" if guarded else str(path.resolve()) for _, path in files]
     allowed += kept
     try:
-        connection.execute(f"CREATE VIEW bench AS {_bench(kept)}")
+        if kept or guarded:  # only users' queries read it, and `empty` is slow
+            connection.execute(f"CREATE VIEW bench AS {_bench(kept)}")
     except duckdb.Error as error:
         raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
     connection.execute(f"CREATE VIEW metrics AS {_metrics(snapshot)}")
@@ -195,8 +178,6 @@ def _union(
     sources: Sequence[tuple[int, str]],
 ) -> str:
     numbered = view == "lineage"
-    if not sources and view == "requests":
-        return NO_REQUESTS
     if not sources:
         return empty(table, iteration="BIGINT", **({"number": "BIGINT"} if numbered else {}))
     parts = []
@@ -227,7 +208,7 @@ def renamed(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> str
 
 def _bench(sources: Sequence[str]) -> str:
     parts = [f"SELECT * FROM read_parquet({_quoted(source)})" for source in sources]
-    return " UNION ALL BY NAME ".join(parts) or NO_BENCH
+    return " UNION ALL BY NAME ".join(parts) or empty("Bench")
 
 
 def empty(table: str, **more: str) -> str:

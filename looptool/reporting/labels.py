@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import parse
+from looptool.core.answers import read_answer
 from looptool.core.samples import is_correct, label_calls, prediction_label
 from looptool.core.tool_match import MatchMode
 from looptool.core.tool_match import match as same_calls
@@ -96,7 +96,7 @@ def _handoff(
     by_noise: dict[str, Counter[str]] = {}
     for row in wrong.iter_rows(named=True):
         predicted = row["true"] is not None and is_correct(
-            parse(row["prediction"]),
+            read_answer(row["prediction"]),
             canonical.loads(row["true"]),
             (),
             canonical.loads(row["tools"]),

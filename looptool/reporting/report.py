@@ -15,6 +15,7 @@ import duckdb
 
 from looptool.core import runs
 from looptool.core.errors import LooptoolError
+from looptool.core.files import replacing
 from looptool.core.params import FILE
 from looptool.core.samples import CARRIED_ORIGINS
 from looptool.evaluation import bench, by_tool
@@ -52,11 +53,9 @@ def write_report(
     others = [open_revision(name, root) for name in compare]
     page = _render(collect(snapshot, others, Path(root)))
     target = Path(root, target)
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, "utf-8")
-        partial.replace(target)
+        with replacing(target) as partial:
+            partial.write_text(page, "utf-8")
     except OSError as error:
         raise LooptoolError(
             f"{target}: cannot be written: {error.strerror}; name another file with --output"

@@ -19,9 +19,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from looptool.core import canonical, params
+from looptool.core.answers import label_message, result_message
 from looptool.core.samples import Label, Message, category_of, sample_id
 from looptool.core.tools import Tool, read_tools
-from looptool.engines.dialogues import ANSWER, CALLS, TEXT, assistant_message
+from looptool.engines.dialogues import ANSWER, CALLS, TEXT, object_schema
 from looptool.engines.roles import Cast, Question, Role, load_template
 from looptool.synthesis import Author, Draft, Split
 from looptool.synthesis.heldout import known_to
@@ -33,27 +34,18 @@ FAILING = 0.1  # probability that a dialogue has calls that fail with an error f
 _SEVERAL = ("multiple", "parallel_multiple", "multi_step")  # kinds that need at least two tools
 
 
-def _object(**properties: Any) -> Mapping[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-PLAN = _object(
+PLAN = object_schema(
     turns={
         "type": "array",
-        "items": _object(wish=TEXT, rounds={"type": "array", "items": CALLS, "maxItems": 4}),
+        "items": object_schema(wish=TEXT, rounds={"type": "array", "items": CALLS, "maxItems": 4}),
         "minItems": 1,
         "maxItems": 4,
     },
     withheld={"type": "array", "items": {"type": "string"}},
 )
-MESSAGE = _object(message=TEXT)
-ACTION = _object(thinking={"type": "string", "maxLength": 4000}, answer=ANSWER)
-RESULTS = _object(results={"type": "array", "maxItems": 16})
+MESSAGE = object_schema(message=TEXT)
+ACTION = object_schema(thinking={"type": "string", "maxLength": 4000}, answer=ANSWER)
+RESULTS = object_schema(results={"type": "array", "maxItems": 16})
 
 
 @dataclass
@@ -108,7 +100,7 @@ def _assistant_answers(dialogue: Dialogue, label: Label) -> None:
     category = category_of(dialogue.tools, dialogue.messages, label, known)
     sample = Draft(dialogue.tools, list(dialogue.messages), label, category)
     dialogue.samples.append(sample)
-    dialogue.messages.append(assistant_message(label))
+    dialogue.messages.append(label_message(label))
     dialogue.script.pop(0)
 
 
@@ -118,7 +110,7 @@ def _results(dialogue: Dialogue, data: Any) -> list[Message]:
     if len(data["results"]) != len(calls):
         raise ValueError(f"results: {len(data['results'])} for {len(calls)} calls")
     return [
-        {"role": "tool", "name": call["name"], "content": canonical.dumps(result)}
+        result_message(call["name"], canonical.dumps(result))
         for call, result in zip(calls, data["results"], strict=True)
     ]
 

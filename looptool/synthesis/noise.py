@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from looptool.core import canonical
+from looptool.core.answers import message_calls
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message, call_label, label_calls, text_label
 from looptool.core.tool_match import match
@@ -149,8 +150,8 @@ def _mentions(messages: Sequence[Message]) -> _Mentions:
     text = []
     for message in messages:
         content = message.get("content") or ""
-        for call in message.get("tool_calls") or ():
-            leaves += _leaves(call["function"]["arguments"])
+        for call in message_calls(message):
+            leaves += _leaves(call.arguments)
         if message["role"] == "tool":
             try:
                 leaves += _leaves(canonical.loads(content))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-from looptool.core.calls import render as render_calls
+from looptool.core.answers import write_label
 from looptool.core.errors import ConfigError
-from looptool.core.samples import Label, label_calls
+from looptool.core.files import replacing
+from looptool.core.samples import Label
 from looptool.engines.transformers import load_tokenizer
 
 
@@ -39,16 +39,10 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
 
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     model.config.name_or_path = ""  # else it is the path of the loaded model
-    try:
+    with replacing(target) as partial:
         model.to(torch.bfloat16).save_pretrained(partial, safe_serialization=True)
         tokenizer.save_pretrained(partial)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def copy_base(base: Path | str, target: Path) -> None:
@@ -61,16 +55,11 @@ def copy_base(base: Path | str, target: Path) -> None:
     if not list(base.glob("*.safetensors")):
         raise ConfigError(f"{base}: has no .safetensors weights; see model.base in params.yaml")
     load_tokenizer(base)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
+    with replacing(target) as partial:
+        partial.mkdir()
         for path in base.iterdir():
             if path.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model"):
                 shutil.copyfile(path, partial / path.name)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -98,6 +87,5 @@ def _is_json(path: Path) -> bool:
 
 def label_ids(label: Label, tokenizer: Any) -> list[int]:
     """Return the token ids that the assistant would write for a label, including the end token."""
-    text = label["text"] if "text" in label else render_calls(label_calls(label))
-    ids = tokenizer(text, add_special_tokens=False).input_ids
+    ids = tokenizer(write_label(label), add_special_tokens=False).input_ids
     return [*ids, tokenizer.eos_token_id]

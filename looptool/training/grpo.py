@@ -29,7 +29,7 @@ from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from looptool.core import canonical, machine, tables
-from looptool.core.calls import parse
+from looptool.core.answers import read_answer
 from looptool.core.machine import NumberTypeName
 from looptool.core.params import Train, Vllm
 from looptool.core.runs import Run
@@ -267,7 +267,7 @@ class LoopTrainer(GRPOTrainer):
             values: list[float] = []
             parts: dict[str, list[float]] = {}
             for prompt, completion in zip(prompts, completions, strict=True):
-                found = reward(parse(completion), examples[prompt], match)
+                found = reward(read_answer(completion), examples[prompt], match)
                 if not isinstance(found, Mapping):
                     found = {"": found}
                 for name, value in found.items():
@@ -292,7 +292,7 @@ class LoopTrainer(GRPOTrainer):
     def is_correct(self, prompt: str, completion: str) -> bool:
         example = self.examples[prompt]
         return is_correct(
-            parse(completion),
+            read_answer(completion),
             example.label,
             example.alternatives,
             example.prompt.tools,

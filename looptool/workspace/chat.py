@@ -12,13 +12,13 @@ from pathlib import Path
 from rich.console import Console
 
 from looptool.core import canonical, runs
-from looptool.core.calls import ToolCall, parse
+from looptool.core.answers import call_message, read_answer, result_message
+from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.params import load
-from looptool.core.samples import Message, call_label
+from looptool.core.samples import Message
 from looptool.core.tools import Tool, check_call, read_tools
 from looptool.engines import Engine, Prompt, Sampling, answering
-from looptool.engines.dialogues import assistant_message
 from looptool.engines.folders import base_problem
 from looptool.exchange import mcp
 from looptool.terminal import shown
@@ -104,7 +104,7 @@ def _answer(
         if completion.error is not None:
             console.print(shown(f"no answer: {completion.error}", "red"))
             return
-        parsed = parse(completion.text)
+        parsed = read_answer(completion.text)
         if parsed.text:
             console.print(shown(parsed.text))
         if parsed.error is not None:
@@ -112,14 +112,13 @@ def _answer(
         if not parsed.calls:
             messages.append({"role": "assistant", "content": parsed.text})
             return
-        message = assistant_message(call_label(parsed.calls))
-        messages.append({**message, "content": parsed.text})
+        messages.append(call_message(parsed.calls, parsed.text))
         results = [_told(call, tools, console, read, execute) for call in parsed.calls]
         if not any(result is not None for result in results):
             return
         for call, result in zip(parsed.calls, results, strict=True):
             content = "the user did not allow this call" if result is None else result
-            messages.append({"role": "tool", "name": call.name, "content": content})
+            messages.append(result_message(call.name, content))
 
 
 def _told(

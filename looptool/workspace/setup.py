@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-import os
-import shutil
 import subprocess
 import sys
 import venv
@@ -19,6 +17,7 @@ from typing import Any
 
 from looptool.core import runs
 from looptool.core.errors import LooptoolError
+from looptool.core.files import replacing
 from looptool.engines.folders import base_problem
 from looptool.evaluation.bfcl.package import BFCL, lacks
 
@@ -90,14 +89,8 @@ def prepare_base(target: Path) -> None:
     locations = list(package.submodule_search_locations or ()) if package else []
     if not locations or not Path(locations[0], _GGUF).is_file():
         raise LooptoolError(f"{SMOLLM2[0]} is not installed; `looptool setup` installs it")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with replacing(target) as partial:
         _convert(locations[0], partial)
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def track_base(target: Path) -> None:

@@ -5,7 +5,6 @@ See docs/design.md, section 5.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from looptool.core import params
 from looptool.core.errors import ConfigError
+from looptool.core.files import replacing
 
 
 def unroll(count: int, path: Path | str = params.FILE) -> None:
@@ -66,8 +66,7 @@ def edit(
     document = yaml.load(before)
     params.loop_block(path, document)
     change(document)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         with open(partial, "w", encoding="utf-8") as file:
             yaml.dump(document, file)
         try:
@@ -75,11 +74,9 @@ def edit(
         except ConfigError as error:
             raise ConfigError(str(error).replace(str(partial), str(path))) from None
         agreed = agree(before, partial.read_text("utf-8"))
-        if agreed:
-            os.replace(partial, path)
-        return agreed
-    finally:
-        partial.unlink(missing_ok=True)
+        if not agreed:
+            partial.unlink()
+    return agreed
 
 
 def overrides(count: int, path: Path | str = params.FILE) -> list[str]:

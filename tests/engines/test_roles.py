@@ -17,7 +17,7 @@ from looptool.core import tables
 from looptool.core.errors import LooptoolError
 from looptool.core.samples import Message
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.engines.dialogues import assistant_message, messages_of
+from looptool.engines.dialogues import messages_of
 from looptool.engines.roles import Question, Role, fenced, json_of, load_template
 from looptool.expansion import llm as expansion
 from looptool.judging import llm as judging
@@ -238,7 +238,7 @@ def test_turns_become_chat_messages() -> None:
     )
     assert made[1]["tool_calls"] == [{"type": "function", "function": CALL}]
     assert made[2] == {"role": "tool", "name": "f", "content": "7"}
-    assert made[3] == assistant_message({"text": "It is 7."})
+    assert made[3] == {"role": "assistant", "content": "It is 7."}
 
 
 @pytest.mark.parametrize(

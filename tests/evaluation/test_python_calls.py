@@ -8,12 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from looptool.core.calls import ToolCall
+from looptool.core.calls import ToolCall, render_python
 from looptool.evaluation.python_calls import (
     MAX_LENGTH,
     decode_python_calls,
     parse_python_calls,
-    render_python_calls,
 )
 from tests.strategies import JSON, TEXT
 
@@ -85,12 +84,12 @@ HOSTILE = [
 @given(CALLS)
 @example([ToolCall("a.b", {"c": [True, None, -1, 1.5, {"d": "'\"\n\\"}]})])
 def test_what_is_written_reads_back(calls: list[ToolCall]) -> None:
-    assert parse_python_calls(render_python_calls(calls)) == calls
+    assert parse_python_calls(render_python(calls)) == calls
 
 
 @given(CALLS)
 def test_the_official_decoding_of_what_is_written_is_the_same(calls: list[ToolCall]) -> None:
-    assert decode_python_calls(render_python_calls(calls)) == calls
+    assert decode_python_calls(render_python(calls)) == calls
 
 
 def test_names_of_json_are_taken_for_what_they_mean() -> None:

@@ -7,9 +7,10 @@ import duckdb
 import polars as pl
 import pytest
 
+from looptool.core import tables
 from looptool.core.errors import ConfigError, LooptoolError, TableError
 from looptool.lineage.revisions import open_workspace
-from looptool.lineage.views import NO_BENCH, NO_REQUESTS, VIEWS, close, connect, empty, query
+from looptool.lineage.views import VIEWS, close, connect, query
 
 
 @pytest.fixture
@@ -31,10 +32,13 @@ def test_a_view_holds_a_table_of_all_iterations(history: Path) -> None:
 
 def test_views_of_tables_that_are_not_there_yet_are_empty(tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
-    connection = connect(open_workspace(tmp_path))
+    connection = connect(open_workspace(tmp_path), guarded=True)
     for view in (*VIEWS, "metrics"):
         found = query(connection, f"from {view}")
         assert len(found) == 0 and "iteration" in found.columns
+    found = query(connection, "from bench")
+    assert len(found) == 0 and found.schema == tables.polars_schema(tables.Bench)
+    close(connection)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +128,3 @@ def test_a_mistake_is_told_on_one_line_with_what_was_meant(history: Path) -> Non
         query(connection, "select categry from samples")
     assert "\n" not in str(caught.value) and "category" in str(caught.value)
     assert isinstance(query(connection, "summarize samples"), pl.DataFrame)
-
-
-def test_views_of_nothing_have_the_columns_of_their_tables() -> None:
-    assert empty("Bench") == NO_BENCH
-    assert empty("Requests", iteration="BIGINT") == NO_REQUESTS

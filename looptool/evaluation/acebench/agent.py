@@ -14,7 +14,8 @@ from typing import Any, Literal
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import ToolCall, parse
+from looptool.core.answers import read_answer, result_message
+from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Message
 from looptool.engines import Prompt
@@ -30,7 +31,7 @@ from looptool.evaluation.acebench.prompts import (
     user_prompt,
 )
 from looptool.evaluation.acebench.rows import PARAM, Row, assistant_message
-from looptool.evaluation.acebench.scoring import BENCHMARK, Fault, official_text
+from looptool.evaluation.acebench.scoring import BENCHMARK, Fault, official_text, plain
 from looptool.evaluation.python_calls import decode_python_calls
 
 Ask = Callable[[Sequence[Prompt]], list[str]]
@@ -226,20 +227,10 @@ def _covers(value: Any, expected: Any) -> bool:
 
 def _by_name(states: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {
-        name.lower(): canonical.dumps(_plain(values))
+        name.lower(): canonical.dumps(plain(values, strip=False))
         for state in states
         for name, values in state.items()
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
 
 
 def _in_sandbox(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -286,7 +277,7 @@ def _calls(text: str) -> list[ToolCall] | None:
 
 
 def _user_says(dialogue: _Dialogue, text: str) -> None:
-    text = parse(text).text
+    text = read_answer(text).text
     dialogue.messages.append({"role": "user", "content": text})
     dialogue.add("user", text, "agent")
 
@@ -322,5 +313,5 @@ def _take_results(dialogue: _Dialogue, answer: Mapping[str, Any]) -> None:
     dialogue.states = answer["states"]
     for call, result in zip(dialogue.called, answer["results"], strict=True):
         content = result if isinstance(result, str) else canonical.dumps(result)
-        dialogue.messages.append({"role": "tool", "name": call.name, "content": content})
+        dialogue.messages.append(result_message(call.name, content))
     dialogue.add("execution", answer["results"], "agent")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from looptool.core.errors import ConfigError
+from looptool.core.files import replacing
 from looptool.evaluation.acebench.agent import Outcome
 from looptool.evaluation.acebench.rows import Row
 from looptool.evaluation.acebench.scoring import official_text
@@ -66,12 +66,8 @@ def _line(row: Row, texts: Mapping[str, str], outcomes: Mapping[str, Outcome]) -
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     except (OSError, UnicodeEncodeError) as error:
         raise ConfigError(f"{path}: cannot be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -12,11 +12,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from jsonschema import Draft202012Validator
 
+from looptool.core.answers import call_message, result_message
+from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
+from looptool.core.params import AcebenchCategory
 from looptool.core.samples import Message
 from looptool.core.tools import Tool
 from looptool.evaluation.python_calls import parse_python_calls
@@ -25,24 +28,10 @@ Language = Literal["en", "zh"]
 Group = Literal["normal", "special", "agent"]
 
 PARAM = "eval.acebench.path"
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 GROUPS: dict[Group, tuple[str, ...]] = {
-    "normal": (
-        "normal_single_turn_single_function",
-        "normal_single_turn_parallel_function",
-        "normal_multi_turn_user_adjust",
-        "normal_multi_turn_user_switch",
-        "normal_similar_api",
-        "normal_preference",
-        "normal_atom_bool",
-        "normal_atom_enum",
-        "normal_atom_number",
-        "normal_atom_list",
-        "normal_atom_object_deep",
-        "normal_atom_object_short",
-    ),
-    "special": ("special_incomplete", "special_error_param", "special_irrelevant"),
-    "agent": ("agent_multi_step", "agent_multi_turn"),
+    group: tuple(name for name in get_args(AcebenchCategory) if name.startswith(f"{group}_"))
+    for group in get_args(Group)
 }
 CATEGORIES = tuple(category for group in GROUPS.values() for category in group)
 DIALOGUES = ("normal_multi_turn_user_adjust", "normal_multi_turn_user_switch")
@@ -238,16 +227,9 @@ def turns(question: str) -> list[tuple[Literal["user", "assistant"], str]]:
     return said
 
 
-def assistant_message(text: str, calls: Sequence[Any] = ()) -> Message:
+def assistant_message(text: str, calls: Sequence[ToolCall] = ()) -> Message:
     """Return the assistant's chat message with its calls, or with its text if there are none."""
-    if not calls:
-        return {"role": "assistant", "content": text}
-    functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
-    return {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [{"type": "function", "function": function} for function in functions],
-    }
+    return call_message(calls) if calls else {"role": "assistant", "content": text}
 
 
 def _row(
@@ -284,7 +266,7 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[Message]:
             calls = []
         yield assistant_message(text, calls)
         for call in calls:
-            yield {"role": "tool", "name": call.name, "content": ""}
+            yield result_message(call.name, "")
 
 
 def _entries(path: Path, *fields: str) -> dict[str, dict[str, Any]]:

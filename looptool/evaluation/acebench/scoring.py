@@ -16,13 +16,10 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import Parsed, ToolCall, parse
+from looptool.core.answers import read_answer
+from looptool.core.calls import Parsed, ToolCall, render_python
 from looptool.evaluation.acebench.rows import DIALOGUES, Row
-from looptool.evaluation.python_calls import (
-    decode_python_calls,
-    parse_python_calls,
-    render_python_calls,
-)
+from looptool.evaluation.python_calls import decode_python_calls, parse_python_calls
 
 BENCHMARK = "acebench"
 
@@ -99,11 +96,11 @@ def calls_of(text: str) -> Parsed:
     Hermes form has precedence. Thinking is removed in both cases. A Python list with other text
     around it counts as text.
     """
-    parsed = parse(text)
+    parsed = read_answer(text)
     if parsed.calls:
         return parsed
     try:
-        # if `parse` failed on tags inside Python strings, these are text
+        # if reading failed on tags inside Python strings, these are text
         calls = parse_python_calls(text if parsed.error else parsed.text)
     except ValueError:
         return parsed
@@ -116,10 +113,10 @@ def official_text(text: str) -> str:
     A text that is malformed Hermes form, or has neither calls in that form nor thinking, stays
     unchanged, because white space around a list matters to the official agents.
     """
-    parsed = parse(text)
+    parsed = read_answer(text)
     if parsed.error or parsed.text == text.strip():
         return text
-    return render_python_calls(parsed.calls) if parsed.calls else parsed.text
+    return render_python(parsed.calls) if parsed.calls else parsed.text
 
 
 def official_fault(row: Row, text: str) -> Fault | None:
@@ -195,18 +192,19 @@ def _strict_forms(row: Row, answer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _strict_form(name: str, arguments: Mapping[str, Any]) -> str:
-    return canonical.dumps([name, _plain(arguments)])
+    return canonical.dumps([name, plain(arguments, strip=True)])
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
+def plain(value: Any, *, strip: bool) -> Any:
+    """Return a value with whole floats as integers and, with `strip`, strings without margins."""
+    if strip and isinstance(value, str):
         return value.strip()
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item, strip=strip) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item, strip=strip) for key, item in value.items()}
     return value
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.calls import Parsed, ToolCall, parse
+from looptool.core.answers import call_message, read_answer, result_message
+from looptool.core.calls import Parsed, ToolCall
 from looptool.core.samples import Message
 from looptool.core.tools import Tool
 from looptool.engines import Prompt
@@ -59,14 +60,7 @@ class _Dialogue:
             self.next_turn()
             return False
         self.steps.append(list(parsed.calls))
-        functions = [{"name": c.name, "arguments": c.arguments} for c in parsed.calls]
-        self.messages.append(
-            {
-                "role": "assistant",
-                "content": parsed.text,
-                "tool_calls": [{"type": "function", "function": each} for each in functions],
-            }
-        )
+        self.messages.append(call_message(parsed.calls, parsed.text))
         return True
 
     def told(self, results: Sequence[str] | None) -> None:
@@ -75,7 +69,7 @@ class _Dialogue:
             self.over = True
             return
         for call, result in zip(self.steps[-1], results, strict=True):
-            self.messages.append({"role": "tool", "name": call.name, "content": result})
+            self.messages.append(result_message(call.name, result))
         self.step += 1
         self.over = self.step > MOST_STEPS
 
@@ -83,7 +77,7 @@ class _Dialogue:
 def play(
     rows: Sequence[Row],
     ask: Callable[[Sequence[Prompt]], Sequence[str]],
-    read: Callable[[str], Parsed] = parse,
+    read: Callable[[str], Parsed] = read_answer,
 ) -> dict[str, Turns]:
     """Play all dialogues in parallel, one step at a time, and return the model's answers.
 

@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical
-from looptool.core.calls import parse
+from looptool.core.answers import read_answer
 from looptool.core.errors import ConfigError
+from looptool.core.files import replacing
 from looptool.evaluation.bfcl.rows import MULTI_TURN
 
 
@@ -41,8 +42,8 @@ def write_results(results: pl.DataFrame, folder: Path, model: str) -> list[Path]
             )
         ]
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(lines), "utf-8")
+            with replacing(path) as partial:
+                partial.write_text("\n".join(lines), "utf-8")
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
         written.append(path)
@@ -57,7 +58,7 @@ def result_of(prediction: str, category: str, prompt: str = "native") -> Any:
 
 
 def _step(text: str, prompt: str) -> Any:
-    parsed = parse(text)
+    parsed = read_answer(text)
     if prompt != "native" or parsed.error is not None or not parsed.calls:
         return text
     return [{call.name: json.dumps(call.arguments)} for call in parsed.calls]

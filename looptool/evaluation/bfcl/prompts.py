@@ -16,16 +16,13 @@ from functools import lru_cache
 from typing import Literal
 
 from looptool.core import canonical
-from looptool.core.calls import Parsed, ToolCall, parse
+from looptool.core.answers import message_calls, read_answer
+from looptool.core.calls import Parsed, render_python
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Message
 from looptool.engines import Prompt
 from looptool.evaluation.bfcl.rows import REINSTALL, data_folder
-from looptool.evaluation.python_calls import (
-    decode_python_calls,
-    parse_python_calls,
-    render_python_calls,
-)
+from looptool.evaluation.python_calls import decode_python_calls, parse_python_calls
 
 Style = Literal["native", "bfcl"]
 _CALLING = re.compile(r"\w\s*\(")
@@ -89,9 +86,8 @@ def is_exact(text: str) -> bool:
 
 def _plain(message: Message) -> Message:
     """Return a message with calls and results as text, as in BFCL's prompt."""
-    if calls := message.get("tool_calls"):
-        made = [ToolCall(c["function"]["name"], c["function"]["arguments"]) for c in calls]
-        return {"role": "assistant", "content": render_python_calls(made)}
+    if calls := message_calls(message):
+        return {"role": "assistant", "content": render_python(calls)}
     if message["role"] == "tool":
         result = json.dumps(
             {"role": "tool", "name": message["name"], "content": message["content"]}
@@ -126,6 +122,8 @@ def _joined(node: ast.expr, found: dict[str, str]) -> str:
 
 
 FORMS: dict[Style, Form] = {
-    "native": Form(lambda prompt: prompt, parse, lambda text: parse(text).error is None),
+    "native": Form(
+        lambda prompt: prompt, read_answer, lambda text: read_answer(text).error is None
+    ),
     "bfcl": Form(told, read, is_exact),
 }

@@ -24,25 +24,19 @@ from looptool.core.tools import Tool
 BENCHMARK = "bfcl"
 VERSION = "2025.7.9"
 
-PYTHON = ("simple", "multiple", "parallel", "parallel_multiple", "irrelevance")
-NON_LIVE = (*PYTHON, "java", "javascript")
-LIVE = ("live_simple", "live_multiple", "live_parallel", "live_parallel_multiple",
-        "live_irrelevance", "live_relevance")  # fmt: skip
-MULTI_TURN = ("multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param",
-              "multi_turn_long_context")  # fmt: skip
-GROUPS = {
-    "all": (*NON_LIVE, *LIVE, *MULTI_TURN),
-    "non_live": NON_LIVE,
-    "live": LIVE,
-    "multi_turn": MULTI_TURN,
-}
-CATEGORIES = GROUPS["all"]
 ROWS = {
     "simple": 400, "multiple": 200, "parallel": 200, "parallel_multiple": 200, "irrelevance": 240,
     "java": 100, "javascript": 50, "live_simple": 258, "live_multiple": 1053, "live_parallel": 16,
     "live_parallel_multiple": 24, "live_irrelevance": 882, "live_relevance": 18,
-    **dict.fromkeys(MULTI_TURN, 200),
+    "multi_turn_base": 200, "multi_turn_miss_func": 200, "multi_turn_miss_param": 200,
+    "multi_turn_long_context": 200,
 }  # fmt: skip
+CATEGORIES = tuple(ROWS)
+LIVE = tuple(name for name in CATEGORIES if name.startswith("live_"))
+MULTI_TURN = tuple(name for name in CATEGORIES if name.startswith("multi_turn_"))
+NON_LIVE = tuple(name for name in CATEGORIES if name not in (*LIVE, *MULTI_TURN))
+PYTHON = tuple(name for name in NON_LIVE if name not in ("java", "javascript"))
+GROUPS = {"all": CATEGORIES, "non_live": NON_LIVE, "live": LIVE, "multi_turn": MULTI_TURN}
 
 Split = Literal["development", "test"]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from looptool.core import canonical
+from looptool.core.answers import call_message
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message, category_of, check_label, sample_id_of_json
 from looptool.core.tools import Tool, check_call, without_nulls
@@ -146,8 +147,8 @@ def _as_sample(message: Message, tools: Tools, changes: Changes) -> Message:
             arguments, left_out = without_nulls(arguments, tools.parameters[name], unnamed)
             if left_out:
                 changes["arguments that are null left out"] += left_out
-        calls.append({"type": "function", "function": {"name": name, "arguments": arguments}})
-    return {**message, "tool_calls": calls}
+        calls.append(ToolCall(name, arguments))
+    return call_message(calls, message["content"])
 
 
 def _label(message: Message, tools: Sequence[Tool]) -> Label:

@@ -13,14 +13,14 @@ from itertools import takewhile
 from typing import Any
 
 from looptool.core import canonical
-from looptool.core.samples import Label, Message, label_calls
+from looptool.core.answers import call_message, label_message
+from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
 from looptool.exchange.formats import Changes, Dialogue, Format, Record, Refused, list_of
 from looptool.exchange.formats.documents import is_nothing
 from looptool.exchange.formats.results import taken_apart
 from looptool.exchange.formats.turns import (
     answer,
-    calling,
     calls_of_json,
     greetings,
     of_user,
@@ -66,7 +66,7 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
     made: list[Record] = []
     ids: list[str] = []
     number = 0
-    for message in [*messages, _labelled(label)]:
+    for message in [*messages, label_message(label)]:
         item = dict(message)
         if message["role"] == "assistant":
             plain(message["content"])
@@ -95,12 +95,6 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
         "messages": made,
         "tools": [{"type": "function", "function": tool} for tool in tools],
     }
-
-
-def _labelled(label: Label) -> Message:
-    if "text" in label:
-        return {"role": "assistant", "content": label["text"]}
-    return calling(label_calls(label))
 
 
 def _messages(item: Any, changes: Changes) -> list[Message]:
@@ -136,9 +130,9 @@ def _messages(item: Any, changes: Changes) -> list[Message]:
     if not raw and not parts:
         return [said]
     calls = [*(calls_of_json(raw, changes) if raw else ()), *calls_of_json(parts, changes)]
-    if "tool_calls" in said and said != calling(calls, said["content"]):
+    if "tool_calls" in said and said != call_message(calls, said["content"]):
         raise Refused("content: holds other calls than tool_calls")
-    made = calling(calls, said["content"])
+    made = call_message(calls, said["content"])
     if isinstance(raw, list):
         for call, each in zip(made["tool_calls"], [*raw, *parts], strict=True):
             if isinstance(each.get("id"), str | int) and each["id"] != "":

@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from looptool.core import canonical
+from looptool.core.answers import result_message
 from looptool.core.samples import Message
 from looptool.exchange.formats import Changes, Refused
 from looptool.exchange.formats.literals import value_of
@@ -75,9 +76,7 @@ def taken_apart(
     if len(items) < 2 or not any(_is_same(item["name"], name) for item in items for name in names):
         return results
     changes["messages with several results taken apart"] += 1
-    return [
-        {"role": "tool", "name": item["name"], "content": canonical.dumps(item)} for item in items
-    ]
+    return [result_message(item["name"], canonical.dumps(item)) for item in items]
 
 
 def _places_of_ids(ids: Sequence[str | None], called: Sequence[str | None]) -> list[int]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from looptool.core import canonical
+from looptool.core.answers import call_message
 from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
 from looptool.exchange.formats import Changes, Dialogue, Format, Record, Refused, list_of, text_of
 from looptool.exchange.formats.results import taken_apart
 from looptool.exchange.formats.turns import (
     answer,
-    calling,
     calls_of_json,
     greetings,
     of_user,
@@ -62,7 +62,7 @@ def read(record: Record, changes: Changes) -> Dialogue:
                     given.add(len(messages))
                 if role == "call":
                     calls = calls_of_json(without_thinking(value, changes), changes)
-                    messages.append(calling(calls))
+                    messages.append(call_message(calls))
                 else:
                     messages.append(answer(value, changes))
         except Refused as error:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from looptool.core import canonical
+from looptool.core.answers import call_message
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
@@ -19,7 +20,7 @@ from looptool.exchange.formats import Changes, Refused
 from looptool.exchange.formats.control_tokens import END_OF_TURN
 from looptool.exchange.formats.literals import value_of
 from looptool.exchange.formats.toolace import LIKE_CALLS, read_calls
-from looptool.exchange.formats.turns import calling, calls_of_json, values_in
+from looptool.exchange.formats.turns import calls_of_json, values_in
 
 # opening and closing marks of calls; without the closing mark, calls extend to the end
 _MARKS = {
@@ -129,7 +130,7 @@ def _marked(text: str, tools: Sequence[Tool], changes: Changes) -> Message | Non
         body, _, after = part.partition(closing)
         calls += _calls_in(body, tools, changes)
         rest.append(after)
-    return calling(calls, "".join(rest).strip())
+    return call_message(calls, "".join(rest).strip())
 
 
 def _tagged(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
@@ -141,7 +142,7 @@ def _tagged(text: str, tools: Sequence[Tool], changes: Changes) -> Message | Non
         for each in found
         for call in _calls_of({"name": each[1], "arguments": each[2] or {}}, changes)
     ]
-    return calling(calls, _FUNCTION_TAG.sub("", text).strip())
+    return call_message(calls, _FUNCTION_TAG.sub("", text).strip())
 
 
 def _react(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
@@ -152,7 +153,7 @@ def _react(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None
         raise Refused("holds several steps of Action and Observation")
     if found["thought"]:
         changes["thinking left out"] += 1
-    return calling(_calls_of({"name": found["name"], "arguments": found["input"]}, changes))
+    return call_message(_calls_of({"name": found["name"], "arguments": found["input"]}, changes))
 
 
 def _alone(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
@@ -164,7 +165,7 @@ def _alone(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None
     listed = LIKE_CALLS.fullmatch(body) is not None
     if not (named or listed or _looks_like_json_calls(body)):
         return None
-    return calling(_calls_in(body, tools, changes))
+    return call_message(_calls_in(body, tools, changes))
 
 
 _READERS = {

@@ -13,13 +13,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from looptool.core import canonical
-from looptool.core.calls import ToolCall
+from looptool.core.answers import call_message, message_calls
+from looptool.core.calls import ToolCall, render_python
 from looptool.core.samples import Label, Message, label_calls
 from looptool.core.tools import Tool
 from looptool.exchange.formats import Changes, Dialogue, Format, Record, Refused, list_of, text_of
 from looptool.exchange.formats.control_tokens import without_control_tokens
 from looptool.exchange.formats.literals import literal_of, value_of
-from looptool.exchange.formats.turns import calling, greetings, without_thinking
+from looptool.exchange.formats.turns import greetings, without_thinking
 
 _MARK = "functions in JSON format that you can invoke"
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant",
@@ -65,7 +66,7 @@ def read(record: Record, changes: Changes) -> Dialogue:
             if role == "tool":
                 messages += _responses(value)
             elif role == "assistant" and holds_calls(value, names):
-                messages.append(calling(read_calls(value, names)))
+                messages.append(call_message(read_calls(value, names)))
             else:
                 messages.append({"role": role, "content": value})
         except Refused as error:
@@ -91,26 +92,16 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
         elif "tool_calls" in message:
             if message["content"]:
                 raise Refused("toolace holds calls or words in one turn, not both")
-            calls = label_calls({"calls": [each["function"] for each in message["tool_calls"]]})
-            turns.append({"from": "assistant", "value": write_calls(calls)})
+            turns.append({"from": "assistant", "value": render_python(message_calls(message))})
         else:
             turns.append({"from": message["role"], "value": message["content"]})
-    value = write_calls(label_calls(label)) if "calls" in label else label["text"]
+    value = render_python(label_calls(label)) if "calls" in label else label["text"]
     if "text" in label and holds_calls(value, [tool["name"] for tool in tools]):
         raise Refused("the text of the label looks like calls")
     turns.append({"from": "assistant", "value": value})
     introduction = f"{opening}\n" if opening else ""
     system = f"{introduction}Here is a list of {_MARK}:\n{canonical.dumps(tools)}"
     return {"system": system, "conversations": turns}
-
-
-def write_calls(calls: Sequence[ToolCall]) -> str:
-    """Return calls as ToolACE writes them; `read_calls` is the inverse."""
-    texts = [
-        f"{call.name}({', '.join(f'{key}={value!r}' for key, value in call.arguments.items())})"
-        for call in calls
-    ]
-    return f"[{', '.join(texts)}]"
 
 
 def holds_calls(text: str, names: Collection[str]) -> bool:
@@ -126,7 +117,7 @@ def holds_calls(text: str, names: Collection[str]) -> bool:
 
 
 def read_calls(text: str, names: Collection[str]) -> list[ToolCall]:
-    """Parse calls written as `[name(key=value), …]`.
+    """Parse calls written as `[name(key=value), …]`; the inverse of `calls.render_python`.
 
     Args:
         names: names of the tools, needed to recognise names that contain `(`.

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from looptool.core import canonical
+from looptool.core.answers import call_message, message_calls
 from looptool.core.calls import ToolCall, parse, read_arguments, render
 from looptool.core.samples import Label, Message, label_calls
 from looptool.exchange.formats import Changes, Refused
@@ -31,16 +32,6 @@ _NO_LISTS = ("", "[]", "null")
 _DATED = re.compile(r"\b(today|current (date|time))\b", re.IGNORECASE)
 
 
-def calling(calls: Sequence[ToolCall], text: str = "") -> Message:
-    """Return an assistant's message that makes these calls."""
-    functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
-    return {
-        "role": "assistant",
-        "content": text,
-        "tool_calls": [{"type": "function", "function": function} for function in functions],
-    }
-
-
 def answer(text: str, changes: Changes) -> Message:
     """Convert a text in Hermes form to an assistant message, without its thinking.
 
@@ -55,7 +46,7 @@ def answer(text: str, changes: Changes) -> Message:
     if "</think>" in text or "<think>" in text:
         changes["thinking left out"] += 1
     if parsed.calls:
-        return calling(parsed.calls, parsed.text)
+        return call_message(parsed.calls, parsed.text)
     return {"role": "assistant", "content": parsed.text}
 
 
@@ -110,8 +101,8 @@ def values_in(text: str, changes: Changes) -> list[Any]:
 
 def text_of_turn(message: Message) -> str:
     """Return an assistant message in Hermes form; `answer` is the inverse."""
-    calls = label_calls({"calls": [each["function"] for each in message.get("tool_calls", ())]})
-    return "\n".join(part for part in (plain(message["content"]), render(calls)) if part)
+    texts = (plain(message["content"]), render(message_calls(message)))
+    return "\n".join(part for part in texts if part)
 
 
 def text_of_label(label: Label) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from looptool.core import canonical
+from looptool.core.answers import call_message
 from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
 from looptool.exchange.formats import Changes, Dialogue, Format, Record, Refused, text_of
-from looptool.exchange.formats.turns import calling, calls_of_json
+from looptool.exchange.formats.turns import calls_of_json
 
 NO_TOOL = "None of the tools can do that."
 
@@ -35,7 +36,7 @@ def read(record: Record, changes: Changes) -> Dialogue:
         calls = calls_of_json(answers, changes)
     except Refused as error:
         raise Refused(f"answers: {error}") from None
-    said: Message = calling(calls) if calls else {"role": "assistant", "content": NO_TOOL}
+    said: Message = call_message(calls) if calls else {"role": "assistant", "content": NO_TOOL}
     return Dialogue(record["tools"], [{"role": "user", "content": query}, said])
 
 

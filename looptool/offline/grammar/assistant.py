@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool.core import canonical
+from looptool.core.answers import call_message, result_message
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message, call_label, text_label
 from looptool.english.forms import yes_or_no
@@ -47,14 +48,9 @@ def call_messages(
 ) -> list[Message]:
     """Return two messages: the assistant's call and the tool's response."""
     name = action.tool["name"]
-    function = {"name": name, "arguments": dict(arguments)}
     return [
-        {
-            "role": "assistant",
-            "content": "",
-            "tool_calls": [{"type": "function", "function": function}],
-        },
-        {"role": "tool", "name": name, "content": canonical.dumps(response)},
+        call_message([ToolCall(name, dict(arguments))]),
+        result_message(name, canonical.dumps(response)),
     ]
 
 

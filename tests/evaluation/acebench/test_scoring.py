@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looptool.core import tables
-from looptool.core.calls import ToolCall, render
+from looptool.core.calls import ToolCall, render, render_python
 from looptool.evaluation.acebench.overall import overall
 from looptool.evaluation.acebench.rows import CATEGORIES, Row, rows
 from looptool.evaluation.acebench.scoring import (
@@ -23,7 +23,6 @@ from looptool.evaluation.acebench.scoring import (
     official_text,
     score,
 )
-from looptool.evaluation.python_calls import render_python_calls
 from tests.strategies import TAGGED_TEXT, TEXT
 
 NEW_YORK = "city='New York', days=3, rain=True, tags=['a', 'b']"
@@ -164,10 +163,10 @@ def test_our_own_form_gets_the_same_verdicts(found: dict[str, Row]) -> None:
             for answer in alternatives(row):
                 calls = answer_calls(row, answer)
                 assert verdicts(row, f"Let me see.\n{render(calls)}") == (True, True)
-                assert verdicts(row, f"<think>[f()]</think>{render_python_calls(calls)}") == (
+                assert verdicts(row, f"<think>[f()]</think>{render_python(calls)}") == (
                     *(True, True),
                 )
-                assert official_text(render(calls)) == render_python_calls(calls)
+                assert official_text(render(calls)) == render_python(calls)
 
 
 def test_repeated_functions_and_alternatives(found: dict[str, Row]) -> None:

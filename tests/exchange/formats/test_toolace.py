@@ -8,9 +8,9 @@ from hypothesis import given as cases
 from hypothesis import strategies as st
 
 from looptool.core import canonical
-from looptool.core.calls import ToolCall
+from looptool.core.calls import ToolCall, render_python
 from looptool.exchange.formats import Refused
-from looptool.exchange.formats.toolace import read_calls, write_calls
+from looptool.exchange.formats.toolace import read_calls
 from tests.exchange.formats.reading import calls, reads, refused, samples, text
 
 ROAM = {
@@ -137,7 +137,7 @@ NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 
 @cases(st.lists(st.builds(ToolCall, NAMES, st.dictionaries(NAMES, VALUES, max_size=3)), min_size=1))
 def test_calls_are_read_as_they_were_written(made):
-    assert read_calls(write_calls(made), [call.name for call in made]) == made
+    assert read_calls(render_python(made), [call.name for call in made]) == made
 
 
 @cases(st.text())
