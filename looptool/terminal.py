@@ -13,6 +13,13 @@ from rich.text import Text
 _CONTROL = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 
 
+def percent(value: float | None, error: float | None = None) -> str:
+    """Return a share in percent, with its standard error if there is one; `–` if unknown."""
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f}" + (f" ± {100 * error:.1f}" if error is not None else "")
+
+
 def make_console() -> Console:
     """Return a console. It is 160 columns wide if the output goes to a file or another program."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)

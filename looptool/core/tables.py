@@ -8,7 +8,6 @@ are sorted by the table's key and the writer's arguments are fixed.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from looptool.core.errors import TableError
+from looptool.core.files import replacing
 from looptool.core.samples import CATEGORIES, ERROR_TYPES, ORIGINS, VERDICTS
 
 
@@ -298,25 +298,18 @@ def write(data: pl.DataFrame, table: type[Table], path: Path | str, *, sort: boo
     if data.select(key).is_duplicated().any():  # the key alone does not fix the order
         key += [column for column in columns if column not in key]
     data = data.sort(key) if sort else data
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
+        with replacing(path) as partial:
             data.write_parquet(
-                file,
+                partial,
                 compression="zstd",
                 compression_level=3,
                 statistics=True,
                 row_group_size=65_536,
                 data_page_size=1_048_576,
             )
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
     except (OSError, pl.exceptions.PolarsError) as error:  # polars may raise its own on a full disk
         raise TableError(f"{path}: could not be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read(path: Path | str, table: type[Table]) -> pl.DataFrame:

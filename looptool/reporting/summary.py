@@ -13,7 +13,7 @@ from looptool.core import runs
 from looptool.core.errors import ConfigError
 from looptool.core.params import load
 from looptool.reporting import tidy
-from looptool.terminal import make_console
+from looptool.terminal import make_console, percent
 
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
@@ -59,9 +59,9 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
     for iteration, row in rows.items():
         table.add_row(
             iteration,
-            _percent(row["heldout"], row["heldout_se"]),
-            _percent(row["bfcl_mean"], row["bfcl_mean_se"]),
-            *(_percent(row["bfcl"].get(name), row["bfcl_se"].get(name)) for name in categories),
+            percent(row["heldout"], row["heldout_se"]),
+            percent(row["bfcl_mean"], row["bfcl_mean_se"]),
+            *(percent(row["bfcl"].get(name), row["bfcl_se"].get(name)) for name in categories),
         )
     data = Table(title="Data: wrong labels in %, and what verification did")
     columns = {
@@ -113,12 +113,6 @@ def _iteration(
         "reward": trained.get("reward_second_half"),
         "zero_variance_share": trained.get("zero_variance_share"),
     }
-
-
-def _percent(value: float | None, error: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{100 * value:.1f}" + (f" ± {100 * error:.1f}" if error is not None else "")
 
 
 def _cell(name: str, value: float | int | None) -> str:

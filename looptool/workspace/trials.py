@@ -28,6 +28,7 @@ from looptool.core import params, runs
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import hash_path
 from looptool.evaluation import scores
+from looptool.terminal import percent
 from looptool.workspace import unroll as unrolling
 
 CONFIG = Path("configs/results.yaml")
@@ -231,11 +232,6 @@ def _comparisons(
 
 
 def _tables(measured: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -> str:
-    def percent(value: float | None, error: float | None = None) -> str:
-        if value is None:
-            return "–"
-        return f"{100 * value:.1f}" + (f" ± {100 * error:.1f}" if error is not None else "")
-
     def row(cells: list[str]) -> str:
         return "| " + " | ".join(cells) + " |"
 

@@ -20,12 +20,11 @@ from looptool.core.tools import Tool
 from looptool.exchange.formats import Changes, Dialogue, Format, Record, Refused, list_of, text_of
 from looptool.exchange.formats.control_tokens import without_control_tokens
 from looptool.exchange.formats.literals import literal_of, value_of
-from looptool.exchange.formats.turns import greetings, without_thinking
+from looptool.exchange.formats.turns import DATED, greetings, without_thinking
 
 _MARK = "functions in JSON format that you can invoke"
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant",
           "tool": "tool", "system": "system"}  # fmt: skip
-_DATED = re.compile(r"\b(?:today|current (?:date|time))\b", re.IGNORECASE)
 _SENTENCES = re.compile(r"(?<=[.\n])")
 LIKE_CALLS = re.compile(r"\[\s*[^\[\]{}\"'()]+\(.*\)\s*\]", re.DOTALL)
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
@@ -231,7 +230,7 @@ def _tools(system: str, changes: Changes) -> tuple[list[Any], str]:
         raise Refused("system: the functions must be a list")
     said = _SENTENCES.split(head if found else head[:start])
     changes["lists of tools left out of a system message"] += 1
-    return tools, "\n".join(each.strip() for each in said if _DATED.search(each))
+    return tools, "\n".join(each.strip() for each in said if DATED.search(each))
 
 
 def _responses(text: str) -> list[Message]:

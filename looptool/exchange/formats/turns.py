@@ -29,7 +29,7 @@ _CALL = 'a call must be {"name": text, "arguments": object}'
 _BLOCK = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
 _NO_LISTS = ("", "[]", "null")
-_DATED = re.compile(r"\b(today|current (date|time))\b", re.IGNORECASE)
+DATED = re.compile(r"\b(today|current (date|time))\b", re.IGNORECASE)
 
 
 def answer(text: str, changes: Changes) -> Message:
@@ -193,7 +193,7 @@ def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str
     if not found:
         return known, system
     changes["lists of tools left out of a system message"] += 1
-    rest = "\n".join(line for line in _TOOLS.sub("", system).splitlines() if _DATED.search(line))
+    rest = "\n".join(line for line in _TOOLS.sub("", system).splitlines() if DATED.search(line))
     if known and not (isinstance(known, str) and known.strip() in _NO_LISTS):
         return known, rest
     listed = [block for block in found if block[0] in "[{"] or found

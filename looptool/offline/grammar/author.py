@@ -22,6 +22,7 @@ from looptool.offline.grammar.follow import chain_request, follow_up, resolve
 from looptool.offline.grammar.inventions import from_pool
 from looptool.offline.grammar.responder import respond
 from looptool.offline.grammar.shelves import Shelf, Trees, UserTools
+from looptool.offline.grammar.toolbox import weighted
 from looptool.offline.grammar.trees import frames, styles
 from looptool.synthesis import Author, Draft, Split
 
@@ -125,7 +126,7 @@ def _offered(
     shelf: Shelf,
 ) -> list[Tool]:
     """Return the tools and some distractors, in random order."""
-    count = planner.weighted(weights, rng)
+    count = weighted(weights, rng)
     offered = [*tools, *shelf.others(tools, count, rng, split)]
     if len(offered) > 1:
         rng.shuffle(offered)
@@ -161,7 +162,7 @@ def _one_call(
 def _parallel(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
     (action,) = shelf.pick(1, rng, split)
     today = planner.pick_day([action], rng)
-    count = planner.weighted(styles()["parallel_calls"], rng)
+    count = weighted(styles()["parallel_calls"], rng)
     pairs = planner.several_calls(action, count, rng, today)
     if len(pairs) < 2:
         return None
@@ -280,7 +281,7 @@ def _clarify(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
 
 
 def _irrelevant(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
-    count = planner.weighted(styles()["irrelevant_tools"], rng)
+    count = weighted(styles()["irrelevant_tools"], rng)
     if rng.random() < 0.3:
         tools = [shelf.pick(1, rng, split)[0].tool]
         tools += shelf.others(tools, count - 1, rng, split)

@@ -172,11 +172,6 @@ def pick_actions(count: int, rng: random.Random, split: str) -> list[Action]:
     return [any_variant(leaf, rng) for leaf in chosen]
 
 
-def weighted(weights: Mapping[Any, float], rng: random.Random) -> Any:
-    """Return a random key; its probability is proportional to its weight."""
-    return rng.choices(list(weights), weights=list(weights.values()))[0]
-
-
 def pick_chain(rng: random.Random, split: str) -> tuple[Chain, Action, Action]:
     """Return a two-step plan and its tools, which have every parameter that it links."""
     pool = [c for c in chains() if leaves()[c.first].heldout == (split == "heldout")]

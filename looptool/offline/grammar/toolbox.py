@@ -64,7 +64,7 @@ def variant(key: str, index: int) -> Action:
     """Return one of the `styles()["variants"]` tools of a leaf."""
     leaf = leaves()[key]
     rng = random.Random(f"tool:{key}:{index}")
-    style = _weighted(NAMING, rng)
+    style = weighted(NAMING, rng)
     name = rng.choice(_names(leaf, style))
     camel = style == "camel" and rng.random() < styles()["parameters"]["camel_with_camel_tool"]
     optional = styles()["optional"]
@@ -363,5 +363,6 @@ def _camel(words: Sequence[str]) -> str:
     return words[0] + "".join(word.capitalize() for word in words[1:])
 
 
-def _weighted(weights: Mapping[Any, float], rng: random.Random) -> Any:
+def weighted(weights: Mapping[Any, float], rng: random.Random) -> Any:
+    """Return a random key; its probability is proportional to its weight."""
     return rng.choices(list(weights), weights=list(weights.values()))[0]
