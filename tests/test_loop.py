@@ -33,6 +33,7 @@ PARTS = [
     "looptool",
     "plugins",
     "stages",
+    "configs/accelerate",
     "data/samples",
     "data/tools",
     "dvc.yaml",
@@ -273,9 +274,8 @@ def test_training_goes_on_in_the_processes_of_an_accelerate_config(
 ) -> None:
     folder = tmp_path / "two"
     shutil.copytree(loop[0], folder, symlinks=True)
-    config = folder / "two.yaml"
-    config.write_text("distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n")
-    set_params(folder, **{"train.accelerate_config": "two.yaml"})
+    config = folder / "configs/accelerate/two-cpus.yaml"
+    set_params(folder, **{"train.accelerate_config": "configs/accelerate/two-cpus.yaml"})
     output = dvc(folder, "repro", "train@1")
     assert ran(output) == ["train@1"] and "Traceback" not in output
     one, two = (
@@ -287,9 +287,9 @@ def test_training_goes_on_in_the_processes_of_an_accelerate_config(
     assert weights[0].stat().st_size == weights[1].stat().st_size
     assert weights[0].read_bytes() != weights[1].read_bytes()
 
-    config.write_text(config.read_text().replace("2", "4"))
-    output = dvc(folder, "repro", "-f", "-s", "train@1", fails=True)
-    assert "two.yaml: num_processes: 4 does not divide the 2 prompts of a step" in output
+    config.write_text(config.read_text().replace("num_processes: 2", "num_processes: 4"))
+    output = dvc(folder, "repro", "train@1", fails=True)
+    assert "two-cpus.yaml: num_processes: 4 does not divide the 2 prompts of a step" in output
     assert "Traceback" not in output
 
 
@@ -313,7 +313,6 @@ def test_results_runs_each_arm_once_and_compares_them(loop: tuple[Path, str]) ->
         "arms": {"loop": {}, "static": {"loop.mode": "static"}},
         "ablations": {},
     }
-    (folder / "configs").mkdir()
     YAML().dump(config, folder / "configs/results.yaml")
     (folder / "docs").mkdir()
     (folder / "docs/results.md").write_text(

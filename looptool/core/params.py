@@ -255,7 +255,7 @@ class Train(Section):
     save_steps: Count
     vllm: Literal["auto", "off", "colocate", "server"]
     lora_rank: Count | None
-    accelerate_config: Name | None
+    accelerate_config: Annotated[str, Field(pattern=r"^configs/accelerate/[^/]+$")] | None
     seed: Seed
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from looptool.core import canonical
 from looptool.core.errors import ConfigError, LooptoolError
@@ -332,11 +332,13 @@ def running() -> list[str]:
     workspace = canonical.digest(str(Path.cwd().resolve()))[:12]
     labels = []
     for path in sorted((scratch_root() / "locks").glob(f"{workspace}-*.lock")):
-        with open(path, encoding="utf-8") as file:
-            # Trying a lock takes it for a moment, which must not stop a stage that is starting.
-            # So only locks of living processes are tried.
-            if _is_alive(file.read().strip()) and not _try_lock(file):
-                labels.append(path.stem.removeprefix(f"{workspace}-"))
+        # Trying a lock takes it for a moment, which must not stop a stage that is starting.
+        # So only locks of living processes are tried.
+        if _is_alive(path.read_text("utf-8").strip()):
+            if free := _try_lock(path):
+                with free:
+                    continue
+            labels.append(path.stem.removeprefix(f"{workspace}-"))
     return labels
 
 
@@ -408,31 +410,30 @@ def _locked(name: str, what: str) -> Iterator[None]:
     path = scratch_root() / "locks" / f"{name}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        held = _try_lock(path)
     except OSError as error:
         raise ConfigError(
             f"{path}: {error.strerror}; set LOOPTOOL_SCRATCH to a writable folder"
         ) from None
-    with open(path, "r+", encoding="utf-8") as file:
-        if not _try_lock(file):
-            holder = file.read().strip() or "unknown"
-            raise LooptoolError(
-                f"{what} is already running, as process {holder}. Wait for it or stop it first."
-            )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    if not held:
+        holder = path.read_text("utf-8").strip() or "unknown"
+        raise LooptoolError(
+            f"{what} is already running, as process {holder}. Wait for it or stop it first."
+        )
+    with held:
+        path.write_text(str(os.getpid()), "utf-8")
         yield
 
 
-def _try_lock(file: IO[str]) -> bool:
-    import fcntl
+def _try_lock(path: Path) -> contextlib.AbstractContextManager[object] | None:
+    """Take the lock of a file and return what releases it; None if another process holds it."""
+    from filelock import FileLock, Timeout  # 55 ms, which most commands need not take
 
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        # a soft lock would outlive a process that is killed
+        return FileLock(path, blocking=False, fallback_to_soft=False).acquire()
+    except Timeout:
+        return None
 
 
 def _sweep(label: str) -> None:

@@ -2,7 +2,7 @@
 
 It is one SQLite file in WAL mode, so several stages and experiments can read and write at once, and
 a kill loses nothing written. It holds hashes of prompts and the answers, never prompts, URLs or API
-keys.
+keys. (diskcache, which is such a file too, unpickles whatever it finds in it.)
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ create table if not exists engines (
     id integer primary key, identity text unique not null, hits integer not null default 0,
     misses integer not null default 0);
 create table if not exists answers (
-    key blob primary key, engine integer not null, used integer not null, answer text not null
-) without rowid;
+    key blob primary key, engine integer not null, used integer not null, answer text not null);
 """
 
 

@@ -18,14 +18,12 @@ class Snapshot:
 
     Attributes:
         name: the name of the revision as the user gave it; empty for the workspace.
-        commit: its git commit; None for the workspace.
         files: the location on disk of each file under data/ and metrics/, by path in the project.
         hashes: DVC's md5 of each output in the cache, including folders.
         trained: the iterations whose model was trained on the current D_j; 0 for the warm-up.
     """
 
     name: str
-    commit: str | None
     files: Mapping[str, Path]
     hashes: Mapping[str, str] = field(default_factory=dict)
     trained: Collection[int] = ()
@@ -86,7 +84,7 @@ def open_workspace(root: Path | str = ".") -> Snapshot:
     }
     stages = _locked_stages(root / "dvc.lock")
     hashes = {path: md5 for stage in stages.values() for path, md5 in stage["outs"].items()}
-    return Snapshot("", None, files, hashes, _trained(stages, hashes))
+    return Snapshot("", files, hashes, _trained(stages, hashes))
 
 
 def open_revision(name: str, root: Path | str = ".") -> Snapshot:
@@ -98,30 +96,30 @@ def open_revision(name: str, root: Path | str = ".") -> Snapshot:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.repo.brancher import switch
-    from dvc.scm import RevError, resolve_rev
+    from dvc.scm import RevError
 
+    # DVCFileSystem takes as long, and does not find a project in a subfolder of its git repository.
+    # dvc.lock alone is no list of files: DVC keeps stages in it that dvc.yaml no longer has.
     try:
-        with Repo(str(root)) as repo:
-            commit = str(resolve_rev(repo.scm, name))
-            with switch(repo, commit):
-                files: dict[str, Path] = {}
-                hashes: dict[str, str] = {}
-                stages: dict[str, dict[str, dict[str, str]]] = {}
-                for stage in repo.index.stages:
-                    known = {
-                        kind: {
-                            repo.fs.relpath(one.fs_path, repo.root_dir): str(one.hash_info.value)
-                            for one in ones
-                            if one.hash_info
-                        }
-                        for kind, ones in (("deps", stage.deps), ("outs", stage.outs))
+        with Repo(str(root)) as repo, switch(repo, name):
+            files: dict[str, Path] = {}
+            hashes: dict[str, str] = {}
+            stages: dict[str, dict[str, dict[str, str]]] = {}
+            for stage in repo.index.stages:
+                known = {
+                    kind: {
+                        repo.fs.relpath(one.fs_path, repo.root_dir): str(one.hash_info.value)
+                        for one in ones
+                        if one.hash_info
                     }
-                    stages[stage.addressing] = known
-                    hashes |= known["outs"]
-                    for out in stage.outs:
-                        if out.hash_info and not out.hash_info.isdir:
-                            path = repo.fs.relpath(out.fs_path, repo.root_dir)
-                            files[path] = Path(out.cache_path)
+                    for kind, ones in (("deps", stage.deps), ("outs", stage.outs))
+                }
+                stages[stage.addressing] = known
+                hashes |= known["outs"]
+                for out in stage.outs:
+                    if out.hash_info and not out.hash_info.isdir:
+                        path = repo.fs.relpath(out.fs_path, repo.root_dir)
+                        files[path] = Path(out.cache_path)
     except RevError:
         raise LooptoolError(_unknown(name, root)) from None
     except DvcException as error:
@@ -131,7 +129,7 @@ def open_revision(name: str, root: Path | str = ".") -> Snapshot:
             f"{name}: nothing was run in that revision, or its dvc.lock was not committed "
             "(`git add dvc.lock` after `dvc repro`)"
         )
-    return Snapshot(name, commit, files, hashes, _trained(stages, hashes))
+    return Snapshot(name, files, hashes, _trained(stages, hashes))
 
 
 def _locked_stages(lock: Path) -> dict[str, dict[str, dict[str, str]]]:

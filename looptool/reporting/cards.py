@@ -1,6 +1,6 @@
 """Cards: the README.md of a published data set or model, with its lineage.
 
-The front matter is the one that Hugging Face's hub reads, so the folder is ready for `hf upload`.
+They are cards of Hugging Face's hub, so the folder is ready for `hf upload`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -25,8 +25,12 @@ from looptool.lineage.history import recorded_dataset_id
 from looptool.lineage.revisions import Snapshot, open_workspace
 from looptool.lineage.views import read_json
 
+if TYPE_CHECKING:  # importing it takes half a second
+    from huggingface_hub import CardData, RepoCard
+
 _MARK = "<!-- written by looptool -->"
 _PROJECTS = ("data", "metrics", "models", "stages", ".dvc", ".git")
+_TAGS = ["tool-calling", "function-calling", "looptool"]
 _COLUMNS = {
     "sample_id": "BLAKE2b-128 of tools and messages",
     "tools": "JSON text: a list of `{name, description, parameters}`, parameters a JSON Schema",
@@ -53,6 +57,8 @@ def write_data_set(data: DataSet, target: Path, license_: str) -> int:
         ConfigError: if the folder belongs to the project, or cannot be written.
         LooptoolError: if the folder already holds other files.
     """
+    from huggingface_hub import DatasetCard, DatasetCardData
+
     frame = tables.read(data.path, tables.Samples)
     _make_room(target, {"data/train.parquet", "README.md"})
     tables.write(frame, tables.Samples, target / "data/train.parquet")
@@ -62,20 +68,18 @@ def write_data_set(data: DataSet, target: Path, license_: str) -> int:
         .agg(samples=pl.len())
         .sort(pl.all())
     )
-    lines = [
-        _front(
+    facts = DatasetCardData(
+        license=license_,
+        task_categories=["text-generation"],
+        tags=_TAGS,
+        configs=[
             {
-                "license": license_,
-                "task_categories": ["text-generation"],
-                "tags": ["tool-calling", "function-calling", "looptool"],
-                "configs": [
-                    {
-                        "config_name": "default",
-                        "data_files": [{"split": "train", "path": "data/train.parquet"}],
-                    }
-                ],
+                "config_name": "default",
+                "data_files": [{"split": "train", "path": "data/train.parquet"}],
             }
-        ),
+        ],
+    )
+    lines = [
         f"# Tool-calling samples: data set {data.name}",
         f"{len(frame):,} samples of [looptool](https://arxiv.org/abs/2511.09148)'s closed loop. "
         f"`dataset_id` {dataset_id(frame)}: the hash of all samples, labels and alternatives, "
@@ -89,7 +93,7 @@ def write_data_set(data: DataSet, target: Path, license_: str) -> int:
         "## Columns",
         _table(("column", "meaning"), _COLUMNS.items()),
     ]
-    _write(target / "README.md", lines)
+    _write(DatasetCard, facts, lines, target)
     return len(frame)
 
 
@@ -102,6 +106,8 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
         ConfigError: if the folder belongs to the project, or cannot be written.
         LooptoolError: if there is no such model, or the folder already holds other files.
     """
+    from huggingface_hub import ModelCard, ModelCardData
+
     params, snapshot = load(), open_workspace()
     source = Path(f"models/{iteration}")
     if not (source / "config.json").is_file():
@@ -110,15 +116,10 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
     _make_room(target, {*names, "README.md"})
     for name in sorted(names - {"README.md"}):
         _hand_over(source / name, target / name)
+    facts = ModelCardData(
+        license=license_, library_name="transformers", pipeline_tag="text-generation", tags=_TAGS
+    )
     lines = [
-        _front(
-            {
-                "license": license_,
-                "library_name": "transformers",
-                "pipeline_tag": "text-generation",
-                "tags": ["tool-calling", "function-calling", "looptool"],
-            }
-        ),
         f"# A tool-calling model: iteration {iteration}",
         f"Trained from `{params.model.base}` by the closed loop of "
         "[LoopTool](https://arxiv.org/abs/2511.09148), "
@@ -145,7 +146,7 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
         "## Params",
         f"```json\n{json.dumps(_training(params), indent=2)}\n```",
     ]
-    _write(target / "README.md", lines)
+    _write(ModelCard, facts, lines, target)
 
 
 def _data_rows(snapshot: Snapshot, last: int) -> Iterator[Sequence[Any]]:
@@ -188,12 +189,6 @@ def _training(params: Params) -> dict[str, Any]:
 
 def _counts(numbers: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {count}" for name, count in numbers.items() if count) or "none"
-
-
-def _front(fields: Mapping[str, Any]) -> str:
-    import yaml
-
-    return f"---\n{yaml.safe_dump(dict(fields), sort_keys=False)}---"
 
 
 def _table(names: Sequence[str], rows: Any) -> str:
@@ -241,5 +236,6 @@ def _hand_over(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _write(path: Path, parts: Sequence[str]) -> None:
-    path.write_text("\n\n".join([*parts, _MARK]) + "\n", "utf-8")
+def _write(kind: type[RepoCard], facts: CardData, parts: Sequence[str], target: Path) -> None:
+    text = "\n\n".join([*parts, _MARK])
+    kind(f"---\n{facts.to_yaml()}\n---\n\n{text}\n").save(target / "README.md")

@@ -50,6 +50,8 @@ def read_status(root: Path | str = ".") -> list[Stage]:
 
     if not Path(root, "dvc.yaml").exists():
         raise ConfigError(f"{Path(root, 'dvc.yaml')}: does not exist; run from the project's root")
+    # `dvc status --json` does not tell the order of stages; `dvc dag` and `dvc repro --dry` do, but
+    # all three take four times as long as this.
     running, timed = set(runs.running()), runs.timings(root)
     try:
         with Repo(str(root)) as repo:

@@ -65,7 +65,9 @@ def _read(path: Path) -> dict[str, Any]:
         config = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
-        raise ConfigError(f"{source}: {reason}; create it with `accelerate config`") from None
+        raise ConfigError(
+            f"{source}: {reason}; create it with `accelerate config --config_file {path}`"
+        ) from None
     except YAMLError:
         raise ConfigError(f"{source}: is not valid YAML") from None
     if not isinstance(config, dict):

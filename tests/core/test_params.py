@@ -84,6 +84,11 @@ def test_the_shipped_file_is_valid_in_every_iteration():
         ("heldout:", "held_out:", "held_out: unknown field; did you mean heldout"),
         ("keep_high_ppl: true", "keep_high_ppl: yes", "probe.keep_high_ppl: must be a boolean"),
         ("  own: null", "  own: mine.jsonl", "generate.own: String must match"),
+        (
+            "  accelerate_config: null",
+            "  accelerate_config: two.yaml",
+            "train.accelerate_config: String must match",
+        ),
         ("  own: null", "  own: data/samples/a", "own: a set of data/samples is wanted where mix"),
         ("  mix: null", "  mix: {own: 0.5, grammar: 0.5}", "own: a set of data/samples is wanted"),
         ("  mix: null", "  mix: {gramar: 1.0}", "did you mean grammar"),

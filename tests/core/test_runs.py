@@ -212,6 +212,28 @@ def test_a_second_run_of_the_same_stage_is_refused_with_a_reason(capsys):
         pass
 
 
+def test_a_lock_ends_with_its_process_though_a_process_that_it_forked_goes_on():
+    code = (
+        "import os, time\n"
+        "from looptool.core import runs\n"
+        "with runs.stage('probe', 1):\n"
+        "    child = os.fork()\n"
+        "    if child:\n"
+        "        print('ready', child, sep='\\n', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    other = another_process(code)
+    child = int(other.stdout.readline())
+    other.kill()
+    other.wait()
+    try:
+        with runs.stage("probe", 1):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        other.communicate()
+
+
 def test_the_same_work_in_another_workspace_is_refused_too(workspace, monkeypatch, capsys):
     other = another_process(HOLD)
     try:

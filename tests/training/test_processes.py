@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.commands.config.config_args import load_config_from_file
 
 from looptool.core import errors
 from looptool.engines.transformers import load_model
@@ -85,6 +86,18 @@ def test_a_process_without_groups_still_takes_part_in_every_pass() -> None:
     assert [len(part["advantages"]) for part in second] == [0, 4]
     assert int(second[1]["completion_mask"].sum()) == 0
     assert {int(part["num_items_in_batch"]) for part in [*first, *second]} == {12}
+
+
+def test_the_configs_of_the_project_are_those_of_accelerate_and_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes.machine, "gpus", lambda: ["one", "two"])
+    files = sorted((ROOT / "configs/accelerate").iterdir())
+    assert [file.name for file in files] == ["two-cpus.yaml", "two-gpus.yaml"]
+    for file in files:
+        read = load_config_from_file(str(file))
+        assert read.num_processes == 2 and read.distributed_type.startswith("MULTI_")
+        processes.check(settings(accelerate_config=str(file)))
 
 
 CPUS = "distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n"
