@@ -11,21 +11,18 @@ from looptool.core import canonical
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, label_calls
 from looptool.core.tools import Tool, check_call
+from looptool.offline.rules import weights
 from looptool.offline.rules.conversation import Conversation, Mention, Span
 from looptool.offline.rules.dates import read_value
 from looptool.offline.rules.grounding import Ground, ground
 from looptool.offline.rules.relevance import (
     about,
     binding,
-    name_match,
     properties,
+    relevance,
     required,
-    tool_match,
 )
 from looptool.offline.rules.words import content_stems, split_words, stem
-
-# The least strength at which a value counts as said.
-SAID = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ class Answer:
             other.ground.spans
             for other in self.leaves[leaf.call]
             if other.path != leaf.path
-            and other.ground.strength >= SAID
+            and other.ground.strength >= weights.SAID
             and any(a < end and start < b for start, end in other.ground.spans for a, b in spans)
         ]
         return 0 < len(spans) <= len(others) and all(
@@ -149,7 +146,7 @@ def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conve
     answer.used = [
         span
         for leaf in all_leaves(answer)
-        if leaf.ground.strength >= 0.5
+        if leaf.ground.strength >= weights.USED
         for span in leaf.ground.spans
     ]
     recent = conversation.executed[len(conversation.executed) - conversation.since :]
@@ -161,7 +158,7 @@ def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conve
     )
     called = {call.name for call in [*calls, *conversation.executed]}
     answer.waiting = any(
-        0.5 * (tool_match(tool, conversation) + name_match(tool, conversation)) > 0.3
+        relevance(tool, conversation) > weights.RELEVANCE_WAITING
         for tool in every
         if tool["name"] not in called
     )
@@ -226,21 +223,22 @@ def claim(leaf: Leaf, conversation: Conversation) -> float:
     if leaf.kind not in ("text", "list") or not spans:
         return strength
     if _is_tool_word(leaf, all(_is_plain(span, conversation) for span in spans)):
-        return min(strength, 0.2)
+        return min(strength, weights.CLAIM_TOOL_WORD)
     if leaf.kind == "text" and all(_is_piece(span, conversation) for span in spans):
-        return min(strength, 0.3)
+        return min(strength, weights.CLAIM_PIECE)
     if leaf.kind == "text" and not _has_form(leaf):
-        return min(strength, 0.4)
+        return min(strength, weights.CLAIM_FORMLESS)
     if all(conversation.role_at(span[0]) == "system" for span in spans):
-        return min(strength, 0.3)
+        return min(strength, weights.CLAIM_SYSTEM)
     return strength
 
 
 def rival(leaf: Leaf, conversation: Conversation) -> bool:
     """Whether the words around a value clearly suggest a sibling parameter instead."""
     strength = bound(leaf, leaf.ground.spans, conversation)
+    needed = max(weights.RIVAL_BINDING, strength + weights.RIVAL_LEAD)
     return any(
-        binding(leaf.holder, name, leaf.ground.spans, conversation) > max(1.3, strength + 1.0)
+        binding(leaf.holder, name, leaf.ground.spans, conversation) > needed
         for name in properties(leaf.holder)
         if name != leaf.path[-1]
     )
@@ -299,10 +297,13 @@ def pairs(left: Answer, right: Answer) -> list[tuple[int | None, int | None]]:
     for i, one in enumerate(left.calls):
         for j, two in enumerate(right.calls):
             same = left.keys[i] == right.keys[j]
-            alike = 100.0 * same + 10.0 * (one.name == two.name)
+            alike = weights.PAIR_EQUAL * same + weights.PAIR_SAME_TOOL * (one.name == two.name)
             ones = {leaf.path: leaf.text for leaf in left.leaves[i]}
             twos = {leaf.path: leaf.text for leaf in right.leaves[j]}
-            alike += sum(2.0 if ones[p] == twos[p] else 0.5 for p in ones.keys() & twos.keys())
+            alike += sum(
+                weights.PAIR_SAME_VALUE if ones[path] == twos[path] else weights.PAIR_SAME_ARGUMENT
+                for path in ones.keys() & twos.keys()
+            )
             options.append((-alike, i + j, i, j))
     found: list[tuple[int | None, int | None]] = []
     free_left, free_right = set(range(len(left.calls))), set(range(len(right.calls)))

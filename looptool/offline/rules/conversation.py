@@ -11,7 +11,7 @@ from typing import Any
 
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Message
-from looptool.offline.rules import dates, numbers
+from looptool.offline.rules import dates, numbers, weights
 from looptool.offline.rules.languages import is_foreign, plain
 from looptool.offline.rules.words import stem
 
@@ -155,7 +155,7 @@ def read(messages: Sequence[Message]) -> Conversation:
     conversation.days = dates.find_days(text, today)
     conversation.times = dates.find_times(text)
     conversation.numbers = numbers.find_numbers(text)
-    conversation.foreign = is_foreign(conversation.user_text()[-800:])
+    conversation.foreign = is_foreign(conversation.user_text()[-weights.LANGUAGE_WINDOW :])
     if conversation.foreign:
         conversation.numbers = numbers.with_commas(conversation.numbers, text)
     conversation.mentions = list(_mentions(conversation))
@@ -187,7 +187,7 @@ def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
     text = conversation.text
     for match in _QUOTED.finditer(text, start, end):
         group = next(index for index in (1, 2, 3) if match[index] is not None)
-        if match.end(group) - match.start(group) < 0.6 * (end - start):
+        if match.end(group) - match.start(group) < weights.MENTION_QUOTED_MOST * (end - start):
             yield "quoted", match.start(group), match.end(group)
     yield from (("date", m.start, m.end) for m in conversation.days)
     yield from (("time", m.start, m.end) for m in conversation.times if not m.weak)
@@ -195,10 +195,14 @@ def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
     for match in _PROPER.finditer(text, start, end):
         yield from _name(text, match.start(), match.end())
     for number in conversation.numbers:
-        if max((s for _, s in number.values), default=0.0) >= 0.8 or number.unit:
-            said = text[number.start : number.end]
-            if max((s for _, s in number.values), default=0.0) > 0.4 and said.lower() != "one":
-                yield "number", number.start, number.end
+        strength = max((s for _, s in number.values), default=0.0)
+        sure = (
+            strength > weights.MENTION_NUMBER_UNIT
+            if number.unit
+            else strength >= weights.MENTION_NUMBER
+        )
+        if sure and text[number.start : number.end].lower() != "one":
+            yield "number", number.start, number.end
 
 
 def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:

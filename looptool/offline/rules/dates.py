@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from looptool.offline.rules import weights
 from looptool.offline.rules.words import ranked
 
 Day = tuple[int | None, int, int]
@@ -176,8 +177,9 @@ def means(value: frozenset[Day], said: frozenset[Day], today: dt.date | None) ->
             if any((m, d) == (month, day) for _, m, d in said):
                 best = max(best, 1.0)
         elif (None, month, day) in said:
-            near = today is None or abs((dt.date(year, month, day) - today).days) <= 366
-            best = max(best, 0.9 if near else 0.4)
+            distance = (dt.date(year, month, day) - today).days if today else 0
+            near = abs(distance) <= weights.DAY_NEAR_DAYS
+            best = max(best, weights.DAY_NEAR if near else weights.DAY_FAR)
     return best
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from looptool.core import canonical
-from looptool.offline.rules import dates
+from looptool.offline.rules import dates, weights
 from looptool.offline.rules.conversation import Conversation, Span
 from looptool.offline.rules.languages import bare, joined, plain
 from looptool.offline.rules.numbers import Number
@@ -35,7 +35,6 @@ class Ground:
 
 
 NOWHERE = Ground(0.0)
-SAID_ROUGHLY = 0.6
 _LIMITS = word_set("limits")
 _PUNCTUATION = re.compile(r"[\W_]+")
 _FILLERS = frozenset(map(stem, word_set("boolean_fillers")))
@@ -83,15 +82,17 @@ def _ground(
                 for name, item in value.items()
             ]
         )
-    return Ground(0.3)
+    return Ground(weights.GROUND_EMPTY)
 
 
 def _together(grounds: Sequence[Ground]) -> Ground:
+    """Return the ground of a list or object from those of its items."""
     if not grounds:
-        return Ground(0.3)
+        return Ground(weights.GROUND_EMPTY)
     weakest = min(ground.strength for ground in grounds)
     mean = sum(ground.strength for ground in grounds) / len(grounds)
-    return Ground(0.7 * weakest + 0.3 * mean, tuple(s for g in grounds for s in g.spans))
+    strength = weights.LIST_WEAKEST * weakest + weights.LIST_MEAN * mean
+    return Ground(strength, tuple(span for ground in grounds for span in ground.spans))
 
 
 def _ground_number(value: float, about: str, conversation: Conversation) -> Ground:
@@ -103,29 +104,35 @@ def _ground_number(value: float, about: str, conversation: Conversation) -> Grou
         if strength and any(
             m.start < number.end and number.start < m.end for m in conversation.days
         ):
-            strength = min(strength, 0.6)
+            strength = min(strength, weights.NUMBER_IN_DATE)
         for moment in conversation.times:
             if moment.start < number.end and number.start < moment.end and not moment.weak:
                 clear = len(moment.minutes) == 1 and moment.minutes != {round(60 * value)}
-                strength = min(strength, 0.6 if clear else 0.9)
-        if strength < SAID_ROUGHLY and _just_beside(value, number, conversation):
-            strength = SAID_ROUGHLY
+                most = weights.NUMBER_IN_CLEAR_TIME if clear else weights.NUMBER_IN_TIME
+                strength = min(strength, most)
+        if strength < weights.NUMBER_ALMOST and _just_beside(value, number, conversation):
+            strength = weights.NUMBER_ALMOST
         for converted, unit in number.converted:
-            if strength < 0.9 and _close(converted, value):
+            if strength < weights.NUMBER_CONVERTED and _close(converted, value):
                 if words is None:
                     words = {stem(word) for word in split_words(about)}
-                strength = max(strength, 0.9 if stem(unit) in words else 0.15)
-        if strength > best + 0.3:
+                named = stem(unit) in words
+                strength = max(
+                    strength,
+                    weights.NUMBER_CONVERTED if named else weights.NUMBER_CONVERTED_ODDLY,
+                )
+        if strength > best + weights.NUMBER_TIED:
             spans = []
-        if strength >= max(best - 0.3, 0.1):
+        if strength >= max(best - weights.NUMBER_TIED, weights.NUMBER_LEAST):
             spans.append((number.start, number.end))
             best = max(best, strength)
-    if best <= 0.6:
+    if best <= weights.SAID:
         for moment in [*conversation.times, *conversation.days]:
             minutes = {float(m // 60) for m in moment.minutes}
             parts = {float(part) for day in moment.days for part in day if part is not None}
             if value in minutes | parts:
-                sure = 0.9 if len(moment.minutes) == 1 else 0.6
+                clear = len(moment.minutes) == 1
+                sure = weights.HOUR_OR_DAY if clear else weights.HOUR_OR_DAY_UNCLEAR
                 return Ground(max(best, sure), tuple(spans) or ((moment.start, moment.end),))
     return Ground(best, tuple(spans))
 
@@ -135,7 +142,10 @@ def _just_beside(value: float, number: Number, conversation: Conversation) -> bo
     if not any(abs(value - said) == 1.0 for said, strength in number.values if strength == 1.0):
         return False
     index = conversation.token_index(number.start)
-    return bool(_LIMITS & {t.word for t in conversation.tokens[max(0, index - 2) : index]})
+    return bool(
+        _LIMITS
+        & {t.word for t in conversation.tokens[max(0, index - weights.LIMIT_WINDOW) : index]}
+    )
 
 
 def _close(left: float, right: float) -> bool:
@@ -150,12 +160,13 @@ def _ground_boolean(value: bool, about: str, conversation: Conversation) -> Grou
     for index, token in enumerate(conversation.tokens):
         if conversation.role_at(token.start) == "system":
             continue
-        if max((likeness(token.stem, cue) for cue in cues), default=0.0) >= 0.8:
-            before = conversation.tokens[max(0, index - 4) : index]
+        if max((likeness(token.stem, cue) for cue in cues), default=0.0) >= weights.BOOLEAN_TOPIC:
+            before = conversation.tokens[max(0, index - weights.NEGATION_WINDOW) : index]
             denied = any(t.word.replace("’", "'") in NEGATIONS for t in before)
-            span = (token.start, token.end)
-            return Ground(0.9 if (denied == denies) == value else 0.05, (span,))
-    return Ground(0.3 if not value else 0.15)
+            fits = (denied == denies) == value
+            strength = weights.GROUND_NEGATION_FITS if fits else weights.GROUND_NEGATION_WRONG
+            return Ground(strength, ((token.start, token.end),))
+    return Ground(weights.GROUND_UNSAID_TRUE if value else weights.GROUND_UNSAID_FALSE)
 
 
 def _ground_text(
@@ -163,22 +174,22 @@ def _ground_text(
 ) -> Ground:
     said = plain(value.strip())
     if not said:
-        return Ground(0.3)
+        return Ground(weights.GROUND_EMPTY)
     if spans := _verbatim(said.lower(), conversation):
         weak = len(said) > 1 and said.lower() in STOPWORDS and said.islower()
-        return Ground(0.4 if weak else 1.0, spans)
+        return Ground(weights.GROUND_STOPWORD if weak else 1.0, spans)
     if spans := _nearly_verbatim(said.lower(), conversation):
-        return Ground(0.95, spans)
+        return Ground(weights.GROUND_NO_ACCENTS, spans)
     days, minutes = dates.read_value(said)
     if days or minutes:
         return _ground_moment(days, minutes, conversation)
     if re.fullmatch(r"[-+]?[\d,]{0,40}\.?\d{1,40}", said):
         found = _ground_number(float(said.replace(",", "")), about, conversation)
-        return Ground(found.strength * 0.95, found.spans)
+        return Ground(found.strength * weights.GROUND_DIGITS, found.spans)
     best = _ground_loosely(said, conversation)
     for found in (_ground_code(said, conversation), _ground_initials(said, conversation)):
         best = max(best, found, key=lambda g: g.strength)
-    if "enum" in schema and best.strength < 0.8:
+    if "enum" in schema and best.strength < weights.CHOICE_SETTLED:
         best = max(best, _ground_choice(said, conversation), key=lambda g: g.strength)
     return best
 
@@ -223,12 +234,15 @@ def _ground_moment(
         fits = [(dates.means(days, m.days, conversation.today), m) for m in conversation.days]
         best = max((fit for fit, _ in fits), default=0.0)
         strengths.append(best)
-        spans += [(m.start, m.end) for fit, m in fits if fit == best and fit > 0.3]
+        spans += [(m.start, m.end) for fit, m in fits if fit == best and fit > weights.DAY_PLACE]
     if minutes:
         found = [m for m in conversation.times if m.minutes & minutes]
         midnight = bool(days) and minutes == frozenset({0})
         exact = any(len(m.minutes) == 1 for m in found)
-        strengths.append((1.0 if exact else 0.9) if found else 0.6 if midnight else 0.0)
+        if found:
+            strengths.append(1.0 if exact else weights.TIME_UNCLEAR)
+        else:
+            strengths.append(weights.TIME_MIDNIGHT if midnight else 0.0)
         spans += [(m.start, m.end) for m in found]
     return Ground(min(strengths), tuple(spans))
 
@@ -244,7 +258,7 @@ def _ground_loosely(said: str, conversation: Conversation) -> Ground:
         index = len(spaced[: spaced.index(f" {' '.join(words_said)} ")].split())
         tokens = conversation.tokens[index : index + len(words_said)]
         if tokens:
-            return Ground(0.97, ((tokens[0].start, tokens[-1].end),))
+            return Ground(weights.GROUND_NO_PUNCTUATION, ((tokens[0].start, tokens[-1].end),))
     words = [word for word in split_words(said) if word not in STOPWORDS] or split_words(said)
     if not words:
         return NOWHERE
@@ -261,15 +275,17 @@ def _ground_loosely(said: str, conversation: Conversation) -> Ground:
             spans += found
         elif len(word) < 20 and word.replace(".", "").isdecimal():
             number = _ground_number(float(word), "", conversation)
-            hits += number.strength >= 0.6
+            hits += number.strength >= weights.SAID
             spans += number.spans
     share = hits / len(words)
     if not share:
         return NOWHERE
-    longest = max(words, key=len)
     if share == 1:
-        return Ground(0.85 if len(words) > 1 or len(longest) > 3 else 0.6, tuple(spans))
-    return Ground(0.55 * share, tuple(spans) if share >= 0.5 else ())
+        short = len(words) == 1 and len(words[0]) <= weights.SHORT_WORD
+        strength = weights.GROUND_ONE_SHORT_WORD if short else weights.GROUND_ALL_WORDS
+        return Ground(strength, tuple(spans))
+    places = tuple(spans) if share >= weights.SOME_WORDS_SHARE else ()
+    return Ground(weights.GROUND_SOME_WORDS * share, places)
 
 
 def _ground_code(said: str, conversation: Conversation) -> Ground:
@@ -279,8 +295,9 @@ def _ground_code(said: str, conversation: Conversation) -> Ground:
         return NOWHERE
     tokens = [token for token in conversation.tokens if token.word in words]
     if plain := [token for token in tokens if token.word not in SHARED_CODE_WORDS]:
-        return Ground(0.85, tuple((token.start, token.end) for token in plain))
-    strength = 0.85 if said.lower() in FIRST_CODES else 0.4
+        return Ground(weights.GROUND_CODE, tuple((token.start, token.end) for token in plain))
+    first = said.lower() in FIRST_CODES
+    strength = weights.GROUND_CODE if first else weights.GROUND_SHARED_CODE
     return Ground(strength, tuple((t.start, t.end) for t in tokens)) if tokens else NOWHERE
 
 
@@ -298,7 +315,7 @@ def _ground_initials(said: str, conversation: Conversation) -> Ground:
     run = tokens[at : at + len(said)]
     if any(t.word in STOPWORDS for t in run) or any(len(t.word) < 3 for t in run):
         return NOWHERE
-    return Ground(0.8, ((run[0].start, run[-1].end),))
+    return Ground(weights.GROUND_INITIALS, ((run[0].start, run[-1].end),))
 
 
 def _ground_choice(said: str, conversation: Conversation) -> Ground:
@@ -319,4 +336,4 @@ def _ground_choice(said: str, conversation: Conversation) -> Ground:
         total += best
         if span:
             spans.append(span)
-    return Ground(0.8 * total / len(stems), tuple(spans))
+    return Ground(weights.GROUND_CHOICE * total / len(stems), tuple(spans))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from looptool.offline.rules import dates
+from looptool.offline.rules import dates, weights
 from looptool.offline.rules.answers import Answer, Leaf, pairs
 from looptool.offline.rules.faults import states_default
 
@@ -40,7 +40,7 @@ def _same(one: Leaf, two: Leaf) -> bool:
         return False
     if {"enum", "pattern", "format"} & one.schema.keys():
         return False
-    if min(one.ground.strength, two.ground.strength) < 0.85:
+    if min(one.ground.strength, two.ground.strength) < weights.HARMLESS_STRENGTH:
         return False
     if a.casefold().strip(" .!?,\"'") == b.casefold().strip(" .!?,\"'"):
         return not re.search(r"\d", a)

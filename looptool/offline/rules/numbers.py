@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from looptool.offline.rules import weights
 from looptool.offline.rules.words import ranked
 
 _UNITS = ranked("numbers", 0)
@@ -164,14 +165,16 @@ def _digits(text: str) -> Iterator[Number]:
         if match["percent"]:
             values = [(value, 1.0), (round(value / 100, 10), 1.0)]
         elif match["scale"]:
-            values = [(value * _scale(match["scale"]), 1.0), (value, 0.3)]
+            values = [(value * _scale(match["scale"]), 1.0), (value, weights.READ_BARE_SCALE)]
         elif match["short"]:
             factor = _SHORT_SCALES.get(match["short"], 1e6)
-            values = [(value * factor, 1.0), (value, 0.9 if match["short"] == "m" else 0.3)]
+            metres = match["short"] == "m"
+            bare = weights.READ_METRES if metres else weights.READ_BARE_SCALE
+            values = [(value * factor, 1.0), (value, bare)]
         else:
             values = [(value, 1.0)]
         if "," in match["number"] and "." not in match["number"]:
-            values += [(float(part), 0.4) for part in match["number"].split(",")]
+            values += [(float(part), weights.READ_GROUP) for part in match["number"].split(",")]
         yield Number(
             match.start(), match.end(), tuple((sign * v, strength) for v, strength in values)
         )
@@ -181,14 +184,18 @@ def _fractions(text: str) -> Iterator[Number]:
     for match in _FRACTION.finditer(text):
         whole, over, under = (float(part or 0) for part in match.groups())
         if under:
-            values = ((round(whole + over / under, 10), 0.9), (over, 0.5), (under, 0.5))
+            values = (
+                (round(whole + over / under, 10), weights.READ_FRACTION),
+                (over, weights.READ_FRACTION_PART),
+                (under, weights.READ_FRACTION_PART),
+            )
             yield Number(match.start(), match.end(), values)
 
 
 def _dice(text: str) -> Iterator[Number]:
     """Yield the number of sides of a die: 20 for "d20"."""
     for match in _DIE.finditer(text):
-        yield Number(match.start(), match.end(), ((float(match[1]), 0.9),))
+        yield Number(match.start(), match.end(), ((float(match[1]), weights.READ_DIE),))
 
 
 def _parts(text: str) -> Iterator[Number]:
@@ -197,25 +204,27 @@ def _parts(text: str) -> Iterator[Number]:
         whole = _read_words(match["whole"].lower()) if match["whole"] else 0.0
         over = _read_words(match["over"].lower()) or 1.0
         value = round((whole or 0.0) + over / _PART_OF[match["part"].lower().rstrip("s")], 10)
-        sure = 1.0 if match["part"].lower().endswith("s") else 0.6
-        yield Number(match.start(), match.end(), ((value, sure), (round(100 * value, 8), 0.6)))
+        strength = 1.0 if match["part"].lower().endswith("s") else weights.READ_ONE_PART
+        percent = round(100 * value, 8)
+        values = ((value, strength), (percent, weights.READ_PART_PERCENT))
+        yield Number(match.start(), match.end(), values)
 
 
 def _spelled(text: str) -> Iterator[Number]:
     for match in _SPELLED.finditer(text):
         said = match[0].lower()
         if said in _FIXED:
-            yield Number(match.start(), match.end(), ((_FIXED[said], 0.6),))
+            yield Number(match.start(), match.end(), ((_FIXED[said], weights.READ_FIXED),))
             continue
         if said in _ORDINALS:
-            strength = 0.3 if said == "second" else 0.7
+            strength = weights.READ_SECOND if said == "second" else weights.READ_ORDINAL
             yield Number(match.start(), match.end(), ((float(_ORDINALS[said]), strength),))
             continue
         value = _read_words(said)
         if value is None:
             continue
         alone = said in ("one", "half", "quarter", "hundred", "thousand")
-        values = [(value, 0.6 if alone else 1.0)]
+        values = [(value, weights.READ_ALONE if alone else 1.0)]
         if "percent" in said or "per cent" in said:
             values.append((round(value / 100, 10), 1.0))
         end = match.end()
@@ -223,7 +232,7 @@ def _spelled(text: str) -> Iterator[Number]:
             end += of.end()
         if tail := re.match(r"\s+\w+\s+and\s+a\s+(half|quarter)\b", text[end:], re.IGNORECASE):
             part = 0.5 if tail[1].lower() == "half" else 0.25
-            values = [(value + part, 1.0), (value, 0.3)]
+            values = [(value + part, 1.0), (value, weights.READ_WITHOUT_HALF)]
         yield Number(match.start(), end, tuple(values))
 
 
@@ -235,9 +244,9 @@ def _articles(text: str) -> Iterator[Number]:
             value = 1.5 if tail[1].lower() == "half" else 1.25
             yield Number(match.start(), match.end(1), ((value, 1.0),))
         elif match[2].lower() in _MEASURES:
-            yield Number(match.start(), match.end(1), ((1.0, 0.8),))
+            yield Number(match.start(), match.end(1), ((1.0, weights.READ_ARTICLE_UNIT),))
         else:
-            yield Number(match.start(), match.end(1), ((1.0, 0.35),))
+            yield Number(match.start(), match.end(1), ((1.0, weights.READ_ARTICLE),))
 
 
 def _read_words(said: str) -> float | None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from looptool.core.tools import Tool
+from looptool.offline.rules import weights
 from looptool.offline.rules.answers import Answer, Leaf, all_leaves, bound
 from looptool.offline.rules.conversation import Conversation, Span, Token
 from looptool.offline.rules.numbers import Number, is_measure
@@ -493,8 +494,10 @@ def _earlier(conversation: Conversation) -> bool:
 
 
 def _whole(number: Number) -> int | None:
-    value = max(number.values, key=lambda pair: pair[1], default=(0.5, 0.0))
-    return int(value[0]) if value[1] >= 0.6 and value[0] == int(value[0]) and value[0] > 0 else None
+    """Return the value of a number that is surely a whole number above 0, or None."""
+    value, strength = max(number.values, key=lambda pair: pair[1], default=(0.0, 0.0))
+    whole = strength >= weights.SAID and value == int(value) and value > 0
+    return int(value) if whole else None
 
 
 def _is_told(text: str, start: int) -> bool:
