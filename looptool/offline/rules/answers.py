@@ -149,10 +149,9 @@ def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conve
         if leaf.ground.strength >= weights.USED
         for span in leaf.ground.spans
     ]
-    recent = conversation.executed[len(conversation.executed) - conversation.since :]
     answer.consumed = frozenset(
         span
-        for done in recent
+        for done in conversation.recent
         for leaf in _leaves(0, (), done.arguments, tools.get(done.name), conversation)
         for span in leaf.ground.spans
     )

@@ -65,7 +65,7 @@ class Conversation:
         executed: the calls that the assistant has made, in order.
         since: how many of them, at the end, came after the user's last message.
         today: today's date, if the conversation gives it.
-        told: the texts that the assistant wrote.
+        replies: the texts that the assistant wrote.
         pending: where the user's unanswered messages begin.
         foreign: whether the user does not write English.
         mentioned: the indices of the tokens that are part of mentions.
@@ -78,7 +78,7 @@ class Conversation:
     executed: list[ToolCall]
     since: int
     today: dt.date | None
-    told: list[str] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
     lower: str = ""
     pending: int = 0
     foreign: bool = False
@@ -89,6 +89,11 @@ class Conversation:
     mentions: list[Mention] = field(default_factory=list)
     mentioned: frozenset[int] = frozenset()
     memo: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def recent(self) -> Sequence[ToolCall]:
+        """Return the calls made since the user's last message."""
+        return self.executed[len(self.executed) - self.since :]
 
     def role_at(self, position: int) -> str:
         """Return the role of the message at `position`."""
@@ -127,7 +132,7 @@ class Conversation:
 
 def read(messages: Sequence[Message]) -> Conversation:
     """Read a conversation and find everything that it mentions."""
-    text, parts, executed, told = "", [], [], []
+    text, parts, executed, replies = "", [], [], []
     request, since, pending, answered = (0, 0), 0, 0, True
     for message in messages:
         content = plain(message.get("content") or "")
@@ -135,7 +140,7 @@ def read(messages: Sequence[Message]) -> Conversation:
         text += content + "\n"
         parts.append((start, start + len(content), message["role"]))
         if message["role"] == "assistant" and content:
-            told.append(message["content"])
+            replies.append(message["content"])
         if message["role"] == "user":
             request, since = (start, start + len(content)), 0
             pending, answered = start if answered else pending, False
@@ -147,7 +152,7 @@ def read(messages: Sequence[Message]) -> Conversation:
             since += 1
     today = dates.find_today(text)
     conversation = Conversation(
-        text, parts, request, executed, since, today, told, text.lower(), pending
+        text, parts, request, executed, since, today, replies, text.lower(), pending
     )
     conversation.tokens = [
         Token(m.start(), m.end(), m[0].lower(), stem(m[0])) for m in _TOKEN.finditer(text)

@@ -37,10 +37,9 @@ def own_faults(answer: Answer) -> Iterator[Fault]:
     conversation = answer.conversation
     asked_counts = counts(answer)
     yield from _repeated(answer, asked_counts)
-    recent = conversation.executed[len(conversation.executed) - conversation.since :]
     for index, call in enumerate(answer.calls):
         asked = any(count.fits for count in asked_counts if index in count.calls)
-        if not asked and any(call == done for done in recent):
+        if not asked and any(call == done for done in conversation.recent):
             reason = f"repeats the call to {call.name} already made"
             yield Fault(answer.side, weights.CALL_MADE_BEFORE, reason, hard=True)
 
@@ -201,10 +200,9 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
             reason = f"one call to {call.name} more than is asked for"
             yield Fault(answer.side, weights.CALL_TOO_MANY, reason)
         return
-    recent = conversation.executed[len(conversation.executed) - conversation.since :]
     weight = weights.TOOL_NAMED * (named - weights.TOOL_NAMED_NEUTRAL)
     weight += weights.TOOL_NEWS if news else weights.TOOL_NO_NEWS
-    if any(call.name == done.name for done in recent):
+    if any(call.name == done.name for done in conversation.recent):
         weight += weights.TOOL_CALLED_BEFORE
     if any(leaf.kind == "number" and other.uses(leaf.ground.spans) for leaf in leaves):
         weight += weights.TOOL_SHARES_NUMBER

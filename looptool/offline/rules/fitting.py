@@ -50,7 +50,7 @@ def call_or_text(left: Answer, right: Answer, tools: Sequence[Tool]) -> Iterator
 
 def _text_faults(writer: Answer) -> Iterator[Fault]:
     said = writer.text or ""
-    if any(said == told for told in writer.conversation.told):
+    if said in writer.conversation.replies:
         reason = "says again what was said and answered already"
         yield Fault(writer.side, weights.TEXT_SAID_BEFORE, reason, hard=True)
     elif len(set(split_words(said))) < 2:
