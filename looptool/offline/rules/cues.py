@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from looptool.offline.rules import weights
 from looptool.offline.rules.conversation import Conversation, Token
-from looptool.offline.rules.numbers import Number, is_measure
+from looptool.offline.rules.numbers import Number
+from looptool.offline.rules.units import find_unit
 from looptool.offline.rules.words import STOPWORDS, keyed, word_set
 
 
@@ -153,7 +154,7 @@ def _crosses(conversation: Conversation) -> Iterator[Cue]:
     text = conversation.lower
     for match in _CROSS.finditer(text, conversation.pending):
         unit = _UNIT.match(text, match.end(), match.end() + 12)
-        if conversation.is_pending(match.start()) and not (unit and is_measure(unit[1])):
+        if conversation.is_pending(match.start()) and not (unit and find_unit(unit[1])):
             wanted = int(match[1] or match[2] or match[3])
             is_open = _NO_COUNT.match(text, match.end())
             yield Cue(*match.span(), None if is_open else wanted, True)
@@ -200,7 +201,7 @@ def _is_no_count(number: Number, conversation: Conversation) -> bool:
     moments = [*conversation.days, *(m for m in conversation.times if not m.weak)]
     return (
         len(number.values) > 1
-        or is_measure(number.unit)
+        or find_unit(number.unit) is not None
         or text in _ORDINALS
         or re.search(r"\d(?:st|nd|rd|th)$|[$€£¥%]", text) is not None
         or any(m.start < number.end and number.start < m.end for m in moments)
