@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from looptool.core import canonical
@@ -166,51 +167,74 @@ def states_default(schema: Any, value: Any) -> bool:
 
 def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
     """Yield the fault for a call of `answer` that has no counterpart in `other`."""
-    call, tool = answer.calls[index], answer.tools[index]
-    conversation = answer.conversation
+    name, tool = answer.calls[index].name, answer.tools[index]
     if answer.keys.count(answer.keys[index]) > 1 or tool is None:
         return  # `own_faults` covers these
-    leaves = answer.leaves[index]
-    loose = [
-        x
-        for x in leaves
-        if claim(x, conversation) <= weights.CALL_LOOSE_CLAIM and x.kind not in ("boolean", "enum")
-    ]
-    loose += [x for x in leaves if answer.used_besides(x, x.ground.spans)]
-    if loose:
-        reason = f"calls {call.name} with {loose[0]}, which nobody said for it"
+    if loose := _loose_value(answer, index):
+        reason = f"calls {name} with {loose}, which nobody said for it"
         yield Fault(answer.side, weights.CALL_LOOSE, reason)
         return
-    same_tool = any(call.name == made.name for made in other.calls)
-    news = [
+    same_tool = any(name == call.name for call in other.calls)
+    news = _news(answer, index, other, same_tool)
+    if not same_tool:
+        weight = _extra_tool_weight(answer, index, other, tool, news is not None)
+        if weight > 0:
+            yield Fault(other.side, weight, f"does not call {name}, which is asked for")
+        else:
+            yield Fault(answer.side, -weight, f"calls {name}, which is not asked for")
+    elif news:
+        reason = f"makes no call for {news}, which is asked for"
+        yield Fault(other.side, weights.CALL_MISSING, reason)
+    else:
+        reason = f"one call to {name} more than is asked for"
+        yield Fault(answer.side, weights.CALL_TOO_MANY, reason)
+
+
+def _loose_value(answer: Answer, index: int) -> Leaf | None:
+    """Return a value of a call that nobody said or that is another parameter's, or None."""
+    leaves, conversation = answer.leaves[index], answer.conversation
+    unsaid = (
         leaf
         for leaf in leaves
-        if claim(leaf, conversation) >= weights.CALL_NEWS_CLAIM
-        and leaf.kind != "boolean"
-        and fresh(leaf.ground.spans, conversation)
-        and not other.uses(leaf.ground.spans)
-        and (same_tool or _stands_out(leaf, conversation))
-    ]
-    named = tool_words_asked(tool, [t for t in other.tools if t is not None], conversation)
-    if same_tool:
-        if news:
-            reason = f"makes no call for {news[0]}, which is asked for"
-            yield Fault(other.side, weights.CALL_MISSING, reason)
-        else:
-            reason = f"one call to {call.name} more than is asked for"
-            yield Fault(answer.side, weights.CALL_TOO_MANY, reason)
-        return
+        if claim(leaf, conversation) <= weights.CALL_LOOSE_CLAIM
+        and leaf.kind not in ("boolean", "enum")
+    )
+    twice = (leaf for leaf in leaves if answer.used_besides(leaf, leaf.ground.spans))
+    return next(chain(unsaid, twice), None)
+
+
+def _news(answer: Answer, index: int, other: Answer, same_tool: bool) -> Leaf | None:
+    """Return a value of a call that the last request gives and `other` does not use, or None."""
+    conversation = answer.conversation
+    return next(
+        (
+            leaf
+            for leaf in answer.leaves[index]
+            if claim(leaf, conversation) >= weights.CALL_NEWS_CLAIM
+            and leaf.kind != "boolean"
+            and fresh(leaf.ground.spans, conversation)
+            and not other.uses(leaf.ground.spans)
+            and (same_tool or _stands_out(leaf, conversation))
+        ),
+        None,
+    )
+
+
+def _extra_tool_weight(
+    answer: Answer, index: int, other: Answer, tool: Tool, has_news: bool
+) -> float:
+    """Return the evidence for a call of a tool that `other` does not call; < 0 is against it."""
+    conversation = answer.conversation
+    rivals = [rival for rival in other.tools if rival is not None]
+    named = tool_words_asked(tool, rivals, conversation)
     weight = weights.TOOL_NAMED * (named - weights.TOOL_NAMED_NEUTRAL)
-    weight += weights.TOOL_NEWS if news else weights.TOOL_NO_NEWS
-    if any(call.name == done.name for done in conversation.recent):
+    weight += weights.TOOL_NEWS if has_news else weights.TOOL_NO_NEWS
+    if any(call.name == tool["name"] for call in conversation.recent):
         weight += weights.TOOL_CALLED_BEFORE
-    if any(leaf.kind == "number" and other.uses(leaf.ground.spans) for leaf in leaves):
+    numbers = (leaf for leaf in answer.leaves[index] if leaf.kind == "number")
+    if any(other.uses(leaf.ground.spans) for leaf in numbers):
         weight += weights.TOOL_SHARES_NUMBER
-    weight = limited(weight, weights.TOOL_MOST)
-    if weight > 0:
-        yield Fault(other.side, weight, f"does not call {call.name}, which is asked for")
-    else:
-        yield Fault(answer.side, -weight, f"calls {call.name}, which is not asked for")
+    return limited(weight, weights.TOOL_MOST)
 
 
 def _stands_out(leaf: Leaf, conversation: Conversation) -> bool:

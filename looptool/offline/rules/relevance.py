@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -228,7 +228,7 @@ def binding(
     named = [_key_fits(name, span, conversation) for span in spans]
     return _type_fits(name, words, spans, conversation) + max(
         (
-            _binding(span, speaks, cues, conversation) + bonus
+            _words_around(span, speaks, cues, conversation) + bonus
             for span, bonus in zip(spans, named, strict=True)
         ),
         default=0.0,
@@ -247,6 +247,8 @@ def _key_fits(name: str, span: Span, conversation: Conversation) -> float:
     return weights.KEY_OF_RESULT * len(ours & theirs) / len(ours | theirs) if ours else 0.0
 
 
+_SENTENCE_END = re.compile(r"\n|[.?] ")
+_CONNECTIVES = frozenset({"and", "to", "with", "from"})
 _YEAR = re.compile(r"(?:1\d|20|21)\d\d|.*\D.*")
 _CALENDAR = word_set("calendar")
 _TYPES = {kind: frozenset(map(stem, words)) for kind, words in keyed("types")}
@@ -271,45 +273,68 @@ def _type_fits(
     return 0.0
 
 
-def _binding(
+def _words_around(
     span: Span, speaks: Mapping[str, float], cues: frozenset[str], conversation: Conversation
 ) -> float:
-    mentioned = conversation.mentioned
-    first = conversation.token_index(span[0])
-    last = conversation.token_index(span[1])
-    tokens = conversation.tokens
-    score, crossed, cued = 0.0, 1.0, False
-    for distance, index in enumerate(
-        range(first - 1, max(-1, first - 1 - weights.BEFORE_WINDOW), -1)
-    ):
-        token = tokens[index]
-        after = tokens[index + 1].start if distance else span[0]
-        between = conversation.text[token.end : after]
-        if "\n" in between or ". " in between or "? " in between:
-            break
-        if index in mentioned or "," in between:
-            crossed *= weights.ACROSS_MENTION if index in mentioned else weights.ACROSS_COMMA
-        fade = crossed / (1 + weights.FADE * distance)
-        if not cued and token.word in CUE_WORDS:
-            # Only the nearest cue word announces the value.
-            cued = True
-            if token.word in cues:
-                score += weights.CUE * fade
-        score += speaks[token.stem] * fade
-    crossed = 1.0
-    for distance, index in enumerate(range(last, min(len(tokens), last + weights.AFTER_WINDOW))):
-        token = tokens[index]
-        between = conversation.text[tokens[index - 1].end : token.start] if index else ""
-        if "\n" in between or ". " in between or "," in between or "? " in between:
-            break
-        if token.word in CUE_WORDS and distance:
-            crossed *= weights.ACROSS_CUE
-        if index in mentioned:
-            break
-        score += weights.WORD_AFTER * speaks[token.stem] * crossed / (1 + weights.FADE * distance)
-        if token.word in ("and", "to", "with", "from"):
-            crossed *= weights.ACROSS_CUE
+    """Return how strongly the words on both sides of a value suggest a parameter.
+
+    Args:
+        speaks: how strongly each stem of the conversation suggests the parameter.
+        cues: the function words that announce its value.
+    """
+    score = 0.0
+    for part in _words_before(span, speaks, cues, conversation):
+        score += part
+    for part in _words_after(span, speaks, conversation):
+        score += part
     return score
+
+
+def _words_before(
+    span: Span, speaks: Mapping[str, float], cues: frozenset[str], conversation: Conversation
+) -> Iterator[float]:
+    """Yield what the words before a value add, from the nearest one to the sentence's beginning."""
+    tokens, end = conversation.tokens, span[0]
+    first = conversation.token_index(span[0])
+    factor, cued = 1.0, False
+    for distance, index in enumerate(reversed(range(max(0, first - weights.BEFORE_WINDOW), first))):
+        token = tokens[index]
+        between = conversation.text[token.end : end]
+        if _SENTENCE_END.search(between):
+            return
+        end = token.start
+        if index in conversation.mentioned:
+            factor *= weights.ACROSS_MENTION
+        elif "," in between:
+            factor *= weights.ACROSS_COMMA
+        fade = factor / (1 + weights.FADE * distance)
+        if not cued and token.word in CUE_WORDS:
+            cued = True  # only the nearest cue word announces the value
+            if token.word in cues:
+                yield weights.CUE * fade
+        yield speaks[token.stem] * fade
+
+
+def _words_after(
+    span: Span, speaks: Mapping[str, float], conversation: Conversation
+) -> Iterator[float]:
+    """Yield what the words after a value add, up to a comma, the sentence's end or a mention."""
+    first = conversation.token_index(span[1])
+    end = conversation.tokens[first - 1].end if first else span[1]
+    factor = 1.0
+    following = conversation.tokens[first : first + weights.AFTER_WINDOW]
+    for distance, token in enumerate(following):
+        between = conversation.text[end : token.start]
+        if "," in between or _SENTENCE_END.search(between):
+            return
+        end = token.end
+        if token.word in CUE_WORDS and distance:
+            factor *= weights.ACROSS_CUE
+        if first + distance in conversation.mentioned:
+            return
+        yield weights.WORD_AFTER * speaks[token.stem] * factor / (1 + weights.FADE * distance)
+        if token.word in _CONNECTIVES:
+            factor *= weights.ACROSS_CUE
 
 
 def tool_words_asked(tool: Tool, others: Sequence[Tool], conversation: Conversation) -> float:
