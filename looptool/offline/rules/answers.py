@@ -56,6 +56,7 @@ class Leaf:
         return isinstance(self.value, str) and len(self.value) > 2 and self.value.lower() in said
 
     def __str__(self) -> str:
+        """Return the leaf as path=value, for rationales."""
         return f"{'.'.join(self.path)}={self.text}"
 
 
@@ -127,10 +128,10 @@ def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conve
         tools: the tools by name.
     """
     calls = list(label_calls(label))
-    found = [tools.get(call.name) for call in calls]
+    of_calls = [tools.get(call.name) for call in calls]
     leaves = [
         list(_leaves(index, (), call.arguments, tool, conversation))
-        for index, (call, tool) in enumerate(zip(calls, found, strict=True))
+        for index, (call, tool) in enumerate(zip(calls, of_calls, strict=True))
     ]
     every = list(tools.values())
     answer = Answer(
@@ -138,7 +139,7 @@ def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conve
         label.get("text"),
         calls,
         [canonical.dumps(call.to_json()) for call in calls],
-        found,
+        of_calls,
         leaves,
         [error for call in calls if (error := check_call(call, every))],
         conversation,
@@ -177,10 +178,11 @@ def _leaves(
     holder: Tool | None,
     conversation: Conversation,
 ) -> Iterator[Leaf]:
+    """Yield the leaves of a call's arguments; objects are taken apart."""
     known = properties(holder)
     for name, value in values.items():
-        found = known.get(name)
-        schema = found if isinstance(found, Mapping) else {}
+        schema = known.get(name)
+        schema = schema if isinstance(schema, Mapping) else {}
         if isinstance(value, dict) and value:
             inner = {
                 "name": name,
@@ -304,13 +306,13 @@ def pairs(left: Answer, right: Answer) -> list[tuple[int | None, int | None]]:
                 for path in ones.keys() & twos.keys()
             )
             options.append((-alike, i + j, i, j))
-    found: list[tuple[int | None, int | None]] = []
+    result: list[tuple[int | None, int | None]] = []
     free_left, free_right = set(range(len(left.calls))), set(range(len(right.calls)))
     for _, _, i, j in sorted(options):
         if i in free_left and j in free_right:
-            found.append((i, j))
+            result.append((i, j))
             free_left.discard(i)
             free_right.discard(j)
-    found += [(i, None) for i in sorted(free_left)]
-    found += [(None, j) for j in sorted(free_right)]
-    return found
+    result += [(i, None) for i in sorted(free_left)]
+    result += [(None, j) for j in sorted(free_right)]
+    return result

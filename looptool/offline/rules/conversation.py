@@ -38,6 +38,8 @@ _NO_NAMES = frozenset({"mr", "mrs", "ms", "dr", "i", "i'm", "i'd", "i've", "i'll
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """A word, number or sign of the text, with its stem."""
+
     start: int
     end: int
     word: str
@@ -125,6 +127,7 @@ class Conversation:
         return bisect_left(self._starts(), position)
 
     def _starts(self) -> list[int]:
+        """Return the positions of the tokens."""
         if "starts" not in self.memo:
             self.memo["starts"] = [token.start for token in self.tokens]
         return self.memo["starts"]
@@ -179,6 +182,7 @@ def _mentions(conversation: Conversation) -> Iterator[Mention]:
     taken: list[Span] = []
 
     def free(span: Span) -> bool:
+        """Whether a span overlaps with no mention so far."""
         return not any(span[0] < end and start < span[1] for start, end in taken)
 
     for kind, start, end in _candidates(conversation):
@@ -188,6 +192,7 @@ def _mentions(conversation: Conversation) -> Iterator[Mention]:
 
 
 def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
+    """Yield (kind, start, end) of what may be a mention; the first of overlapping ones counts."""
     start, end = conversation.request
     text = conversation.text
     for match in _QUOTED.finditer(text, start, end):
@@ -211,6 +216,7 @@ def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
 
 
 def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """Yield the name in a run of capitalised words, without the first word of a sentence."""
     words = text[start:end].split()
     if _SENTENCE_START.search(text, max(0, start - 4), start) or start == 0:
         # The capital of the first word of a sentence is no evidence of a name.
@@ -225,5 +231,6 @@ def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
 
 
 def _without_first(text: str, start: int, end: int) -> int:
+    """Return where a text begins without its first word."""
     cut = re.match(r"\S+[\s,.]*", text[start:end])
     return start + (cut.end() if cut else 0)

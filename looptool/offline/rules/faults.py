@@ -45,7 +45,7 @@ def own_faults(answer: Answer) -> Iterator[Fault]:
             yield Fault(answer.side, weights.CALL_MADE_BEFORE, reason, hard=True)
 
 
-def _repeated(answer: Answer, told: Sequence[Count]) -> Iterator[Fault]:
+def _repeated(answer: Answer, asked_counts: Sequence[Count]) -> Iterator[Fault]:
     """Yield faults of calls made more than once, or not as often as the request asks."""
     if answer.conversation.foreign:
         return
@@ -53,19 +53,23 @@ def _repeated(answer: Answer, told: Sequence[Count]) -> Iterator[Fault]:
         made = answer.keys.count(key)
         if answer.keys.index(key) != index:
             continue
-        meant = [count for count in told if index in count.calls]
+        meant = [count for count in asked_counts if index in count.calls]
         wrong = [count.wanted for count in meant if not count.fits and (made > 1 or count.sure)]
         if wrong or (made > 1 and not meant):
             often = {1: "only once", 2: "twice"}.get(made, f"{made} times")
             asked = f", but {wrong[0]} are asked for" if wrong else ""
             reason = f"makes the same call {often}{asked}"
             yield Fault(answer.side, weights.CALL_REPEATED, reason, hard=True)
-        elif made > 1 and not any(c.sure or c.wanted is None for c in meant) and _leaves(answer):
+        elif (
+            made > 1
+            and not any(c.sure or c.wanted is None for c in meant)
+            and _leaves_unused(answer)
+        ):
             reason = "makes the same call again and leaves out other values"
             yield Fault(answer.side, weights.CALL_REPEATED_LEAVING_VALUES, reason)
 
 
-def _leaves(answer: Answer) -> bool:
+def _leaves_unused(answer: Answer) -> bool:
     """Whether the answer leaves a number, date, time, code or quotation of the request unused."""
     return any(
         m.kind != "name" and not answer.takes_up(m) and not _names_tool(m.text, answer.tools)
@@ -319,6 +323,7 @@ def _better_swapped(leaves: Sequence[Leaf], conversation: Conversation) -> float
 
 
 def _names_tool(text: str, tools: Sequence[Tool | None]) -> bool:
+    """Whether a text is part of the name or description of one of the tools."""
     plain = text.lower()
     return any(
         plain in f"{tool['name']} {tool.get('description', '')}".lower() for tool in tools if tool
@@ -326,4 +331,5 @@ def _names_tool(text: str, tools: Sequence[Tool | None]) -> bool:
 
 
 def _short(error: str) -> str:
+    """Return an error message, cut to 120 characters."""
     return error if len(error) <= 120 else error[:117] + "…"

@@ -49,6 +49,7 @@ def call_or_text(left: Answer, right: Answer, tools: Sequence[Tool]) -> Iterator
 
 
 def _text_faults(writer: Answer) -> Iterator[Fault]:
+    """Yield the faults of a text by itself."""
     said = writer.text or ""
     if said in writer.conversation.replies:
         reason = "says again what was said and answered already"
@@ -104,11 +105,13 @@ def fit(caller: Answer, writer: Answer, tools: Sequence[Tool]) -> tuple[float, s
 
 
 def _claim(leaf: Leaf, caller: Answer) -> float:
+    """Return the claim of a value, limited if a sibling parameter suits it better."""
     sure = claim(leaf, caller.conversation)
     return min(sure, weights.FIT_CLAIM_RIVAL) if rival(leaf, caller.conversation) else sure
 
 
 def _relevance(tool: Tool, caller: Answer) -> float:
+    """Return the relevance of a tool; a follow-up goes on with the tools already called."""
     conversation = caller.conversation
     match = relevance(tool, conversation)
     goes_on = any(call.name == tool["name"] for call in conversation.executed)
@@ -116,6 +119,7 @@ def _relevance(tool: Tool, caller: Answer) -> float:
 
 
 def _needed(caller: Answer) -> list[Leaf]:
+    """Return the required values of the calls that the conversation has to state."""
     return [
         leaf
         for leaf in all_leaves(caller)
@@ -133,6 +137,7 @@ def _absent(caller: Answer) -> str | None:
 
 
 def _mean_bound(caller: Answer) -> float:
+    """Return the mean binding of the values of the calls."""
     values = [
         min(weights.FIT_BINDING_MOST, bound(leaf, leaf.ground.spans, caller.conversation))
         for leaf in all_leaves(caller)
@@ -152,7 +157,7 @@ def _asked_for(caller: Answer, writer: Answer) -> Leaf | None:
     """Return the argument of the call that the text asks for, or None."""
     said = writer.text or ""
     stems = [word for word in content_stems(said) if word not in _VAGUE]
-    best, found = 0.0, None
+    best, asked = 0.0, None
     for leaf in all_leaves(caller):
         words = parameter_words(leaf.holder, leaf.path[-1])
         score = sum(
@@ -161,5 +166,5 @@ def _asked_for(caller: Answer, writer: Answer) -> Leaf | None:
             if weight >= weights.FIT_ASKED_WORD
         )
         if score > best:
-            best, found = score, leaf
-    return found if best >= weights.FIT_ASKED_LEAST else None
+            best, asked = score, leaf
+    return asked if best >= weights.FIT_ASKED_LEAST else None

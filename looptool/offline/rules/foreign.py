@@ -43,6 +43,7 @@ def compare(left: Answer, right: Answer) -> Iterator[Fault]:
 
 
 def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
+    """Yield a fault of `other` if it lacks a call for a value of the request."""
     if answer.calls[index].name in {call.name for call in other.calls}:
         for leaf in answer.leaves[index]:
             if _is_news(leaf, other):
@@ -52,6 +53,7 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
 
 
 def _extra_argument(leaf: Leaf, other: Answer) -> Iterator[Fault]:
+    """Yield a fault of `other` if it lacks an argument that the request gives."""
     if not leaf.required and leaf.kind not in ("boolean", "enum") and _is_news(leaf, other):
         reason = f"leaves out {leaf}, which stands there"
         yield Fault(other.side, weights.FOREIGN_ARGUMENT_LEFT_OUT, reason)

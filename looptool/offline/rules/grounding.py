@@ -56,6 +56,7 @@ def ground(value: Any, schema: Mapping[str, Any], about: str, conversation: Conv
 def _ground(
     value: Any, schema: Mapping[str, Any], about: str, conversation: Conversation
 ) -> Ground:
+    """Return the ground of `ground` without the cache."""
     if isinstance(value, bool):
         return _ground_boolean(value, about, conversation)
     if isinstance(value, int | float):
@@ -96,6 +97,7 @@ def _together(grounds: Sequence[Ground]) -> Ground:
 
 
 def _ground_number(value: float, about: str, conversation: Conversation) -> Ground:
+    """Find a number in digits or words, in another unit, or as part of a date or time."""
     best = 0.0
     spans: list[Span] = []
     words: set[str] | None = None
@@ -149,10 +151,12 @@ def _just_beside(value: float, number: Number, conversation: Conversation) -> bo
 
 
 def _close(left: float, right: float) -> bool:
+    """Whether two numbers are equal but for rounding."""
     return abs(left - right) <= 1e-9 * max(1.0, abs(left), abs(right))
 
 
 def _ground_boolean(value: bool, about: str, conversation: Conversation) -> Ground:
+    """Find the topic of a boolean, and whether it is denied."""
     named = split_words(about.split(" ", 1)[0])
     denies = not NEGATIONS.isdisjoint(named)  # avoid_tolls
     words = {stem(word) for word in named if word not in NEGATIONS}
@@ -172,6 +176,7 @@ def _ground_boolean(value: bool, about: str, conversation: Conversation) -> Grou
 def _ground_text(
     value: str, schema: Mapping[str, Any], about: str, conversation: Conversation
 ) -> Ground:
+    """Find a text letter by letter, then as a date or number, then by its words."""
     said = plain(value.strip())
     if not said:
         return Ground(weights.GROUND_EMPTY)
@@ -184,11 +189,11 @@ def _ground_text(
     if days or minutes:
         return _ground_moment(days, minutes, conversation)
     if re.fullmatch(r"[-+]?[\d,]{0,40}\.?\d{1,40}", said):
-        found = _ground_number(float(said.replace(",", "")), about, conversation)
-        return Ground(found.strength * weights.GROUND_DIGITS, found.spans)
+        other = _ground_number(float(said.replace(",", "")), about, conversation)
+        return Ground(other.strength * weights.GROUND_DIGITS, other.spans)
     best = _ground_loosely(said, conversation)
-    for found in (_ground_code(said, conversation), _ground_initials(said, conversation)):
-        best = max(best, found, key=lambda g: g.strength)
+    for other in (_ground_code(said, conversation), _ground_initials(said, conversation)):
+        best = max(best, other, key=lambda g: g.strength)
     if "enum" in schema and best.strength < weights.CHOICE_SETTLED:
         best = max(best, _ground_choice(said, conversation), key=lambda g: g.strength)
     return best
@@ -206,6 +211,7 @@ def _nearly_verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
 
 
 def _verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
+    """Return where a text in lower case occurs letter by letter."""
     return _places(said, conversation.lower)
 
 
@@ -229,6 +235,7 @@ def _places(said: str, text: str, inside: bool = False) -> tuple[Span, ...]:
 def _ground_moment(
     days: frozenset[dates.Day], minutes: frozenset[int], conversation: Conversation
 ) -> Ground:
+    """Find a date, a time, or both."""
     strengths, spans = [], []
     if days:
         fits = [(dates.means(days, m.days, conversation.today), m) for m in conversation.days]
@@ -236,14 +243,14 @@ def _ground_moment(
         strengths.append(best)
         spans += [(m.start, m.end) for fit, m in fits if fit == best and fit > weights.DAY_PLACE]
     if minutes:
-        found = [m for m in conversation.times if m.minutes & minutes]
+        times = [m for m in conversation.times if m.minutes & minutes]
         midnight = bool(days) and minutes == frozenset({0})
-        exact = any(len(m.minutes) == 1 for m in found)
-        if found:
+        exact = any(len(m.minutes) == 1 for m in times)
+        if times:
             strengths.append(1.0 if exact else weights.TIME_UNCLEAR)
         else:
             strengths.append(weights.TIME_MIDNIGHT if midnight else 0.0)
-        spans += [(m.start, m.end) for m in found]
+        spans += [(m.start, m.end) for m in times]
     return Ground(min(strengths), tuple(spans))
 
 
@@ -270,9 +277,9 @@ def _ground_loosely(said: str, conversation: Conversation) -> Ground:
     spans: list[Span] = []
     hits = 0.0
     for word in words:
-        if found := by_stem.get(stem(word)):
+        if occurrences := by_stem.get(stem(word)):
             hits += 1
-            spans += found
+            spans += occurrences
         elif len(word) < 20 and word.replace(".", "").isdecimal():
             number = _ground_number(float(word), "", conversation)
             hits += number.strength >= weights.SAID

@@ -35,6 +35,7 @@ def both_fine(left: Answer, right: Answer) -> bool:
 
 
 def _same(one: Leaf, two: Leaf) -> bool:
+    """Whether two values are forms of one text or date."""
     a, b = one.value, two.value
     if not isinstance(a, str) or not isinstance(b, str):
         return False

@@ -53,33 +53,33 @@ def judge(case: Case) -> Opinion:
     if case.prediction is None or check_label(case.prediction) is not None:
         return _unparsable(label, own_label)
     prediction = _read(case.prediction, "prediction", tools, said)
-    own = own_label + list(faults.own_faults(prediction))
-    if not own and both_fine(label, prediction):
+    evidence = own_label + list(faults.own_faults(prediction))
+    if not evidence and both_fine(label, prediction):
         why = "The answers differ only in how they say the same thing."
         return Opinion("BOTH_CORRECT", why, weights.CONFIDENCE_CLEAR)
     if said.foreign:
-        return _weigh_foreign(label, prediction, own + list(foreign.compare(label, prediction)))
+        evidence += foreign.compare(label, prediction)
+        return _weigh_foreign(label, prediction, evidence)
     if label.calls and prediction.calls:
-        found = own + faults.compare(label, prediction)
+        evidence += faults.compare(label, prediction)
     else:
-        found = own + list(call_or_text(label, prediction, case.tools))
-    return _weigh(label, prediction, found)
+        evidence += call_or_text(label, prediction, case.tools)
+    return _weigh(label, prediction, evidence)
 
 
 def _read(label: Label, side: str, tools: Mapping[str, Tool], said: Conversation) -> Answer:
+    """Read a label or prediction, and which words give its number of calls."""
     answer = answers.read(label, side, tools, said)
     answer.counted = [c.span for c in repeats.counts(answer) if c.fits]
     return answer
 
 
-def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
-    against = {
-        side: sum(fault.weight for fault in found if fault.side == side)
-        for side in ("label", "prediction")
-    }
+def _weigh(label: Answer, prediction: Answer, evidence: Sequence[Fault]) -> Opinion:
+    """Return the opinion that the sum of the evidence gives."""
+    against = _against(evidence)
     hopeless = any(
         fault.hard and fault.weight >= weights.GRAVE
-        for fault in found
+        for fault in evidence
         if fault.side == "prediction"
     )
     advantage = against["label"] - against["prediction"]
@@ -103,32 +103,38 @@ def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion
         why = f"Nothing tells how often the call to {name} is asked for."
         return Opinion("NO_CONSENSUS", why, weights.CONFIDENCE_NONE)
     confidence = round(max(confidence, weights.CONFIDENCE_NONE), 4)
-    return Opinion(verdict, _rationale(verdict, found), confidence)
+    return Opinion(verdict, _rationale(verdict, evidence), confidence)
 
 
-def _weigh_foreign(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
+def _weigh_foreign(label: Answer, prediction: Answer, evidence: Sequence[Fault]) -> Opinion:
     """Weigh the evidence that needs no reader of the language; without it there is no verdict."""
-    against = {
-        side: sum(fault.weight for fault in found if fault.side == side)
-        for side in ("label", "prediction")
-    }
+    against = _against(evidence)
     advantage = against["label"] - against["prediction"]
     verdict: Verdict = "NO_CONSENSUS"
     if advantage >= weights.DECISIVE and against["prediction"] <= weights.TOLERATED:
         verdict = "LABEL_WRONG"
-    elif any(fault.hard and fault.side == "label" for fault in found):
+    elif any(fault.hard and fault.side == "label" for fault in evidence):
         verdict = "BOTH_WRONG"
     elif -advantage >= weights.DECISIVE:
         verdict = "PRED_WRONG"
     if verdict == "NO_CONSENSUS":
         return Opinion(verdict, UNREADABLE, weights.CONFIDENCE_NONE)
-    return Opinion(verdict, _rationale(verdict, found), weights.CONFIDENCE_CLEAR)
+    return Opinion(verdict, _rationale(verdict, evidence), weights.CONFIDENCE_CLEAR)
 
 
-def _rationale(verdict: Verdict, found: Sequence[Fault]) -> str:
+def _against(evidence: Sequence[Fault]) -> dict[str, float]:
+    """Return the sum of the evidence against each answer, by side."""
+    return {
+        side: sum(fault.weight for fault in evidence if fault.side == side)
+        for side in ("label", "prediction")
+    }
+
+
+def _rationale(verdict: Verdict, evidence: Sequence[Fault]) -> str:
+    """Return the strongest reasons against each answer as sentences."""
     lines = []
     for side in ("label", "prediction"):
-        reasons = sorted((f for f in found if f.side == side), key=lambda f: -f.weight)
+        reasons = sorted((f for f in evidence if f.side == side), key=lambda f: -f.weight)
         if reasons:
             text = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
             lines.append(f"The {side} {text}.")
@@ -139,9 +145,10 @@ def _rationale(verdict: Verdict, found: Sequence[Fault]) -> str:
     return " ".join(lines)
 
 
-def _unparsable(label: Answer, own: Sequence[Fault]) -> Opinion:
-    if any(fault.hard for fault in own):
-        why = f"The prediction cannot be read. {_rationale('BOTH_WRONG', own)}"
+def _unparsable(label: Answer, evidence: Sequence[Fault]) -> Opinion:
+    """Return the opinion on a label beside a prediction that cannot be parsed."""
+    if any(fault.hard for fault in evidence):
+        why = f"The prediction cannot be read. {_rationale('BOTH_WRONG', evidence)}"
         return Opinion("BOTH_WRONG", why, weights.CONFIDENCE_CLEAR)
     loose = _unsaid(label)
     if loose and label.conversation.foreign:

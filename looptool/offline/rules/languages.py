@@ -87,4 +87,5 @@ def alike(one: str, two: str) -> bool:
 
 
 def _scripts(text: str) -> set[str]:
+    """Return the names of the scripts of a text's letters."""
     return {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}

@@ -28,8 +28,8 @@ _PALE = frozenset(map(stem, word_set("pale")))
 
 def properties(tool: Tool | None) -> Mapping[str, Any]:
     """Return the schemas of a tool's parameters by name."""
-    found = ((tool or {}).get("parameters") or {}).get("properties")
-    return found if isinstance(found, Mapping) else {}
+    schemas = ((tool or {}).get("parameters") or {}).get("properties")
+    return schemas if isinstance(schemas, Mapping) else {}
 
 
 def required(tool: Tool | None) -> Sequence[str]:
@@ -62,7 +62,7 @@ def request_stems(conversation: Conversation) -> dict[str, float]:
     if "request" in conversation.memo:
         return conversation.memo["request"]
     names = [(m.start, m.end) for m in conversation.mentions if m.kind in ("quoted", "name")]
-    found: dict[str, float] = {}
+    stems: dict[str, float] = {}
     earlier = weights.SAID_BEFORE_FOLLOW_UP if is_brief(conversation) else weights.SAID_EARLIER
     for start, end, role in conversation.parts:
         if role != "user":
@@ -73,9 +73,9 @@ def request_stems(conversation: Conversation) -> dict[str, float]:
                 continue
             inside = any(a <= token.start < b for a, b in names)
             factor = weights.SAID_IN_NAME if inside else 1.0
-            found[token.stem] = max(found.get(token.stem, 0.0), weight * factor)
-    conversation.memo["request"] = found
-    return found
+            stems[token.stem] = max(stems.get(token.stem, 0.0), weight * factor)
+    conversation.memo["request"] = stems
+    return stems
 
 
 def is_brief(conversation: Conversation) -> bool:
@@ -169,6 +169,7 @@ def parameter_words(tool: Tool | None, name: str) -> dict[str, float]:
 
 
 def _description(schema: Any) -> str:
+    """Return the description of a schema, or ""."""
     return str(schema.get("description", "")) if isinstance(schema, Mapping) else ""
 
 
@@ -339,14 +340,14 @@ def _words_after(
 
 def tool_words_asked(tool: Tool, others: Sequence[Tool], conversation: Conversation) -> float:
     """Return how much of the request refers to `tool` and to none of `others`."""
-    own = _tool_words(tool["name"], tool.get("description", ""))
+    words = _tool_words(tool["name"], tool.get("description", ""))
     known: set[str] = set()
     for other in others:
         known |= _tool_words(other["name"], other.get("description", "")).keys()
     asked = request_stems(conversation)
     hits = [
         weight * _best(word, asked)
-        for word, weight in own.items()
+        for word, weight in words.items()
         if not any(likeness(word, other) for other in known)
     ]
     return sum(hits)

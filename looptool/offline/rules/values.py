@@ -39,6 +39,7 @@ def changes(left: Answer, right: Answer, changed: list[tuple[Leaf, Leaf]]) -> It
 
 
 def _is_swap(first: tuple[Leaf, Leaf], second: tuple[Leaf, Leaf]) -> bool:
+    """Whether two pairs of values exchange places within one call or between two calls."""
     (one, two), (three, four) = first, second
     crossed = one.text == four.text and two.text == three.text
     return crossed and (one.call == three.call) != (one.path == three.path)
@@ -117,6 +118,7 @@ def _in_step(answer: Answer, leaves: tuple[Leaf, Leaf]) -> float:
 
 
 def _place(leaf: Leaf, conversation: Conversation) -> int | None:
+    """Return where the last request has a value if there is one such place, or None."""
     spans = [span for span in leaf.ground.spans if conversation.is_fresh(span)]
     return spans[0][0] if len(spans) == 1 and leaf.ground.strength >= weights.SAID else None
 
@@ -125,6 +127,7 @@ def _place(leaf: Leaf, conversation: Conversation) -> int | None:
 
 
 def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator[Fault]:
+    """Yield the fault of two different values of one parameter."""
     if _same_sort_of_list(one, two):
         yield from _changed_list(left, one, right, two)
         return
@@ -165,6 +168,7 @@ def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterato
 
 
 def _taken_twice(left: Answer, one: Leaf, right: Answer, two: Leaf, gap: float) -> bool:
+    """Whether the value that is said more surely is the value of another parameter."""
     answer, leaf = (left, one) if gap > 0 else (right, two)
     return answer.used_besides(leaf, leaf.ground.spans)
 
@@ -183,6 +187,7 @@ def _same_sort_of_list(one: Leaf, two: Leaf) -> bool:
 
 
 def _bound_advantage(one: Leaf, two: Leaf, conversation: Conversation) -> float:
+    """Return how much better the words around the left value suggest the parameter."""
     gap = bound(one, one.ground.spans, conversation) - bound(two, two.ground.spans, conversation)
     gap += weights.VALUE_OWN_WORDS * (_own_words(two) - _own_words(one))
     gap += weights.VALUE_IS_MENTION * (
@@ -228,6 +233,7 @@ def _wholeness(one: Leaf, two: Leaf, conversation: Conversation) -> float:
 
 
 def _changed_list(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator[Fault]:
+    """Yield the fault of two lists with different items or in a different order."""
     ones, twos = [canonical.dumps(v) for v in one.value], [canonical.dumps(v) for v in two.value]
     if Counter(ones) == Counter(twos):
         advantage = weights.LIST_ORDER * (
@@ -257,13 +263,13 @@ def _changed_list(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator
 
 def _item_weight(leaf: Leaf, other: Leaf, item: Any, conversation: Conversation) -> float:
     """Return the evidence for an item that only the list of `leaf` has; below 0 is against it."""
-    found = _item_ground(leaf, item, conversation)
-    if found.strength < weights.SAID:
-        return weights.LIST_ITEM_UNSAID * (1 - found.strength)
+    said = _item_ground(leaf, item, conversation)
+    if said.strength < weights.SAID:
+        return weights.LIST_ITEM_UNSAID * (1 - said.strength)
     shared = [x for x in leaf.value if x in other.value and x is not item]
     around = [s for x in shared for s in _item_ground(leaf, x, conversation).spans]
     keys = [canonical.dumps(value) for value in leaf.value]
-    spans = [span for span in found.spans if conversation.is_fresh(span)] or list(found.spans)
+    spans = [span for span in said.spans if conversation.is_fresh(span)] or list(said.spans)
     if len(spans) < keys.count(canonical.dumps(item)):
         return weights.LIST_ITEM_TOO_OFTEN
     if not around:
@@ -273,11 +279,13 @@ def _item_weight(leaf: Leaf, other: Leaf, item: Any, conversation: Conversation)
 
 
 def _only_in(values: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    """Return the items that a list has more often than another."""
     left = Counter(canonical.dumps(v) for v in values) - Counter(canonical.dumps(v) for v in others)
     return [v for v in values if left[canonical.dumps(v)] > 0]
 
 
 def _item_ground(leaf: Leaf, item: Any, conversation: Conversation) -> Ground:
+    """Return the ground of an item of a list."""
     items = leaf.schema.get("items")
     return ground(
         item,
@@ -291,9 +299,9 @@ def _ordered(leaf: Leaf, conversation: Conversation) -> float:
     """Return 1 if the items are said close together in the list's order, 0 if not, else 0.5."""
     places: list[list[int]] = []
     for item in leaf.value:
-        found = _item_ground(leaf, item, conversation)
-        spans = [s for s in found.spans if conversation.is_fresh(s)] or list(found.spans)
-        if found.strength < weights.SAID or not spans:
+        said = _item_ground(leaf, item, conversation)
+        spans = [s for s in said.spans if conversation.is_fresh(s)] or list(said.spans)
+        if said.strength < weights.SAID or not spans:
             return weights.LIST_UNCLEAR
         places.append(sorted(start for start, _ in spans))
     best = 0.0

@@ -142,7 +142,7 @@ RANK_WINDOW = 3  # words before a value in which "first" or "second" counts
 # Likeness of words (words.py, languages.py)
 
 LIKE_BEGINNING = 0.8  # one word begins with the other
-LIKE_SYNONYM = 0.7
+LIKE_SYNONYM = 0.7  # words in one line of the list of synonyms
 LIKE_FIVE_LETTERS = 0.6  # the first five letters are the same
 ALIKE = 0.6  # share of equal letters of two forms of one value
 LANGUAGE_WINDOW = 800  # last characters of the user's text that tell its language
@@ -165,7 +165,7 @@ PAIR_SAME_ARGUMENT = 0.5  # then calls that share arguments
 
 # Faults of one answer (faults.py)
 
-SCHEMA_BROKEN = 6.0
+SCHEMA_BROKEN = 6.0  # outweighs whatever speaks against the other answer, but for its schema
 CALL_MADE_BEFORE = 4.0  # the same call was made since the last request
 CALL_REPEATED = 4.5  # equal calls that nothing asks for, or another number than is asked for
 CALL_REPEATED_LEAVING_VALUES = 2.0  # equal calls, perhaps asked for, while values are unused
@@ -273,16 +273,16 @@ FIT_RELEVANCE = (0.3, 5.3)  # factor for the relevance of the tool
 FIT_CONSTANT = (0.4, -1.4)  # what an irrelevant tool leaves
 FIT_RELEVANT = 0.4  # relevance from which the rationale says that a tool fits
 FIT_CLAIM = (2.1, 0.8)  # factor for the claim of the weakest required value
-FIT_CLAIM_NEUTRAL = 0.5
+FIT_CLAIM_NEUTRAL = 0.5  # such a claim speaks neither for nor against a call
 FIT_CLAIM_NONE = 0.8  # claim of a call that needs no value
 FIT_CLAIM_RIVAL = 0.4  # most claim of a value that a sibling parameter suits better
 FIT_TWICE = (-5.5, -4.0)  # a required value takes the words of another parameter
 FIT_ABSENT = -6.0  # the call lacks a required parameter
 FIT_BINDING = 2.4  # factor for the mean binding of the values
 FIT_BINDING_MOST = 1.5  # most that one value counts
-FIT_BINDING_NEUTRAL = 0.5
+FIT_BINDING_NEUTRAL = 0.5  # the same for the binding
 FIT_COVERED = 1.8  # factor for the share of the request's details that the call uses
-FIT_COVERED_NEUTRAL = 0.5
+FIT_COVERED_NEUTRAL = 0.5  # the same for the share of details
 FIT_ASKED_FOR = -1.5  # the text asks for an argument that the call gives
 FIT_ASKED_FOR_UNSAID = -5.0  # the same, if nobody said it
 FIT_ASKED_WORD = 0.4  # least weight of the parameter's words that a text asks with

@@ -108,6 +108,7 @@ def content_stems(text: str) -> tuple[str, ...]:
 
 
 def _synonym_groups() -> dict[str, frozenset[int]]:
+    """Return the numbers of the lines of synonyms that each stem is in."""
     groups: dict[str, set[int]] = {}
     for index, words in enumerate(lines("synonyms")):
         for word in words:
@@ -146,12 +147,12 @@ def role_cues(name: str, description: str) -> frozenset[str]:
     """
     named = frozenset(stem(word) for word in split_words(name))
     described = frozenset(content_stems(description))
-    found: set[str] = set()
+    announcing: set[str] = set()
     direction = next((i for i in (0, 1) if named & _CUES[i][0]), None)
     for index, (roles, cues) in enumerate(_CUES):
         if named & roles or (described & roles and (index > 1 or direction is None)):
-            found |= cues
-    return frozenset(found)
+            announcing |= cues
+    return frozenset(announcing)
 
 
 _CUES = tuple(
