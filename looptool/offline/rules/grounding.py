@@ -309,7 +309,7 @@ def _ground_code(said: str, conversation: Conversation) -> Ground:
 
 
 def _ground_initials(said: str, conversation: Conversation) -> Ground:
-    """Find "ssn" in "social security number"."""
+    """Find "UCL" in "University College London"."""
     if not 2 <= len(said) <= 5 or not said.isalpha():
         return NOWHERE
     tokens = conversation.tokens
