@@ -98,45 +98,52 @@ def _together(grounds: Sequence[Ground]) -> Ground:
 
 def _ground_number(value: float, about: str, conversation: Conversation) -> Ground:
     """Find a number in digits or words, in another unit, or as part of a date or time."""
+    words = frozenset(stem(word) for word in split_words(about))
     best = 0.0
     spans: list[Span] = []
-    words: set[str] | None = None
     for number in conversation.numbers:
-        strength = max((s for v, s in number.values if _close(v, value)), default=0.0)
-        if strength and any(
-            m.start < number.end and number.start < m.end for m in conversation.days
-        ):
-            strength = min(strength, weights.NUMBER_IN_DATE)
-        for moment in conversation.times:
-            if moment.start < number.end and number.start < moment.end and not moment.weak:
-                clear = len(moment.minutes) == 1 and moment.minutes != {round(60 * value)}
-                most = weights.NUMBER_IN_CLEAR_TIME if clear else weights.NUMBER_IN_TIME
-                strength = min(strength, most)
-        if strength < weights.NUMBER_ALMOST and _just_beside(value, number, conversation):
-            strength = weights.NUMBER_ALMOST
-        for converted, unit in number.converted:
-            if strength < weights.NUMBER_CONVERTED and _close(converted, value):
-                if words is None:
-                    words = {stem(word) for word in split_words(about)}
-                named = stem(unit) in words
-                strength = max(
-                    strength,
-                    weights.NUMBER_CONVERTED if named else weights.NUMBER_CONVERTED_ODDLY,
-                )
+        strength = _number_strength(value, number, words, conversation)
         if strength > best + weights.NUMBER_TIED:
             spans = []
         if strength >= max(best - weights.NUMBER_TIED, weights.NUMBER_LEAST):
             spans.append((number.start, number.end))
             best = max(best, strength)
-    if best <= weights.SAID:
-        for moment in [*conversation.times, *conversation.days]:
-            minutes = {float(m // 60) for m in moment.minutes}
-            parts = {float(part) for day in moment.days for part in day if part is not None}
-            if value in minutes | parts:
-                clear = len(moment.minutes) == 1
-                sure = weights.HOUR_OR_DAY if clear else weights.HOUR_OR_DAY_UNCLEAR
-                return Ground(max(best, sure), tuple(spans) or ((moment.start, moment.end),))
+    if best > weights.SAID:
+        return Ground(best, tuple(spans))
+    for moment in [*conversation.times, *conversation.days]:
+        hours = {float(minute // 60) for minute in moment.minutes}
+        parts = {float(part) for day in moment.days for part in day if part is not None}
+        if value in hours | parts:
+            clear = len(moment.minutes) == 1
+            strength = weights.HOUR_OR_DAY if clear else weights.HOUR_OR_DAY_UNCLEAR
+            return Ground(max(best, strength), tuple(spans) or ((moment.start, moment.end),))
     return Ground(best, tuple(spans))
+
+
+def _number_strength(
+    value: float, number: Number, words: frozenset[str], conversation: Conversation
+) -> float:
+    """Return how surely a number of the conversation is `value`.
+
+    Args:
+        words: the stems of the parameter's name and description.
+    """
+    strength = max((s for reading, s in number.values if _close(reading, value)), default=0.0)
+    if any(day.start < number.end and number.start < day.end for day in conversation.days):
+        strength = min(strength, weights.NUMBER_IN_DATE)
+    for time in conversation.times:
+        if time.start < number.end and number.start < time.end and not time.weak:
+            clear = len(time.minutes) == 1 and time.minutes != {round(60 * value)}
+            most = weights.NUMBER_IN_CLEAR_TIME if clear else weights.NUMBER_IN_TIME
+            strength = min(strength, most)
+    if strength < weights.NUMBER_ALMOST and _just_beside(value, number, conversation):
+        strength = weights.NUMBER_ALMOST
+    for amount, unit in number.converted:
+        if strength < weights.NUMBER_CONVERTED and _close(amount, value):
+            named = stem(unit) in words
+            converted = weights.NUMBER_CONVERTED if named else weights.NUMBER_CONVERTED_ODDLY
+            strength = max(strength, converted)
+    return strength
 
 
 def _just_beside(value: float, number: Number, conversation: Conversation) -> bool:
@@ -144,10 +151,8 @@ def _just_beside(value: float, number: Number, conversation: Conversation) -> bo
     if not any(abs(value - said) == 1.0 for said, strength in number.values if strength == 1.0):
         return False
     index = conversation.token_index(number.start)
-    return bool(
-        _LIMITS
-        & {t.word for t in conversation.tokens[max(0, index - weights.LIMIT_WINDOW) : index]}
-    )
+    before = conversation.tokens[max(0, index - weights.LIMIT_WINDOW) : index]
+    return any(token.word in _LIMITS for token in before)
 
 
 def _close(left: float, right: float) -> bool:
