@@ -25,6 +25,9 @@ def mentions(text: str, today: str = "") -> list[tuple[str, str]]:
         ("Pay 45 dollars", [("number", "45")]),
         ("Ask Dr. Who", [("name", "Who")]),
         ("Take a walk", []),
+        ("Take the third", []),
+        ("Take the third bus", [("number", "third")]),
+        ("“low tide”", []),
         ("Pick one", []),
     ],
 )

@@ -36,6 +36,7 @@ def test_a_number_of_times_is_known_or_open(request_text: str, wanted: list[int 
         ("Draw three of the boxes", [(3, None)]),
         ("Book a table for two", [(2, None)]),
         ("Draw one card", []),
+        ("Draw 3 cards on May 6, 2024 and 4 coins", [(3, "card"), (4, "coin")]),
         ("Wait 5 minutes", []),
         ("Wait 3 of them", [(3, None)]),
         ("Pay 5%", []),
