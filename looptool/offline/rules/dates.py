@@ -25,7 +25,7 @@ _ORDINALS = ranked("ordinals", 1)
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _WEEKDAY = "|".join(sorted(_WEEKDAYS, key=len, reverse=True))
 _DAY = r"(?:\d{1,2}(?:st|nd|rd|th)?|" + "|".join(sorted(_ORDINALS, key=len, reverse=True)) + ")"
-_COUNT = r"(?:\d+|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")(?:\s+of)?"
+_COUNT = r"(?:\d{1,9}|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")(?:\s+of)?"
 _UNIT = r"(?:days?|weeks?|fortnights?|months?|years?)"
 _FLAGS = re.IGNORECASE
 

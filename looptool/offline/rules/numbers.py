@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def find_numbers(text: str) -> list[Number]:
     """Return the numbers that `text` mentions, by position, and after them the sums.
 
     The sums are compound amounts, such as "5 feet 10 inches". The article "a" counts as a weak 1.
+    Digits too many for a float are no number.
     """
     numbers: list[Number] = []
     for reader in (_fractions, _parts, _dice, _digits, _spelled, _articles):
@@ -101,7 +103,8 @@ def find_numbers(text: str) -> list[Number]:
         numbers += [
             number
             for number in reader(text)
-            if not any(number.start < end and start < number.end for start, end in taken)
+            if all(math.isfinite(value) for value, _ in number.values)
+            and not any(number.start < end and start < number.end for start, end in taken)
         ]
     measured = sorted((_with_unit(n, text) for n in numbers), key=lambda n: (n.start, n.end))
     return measured + list(_sums(measured, text))
@@ -115,7 +118,8 @@ def with_commas(numbers: list[Number], text: str) -> list[Number]:
     more = []
     for match in _COMMAS.finditer(text):
         whole = float(re.sub(r"\D", "", match[1]) + (match[2] or "").replace(",", "."))
-        more.append(Number(match.start(), match.end(), ((whole, 1.0),)))
+        if math.isfinite(whole):
+            more.append(Number(match.start(), match.end(), ((whole, 1.0),)))
         if match[2]:
             numbers = [n for n in numbers if not match.start() <= n.start < match.end()]
     return sorted([*numbers, *more], key=lambda n: (n.start, n.end))
@@ -268,7 +272,8 @@ def _read_whole(words: list[str]) -> float | None:
         else:
             continue
         seen = True
-    return total + part + fraction if seen else None
+    value = total + part + fraction
+    return value if seen and math.isfinite(value) else None
 
 
 def _scale(word: str) -> float:

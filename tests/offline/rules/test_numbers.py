@@ -1,8 +1,10 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from looptool.offline.rules.numbers import find_numbers
+from looptool.offline.rules.numbers import find_numbers, with_commas
 
 
 def sure(text: str) -> list[float]:
@@ -56,6 +58,22 @@ def test_digits_inside_identifiers_are_no_numbers() -> None:
 def test_any_whole_number_is_found_with_and_without_separators(value: int) -> None:
     assert value in sure(f"take {value} of them")
     assert value in sure(f"take {value:,} of them")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9" * 400,
+        "9" * 305 + " million",
+        "9." + "999." * 110,
+        "hundred " * 160,
+        "hundred " * 160 + "point one",
+    ],
+    ids=["digits", "scale", "groups", "words", "decimals"],
+)
+def test_a_number_too_large_for_a_float_is_no_number(text: str) -> None:
+    found = with_commas(find_numbers(text), text)
+    assert all(math.isfinite(value) for number in found for value, _ in number.values)
 
 
 @given(st.text(max_size=60))
