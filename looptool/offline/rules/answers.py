@@ -12,7 +12,7 @@ from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, label_calls
 from looptool.core.tools import Tool, check_call
 from looptool.offline.rules import weights
-from looptool.offline.rules.conversation import Conversation, Mention, Span
+from looptool.offline.rules.conversation import Conversation, Mention
 from looptool.offline.rules.dates import read_value
 from looptool.offline.rules.grounding import Ground, ground
 from looptool.offline.rules.relevance import (
@@ -22,6 +22,7 @@ from looptool.offline.rules.relevance import (
     relevance,
     required,
 )
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import content_stems, split_words, stem
 
 
@@ -89,17 +90,14 @@ class Answer:
 
     def uses(self, spans: Sequence[Span]) -> bool:
         """Whether some value of this answer comes from one of the spans."""
-        return any(a < end and start < b for a, b in spans for start, end in self.used)
+        return overlap(spans, self.used)
 
     def takes_up(self, mention: Mention) -> bool:
         """Whether a value or the number of calls comes from a mention.
 
         The values of calls made since the last request count too.
         """
-        return self.uses([(mention.start, mention.end)]) or any(
-            start < mention.end and mention.start < end
-            for start, end in (*self.consumed, *self.counted)
-        )
+        return overlap([mention.span], [*self.used, *self.consumed, *self.counted])
 
     def used_besides(self, leaf: Leaf, spans: Sequence[Span]) -> bool:
         """Whether other parameters of the same call use all the spans of a value."""
@@ -108,10 +106,10 @@ class Answer:
             for other in self.leaves[leaf.call]
             if other.path != leaf.path
             and other.ground.strength >= weights.SAID
-            and any(a < end and start < b for start, end in other.ground.spans for a, b in spans)
+            and overlap(spans, other.ground.spans)
         ]
         return 0 < len(spans) <= len(others) and all(
-            any(a < end and start < b for taken in others for start, end in taken) for a, b in spans
+            any(overlap([span], taken) for taken in others) for span in spans
         )
 
     def used_before(self, leaf: Leaf) -> bool:

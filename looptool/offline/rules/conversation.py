@@ -13,9 +13,8 @@ from looptool.core.calls import ToolCall
 from looptool.core.samples import Message
 from looptool.offline.rules import dates, numbers, weights
 from looptool.offline.rules.languages import is_foreign, plain
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import stem
-
-Span = tuple[int, int]
 
 _TOKEN = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?|\d+|[$€£¥°%]|[^\x00-\x7f\W]+")
 _QUOTED = re.compile(
@@ -54,6 +53,11 @@ class Mention:
     end: int
     kind: str  # number, date, time, quoted, code, name
     text: str
+
+    @property
+    def span(self) -> Span:
+        """Return where the mention is in the text of the conversation."""
+        return self.start, self.end
 
 
 @dataclass
@@ -180,14 +184,10 @@ def read(messages: Sequence[Message]) -> Conversation:
 def _mentions(conversation: Conversation) -> Iterator[Mention]:
     """Yield the mentions of the last request; of overlapping candidates the first one counts."""
     taken: list[Span] = []
-
-    def free(span: Span) -> bool:
-        """Whether a span overlaps with no mention so far."""
-        return not any(span[0] < end and start < span[1] for start, end in taken)
-
     for kind, start, end in _candidates(conversation):
-        if conversation.in_request((start, end)) and free((start, end)):
-            taken.append((start, end))
+        span = start, end
+        if conversation.in_request(span) and not overlap([span], taken):
+            taken.append(span)
             yield Mention(start, end, kind, conversation.text[start:end])
 
 

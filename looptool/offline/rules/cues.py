@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from looptool.offline.rules import weights
 from looptool.offline.rules.conversation import Conversation, Token
 from looptool.offline.rules.numbers import Number
+from looptool.offline.rules.spans import overlap
 from looptool.offline.rules.units import find_unit
 from looptool.offline.rules.words import STOPWORDS, keyed, word_set
 
@@ -204,5 +205,5 @@ def _is_no_count(number: Number, conversation: Conversation) -> bool:
         or find_unit(number.unit) is not None
         or text in _ORDINALS
         or re.search(r"\d(?:st|nd|rd|th)$|[$€£¥%]", text) is not None
-        or any(m.start < number.end and number.start < m.end for m in moments)
+        or overlap([number.span], [moment.span for moment in moments])
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from looptool.offline.rules import weights
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import ranked
 
 Day = tuple[int | None, int, int]
@@ -114,6 +115,11 @@ class Moment:
     minutes: frozenset[int] = frozenset()
     weak: bool = False
 
+    @property
+    def span(self) -> Span:
+        """Return where the moment is in the text."""
+        return self.start, self.end
+
 
 def find_today(text: str) -> dt.date | None:
     """Return the date that `text` gives as today's, or None."""
@@ -132,7 +138,7 @@ def find_days(text: str, today: dt.date | None) -> list[Moment]:
     """
     days: list[Moment] = []
     for moment in [*_absolute(text), *(_relative(text, today) if today else ())]:
-        if not any(moment.start < m.end and m.start < moment.end for m in days):
+        if not overlap([moment.span], [day.span for day in days]):
             days.append(_shifted(moment, text))
     return sorted(days, key=lambda m: m.start)
 
@@ -141,7 +147,7 @@ def find_times(text: str) -> list[Moment]:
     """Return the times of day that `text` mentions, by position."""
     times: list[Moment] = []
     for moment in _times(text):
-        if not any(moment.start < m.end and m.start < moment.end for m in times):
+        if not overlap([moment.span], [time.span for time in times]):
             times.append(moment)
     return sorted(times, key=lambda m: m.start)
 

@@ -27,6 +27,7 @@ from looptool.offline.rules.conversation import Conversation
 from looptool.offline.rules.evidence import Fault, balance, limited
 from looptool.offline.rules.relevance import prefer, tool_words_asked
 from looptool.offline.rules.repeats import Count, counts
+from looptool.offline.rules.spans import overlap
 from looptool.offline.rules.values import changes, placed
 
 
@@ -244,7 +245,7 @@ def _extra_tool_weight(
 def _stands_out(leaf: Leaf, conversation: Conversation) -> bool:
     """Whether a value is part of a mention, or announced by the words around it."""
     spans = leaf.ground.spans
-    named = any(m.start < b and a < m.end for m in conversation.mentions for a, b in spans)
+    named = overlap(spans, [mention.span for mention in conversation.mentions])
     return named or bound(leaf, spans, conversation) > weights.CALL_NEWS_ANNOUNCED
 
 

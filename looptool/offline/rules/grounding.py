@@ -9,9 +9,10 @@ from typing import Any
 
 from looptool.core import canonical
 from looptool.offline.rules import dates, weights
-from looptool.offline.rules.conversation import Conversation, Span
+from looptool.offline.rules.conversation import Conversation
 from looptool.offline.rules.languages import bare, joined, plain
 from looptool.offline.rules.numbers import Number
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import (
     CODES,
     FIRST_CODES,
@@ -129,10 +130,10 @@ def _number_strength(
         words: the stems of the parameter's name and description.
     """
     strength = max((s for reading, s in number.values if _close(reading, value)), default=0.0)
-    if any(day.start < number.end and number.start < day.end for day in conversation.days):
+    if overlap([number.span], [day.span for day in conversation.days]):
         strength = min(strength, weights.NUMBER_IN_DATE)
     for time in conversation.times:
-        if time.start < number.end and number.start < time.end and not time.weak:
+        if not time.weak and overlap([number.span], [time.span]):
             clear = len(time.minutes) == 1 and time.minutes != {round(60 * value)}
             most = weights.NUMBER_IN_CLEAR_TIME if clear else weights.NUMBER_IN_TIME
             strength = min(strength, most)
@@ -246,7 +247,7 @@ def _ground_moment(
         fits = [(dates.means(days, m.days, conversation.today), m) for m in conversation.days]
         best = max((fit for fit, _ in fits), default=0.0)
         strengths.append(best)
-        spans += [(m.start, m.end) for fit, m in fits if fit == best and fit > weights.DAY_PLACE]
+        spans += [m.span for fit, m in fits if fit == best and fit > weights.DAY_PLACE]
     if minutes:
         times = [m for m in conversation.times if m.minutes & minutes]
         midnight = bool(days) and minutes == frozenset({0})
@@ -255,7 +256,7 @@ def _ground_moment(
             strengths.append(1.0 if exact else weights.TIME_UNCLEAR)
         else:
             strengths.append(weights.TIME_MIDNIGHT if midnight else 0.0)
-        spans += [(m.start, m.end) for m in times]
+        spans += [m.span for m in times]
     return Ground(min(strengths), tuple(spans))
 
 

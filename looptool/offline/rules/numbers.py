@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from looptool.offline.rules import weights
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.units import conversions, find_unit
 from looptool.offline.rules.words import ranked
 
@@ -90,6 +91,11 @@ class Number:
     unit: str = ""
     converted: tuple[tuple[float, str], ...] = ()
 
+    @property
+    def span(self) -> Span:
+        """Return where the number is in the text."""
+        return self.start, self.end
+
 
 def find_numbers(text: str) -> list[Number]:
     """Return the numbers that `text` mentions, by position, and after them the sums.
@@ -99,12 +105,12 @@ def find_numbers(text: str) -> list[Number]:
     """
     numbers: list[Number] = []
     for reader in (_fractions, _parts, _dice, _digits, _spelled, _articles):
-        taken = [(number.start, number.end) for number in numbers]
+        taken = [number.span for number in numbers]
         numbers += [
             number
             for number in reader(text)
             if all(math.isfinite(value) for value, _ in number.values)
-            and not any(number.start < end and start < number.end for start, end in taken)
+            and not overlap([number.span], taken)
         ]
     measured = sorted((_with_unit(n, text) for n in numbers), key=lambda n: (n.start, n.end))
     return measured + list(_sums(measured, text))

@@ -9,7 +9,8 @@ from typing import Any
 
 from looptool.core.tools import Tool
 from looptool.offline.rules import weights
-from looptool.offline.rules.conversation import Conversation, Span
+from looptool.offline.rules.conversation import Conversation
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import (
     CUE_WORDS,
     STOPWORDS,
@@ -61,7 +62,7 @@ def request_stems(conversation: Conversation) -> dict[str, float]:
     """
     if "request" in conversation.memo:
         return conversation.memo["request"]
-    names = [(m.start, m.end) for m in conversation.mentions if m.kind in ("quoted", "name")]
+    names = [m.span for m in conversation.mentions if m.kind in ("quoted", "name")]
     stems: dict[str, float] = {}
     earlier = weights.SAID_BEFORE_FOLLOW_UP if is_brief(conversation) else weights.SAID_EARLIER
     for start, end, role in conversation.parts:
@@ -259,7 +260,7 @@ def _type_fits(
     name: str, words: Mapping[str, float], spans: Sequence[Span], conversation: Conversation
 ) -> float:
     """Return how well a date, time, code or amount suits a parameter; 0 for other values."""
-    kinds = {m.kind for m in conversation.mentions for a, b in spans if m.start < b and a < m.end}
+    kinds = {m.kind for m in conversation.mentions if overlap(spans, [m.span])}
     said = {conversation.lower[a:b] for a, b in spans}
     if said & _CALENDAR:
         kinds.add("date")

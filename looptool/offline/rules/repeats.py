@@ -10,9 +10,10 @@ from typing import Any
 
 from looptool.core.tools import Tool
 from looptool.offline.rules.answers import Answer, Leaf, all_leaves, bound
-from looptool.offline.rules.conversation import Span, Token
+from looptool.offline.rules.conversation import Token
 from looptool.offline.rules.cues import QUALIFIERS, Cue, find_cues, many_times, singular
 from looptool.offline.rules.relevance import properties
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import STOPWORDS, split_words, stem, word_set
 
 Groups = Mapping[str, list[int]]
@@ -275,12 +276,8 @@ def _spans_meant(leaf: Leaf, answer: Answer) -> Sequence[Span]:
 
 def _named_arguments(answer: Answer, index: int) -> list[Leaf]:
     """Return the arguments of a call that the request names or quotes."""
-    named = [m for m in answer.conversation.mentions if m.kind in ("name", "quoted", "code")]
-    return [
-        leaf
-        for leaf in answer.leaves[index]
-        if any(m.start < b and a < m.end for m in named for a, b in leaf.ground.spans)
-    ]
+    named = [m.span for m in answer.conversation.mentions if m.kind in ("name", "quoted", "code")]
+    return [leaf for leaf in answer.leaves[index] if overlap(leaf.ground.spans, named)]
 
 
 def _is_counter(name: str, schema: Any, noun: str) -> bool:

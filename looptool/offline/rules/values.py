@@ -14,6 +14,7 @@ from looptool.offline.rules.conversation import Conversation
 from looptool.offline.rules.evidence import Fault, balance, limited
 from looptool.offline.rules.grounding import Ground, ground
 from looptool.offline.rules.relevance import about, order_of, rank_said
+from looptool.offline.rules.spans import overlap
 from looptool.offline.rules.words import content_stems
 
 
@@ -175,8 +176,7 @@ def _taken_twice(left: Answer, one: Leaf, right: Answer, two: Leaf, gap: float) 
 
 def _same_place(one: Leaf, two: Leaf) -> bool:
     """Whether two values are readings of the same words."""
-    spans = two.ground.spans
-    return any(a < d and c < b for a, b in one.ground.spans for c, d in spans)
+    return overlap(one.ground.spans, two.ground.spans)
 
 
 def _same_sort_of_list(one: Leaf, two: Leaf) -> bool:
@@ -205,7 +205,7 @@ def _own_words(leaf: Leaf) -> bool:
 
 def _is_mention(leaf: Leaf, conversation: Conversation) -> bool:
     """Whether a value is exactly a mention of the request."""
-    return any((m.start, m.end) in leaf.ground.spans for m in conversation.mentions)
+    return any(m.span in leaf.ground.spans for m in conversation.mentions)
 
 
 def _coverage_advantage(left: Answer, one: Leaf, right: Answer, two: Leaf) -> float:
