@@ -7,6 +7,7 @@ from tests.offline.rules.table import (
     FERRY,
     LAMP,
     PARCEL,
+    PLANT,
     TIDE,
     WIND,
     call,
@@ -135,6 +136,18 @@ def test_the_evidence_is_against_the_worse_answer_on_either_side(
     )
 
 
+def test_a_number_that_one_tool_uses_speaks_against_a_call_of_another_with_it() -> None:
+    lamp = call("lamp_set", room="attic", brightness=40)
+    water = call("garden.water", bed="attic", minutes=40)
+    other = call("garden.water", bed="attic", minutes=30)
+    messages = said("Set the lamp in the attic to 40, and 30 is for later")
+    same_number, own_number = (
+        compare(*both([LAMP, PLANT], messages, calls(lamp), calls(lamp, extra)))[0].weight
+        for extra in (water, other)
+    )
+    assert same_number > own_number > 0
+
+
 def test_equal_answers_and_stated_defaults_are_no_evidence() -> None:
     messages = said("A room for Ada Byron")
     assert compare(*both([ROOM], messages, room(), room())) == []
@@ -180,6 +193,14 @@ def test_doubts_grow_with_what_is_unsaid_and_unused() -> None:
     assert doubts(sure) == weights.DOUBT_UNUSED
     assert min(doubts(unsaid), doubts(unused), doubts(swapped)) > doubts(sure)
     assert doubts(answer([FERRY], messages, text("When?"))) == 0
+
+
+def test_words_of_the_tools_document_are_no_unused_detail() -> None:
+    label = calls(tide("Brest"))
+    chart = {**TIDE, "description": "High and low water of an Admiralty port"}
+    request = "Tides by Admiralty for Brest on 2024-06-01"
+    plain, named = (doubts(answer([tool], said(request), label)) for tool in (TIDE, chart))
+    assert named == 0 < plain
 
 
 def test_a_detail_that_another_tool_may_take_up_is_less_doubtful() -> None:

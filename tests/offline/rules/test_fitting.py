@@ -29,7 +29,7 @@ def score(tools, request_text, made, written) -> tuple[float, str]:
 )
 def test_a_call_is_due_if_the_tool_fits_and_all_is_said(tools, request_text, made, written) -> None:
     result, why = score(tools, request_text, made, written)
-    assert result > 0
+    assert result > weights.FIT_DOUBTFUL_MOST
     assert why
 
 
@@ -68,6 +68,11 @@ def test_another_tool_that_fits_better_speaks_for_asking() -> None:
     alone, _ = score([WIND], request, WIND_CALL, WHICH)
     beside, _ = score([WIND, LAMP], request, WIND_CALL, WHICH)
     assert beside < alone
+
+
+def test_a_tool_that_is_irrelevant_is_hardly_ever_due_if_the_text_declines() -> None:
+    result, _ = score([WIND], "Order a pizza in the place Tarifa", WIND_CALL, SORRY)
+    assert result <= weights.FIT_DOUBTFUL_MOST
 
 
 def test_an_unsaid_value_never_makes_a_call_clearly_due() -> None:

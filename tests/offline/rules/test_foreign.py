@@ -74,10 +74,40 @@ def test_a_value_that_stands_there_is_evidence_against_the_answer_without_it(
             table(place="Mono", people=5, day="2025-05-05"),
             table(place="Mono", people=9, day="2025-05-05"),
         ),
+        (
+            [TABLE],
+            "Ein Tisch um 7 im Löwen bitte",
+            table(place="Löwen", people=7),
+            table(place="Löwen", people=19),
+        ),
+        (
+            [TABLE],
+            "Ein Tisch um 7 im Löwen bitte",
+            table(place="Löwen", people=7, day="19:30"),
+            table(place="Löwen", people=5, day="19:30"),
+        ),
+        (
+            [TABLE],
+            "海底捞 8 点，三位",
+            table(place="海底捞", people=8),
+            table(place="海底捞", people=3),
+        ),
         ([TABLE], "Tisch im Löwen", table(place="Löwen", inside=True), table(place="Löwen")),
         ([WIND, LAMP], "Quel vent à Anvers ?", wind("Anvers"), calls(call("lamp_set"))),
     ],
-    ids=["form", "script", "both unsaid", "factor", "word", "in a date", "boolean", "tool"],
+    ids=[
+        "form",
+        "script",
+        "both unsaid",
+        "factor",
+        "word",
+        "in a date",
+        "hour",
+        "in an hour",
+        "character",
+        "boolean",
+        "tool",
+    ],
 )
 def test_what_only_a_reader_can_tell_is_no_evidence(tools, request_text, one, other) -> None:
     assert list(compare(*both(tools, said(request_text), one, other))) == []

@@ -59,7 +59,9 @@ def test_words_in_names_and_quotations_say_less() -> None:
 
 def test_words_that_siblings_share_say_less_about_a_parameter() -> None:
     words = parameter_words(FERRY, "origin")
-    assert words[stem("origin")] > words[stem("departure")] > words[stem("harbour")]
+    assert words[stem("origin")] == weights.PARAMETER_NAME
+    assert words[stem("departure")] == weights.PARAMETER_DESCRIPTION
+    assert words[stem("harbour")] == weights.PARAMETER_DESCRIPTION * weights.PARAMETER_SHARED
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,7 @@ def test_words_count_less_with_distance_and_not_beyond_the_sentence() -> None:
     assert near > far > score("the room. That attic")
     assert score("the room. That attic") == score("That attic") == 0
     assert score("attic room") > 0 == score("attic, room")
+    assert score("That attic 2024-05-03 room") == score("That attic 2024-05-03")
 
 
 def test_the_key_in_a_response_names_the_parameter() -> None:

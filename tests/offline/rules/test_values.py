@@ -141,6 +141,15 @@ def test_the_evidence_of_one_value_is_limited() -> None:
     assert 0 < against <= weights.VALUE_MOST
 
 
+def test_a_whole_name_is_stronger_evidence_than_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, part = (calls(call("wind_forecast", place=name)) for name in ("Port Ellen", "Ellen"))
+    monkeypatch.setattr(weights, "VALUE_MOST", 100.0)
+    _, against = evidence([WIND], "Wind in Port Ellen", whole, part)
+    monkeypatch.setattr(weights, "VALUE_WHOLE", 0.0)
+    _, without = evidence([WIND], "Wind in Port Ellen", whole, part)
+    assert against > without > 0
+
+
 def test_placed_changes_its_sign_if_the_values_are_swapped() -> None:
     messages = said("Ferry from Calais to Dover on 2024-06-01")
     straight = answer([FERRY], messages, ferry("Calais", "Dover"))
