@@ -135,15 +135,7 @@ def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterato
     name = one.path[-1]
     conversation = left.conversation
     gap = claim(one, conversation) - claim(two, conversation)
-    scale = weights.VALUE_GAP
-    if "boolean" in (one.kind, two.kind) or "enum" in (one.kind, two.kind):
-        alone = len(left.calls) == 1
-        scale = weights.VALUE_GAP_CHOICE if alone else weights.VALUE_GAP_CHOICE_OF_MANY
-    if one.is_listed != two.is_listed and (gap > 0) == two.is_listed:
-        scale *= (
-            weights.VALUE_LISTED
-        )  # a choice listed in the description may stand for other words
-    advantage = scale * gap
+    advantage = _gap_factor(one, two, gap, len(left.calls) == 1) * gap
     why = "which stands less surely in the conversation"
     if min(one.ground.strength, two.ground.strength) >= weights.SAID:
         why = "which is not what the words around it speak of"
@@ -166,6 +158,17 @@ def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterato
             f"gives {two}, {why}; {name}={one.text} fits better",
         ),
     )
+
+
+def _gap_factor(one: Leaf, two: Leaf, gap: float, single_call: bool) -> float:
+    """Return how much a difference between the claims of two values counts."""
+    factor = weights.VALUE_GAP
+    if {"boolean", "enum"} & {one.kind, two.kind}:
+        factor = weights.VALUE_GAP_CHOICE if single_call else weights.VALUE_GAP_CHOICE_OF_MANY
+    if one.is_listed != two.is_listed and (gap > 0) == two.is_listed:
+        # The weaker value is a choice that the description lists; it may stand for other words.
+        factor *= weights.VALUE_LISTED
+    return factor
 
 
 def _taken_twice(left: Answer, one: Leaf, right: Answer, two: Leaf, gap: float) -> bool:

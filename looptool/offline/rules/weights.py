@@ -18,11 +18,11 @@ DECISIVE = 2.0  # least advantage of a prediction that replaces a label
 DECISIVE_CALL_OR_TEXT = 2.5  # the same, if one answer is a text: whether to call is harder to tell
 TOLERATED = 1.0  # most evidence against a prediction that replaces a label
 DOUBTFUL = 2.0  # most doubts about a prediction that replaces a label
-GRAVE = 3.0  # a label with this much against it is wrong; a hard fault so grave bars a prediction
+GRAVE = 3.0  # evidence that proves a label wrong; a hard fault of this weight bars a prediction
 UNSAID_EXACT = 0.3  # a number, or a text with digits, below this strength is invented
 UNSAID_TEXT = 0.05  # other texts may be paraphrases, so almost no trace of them may be left
 LEFT_OUT_LEAST = 2  # a new sample may leave one detail unused
-LEFT_OUT_SHARE = 0.5  # it is refused if it uses less than this share of the details
+LEFT_OUT_SHARE = 0.5  # it is refused if it leaves more than this share of them unused
 
 CONFIDENCE_UNREADABLE = 0.99  # a prediction that cannot be parsed is wrong
 CONFIDENCE_CLEAR = 0.9  # verdicts that rest on a rule and not on a sum of evidence
