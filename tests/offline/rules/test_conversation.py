@@ -27,12 +27,15 @@ def mentions(text: str, today: str = "") -> list[tuple[str, str]]:
         ("Take a walk", []),
         ("Take the third", []),
         ("Take the third bus", [("number", "third")]),
-        ("“low tide”", []),
         ("Pick one", []),
     ],
 )
 def test_a_request_mentions_what_an_answer_should_use(text: str, expected: list) -> None:
     assert mentions(text) == expected
+
+
+def test_a_request_that_is_a_quotation_as_a_whole_does_not_mention_it() -> None:
+    assert mentions("“low tide”", today="2024-05-03") == []
 
 
 def test_the_capital_of_a_sentence_is_no_name() -> None:
@@ -73,6 +76,7 @@ def test_places_are_known_by_message() -> None:
     assert heard.in_request(waves) and heard.is_fresh(waves)
     assert not heard.is_fresh(place(heard.text, "Calm"))
     assert heard.today is not None
+    assert heard.replies == ["Calm in Tarifa."]
     assert "Calm" not in heard.user_text()
 
 

@@ -58,6 +58,10 @@ def test_less_certain_forms_are_ordered() -> None:
     assert exact > no_accent > other_words > partly > 0
 
 
+def test_stopwords_of_a_value_are_no_trace_of_it() -> None:
+    assert strength("harbour of the moon", "List all of the things") == 0
+
+
 def test_another_unit_counts_if_the_parameter_names_it() -> None:
     named = strength(90, "It takes an hour and a half", about="minutes how long")
     assert named == weights.NUMBER_CONVERTED
