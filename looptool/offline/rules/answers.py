@@ -11,21 +11,19 @@ from looptool.core import canonical
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, label_calls
 from looptool.core.tools import Tool, check_call
-from looptool.offline.rules.conversation import Conversation, Mention, Span
+from looptool.offline.rules import weights
+from looptool.offline.rules.conversation import Conversation, Mention
 from looptool.offline.rules.dates import read_value
 from looptool.offline.rules.grounding import Ground, ground
 from looptool.offline.rules.relevance import (
     about,
     binding,
-    name_match,
     properties,
+    relevance,
     required,
-    tool_match,
 )
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import content_stems, split_words, stem
-
-# The least strength at which a value counts as said.
-SAID = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,7 @@ class Leaf:
         return isinstance(self.value, str) and len(self.value) > 2 and self.value.lower() in said
 
     def __str__(self) -> str:
+        """Return the leaf as path=value, for rationales."""
         return f"{'.'.join(self.path)}={self.text}"
 
 
@@ -91,17 +90,14 @@ class Answer:
 
     def uses(self, spans: Sequence[Span]) -> bool:
         """Whether some value of this answer comes from one of the spans."""
-        return any(a < end and start < b for a, b in spans for start, end in self.used)
+        return overlap(spans, self.used)
 
     def takes_up(self, mention: Mention) -> bool:
         """Whether a value or the number of calls comes from a mention.
 
         The values of calls made since the last request count too.
         """
-        return self.uses([(mention.start, mention.end)]) or any(
-            start < mention.end and mention.start < end
-            for start, end in (*self.consumed, *self.counted)
-        )
+        return overlap([mention.span], [*self.used, *self.consumed, *self.counted])
 
     def used_besides(self, leaf: Leaf, spans: Sequence[Span]) -> bool:
         """Whether other parameters of the same call use all the spans of a value."""
@@ -109,11 +105,11 @@ class Answer:
             other.ground.spans
             for other in self.leaves[leaf.call]
             if other.path != leaf.path
-            and other.ground.strength >= SAID
-            and any(a < end and start < b for start, end in other.ground.spans for a, b in spans)
+            and other.ground.strength >= weights.SAID
+            and overlap(spans, other.ground.spans)
         ]
         return 0 < len(spans) <= len(others) and all(
-            any(a < end and start < b for taken in others for start, end in taken) for a, b in spans
+            any(overlap([span], taken) for taken in others) for span in spans
         )
 
     def used_before(self, leaf: Leaf) -> bool:
@@ -130,10 +126,10 @@ def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conve
         tools: the tools by name.
     """
     calls = list(label_calls(label))
-    found = [tools.get(call.name) for call in calls]
+    of_calls = [tools.get(call.name) for call in calls]
     leaves = [
         list(_leaves(index, (), call.arguments, tool, conversation))
-        for index, (call, tool) in enumerate(zip(calls, found, strict=True))
+        for index, (call, tool) in enumerate(zip(calls, of_calls, strict=True))
     ]
     every = list(tools.values())
     answer = Answer(
@@ -141,7 +137,7 @@ def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conve
         label.get("text"),
         calls,
         [canonical.dumps(call.to_json()) for call in calls],
-        found,
+        of_calls,
         leaves,
         [error for call in calls if (error := check_call(call, every))],
         conversation,
@@ -149,19 +145,18 @@ def read(label: Label, side: str, tools: Mapping[str, Tool], conversation: Conve
     answer.used = [
         span
         for leaf in all_leaves(answer)
-        if leaf.ground.strength >= 0.5
+        if leaf.ground.strength >= weights.USED
         for span in leaf.ground.spans
     ]
-    recent = conversation.executed[len(conversation.executed) - conversation.since :]
     answer.consumed = frozenset(
         span
-        for done in recent
+        for done in conversation.recent
         for leaf in _leaves(0, (), done.arguments, tools.get(done.name), conversation)
         for span in leaf.ground.spans
     )
     called = {call.name for call in [*calls, *conversation.executed]}
     answer.waiting = any(
-        0.5 * (tool_match(tool, conversation) + name_match(tool, conversation)) > 0.3
+        relevance(tool, conversation) > weights.RELEVANCE_WAITING
         for tool in every
         if tool["name"] not in called
     )
@@ -181,10 +176,11 @@ def _leaves(
     holder: Tool | None,
     conversation: Conversation,
 ) -> Iterator[Leaf]:
+    """Yield the leaves of a call's arguments; objects are taken apart."""
     known = properties(holder)
     for name, value in values.items():
-        found = known.get(name)
-        schema = found if isinstance(found, Mapping) else {}
+        schema = known.get(name)
+        schema = schema if isinstance(schema, Mapping) else {}
         if isinstance(value, dict) and value:
             inner = {
                 "name": name,
@@ -226,21 +222,22 @@ def claim(leaf: Leaf, conversation: Conversation) -> float:
     if leaf.kind not in ("text", "list") or not spans:
         return strength
     if _is_tool_word(leaf, all(_is_plain(span, conversation) for span in spans)):
-        return min(strength, 0.2)
+        return min(strength, weights.CLAIM_TOOL_WORD)
     if leaf.kind == "text" and all(_is_piece(span, conversation) for span in spans):
-        return min(strength, 0.3)
+        return min(strength, weights.CLAIM_PIECE)
     if leaf.kind == "text" and not _has_form(leaf):
-        return min(strength, 0.4)
+        return min(strength, weights.CLAIM_FORMLESS)
     if all(conversation.role_at(span[0]) == "system" for span in spans):
-        return min(strength, 0.3)
+        return min(strength, weights.CLAIM_SYSTEM)
     return strength
 
 
 def rival(leaf: Leaf, conversation: Conversation) -> bool:
     """Whether the words around a value clearly suggest a sibling parameter instead."""
     strength = bound(leaf, leaf.ground.spans, conversation)
+    needed = max(weights.RIVAL_BINDING, strength + weights.RIVAL_LEAD)
     return any(
-        binding(leaf.holder, name, leaf.ground.spans, conversation) > max(1.3, strength + 1.0)
+        binding(leaf.holder, name, leaf.ground.spans, conversation) > needed
         for name in properties(leaf.holder)
         if name != leaf.path[-1]
     )
@@ -299,18 +296,21 @@ def pairs(left: Answer, right: Answer) -> list[tuple[int | None, int | None]]:
     for i, one in enumerate(left.calls):
         for j, two in enumerate(right.calls):
             same = left.keys[i] == right.keys[j]
-            alike = 100.0 * same + 10.0 * (one.name == two.name)
+            alike = weights.PAIR_EQUAL * same + weights.PAIR_SAME_TOOL * (one.name == two.name)
             ones = {leaf.path: leaf.text for leaf in left.leaves[i]}
             twos = {leaf.path: leaf.text for leaf in right.leaves[j]}
-            alike += sum(2.0 if ones[p] == twos[p] else 0.5 for p in ones.keys() & twos.keys())
+            alike += sum(
+                weights.PAIR_SAME_VALUE if ones[path] == twos[path] else weights.PAIR_SAME_ARGUMENT
+                for path in ones.keys() & twos.keys()
+            )
             options.append((-alike, i + j, i, j))
-    found: list[tuple[int | None, int | None]] = []
+    result: list[tuple[int | None, int | None]] = []
     free_left, free_right = set(range(len(left.calls))), set(range(len(right.calls)))
     for _, _, i, j in sorted(options):
         if i in free_left and j in free_right:
-            found.append((i, j))
+            result.append((i, j))
             free_left.discard(i)
             free_right.discard(j)
-    found += [(i, None) for i in sorted(free_left)]
-    found += [(None, j) for j in sorted(free_right)]
-    return found
+    result += [(i, None) for i in sorted(free_left)]
+    result += [(None, j) for j in sorted(free_right)]
+    return result

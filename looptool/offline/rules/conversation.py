@@ -11,11 +11,10 @@ from typing import Any
 
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Message
-from looptool.offline.rules import dates, numbers
+from looptool.offline.rules import dates, numbers, weights
 from looptool.offline.rules.languages import is_foreign, plain
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import stem
-
-Span = tuple[int, int]
 
 _TOKEN = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?|\d+|[$€£¥°%]|[^\x00-\x7f\W]+")
 _QUOTED = re.compile(
@@ -38,6 +37,8 @@ _NO_NAMES = frozenset({"mr", "mrs", "ms", "dr", "i", "i'm", "i'd", "i've", "i'll
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """A word, number or sign of the text, with its stem."""
+
     start: int
     end: int
     word: str
@@ -53,6 +54,11 @@ class Mention:
     kind: str  # number, date, time, quoted, code, name
     text: str
 
+    @property
+    def span(self) -> Span:
+        """Return where the mention is in the text of the conversation."""
+        return self.start, self.end
+
 
 @dataclass
 class Conversation:
@@ -65,7 +71,7 @@ class Conversation:
         executed: the calls that the assistant has made, in order.
         since: how many of them, at the end, came after the user's last message.
         today: today's date, if the conversation gives it.
-        told: the texts that the assistant wrote.
+        replies: the texts that the assistant wrote.
         pending: where the user's unanswered messages begin.
         foreign: whether the user does not write English.
         mentioned: the indices of the tokens that are part of mentions.
@@ -78,7 +84,7 @@ class Conversation:
     executed: list[ToolCall]
     since: int
     today: dt.date | None
-    told: list[str] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
     lower: str = ""
     pending: int = 0
     foreign: bool = False
@@ -89,6 +95,11 @@ class Conversation:
     mentions: list[Mention] = field(default_factory=list)
     mentioned: frozenset[int] = frozenset()
     memo: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def recent(self) -> Sequence[ToolCall]:
+        """Return the calls made since the user's last message."""
+        return self.executed[len(self.executed) - self.since :]
 
     def role_at(self, position: int) -> str:
         """Return the role of the message at `position`."""
@@ -120,6 +131,7 @@ class Conversation:
         return bisect_left(self._starts(), position)
 
     def _starts(self) -> list[int]:
+        """Return the positions of the tokens."""
         if "starts" not in self.memo:
             self.memo["starts"] = [token.start for token in self.tokens]
         return self.memo["starts"]
@@ -127,7 +139,7 @@ class Conversation:
 
 def read(messages: Sequence[Message]) -> Conversation:
     """Read a conversation and find everything that it mentions."""
-    text, parts, executed, told = "", [], [], []
+    text, parts, executed, replies = "", [], [], []
     request, since, pending, answered = (0, 0), 0, 0, True
     for message in messages:
         content = plain(message.get("content") or "")
@@ -135,7 +147,7 @@ def read(messages: Sequence[Message]) -> Conversation:
         text += content + "\n"
         parts.append((start, start + len(content), message["role"]))
         if message["role"] == "assistant" and content:
-            told.append(message["content"])
+            replies.append(message["content"])
         if message["role"] == "user":
             request, since = (start, start + len(content)), 0
             pending, answered = start if answered else pending, False
@@ -147,7 +159,7 @@ def read(messages: Sequence[Message]) -> Conversation:
             since += 1
     today = dates.find_today(text)
     conversation = Conversation(
-        text, parts, request, executed, since, today, told, text.lower(), pending
+        text, parts, request, executed, since, today, replies, text.lower(), pending
     )
     conversation.tokens = [
         Token(m.start(), m.end(), m[0].lower(), stem(m[0])) for m in _TOKEN.finditer(text)
@@ -155,7 +167,7 @@ def read(messages: Sequence[Message]) -> Conversation:
     conversation.days = dates.find_days(text, today)
     conversation.times = dates.find_times(text)
     conversation.numbers = numbers.find_numbers(text)
-    conversation.foreign = is_foreign(conversation.user_text()[-800:])
+    conversation.foreign = is_foreign(conversation.user_text()[-weights.LANGUAGE_WINDOW :])
     if conversation.foreign:
         conversation.numbers = numbers.with_commas(conversation.numbers, text)
     conversation.mentions = list(_mentions(conversation))
@@ -172,22 +184,20 @@ def read(messages: Sequence[Message]) -> Conversation:
 def _mentions(conversation: Conversation) -> Iterator[Mention]:
     """Yield the mentions of the last request; of overlapping candidates the first one counts."""
     taken: list[Span] = []
-
-    def free(span: Span) -> bool:
-        return not any(span[0] < end and start < span[1] for start, end in taken)
-
     for kind, start, end in _candidates(conversation):
-        if conversation.in_request((start, end)) and free((start, end)):
-            taken.append((start, end))
+        span = start, end
+        if conversation.in_request(span) and not overlap([span], taken):
+            taken.append(span)
             yield Mention(start, end, kind, conversation.text[start:end])
 
 
 def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
+    """Yield (kind, start, end) of what may be a mention; the first of overlapping ones counts."""
     start, end = conversation.request
     text = conversation.text
     for match in _QUOTED.finditer(text, start, end):
         group = next(index for index in (1, 2, 3) if match[index] is not None)
-        if match.end(group) - match.start(group) < 0.6 * (end - start):
+        if match.end(group) - match.start(group) < weights.MENTION_QUOTED_MOST * (end - start):
             yield "quoted", match.start(group), match.end(group)
     yield from (("date", m.start, m.end) for m in conversation.days)
     yield from (("time", m.start, m.end) for m in conversation.times if not m.weak)
@@ -195,13 +205,18 @@ def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
     for match in _PROPER.finditer(text, start, end):
         yield from _name(text, match.start(), match.end())
     for number in conversation.numbers:
-        if max((s for _, s in number.values), default=0.0) >= 0.8 or number.unit:
-            said = text[number.start : number.end]
-            if max((s for _, s in number.values), default=0.0) > 0.4 and said.lower() != "one":
-                yield "number", number.start, number.end
+        strength = max((s for _, s in number.values), default=0.0)
+        sure = (
+            strength > weights.MENTION_NUMBER_UNIT
+            if number.unit
+            else strength >= weights.MENTION_NUMBER
+        )
+        if sure and text[number.start : number.end].lower() != "one":
+            yield "number", number.start, number.end
 
 
 def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """Yield the name in a run of capitalised words, without the first word of a sentence."""
     words = text[start:end].split()
     if _SENTENCE_START.search(text, max(0, start - 4), start) or start == 0:
         # The capital of the first word of a sentence is no evidence of a name.
@@ -216,5 +231,6 @@ def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
 
 
 def _without_first(text: str, start: int, end: int) -> int:
+    """Return where a text begins without its first word."""
     cut = re.match(r"\S+[\s,.]*", text[start:end])
     return start + (cut.end() if cut else 0)

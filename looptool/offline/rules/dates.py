@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from looptool.offline.rules import weights
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import ranked
 
 Day = tuple[int | None, int, int]
@@ -24,7 +26,7 @@ _ORDINALS = ranked("ordinals", 1)
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _WEEKDAY = "|".join(sorted(_WEEKDAYS, key=len, reverse=True))
 _DAY = r"(?:\d{1,2}(?:st|nd|rd|th)?|" + "|".join(sorted(_ORDINALS, key=len, reverse=True)) + ")"
-_COUNT = r"(?:\d+|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")(?:\s+of)?"
+_COUNT = r"(?:\d{1,9}|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")(?:\s+of)?"
 _UNIT = r"(?:days?|weeks?|fortnights?|months?|years?)"
 _FLAGS = re.IGNORECASE
 
@@ -113,6 +115,11 @@ class Moment:
     minutes: frozenset[int] = frozenset()
     weak: bool = False
 
+    @property
+    def span(self) -> Span:
+        """Return where the moment is in the text."""
+        return self.start, self.end
+
 
 def find_today(text: str) -> dt.date | None:
     """Return the date that `text` gives as today's, or None."""
@@ -127,22 +134,22 @@ def find_today(text: str) -> dt.date | None:
 def find_days(text: str, today: dt.date | None) -> list[Moment]:
     """Return the dates that `text` mentions, by position.
 
-    Relative dates are found only if `today` is given.
+    Relative dates count only if `today` is given.
     """
-    found: list[Moment] = []
+    days: list[Moment] = []
     for moment in [*_absolute(text), *(_relative(text, today) if today else ())]:
-        if not any(moment.start < m.end and m.start < moment.end for m in found):
-            found.append(_shifted(moment, text))
-    return sorted(found, key=lambda m: m.start)
+        if not overlap([moment.span], [day.span for day in days]):
+            days.append(_shifted(moment, text))
+    return sorted(days, key=lambda m: m.start)
 
 
 def find_times(text: str) -> list[Moment]:
     """Return the times of day that `text` mentions, by position."""
-    found: list[Moment] = []
+    times: list[Moment] = []
     for moment in _times(text):
-        if not any(moment.start < m.end and m.start < moment.end for m in found):
-            found.append(moment)
-    return sorted(found, key=lambda m: m.start)
+        if not overlap([moment.span], [time.span for time in times]):
+            times.append(moment)
+    return sorted(times, key=lambda m: m.start)
 
 
 def read_value(value: str) -> tuple[frozenset[Day], frozenset[int]]:
@@ -176,12 +183,14 @@ def means(value: frozenset[Day], said: frozenset[Day], today: dt.date | None) ->
             if any((m, d) == (month, day) for _, m, d in said):
                 best = max(best, 1.0)
         elif (None, month, day) in said:
-            near = today is None or abs((dt.date(year, month, day) - today).days) <= 366
-            best = max(best, 0.9 if near else 0.4)
+            distance = (dt.date(year, month, day) - today).days if today else 0
+            near = abs(distance) <= weights.DAY_NEAR_DAYS
+            best = max(best, weights.DAY_NEAR if near else weights.DAY_FAR)
     return best
 
 
 def _absolute(text: str) -> Iterator[Moment]:
+    """Yield the dates that need no today: in digits, with a month's name, and holidays."""
     for match in _ISO.finditer(text):
         yield from _moment(match, [(int(match[1]), int(match[2]), int(match[3]))])
     for match in _SLASHED.finditer(text):
@@ -201,12 +210,14 @@ def _absolute(text: str) -> Iterator[Moment]:
 
 
 def _moment(match: re.Match[str], days: list[Day], weak: bool = False) -> Iterator[Moment]:
+    """Yield the moment of those days that exist, if any do."""
     valid = frozenset(day for day in days if _valid(day))
     if valid:
         yield Moment(match.start(), match.end(), valid, weak=weak)
 
 
 def _valid(day: Day) -> bool:
+    """Whether a day exists."""
     try:
         dt.date(2000 if day[0] is None else day[0], day[1], day[2])
     except ValueError:
@@ -215,23 +226,28 @@ def _valid(day: Day) -> bool:
 
 
 def _year(said: str | None) -> int | None:
+    """Return a year in digits as a number."""
     return int(said) if said else None
 
 
 def _month(said: str) -> int:
+    """Return the number of a month by its name."""
     return _MONTHS[said.lower()]
 
 
 def _ordinal(said: str) -> int:
+    """Return the day of the month that digits or an ordinal say."""
     return _ORDINALS.get(said.lower()) or int(re.sub(r"\D", "", said))
 
 
 def _count(said: str | None) -> int:
+    """Return the number that digits or words say; 1 if nothing is said."""
     words = re.sub(r"\s+of$", "", (said or "a").strip().lower())
     return int(words) if words.isdigit() else _NUMBERS.get(words, 1)
 
 
 def _relative(text: str, today: dt.date) -> Iterator[Moment]:
+    """Yield the dates that depend on today: "tomorrow", "next Friday", "in two weeks"."""
     for match in _RELATIVE.finditer(text):
         days = [day for day in _relative_days(match, today) if 1 < day.year < 9999]
         if days:
@@ -241,6 +257,7 @@ def _relative(text: str, today: dt.date) -> Iterator[Moment]:
 
 
 def _relative_days(match: re.Match[str], today: dt.date) -> list[dt.date]:
+    """Return the days that a match of `_RELATIVE` may mean."""
     if plain := match["plain"]:
         return [today + dt.timedelta(_plain_offset(plain.lower()))]
     if weekday := match["weekday"]:
@@ -263,6 +280,7 @@ def _relative_days(match: re.Match[str], today: dt.date) -> list[dt.date]:
 
 
 def _plain_offset(plain: str) -> int:
+    """Return the days from today to "tomorrow", "the day before yesterday" and the like."""
     if "after tomorrow" in plain:
         return 2
     if "before yesterday" in plain:
@@ -271,6 +289,7 @@ def _plain_offset(plain: str) -> int:
 
 
 def _weekday_days(match: re.Match[str], weekday: int, today: dt.date) -> list[dt.date]:
+    """Return the days that a weekday may mean."""
     ahead = (weekday - today.weekday()) % 7
     which = (match["which"] or "").lower()
     if which in ("last", "past"):
@@ -284,10 +303,12 @@ def _weekday_days(match: re.Match[str], weekday: int, today: dt.date) -> list[dt
 
 
 def _next_week(weekday: int, today: dt.date) -> list[dt.date]:
+    """Return a weekday of next week."""
     return [today + dt.timedelta(7 - today.weekday() + weekday)]
 
 
 def _edge(match: re.Match[str], today: dt.date) -> dt.date:
+    """Return the first or last day of a month or year."""
     sign = {"next ": 1, "last ": -1}.get((match["edgewhich"] or "").lower(), 0)
     base = _add(today, sign, match["edgeunit"])
     last = match["edge"].lower() in ("end", "last day")
@@ -297,6 +318,7 @@ def _edge(match: re.Match[str], today: dt.date) -> dt.date:
 
 
 def _add(day: dt.date, count: int, unit: str) -> dt.date:
+    """Return the day some days, weeks, months or years later."""
     unit = unit.lower().rstrip("s")
     if abs(count) > 1000:
         return day
@@ -325,6 +347,7 @@ def _shifted(moment: Moment, text: str) -> Moment:
 
 
 def _times(text: str, bare: bool = True) -> Iterator[Moment]:
+    """Yield times of day; without `bare`, only those that are clearly times."""
     for match in _CLOCK.finditer(text):
         hour, minute = int(match["hour"]), int(match["minute"] or 0)
         half = match["half"].lower().replace(".", "")
@@ -371,6 +394,7 @@ def _hours(hour: int, minute: int, text: str, end: int) -> list[int]:
 
 
 def _minutes_said(part: str) -> int | None:
+    """Return the minutes that "half past" or "ten to" add to the hour, or None."""
     if part.startswith("half"):
         return 30
     count = 15 if part.startswith("quarter") else _NUMBERS.get(part.split()[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from looptool.offline.rules import weights
 from looptool.offline.rules.answers import Answer
 
 
@@ -25,6 +26,11 @@ class Fault:
     hard: bool = False
 
 
+def limited(weight: float, most: float) -> float:
+    """Return a weight, limited to `most` in either direction."""
+    return max(-most, min(most, weight))
+
+
 def balance(
     left: Answer, right: Answer, advantage: float, reasons: tuple[str, str]
 ) -> Iterator[Fault]:
@@ -34,7 +40,7 @@ def balance(
         advantage: how much better `left` is, roughly in log odds; negative if `right` is better.
         reasons: the fault's reason if it is the left answer's, and if it is the right answer's.
     """
-    if advantage > 0.05:
+    if advantage > weights.ABOUT_EQUAL:
         yield Fault(right.side, advantage, reasons[1])
-    elif advantage < -0.05:
+    elif advantage < -weights.ABOUT_EQUAL:
         yield Fault(left.side, -advantage, reasons[0])

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from looptool.core import canonical
 from looptool.core.tools import Tool
+from looptool.offline.rules import weights
 from looptool.offline.rules.answers import (
-    SAID,
     Answer,
     Leaf,
     all_leaves,
@@ -23,27 +24,29 @@ from looptool.offline.rules.answers import (
     pairs,
 )
 from looptool.offline.rules.conversation import Conversation
-from looptool.offline.rules.evidence import Fault, balance
+from looptool.offline.rules.evidence import Fault, balance, limited
 from looptool.offline.rules.relevance import prefer, tool_words_asked
 from looptool.offline.rules.repeats import Count, counts
+from looptool.offline.rules.spans import overlap
 from looptool.offline.rules.values import changes, placed
 
 
 def own_faults(answer: Answer) -> Iterator[Fault]:
     """Yield the faults of one answer by itself: schema violations and repeated calls."""
     for error in answer.errors:
-        yield Fault(answer.side, 6.0, f"breaks the tool's schema ({_short(error)})", hard=True)
+        reason = f"breaks the tool's schema ({_short(error)})"
+        yield Fault(answer.side, weights.SCHEMA_BROKEN, reason, hard=True)
     conversation = answer.conversation
     asked_counts = counts(answer)
     yield from _repeated(answer, asked_counts)
-    recent = conversation.executed[len(conversation.executed) - conversation.since :]
     for index, call in enumerate(answer.calls):
         asked = any(count.fits for count in asked_counts if index in count.calls)
-        if not asked and any(call == done for done in recent):
-            yield Fault(answer.side, 4.0, f"repeats the call to {call.name} already made", True)
+        if not asked and any(call == done for done in conversation.recent):
+            reason = f"repeats the call to {call.name} already made"
+            yield Fault(answer.side, weights.CALL_MADE_BEFORE, reason, hard=True)
 
 
-def _repeated(answer: Answer, told: Sequence[Count]) -> Iterator[Fault]:
+def _repeated(answer: Answer, asked_counts: Sequence[Count]) -> Iterator[Fault]:
     """Yield faults of calls made more than once, or not as often as the request asks."""
     if answer.conversation.foreign:
         return
@@ -51,17 +54,23 @@ def _repeated(answer: Answer, told: Sequence[Count]) -> Iterator[Fault]:
         made = answer.keys.count(key)
         if answer.keys.index(key) != index:
             continue
-        meant = [count for count in told if index in count.calls]
+        meant = [count for count in asked_counts if index in count.calls]
         wrong = [count.wanted for count in meant if not count.fits and (made > 1 or count.sure)]
         if wrong or (made > 1 and not meant):
             often = {1: "only once", 2: "twice"}.get(made, f"{made} times")
             asked = f", but {wrong[0]} are asked for" if wrong else ""
-            yield Fault(answer.side, 4.5, f"makes the same call {often}{asked}", hard=True)
-        elif made > 1 and not any(c.sure or c.wanted is None for c in meant) and _leaves(answer):
-            yield Fault(answer.side, 2.0, "makes the same call again and leaves out other values")
+            reason = f"makes the same call {often}{asked}"
+            yield Fault(answer.side, weights.CALL_REPEATED, reason, hard=True)
+        elif (
+            made > 1
+            and not any(c.sure or c.wanted is None for c in meant)
+            and _leaves_unused(answer)
+        ):
+            reason = "makes the same call again and leaves out other values"
+            yield Fault(answer.side, weights.CALL_REPEATED_LEAVING_VALUES, reason)
 
 
-def _leaves(answer: Answer) -> bool:
+def _leaves_unused(answer: Answer) -> bool:
     """Whether the answer leaves a number, date, time, code or quotation of the request unused."""
     return any(
         m.kind != "name" and not answer.takes_up(m) and not _names_tool(m.text, answer.tools)
@@ -112,9 +121,9 @@ def _counted(left: Answer, right: Answer) -> Iterator[Fault]:
             name = answer.calls[count.calls[0]].name
             reason = f"makes {made} of {wanted} calls to {name} that are asked for"
             if any(count.span in met for count in wrong):
-                yield Fault(answer.side, 3.5, reason)
+                yield Fault(answer.side, weights.COUNT_MISSED, reason)
             elif count.span in missed and made < (wanted or 0):
-                yield Fault(answer.side, 1.5, reason)
+                yield Fault(answer.side, weights.COUNT_MISSED_BY_BOTH, reason)
 
 
 # Arguments, calls and tools that only one side has
@@ -128,19 +137,18 @@ def _extra_argument(answer: Answer, leaf: Leaf, other: Answer) -> Iterator[Fault
         return  # leaving it out is a schema violation, which `own_faults` reports
     if states_default(leaf.schema, leaf.value):
         return
-    if source.strength < 0.5:
-        weight = {"boolean": 1.0, "enum": 1.5}.get(leaf.kind, 3.0) * (1 - source.strength)
+    if source.strength < weights.ARGUMENT_UNSAID_BELOW:
+        weight = weights.ARGUMENT_UNSAID[leaf.kind] * (1 - source.strength)
         yield Fault(answer.side, weight, f"gives {leaf}, which nobody said")
         return
     taken = other.uses(source.spans)
     if leaf.kind in ("boolean", "enum"):
-        weight = 3.0 * source.strength - (2.0 if taken else 0.0)
-    elif taken:
-        weight = -1.5 + min(1.5, bound(leaf, source.spans, conversation))
+        weight = weights.CHOICE_LEFT_OUT * source.strength - weights.CHOICE_TAKEN * taken
     else:
-        weight = 2.0 * source.strength + min(1.5, bound(leaf, source.spans, conversation))
-        if not fresh(source.spans, conversation):
-            weight -= 1.5
+        weight = -weights.ARGUMENT_TAKEN if taken else weights.ARGUMENT_LEFT_OUT * source.strength
+        weight += min(weights.ARGUMENT_BINDING_MOST, bound(leaf, source.spans, conversation))
+        if not taken and not fresh(source.spans, conversation):
+            weight -= weights.ARGUMENT_STALE
     if weight > 0:
         yield Fault(other.side, weight, f"leaves out {leaf}, which is said")
     elif weight < 0:
@@ -164,55 +172,81 @@ def states_default(schema: Any, value: Any) -> bool:
 
 def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
     """Yield the fault for a call of `answer` that has no counterpart in `other`."""
-    call, tool = answer.calls[index], answer.tools[index]
-    conversation = answer.conversation
+    name, tool = answer.calls[index].name, answer.tools[index]
     if answer.keys.count(answer.keys[index]) > 1 or tool is None:
         return  # `own_faults` covers these
-    leaves = answer.leaves[index]
-    loose = [
-        x for x in leaves if claim(x, conversation) <= 0.4 and x.kind not in ("boolean", "enum")
-    ]
-    loose += [x for x in leaves if answer.used_besides(x, x.ground.spans)]
-    if loose:
-        yield Fault(
-            answer.side, 3.0, f"calls {call.name} with {loose[0]}, which nobody said for it"
-        )
+    if loose := _loose_value(answer, index):
+        reason = f"calls {name} with {loose}, which nobody said for it"
+        yield Fault(answer.side, weights.CALL_LOOSE, reason)
         return
-    same_tool = any(call.name == made.name for made in other.calls)
-    news = [
+    same_tool = any(name == call.name for call in other.calls)
+    news = _news(answer, index, other, same_tool)
+    if not same_tool:
+        weight = _extra_tool_weight(answer, index, other, tool, news is not None)
+        if weight > 0:
+            yield Fault(other.side, weight, f"does not call {name}, which is asked for")
+        else:
+            yield Fault(answer.side, -weight, f"calls {name}, which is not asked for")
+    elif news:
+        reason = f"makes no call for {news}, which is asked for"
+        yield Fault(other.side, weights.CALL_MISSING, reason)
+    else:
+        reason = f"one call to {name} more than is asked for"
+        yield Fault(answer.side, weights.CALL_TOO_MANY, reason)
+
+
+def _loose_value(answer: Answer, index: int) -> Leaf | None:
+    """Return a value of a call that nobody said or that is another parameter's, or None."""
+    leaves, conversation = answer.leaves[index], answer.conversation
+    unsaid = (
         leaf
         for leaf in leaves
-        if claim(leaf, conversation) >= 0.7
-        and leaf.kind != "boolean"
-        and fresh(leaf.ground.spans, conversation)
-        and not other.uses(leaf.ground.spans)
-        and (same_tool or _stands_out(leaf, conversation))
-    ]
-    named = tool_words_asked(tool, [t for t in other.tools if t is not None], conversation)
-    if same_tool:
-        if news:
-            yield Fault(other.side, 3.5, f"makes no call for {news[0]}, which is asked for")
-        else:
-            yield Fault(answer.side, 1.0, f"one call to {call.name} more than is asked for")
-        return
-    recent = conversation.executed[len(conversation.executed) - conversation.since :]
-    weight = 2.0 * (named - 0.7) + (1.5 if news else -1.0)
-    if any(call.name == done.name for done in recent):
-        weight -= 3.0
-    if any(leaf.kind == "number" and other.uses(leaf.ground.spans) for leaf in leaves):
-        weight -= 2.0  # two tools seldom use the same number
-    weight = max(-3.5, min(3.5, weight))
-    if weight > 0:
-        yield Fault(other.side, weight, f"does not call {call.name}, which is asked for")
-    else:
-        yield Fault(answer.side, -weight, f"calls {call.name}, which is not asked for")
+        if claim(leaf, conversation) <= weights.CALL_LOOSE_CLAIM
+        and leaf.kind not in ("boolean", "enum")
+    )
+    twice = (leaf for leaf in leaves if answer.used_besides(leaf, leaf.ground.spans))
+    return next(chain(unsaid, twice), None)
+
+
+def _news(answer: Answer, index: int, other: Answer, same_tool: bool) -> Leaf | None:
+    """Return a value of a call that the last request gives and `other` does not use, or None."""
+    conversation = answer.conversation
+    return next(
+        (
+            leaf
+            for leaf in answer.leaves[index]
+            if claim(leaf, conversation) >= weights.CALL_NEWS_CLAIM
+            and leaf.kind != "boolean"
+            and fresh(leaf.ground.spans, conversation)
+            and not other.uses(leaf.ground.spans)
+            and (same_tool or _stands_out(leaf, conversation))
+        ),
+        None,
+    )
+
+
+def _extra_tool_weight(
+    answer: Answer, index: int, other: Answer, tool: Tool, has_news: bool
+) -> float:
+    """Return the evidence for a call of a tool that `other` does not call; < 0 is against it."""
+    conversation = answer.conversation
+    rivals = [rival for rival in other.tools if rival is not None]
+    named = tool_words_asked(tool, rivals, conversation)
+    weight = weights.TOOL_NAMED * (named - weights.TOOL_NAMED_NEUTRAL)
+    weight += weights.TOOL_NEWS if has_news else weights.TOOL_NO_NEWS
+    if any(call.name == tool["name"] for call in conversation.recent):
+        weight += weights.TOOL_CALLED_BEFORE
+    numbers = (leaf for leaf in answer.leaves[index] if leaf.kind == "number")
+    if any(other.uses(leaf.ground.spans) for leaf in numbers):
+        weight += weights.TOOL_SHARES_NUMBER
+    return limited(weight, weights.TOOL_MOST)
 
 
 def _stands_out(leaf: Leaf, conversation: Conversation) -> bool:
     """Whether a value is part of a mention, or announced by the words around it."""
     spans = leaf.ground.spans
-    named = any(m.start < b and a < m.end for m in conversation.mentions for a, b in spans)
-    return named or bound(leaf, spans, conversation) > 0.2
+    named = overlap(spans, [mention.span for mention in conversation.mentions])
+    return named or bound(leaf, spans, conversation) > weights.CALL_NEWS_ANNOUNCED
 
 
 def _other_tool(left: Answer, i: int, right: Answer, j: int) -> Iterator[Fault]:
@@ -221,11 +255,11 @@ def _other_tool(left: Answer, i: int, right: Answer, j: int) -> Iterator[Fault]:
     if one is None or two is None:
         return  # calling an unknown tool is a schema violation
     conversation = left.conversation
-    liking = max(-3.0, min(3.0, 1.3 * prefer(one, two, conversation)))
+    preference = weights.PREFERENCE * prefer(one, two, conversation)
     yield from balance(
         left,
         right,
-        liking,
+        limited(preference, weights.PREFERENCE_MOST),
         (
             f"calls {one['name']}, but {two['name']} matches the request better",
             f"calls {two['name']}, but {one['name']} matches the request better",
@@ -235,17 +269,21 @@ def _other_tool(left: Answer, i: int, right: Answer, j: int) -> Iterator[Fault]:
         loose = [
             x
             for x in answer.leaves[index]
-            if x.ground.strength < 0.3 and x.kind not in ("boolean", "enum")
+            if x.ground.strength < weights.OTHER_TOOL_UNSAID_BELOW
+            and x.kind not in ("boolean", "enum")
         ]
         if loose:
-            yield Fault(answer.side, 2.0, f"gives {loose[0]}, which nobody said")
+            reason = f"gives {loose[0]}, which nobody said"
+            yield Fault(answer.side, weights.OTHER_TOOL_UNSAID, reason)
         if twice := [x for x in answer.leaves[index] if answer.used_besides(x, x.ground.spans)]:
-            yield Fault(answer.side, 1.5, f"takes {twice[0]} from what is said for something else")
+            reason = f"takes {twice[0]} from what is said for something else"
+            yield Fault(answer.side, weights.OTHER_TOOL_TWICE, reason)
         left_out = [
             m for m in conversation.mentions if other.takes_up(m) and not answer.takes_up(m)
         ]
         if left_out:
-            weight = min(2.5, 1.2 * len(left_out))
+            weight = weights.OTHER_TOOL_UNUSED * len(left_out)
+            weight = min(weights.OTHER_TOOL_UNUSED_MOST, weight)
             yield Fault(answer.side, weight, f"has no use for “{left_out[0].text}”")
 
 
@@ -258,22 +296,26 @@ def doubts(answer: Answer) -> float:
     conversation = answer.conversation
     total = 0.0
     for leaf in all_leaves(answer):
-        if leaf.ground.strength < SAID and not states_default(leaf.schema, leaf.value):
-            total += {"boolean": 0.3, "enum": 0.5}.get(leaf.kind, 1.5) * (1 - leaf.ground.strength)
+        if leaf.ground.strength < weights.SAID and not states_default(leaf.schema, leaf.value):
+            total += weights.DOUBT_UNSAID[leaf.kind] * (1 - leaf.ground.strength)
         elif leaf.kind in ("number", "text") and answer.used_besides(leaf, leaf.ground.spans):
-            total += 0.5
+            total += weights.DOUBT_TWICE
     if answer.calls:
         for mention in conversation.mentions:
             if not answer.takes_up(mention) and not _names_tool(mention.text, answer.tools):
-                unused = 0.4 if mention.kind == "name" else 0.7
-                total += 0.3 * unused if answer.waiting else unused
+                unused = (
+                    weights.DOUBT_UNUSED_NAME if mention.kind == "name" else weights.DOUBT_UNUSED
+                )
+                total += weights.DOUBT_WAITING * unused if answer.waiting else unused
     return total + sum(_better_swapped(leaves, conversation) for leaves in answer.leaves)
 
 
 def _better_swapped(leaves: Sequence[Leaf], conversation: Conversation) -> float:
     """Return the largest gain from swapping two values of a call."""
     worst = 0.0
-    plain = [x for x in leaves if x.kind in ("number", "text") and x.ground.strength >= SAID]
+    plain = [
+        x for x in leaves if x.kind in ("number", "text") and x.ground.strength >= weights.SAID
+    ]
     for index, one in enumerate(plain):
         for two in plain[index + 1 :]:
             if one.kind == two.kind and one.text != two.text:
@@ -282,6 +324,7 @@ def _better_swapped(leaves: Sequence[Leaf], conversation: Conversation) -> float
 
 
 def _names_tool(text: str, tools: Sequence[Tool | None]) -> bool:
+    """Whether a text is part of the name or description of one of the tools."""
     plain = text.lower()
     return any(
         plain in f"{tool['name']} {tool.get('description', '')}".lower() for tool in tools if tool
@@ -289,4 +332,5 @@ def _names_tool(text: str, tools: Sequence[Tool | None]) -> bool:
 
 
 def _short(error: str) -> str:
+    """Return an error message, cut to 120 characters."""
     return error if len(error) <= 120 else error[:117] + "…"

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 
 from looptool.core.tools import Tool
-from looptool.offline.rules.answers import SAID, Answer, Leaf, all_leaves, bound, claim, rival
-from looptool.offline.rules.evidence import Fault
+from looptool.offline.rules import weights
+from looptool.offline.rules.answers import Answer, Leaf, all_leaves, bound, claim, rival
+from looptool.offline.rules.evidence import Fault, limited
 from looptool.offline.rules.relevance import (
     is_brief,
-    name_match,
     parameter_words,
+    relevance,
     required,
-    tool_match,
 )
 from looptool.offline.rules.words import content_stems, likeness, split_words, stem
 
@@ -41,7 +41,7 @@ def call_or_text(left: Answer, right: Answer, tools: Sequence[Tool]) -> Iterator
         return
     yield from _text_faults(writer)
     score, why = fit(caller, writer, tools)
-    score = max(-5.0, min(5.0, score))
+    score = limited(score, weights.FIT_MOST)
     if score > 0:
         yield Fault(writer.side, score, f"says words where a call is due: {why}")
     elif score < 0:
@@ -49,69 +49,77 @@ def call_or_text(left: Answer, right: Answer, tools: Sequence[Tool]) -> Iterator
 
 
 def _text_faults(writer: Answer) -> Iterator[Fault]:
+    """Yield the faults of a text by itself."""
     said = writer.text or ""
-    if any(said == told for told in writer.conversation.told):
-        yield Fault(writer.side, 3.0, "says again what was said and answered already", hard=True)
+    if said in writer.conversation.replies:
+        reason = "says again what was said and answered already"
+        yield Fault(writer.side, weights.TEXT_SAID_BEFORE, reason, hard=True)
     elif len(set(split_words(said))) < 2:
-        yield Fault(writer.side, 3.0, "is no sentence")
+        yield Fault(writer.side, weights.TEXT_NO_SENTENCE, "is no sentence")
     elif not _ASKS.search(said) and not _REFUSES.search(said):
-        yield Fault(
-            writer.side, 1.5, "neither asks for what is missing nor says what cannot be done"
-        )
+        reason = "neither asks for what is missing nor says what cannot be done"
+        yield Fault(writer.side, weights.TEXT_NO_PURPOSE, reason)
 
 
 def fit(caller: Answer, writer: Answer, tools: Sequence[Tool]) -> tuple[float, str]:
-    """Return the log odds that a call is due rather than a text, and the main reason.
-
-    The weights are rounded from a logistic regression on development data.
-    """
-    said = writer.text or ""
-    asks = bool(_ASKS.search(said))
-    relevance = min((_relevance(tool, caller) for tool in caller.tools if tool), default=0.0)
+    """Return the log odds that a call is due rather than a text, and the main reason."""
+    asks = bool(_ASKS.search(writer.text or ""))
+    kind = 0 if asks else 1
+    relevant = min((_relevance(tool, caller) for tool in caller.tools if tool), default=0.0)
     claims = [(_claim(leaf, caller), leaf) for leaf in _needed(caller)]
-    weakest, leaf = min(claims, key=lambda pair: pair[0], default=(0.8, None))
+    weakest, leaf = min(claims, key=lambda pair: pair[0], default=(weights.FIT_CLAIM_NONE, None))
+    fits = "fits" if relevant > weights.FIT_RELEVANT else "hardly fits"
     parts = {
-        f"{caller.calls[0].name} {'fits' if relevance > 0.4 else 'hardly fits'} the request": (
-            0.3 * relevance + 0.4 if asks else 5.3 * relevance - 1.4
+        f"{caller.calls[0].name} {fits} the request": (
+            weights.FIT_RELEVANCE[kind] * relevant + weights.FIT_CONSTANT[kind]
         )
     }
     if leaf is not None:
-        sure = weakest >= SAID
+        sure = weakest >= weights.SAID
         reason = "every value that it needs is said" if sure else f"nobody said {leaf}"
-        parts[reason] = (2.1 if asks else 0.8) * (weakest - 0.5)
+        parts[reason] = weights.FIT_CLAIM[kind] * (weakest - weights.FIT_CLAIM_NEUTRAL)
     twice = [leaf for _, leaf in claims if caller.used_besides(leaf, leaf.ground.spans)]
     if twice:
-        parts[f"{twice[0]} takes what is said for something else"] = -5.5 if asks else -4.0
+        parts[f"{twice[0]} takes what is said for something else"] = weights.FIT_TWICE[kind]
     if absent := _absent(caller):
-        parts[f"{absent} is missing"] = -6.0
-    parts["the words around the values"] = 2.4 * (_mean_bound(caller) - 0.5)
-    parts["the request's details"] = 1.8 * (_covered(caller) - 0.5)
+        parts[f"{absent} is missing"] = weights.FIT_ABSENT
+    parts["the words around the values"] = weights.FIT_BINDING * (
+        _mean_bound(caller) - weights.FIT_BINDING_NEUTRAL
+    )
+    parts["the request's details"] = weights.FIT_COVERED * (
+        _covered(caller) - weights.FIT_COVERED_NEUTRAL
+    )
     if asks and (asked := _asked_for(caller, writer)):
-        weak = _claim(asked, caller) < SAID or asked in twice
-        parts[f"the text asks for {asked.path[-1]}"] = -5.0 if weak else -1.5
+        weak = _claim(asked, caller) < weights.SAID or asked in twice
+        parts[f"the text asks for {asked.path[-1]}"] = (
+            weights.FIT_ASKED_FOR_UNSAID if weak else weights.FIT_ASKED_FOR
+        )
     others = [tool for tool in tools if tool["name"] not in {call.name for call in caller.calls}]
-    better = max((_relevance(tool, caller) for tool in others), default=0.0) - relevance
-    if asks and better > 0.3 and len(caller.calls) == 1:
-        parts["another tool fits better"] = -3.0 * better
+    better = max((_relevance(tool, caller) for tool in others), default=0.0) - relevant
+    if asks and better > weights.FIT_OTHER_TOOL_LEAD and len(caller.calls) == 1:
+        parts["another tool fits better"] = weights.FIT_OTHER_TOOL * better
     score = sum(parts.values())
-    if weakest < SAID or (relevance < 0.12 and not asks):
-        score = min(score, 1.0)
+    if weakest < weights.SAID or (relevant < weights.FIT_IRRELEVANT and not asks):
+        score = min(score, weights.FIT_DOUBTFUL_MOST)
     return score, max(parts, key=lambda reason: math.copysign(1, score) * parts[reason])
 
 
 def _claim(leaf: Leaf, caller: Answer) -> float:
+    """Return the claim of a value, limited if a sibling parameter suits it better."""
     sure = claim(leaf, caller.conversation)
-    return min(sure, 0.4) if rival(leaf, caller.conversation) else sure
+    return min(sure, weights.FIT_CLAIM_RIVAL) if rival(leaf, caller.conversation) else sure
 
 
 def _relevance(tool: Tool, caller: Answer) -> float:
+    """Return the relevance of a tool; a follow-up goes on with the tools already called."""
     conversation = caller.conversation
-    match = 0.5 * name_match(tool, conversation) + 0.5 * tool_match(tool, conversation)
+    match = relevance(tool, conversation)
     goes_on = any(call.name == tool["name"] for call in conversation.executed)
-    return max(match, 0.7) if goes_on and is_brief(conversation) else match
+    return max(match, weights.FIT_GOES_ON) if goes_on and is_brief(conversation) else match
 
 
 def _needed(caller: Answer) -> list[Leaf]:
+    """Return the required values of the calls that the conversation has to state."""
     return [
         leaf
         for leaf in all_leaves(caller)
@@ -129,30 +137,34 @@ def _absent(caller: Answer) -> str | None:
 
 
 def _mean_bound(caller: Answer) -> float:
+    """Return the mean binding of the values of the calls."""
     values = [
-        min(1.5, bound(leaf, leaf.ground.spans, caller.conversation)) for leaf in all_leaves(caller)
+        min(weights.FIT_BINDING_MOST, bound(leaf, leaf.ground.spans, caller.conversation))
+        for leaf in all_leaves(caller)
     ]
-    return sum(values) / len(values) if values else 0.5
+    return sum(values) / len(values) if values else weights.FIT_BINDING_NEUTRAL
 
 
 def _covered(caller: Answer) -> float:
     """Return the share of the request's mentions that the call uses."""
     mentions = caller.conversation.mentions
-    return sum(map(caller.takes_up, mentions)) / len(mentions) if mentions else 0.5
+    if not mentions:
+        return weights.FIT_COVERED_NEUTRAL
+    return sum(map(caller.takes_up, mentions)) / len(mentions)
 
 
 def _asked_for(caller: Answer, writer: Answer) -> Leaf | None:
     """Return the argument of the call that the text asks for, or None."""
     said = writer.text or ""
     stems = [word for word in content_stems(said) if word not in _VAGUE]
-    best, found = 0.0, None
+    best, asked = 0.0, None
     for leaf in all_leaves(caller):
         words = parameter_words(leaf.holder, leaf.path[-1])
         score = sum(
             weight * max((likeness(word, other) for other in stems), default=0.0)
             for word, weight in words.items()
-            if weight >= 0.4
+            if weight >= weights.FIT_ASKED_WORD
         )
         if score > best:
-            best, found = score, leaf
-    return found if best >= 0.6 else None
+            best, asked = score, leaf
+    return asked if best >= weights.FIT_ASKED_LEAST else None

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from looptool.offline.rules import weights
 from looptool.offline.rules.answers import Answer, Leaf, fresh, pairs
 from looptool.offline.rules.conversation import Conversation
 from looptool.offline.rules.evidence import Fault
 from looptool.offline.rules.languages import alike
 from looptool.offline.rules.words import keyed
 
-STANDS, ABSENT = 0.9, 0.3
 # The factors of words after a number in many languages: dozens, hours, thousands, 万, …
 _FACTORS = {7, 12, 24, 30, 60, 3600, *(10**power for power in (2, 3, 4, 6, 8, 9))}
 _NUMBERS = {int(value): words for value, words in keyed("other_numbers")}
@@ -43,28 +43,33 @@ def compare(left: Answer, right: Answer) -> Iterator[Fault]:
 
 
 def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
+    """Yield a fault of `other` if it lacks a call for a value of the request."""
     if answer.calls[index].name in {call.name for call in other.calls}:
         for leaf in answer.leaves[index]:
             if _is_news(leaf, other):
-                yield Fault(other.side, 3.5, f"makes no call for {leaf}, which stands there")
+                reason = f"makes no call for {leaf}, which stands there"
+                yield Fault(other.side, weights.FOREIGN_CALL_MISSING, reason)
                 return
 
 
 def _extra_argument(leaf: Leaf, other: Answer) -> Iterator[Fault]:
+    """Yield a fault of `other` if it lacks an argument that the request gives."""
     if not leaf.required and leaf.kind not in ("boolean", "enum") and _is_news(leaf, other):
-        yield Fault(other.side, 2.5, f"leaves out {leaf}, which stands there")
+        reason = f"leaves out {leaf}, which stands there"
+        yield Fault(other.side, weights.FOREIGN_ARGUMENT_LEFT_OUT, reason)
 
 
 def _is_news(leaf: Leaf, other: Answer) -> bool:
     """Whether a value is in the last request or after it, and the other answer does not use it."""
     spans = leaf.ground.spans
-    stands = leaf.ground.strength >= STANDS and fresh(spans, other.conversation)
+    stands = leaf.ground.strength >= weights.STANDS and fresh(spans, other.conversation)
     return stands and not other.uses(spans)
 
 
 def _changed(said: Answer, one: Leaf, other: Answer, two: Leaf) -> Iterator[Fault]:
     """Yield a fault if only `one` is in the conversation and `two` is not another form of it."""
-    if one.ground.strength < STANDS or two.ground.strength >= ABSENT or one.kind == "boolean":
+    there = one.ground.strength >= weights.STANDS and two.ground.strength < weights.ABSENT
+    if not there or one.kind == "boolean":
         return
     if one.kind == two.kind == "number":
         unclear = _may_be_meant(one.value, two.value, said.conversation) or any(
@@ -76,7 +81,8 @@ def _changed(said: Answer, one: Leaf, other: Answer, two: Leaf) -> Iterator[Faul
     else:
         unclear = not re.search(r"\d", one.text) and alike(str(one.value), str(two.value))
     if not unclear:
-        yield Fault(other.side, 4.0, f"gives {two}, which stands nowhere, but {one} does")
+        reason = f"gives {two}, which stands nowhere, but {one} does"
+        yield Fault(other.side, weights.FOREIGN_VALUE, reason)
 
 
 def _may_be_meant(said: float, value: float, conversation: Conversation) -> bool:

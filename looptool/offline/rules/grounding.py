@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from looptool.core import canonical
-from looptool.offline.rules import dates
-from looptool.offline.rules.conversation import Conversation, Span
+from looptool.offline.rules import dates, weights
+from looptool.offline.rules.conversation import Conversation
 from looptool.offline.rules.languages import bare, joined, plain
 from looptool.offline.rules.numbers import Number
+from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import (
     CODES,
     FIRST_CODES,
@@ -35,7 +36,6 @@ class Ground:
 
 
 NOWHERE = Ground(0.0)
-SAID_ROUGHLY = 0.6
 _LIMITS = word_set("limits")
 _PUNCTUATION = re.compile(r"[\W_]+")
 _FILLERS = frozenset(map(stem, word_set("boolean_fillers")))
@@ -57,6 +57,7 @@ def ground(value: Any, schema: Mapping[str, Any], about: str, conversation: Conv
 def _ground(
     value: Any, schema: Mapping[str, Any], about: str, conversation: Conversation
 ) -> Ground:
+    """Return the ground of `ground` without the cache."""
     if isinstance(value, bool):
         return _ground_boolean(value, about, conversation)
     if isinstance(value, int | float):
@@ -83,51 +84,67 @@ def _ground(
                 for name, item in value.items()
             ]
         )
-    return Ground(0.3)
+    return Ground(weights.GROUND_EMPTY)
 
 
 def _together(grounds: Sequence[Ground]) -> Ground:
+    """Return the ground of a list or object from those of its items."""
     if not grounds:
-        return Ground(0.3)
+        return Ground(weights.GROUND_EMPTY)
     weakest = min(ground.strength for ground in grounds)
     mean = sum(ground.strength for ground in grounds) / len(grounds)
-    return Ground(0.7 * weakest + 0.3 * mean, tuple(s for g in grounds for s in g.spans))
+    strength = weights.LIST_WEAKEST * weakest + weights.LIST_MEAN * mean
+    return Ground(strength, tuple(span for ground in grounds for span in ground.spans))
 
 
 def _ground_number(value: float, about: str, conversation: Conversation) -> Ground:
+    """Find a number in digits or words, in another unit, or as part of a date or time."""
+    words = frozenset(stem(word) for word in split_words(about))
     best = 0.0
     spans: list[Span] = []
-    words: set[str] | None = None
     for number in conversation.numbers:
-        strength = max((s for v, s in number.values if _close(v, value)), default=0.0)
-        if strength and any(
-            m.start < number.end and number.start < m.end for m in conversation.days
-        ):
-            strength = min(strength, 0.6)
-        for moment in conversation.times:
-            if moment.start < number.end and number.start < moment.end and not moment.weak:
-                clear = len(moment.minutes) == 1 and moment.minutes != {round(60 * value)}
-                strength = min(strength, 0.6 if clear else 0.9)
-        if strength < SAID_ROUGHLY and _just_beside(value, number, conversation):
-            strength = SAID_ROUGHLY
-        for converted, unit in number.converted:
-            if strength < 0.9 and _close(converted, value):
-                if words is None:
-                    words = {stem(word) for word in split_words(about)}
-                strength = max(strength, 0.9 if stem(unit) in words else 0.15)
-        if strength > best + 0.3:
+        strength = _number_strength(value, number, words, conversation)
+        if strength > best + weights.NUMBER_TIED:
             spans = []
-        if strength >= max(best - 0.3, 0.1):
+        if strength >= max(best - weights.NUMBER_TIED, weights.NUMBER_LEAST):
             spans.append((number.start, number.end))
             best = max(best, strength)
-    if best <= 0.6:
-        for moment in [*conversation.times, *conversation.days]:
-            minutes = {float(m // 60) for m in moment.minutes}
-            parts = {float(part) for day in moment.days for part in day if part is not None}
-            if value in minutes | parts:
-                sure = 0.9 if len(moment.minutes) == 1 else 0.6
-                return Ground(max(best, sure), tuple(spans) or ((moment.start, moment.end),))
+    if best > weights.SAID:
+        return Ground(best, tuple(spans))
+    for moment in [*conversation.times, *conversation.days]:
+        hours = {float(minute // 60) for minute in moment.minutes}
+        parts = {float(part) for day in moment.days for part in day if part is not None}
+        if value in hours | parts:
+            clear = len(moment.minutes) == 1
+            strength = weights.HOUR_OR_DAY if clear else weights.HOUR_OR_DAY_UNCLEAR
+            return Ground(max(best, strength), tuple(spans) or ((moment.start, moment.end),))
     return Ground(best, tuple(spans))
+
+
+def _number_strength(
+    value: float, number: Number, words: frozenset[str], conversation: Conversation
+) -> float:
+    """Return how surely a number of the conversation is `value`.
+
+    Args:
+        words: the stems of the parameter's name and description.
+    """
+    strength = max((s for reading, s in number.values if _close(reading, value)), default=0.0)
+    if overlap([number.span], [day.span for day in conversation.days]):
+        strength = min(strength, weights.NUMBER_IN_DATE)
+    for time in conversation.times:
+        if not time.weak and overlap([number.span], [time.span]):
+            clear = len(time.minutes) == 1 and time.minutes != {round(60 * value)}
+            most = weights.NUMBER_IN_CLEAR_TIME if clear else weights.NUMBER_IN_TIME
+            strength = min(strength, most)
+    if strength < weights.NUMBER_ALMOST and _just_beside(value, number, conversation):
+        strength = weights.NUMBER_ALMOST
+    for amount, unit in number.converted:
+        if strength < weights.NUMBER_CONVERTED and _close(amount, value):
+            named = stem(unit) in words
+            converted = weights.NUMBER_CONVERTED if named else weights.NUMBER_CONVERTED_ODDLY
+            strength = max(strength, converted)
+    return strength
 
 
 def _just_beside(value: float, number: Number, conversation: Conversation) -> bool:
@@ -135,14 +152,17 @@ def _just_beside(value: float, number: Number, conversation: Conversation) -> bo
     if not any(abs(value - said) == 1.0 for said, strength in number.values if strength == 1.0):
         return False
     index = conversation.token_index(number.start)
-    return bool(_LIMITS & {t.word for t in conversation.tokens[max(0, index - 2) : index]})
+    before = conversation.tokens[max(0, index - weights.LIMIT_WINDOW) : index]
+    return any(token.word in _LIMITS for token in before)
 
 
 def _close(left: float, right: float) -> bool:
+    """Whether two numbers are equal but for rounding."""
     return abs(left - right) <= 1e-9 * max(1.0, abs(left), abs(right))
 
 
 def _ground_boolean(value: bool, about: str, conversation: Conversation) -> Ground:
+    """Find the topic of a boolean, and whether it is denied."""
     named = split_words(about.split(" ", 1)[0])
     denies = not NEGATIONS.isdisjoint(named)  # avoid_tolls
     words = {stem(word) for word in named if word not in NEGATIONS}
@@ -150,35 +170,37 @@ def _ground_boolean(value: bool, about: str, conversation: Conversation) -> Grou
     for index, token in enumerate(conversation.tokens):
         if conversation.role_at(token.start) == "system":
             continue
-        if max((likeness(token.stem, cue) for cue in cues), default=0.0) >= 0.8:
-            before = conversation.tokens[max(0, index - 4) : index]
+        if max((likeness(token.stem, cue) for cue in cues), default=0.0) >= weights.BOOLEAN_TOPIC:
+            before = conversation.tokens[max(0, index - weights.NEGATION_WINDOW) : index]
             denied = any(t.word.replace("’", "'") in NEGATIONS for t in before)
-            span = (token.start, token.end)
-            return Ground(0.9 if (denied == denies) == value else 0.05, (span,))
-    return Ground(0.3 if not value else 0.15)
+            fits = (denied == denies) == value
+            strength = weights.GROUND_NEGATION_FITS if fits else weights.GROUND_NEGATION_WRONG
+            return Ground(strength, ((token.start, token.end),))
+    return Ground(weights.GROUND_UNSAID_TRUE if value else weights.GROUND_UNSAID_FALSE)
 
 
 def _ground_text(
     value: str, schema: Mapping[str, Any], about: str, conversation: Conversation
 ) -> Ground:
+    """Find a text letter by letter, then as a date or number, then by its words."""
     said = plain(value.strip())
     if not said:
-        return Ground(0.3)
+        return Ground(weights.GROUND_EMPTY)
     if spans := _verbatim(said.lower(), conversation):
         weak = len(said) > 1 and said.lower() in STOPWORDS and said.islower()
-        return Ground(0.4 if weak else 1.0, spans)
+        return Ground(weights.GROUND_STOPWORD if weak else 1.0, spans)
     if spans := _nearly_verbatim(said.lower(), conversation):
-        return Ground(0.95, spans)
+        return Ground(weights.GROUND_NO_ACCENTS, spans)
     days, minutes = dates.read_value(said)
     if days or minutes:
         return _ground_moment(days, minutes, conversation)
     if re.fullmatch(r"[-+]?[\d,]{0,40}\.?\d{1,40}", said):
-        found = _ground_number(float(said.replace(",", "")), about, conversation)
-        return Ground(found.strength * 0.95, found.spans)
+        other = _ground_number(float(said.replace(",", "")), about, conversation)
+        return Ground(other.strength * weights.GROUND_DIGITS, other.spans)
     best = _ground_loosely(said, conversation)
-    for found in (_ground_code(said, conversation), _ground_initials(said, conversation)):
-        best = max(best, found, key=lambda g: g.strength)
-    if "enum" in schema and best.strength < 0.8:
+    for other in (_ground_code(said, conversation), _ground_initials(said, conversation)):
+        best = max(best, other, key=lambda g: g.strength)
+    if "enum" in schema and best.strength < weights.CHOICE_SETTLED:
         best = max(best, _ground_choice(said, conversation), key=lambda g: g.strength)
     return best
 
@@ -195,6 +217,7 @@ def _nearly_verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
 
 
 def _verbatim(said: str, conversation: Conversation) -> tuple[Span, ...]:
+    """Return where a text in lower case occurs letter by letter."""
     return _places(said, conversation.lower)
 
 
@@ -218,18 +241,22 @@ def _places(said: str, text: str, inside: bool = False) -> tuple[Span, ...]:
 def _ground_moment(
     days: frozenset[dates.Day], minutes: frozenset[int], conversation: Conversation
 ) -> Ground:
+    """Find a date, a time, or both."""
     strengths, spans = [], []
     if days:
         fits = [(dates.means(days, m.days, conversation.today), m) for m in conversation.days]
         best = max((fit for fit, _ in fits), default=0.0)
         strengths.append(best)
-        spans += [(m.start, m.end) for fit, m in fits if fit == best and fit > 0.3]
+        spans += [m.span for fit, m in fits if fit == best and fit > weights.DAY_PLACE]
     if minutes:
-        found = [m for m in conversation.times if m.minutes & minutes]
+        times = [m for m in conversation.times if m.minutes & minutes]
         midnight = bool(days) and minutes == frozenset({0})
-        exact = any(len(m.minutes) == 1 for m in found)
-        strengths.append((1.0 if exact else 0.9) if found else 0.6 if midnight else 0.0)
-        spans += [(m.start, m.end) for m in found]
+        exact = any(len(m.minutes) == 1 for m in times)
+        if times:
+            strengths.append(1.0 if exact else weights.TIME_UNCLEAR)
+        else:
+            strengths.append(weights.TIME_MIDNIGHT if midnight else 0.0)
+        spans += [m.span for m in times]
     return Ground(min(strengths), tuple(spans))
 
 
@@ -244,7 +271,7 @@ def _ground_loosely(said: str, conversation: Conversation) -> Ground:
         index = len(spaced[: spaced.index(f" {' '.join(words_said)} ")].split())
         tokens = conversation.tokens[index : index + len(words_said)]
         if tokens:
-            return Ground(0.97, ((tokens[0].start, tokens[-1].end),))
+            return Ground(weights.GROUND_NO_PUNCTUATION, ((tokens[0].start, tokens[-1].end),))
     words = [word for word in split_words(said) if word not in STOPWORDS] or split_words(said)
     if not words:
         return NOWHERE
@@ -256,20 +283,22 @@ def _ground_loosely(said: str, conversation: Conversation) -> Ground:
     spans: list[Span] = []
     hits = 0.0
     for word in words:
-        if found := by_stem.get(stem(word)):
+        if occurrences := by_stem.get(stem(word)):
             hits += 1
-            spans += found
+            spans += occurrences
         elif len(word) < 20 and word.replace(".", "").isdecimal():
             number = _ground_number(float(word), "", conversation)
-            hits += number.strength >= 0.6
+            hits += number.strength >= weights.SAID
             spans += number.spans
     share = hits / len(words)
     if not share:
         return NOWHERE
-    longest = max(words, key=len)
     if share == 1:
-        return Ground(0.85 if len(words) > 1 or len(longest) > 3 else 0.6, tuple(spans))
-    return Ground(0.55 * share, tuple(spans) if share >= 0.5 else ())
+        short = len(words) == 1 and len(words[0]) <= weights.SHORT_WORD
+        strength = weights.GROUND_ONE_SHORT_WORD if short else weights.GROUND_ALL_WORDS
+        return Ground(strength, tuple(spans))
+    places = tuple(spans) if share >= weights.SOME_WORDS_SHARE else ()
+    return Ground(weights.GROUND_SOME_WORDS * share, places)
 
 
 def _ground_code(said: str, conversation: Conversation) -> Ground:
@@ -279,13 +308,14 @@ def _ground_code(said: str, conversation: Conversation) -> Ground:
         return NOWHERE
     tokens = [token for token in conversation.tokens if token.word in words]
     if plain := [token for token in tokens if token.word not in SHARED_CODE_WORDS]:
-        return Ground(0.85, tuple((token.start, token.end) for token in plain))
-    strength = 0.85 if said.lower() in FIRST_CODES else 0.4
+        return Ground(weights.GROUND_CODE, tuple((token.start, token.end) for token in plain))
+    first = said.lower() in FIRST_CODES
+    strength = weights.GROUND_CODE if first else weights.GROUND_SHARED_CODE
     return Ground(strength, tuple((t.start, t.end) for t in tokens)) if tokens else NOWHERE
 
 
 def _ground_initials(said: str, conversation: Conversation) -> Ground:
-    """Find "ssn" in "social security number"."""
+    """Find "UCL" in "University College London"."""
     if not 2 <= len(said) <= 5 or not said.isalpha():
         return NOWHERE
     tokens = conversation.tokens
@@ -298,7 +328,7 @@ def _ground_initials(said: str, conversation: Conversation) -> Ground:
     run = tokens[at : at + len(said)]
     if any(t.word in STOPWORDS for t in run) or any(len(t.word) < 3 for t in run):
         return NOWHERE
-    return Ground(0.8, ((run[0].start, run[-1].end),))
+    return Ground(weights.GROUND_INITIALS, ((run[0].start, run[-1].end),))
 
 
 def _ground_choice(said: str, conversation: Conversation) -> Ground:
@@ -319,4 +349,4 @@ def _ground_choice(said: str, conversation: Conversation) -> Ground:
         total += best
         if span:
             spans.append(span)
-    return Ground(0.8 * total / len(stems), tuple(spans))
+    return Ground(weights.GROUND_CHOICE * total / len(stems), tuple(spans))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from looptool.offline.rules import dates
+from looptool.offline.rules import dates, weights
 from looptool.offline.rules.answers import Answer, Leaf, pairs
 from looptool.offline.rules.faults import states_default
 
@@ -35,12 +35,13 @@ def both_fine(left: Answer, right: Answer) -> bool:
 
 
 def _same(one: Leaf, two: Leaf) -> bool:
+    """Whether two values are forms of one text or date."""
     a, b = one.value, two.value
     if not isinstance(a, str) or not isinstance(b, str):
         return False
     if {"enum", "pattern", "format"} & one.schema.keys():
         return False
-    if min(one.ground.strength, two.ground.strength) < 0.85:
+    if min(one.ground.strength, two.ground.strength) < weights.HARMLESS_STRENGTH:
         return False
     if a.casefold().strip(" .!?,\"'") == b.casefold().strip(" .!?,\"'"):
         return not re.search(r"\d", a)

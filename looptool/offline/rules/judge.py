@@ -17,24 +17,14 @@ from looptool.core.samples import Label, Message, Verdict, check_label
 from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
 from looptool.judging import Case, Judge, Opinion
-from looptool.offline.rules import answers, conversation, faults, foreign, repeats
+from looptool.offline.rules import answers, conversation, faults, foreign, repeats, weights
 from looptool.offline.rules.answers import Answer, all_leaves
 from looptool.offline.rules.conversation import Conversation
 from looptool.offline.rules.evidence import Fault
 from looptool.offline.rules.fitting import call_or_text
 from looptool.offline.rules.harmless import both_fine
 
-# A label is replaced if the advantage of the prediction is at least DECISIVE, the evidence against
-# the prediction at most TOLERATED and its doubts at most DOUBTFUL.
-DECISIVE = 2.0
-# It is harder to tell whether to call at all.
-DECISIVE_CALL_OR_TEXT = 2.5
-TOLERATED = 1.0
-DOUBTFUL = 2.0
 UNREADABLE = "The request is not in English, and only a reader of its language can tell."
-# A label with this much evidence against it is wrong; a prediction with such a hard fault is never
-# taken over.
-GRAVE = 3.0
 
 
 class RulesJudge:
@@ -62,75 +52,88 @@ def judge(case: Case) -> Opinion:
     if case.prediction is None or check_label(case.prediction) is not None:
         return _unparsable(label, own_label)
     prediction = _read(case.prediction, "prediction", tools, said)
-    own = own_label + list(faults.own_faults(prediction))
-    if not own and both_fine(label, prediction):
-        return Opinion(
-            "BOTH_CORRECT", "The answers differ only in how they say the same thing.", 0.9
-        )
+    evidence = own_label + list(faults.own_faults(prediction))
+    if not evidence and both_fine(label, prediction):
+        why = "The answers differ only in how they say the same thing."
+        return Opinion("BOTH_CORRECT", why, weights.CONFIDENCE_CLEAR)
     if said.foreign:
-        return _weigh_foreign(label, prediction, own + list(foreign.compare(label, prediction)))
+        evidence += foreign.compare(label, prediction)
+        return _weigh_foreign(label, prediction, evidence)
     if label.calls and prediction.calls:
-        found = own + faults.compare(label, prediction)
+        evidence += faults.compare(label, prediction)
     else:
-        found = own + list(call_or_text(label, prediction, case.tools))
-    return _weigh(label, prediction, found)
+        evidence += call_or_text(label, prediction, case.tools)
+    return _weigh(label, prediction, evidence)
 
 
 def _read(label: Label, side: str, tools: Mapping[str, Tool], said: Conversation) -> Answer:
+    """Read a label or prediction, and which words give its number of calls."""
     answer = answers.read(label, side, tools, said)
     answer.counted = [c.span for c in repeats.counts(answer) if c.fits]
     return answer
 
 
-def _weigh(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
-    against = {
-        side: sum(fault.weight for fault in found if fault.side == side)
-        for side in ("label", "prediction")
-    }
+def _weigh(label: Answer, prediction: Answer, evidence: Sequence[Fault]) -> Opinion:
+    """Return the opinion that the sum of the evidence gives."""
+    against = _against(evidence)
     hopeless = any(
-        fault.hard and fault.weight >= GRAVE for fault in found if fault.side == "prediction"
+        fault.hard and fault.weight >= weights.GRAVE
+        for fault in evidence
+        if fault.side == "prediction"
     )
     advantage = against["label"] - against["prediction"]
+    decisive = (
+        weights.DECISIVE if label.calls and prediction.calls else weights.DECISIVE_CALL_OR_TEXT
+    )
     verdict: Verdict = "PRED_WRONG"
     confidence = 1 / (1 + math.exp(min(30.0, max(-30.0, advantage))))
     if (
-        advantage >= (DECISIVE if label.calls and prediction.calls else DECISIVE_CALL_OR_TEXT)
-        and against["prediction"] <= TOLERATED
+        advantage >= decisive
+        and against["prediction"] <= weights.TOLERATED
         and not hopeless
-        and faults.doubts(prediction) <= DOUBTFUL
+        and faults.doubts(prediction) <= weights.DOUBTFUL
     ):
         verdict, confidence = "LABEL_WRONG", 1 - confidence
-    elif against["label"] >= GRAVE:
-        verdict, confidence = "BOTH_WRONG", 0.9
-    elif max(against.values()) < TOLERATED and (name := repeats.left_open(label, prediction)):
+    elif against["label"] >= weights.GRAVE:
+        verdict, confidence = "BOTH_WRONG", weights.CONFIDENCE_CLEAR
+    elif max(against.values()) < weights.TOLERATED and (
+        name := repeats.left_open(label, prediction)
+    ):
         why = f"Nothing tells how often the call to {name} is asked for."
-        return Opinion("NO_CONSENSUS", why, 0.5)
-    return Opinion(verdict, _rationale(verdict, found), round(max(confidence, 0.5), 4))
+        return Opinion("NO_CONSENSUS", why, weights.CONFIDENCE_NONE)
+    confidence = round(max(confidence, weights.CONFIDENCE_NONE), 4)
+    return Opinion(verdict, _rationale(verdict, evidence), confidence)
 
 
-def _weigh_foreign(label: Answer, prediction: Answer, found: Sequence[Fault]) -> Opinion:
+def _weigh_foreign(label: Answer, prediction: Answer, evidence: Sequence[Fault]) -> Opinion:
     """Weigh the evidence that needs no reader of the language; without it there is no verdict."""
-    against = {
-        side: sum(fault.weight for fault in found if fault.side == side)
-        for side in ("label", "prediction")
-    }
+    against = _against(evidence)
     advantage = against["label"] - against["prediction"]
     verdict: Verdict = "NO_CONSENSUS"
-    if advantage >= DECISIVE and against["prediction"] <= TOLERATED:
+    if advantage >= weights.DECISIVE and against["prediction"] <= weights.TOLERATED:
         verdict = "LABEL_WRONG"
-    elif any(fault.hard and fault.side == "label" for fault in found):
+    elif any(fault.hard and fault.side == "label" for fault in evidence):
         verdict = "BOTH_WRONG"
-    elif -advantage >= DECISIVE:
+    elif -advantage >= weights.DECISIVE:
         verdict = "PRED_WRONG"
     if verdict == "NO_CONSENSUS":
-        return Opinion(verdict, UNREADABLE, 0.5)
-    return Opinion(verdict, _rationale(verdict, found), 0.9)
+        return Opinion(verdict, UNREADABLE, weights.CONFIDENCE_NONE)
+    return Opinion(verdict, _rationale(verdict, evidence), weights.CONFIDENCE_CLEAR)
 
 
-def _rationale(verdict: Verdict, found: Sequence[Fault]) -> str:
+def _against(evidence: Sequence[Fault]) -> dict[str, float]:
+    """Return the sum of the evidence against each answer, by side."""
+    return {
+        side: sum(fault.weight for fault in evidence if fault.side == side)
+        for side in ("label", "prediction")
+    }
+
+
+def _rationale(verdict: Verdict, evidence: Sequence[Fault]) -> str:
+    """Return the strongest reasons against each answer as sentences."""
     lines = []
     for side in ("label", "prediction"):
-        reasons = sorted((f for f in found if f.side == side), key=lambda f: -f.weight)
+        reasons = sorted((f for f in evidence if f.side == side), key=lambda f: -f.weight)
         if reasons:
             text = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
             lines.append(f"The {side} {text}.")
@@ -141,23 +144,20 @@ def _rationale(verdict: Verdict, found: Sequence[Fault]) -> str:
     return " ".join(lines)
 
 
-def _unparsable(label: Answer, own: Sequence[Fault]) -> Opinion:
-    if any(fault.hard for fault in own):
-        return Opinion(
-            "BOTH_WRONG",
-            f"The prediction cannot be read. {_rationale('BOTH_WRONG', own)}",
-            0.9,
-        )
+def _unparsable(label: Answer, evidence: Sequence[Fault]) -> Opinion:
+    """Return the opinion on a label beside a prediction that cannot be parsed."""
+    if any(fault.hard for fault in evidence):
+        why = f"The prediction cannot be read. {_rationale('BOTH_WRONG', evidence)}"
+        return Opinion("BOTH_WRONG", why, weights.CONFIDENCE_CLEAR)
     loose = _unsaid(label)
     if loose and label.conversation.foreign:
-        return Opinion("NO_CONSENSUS", f"The prediction cannot be read. {UNREADABLE}", 0.5)
+        why = f"The prediction cannot be read. {UNREADABLE}"
+        return Opinion("NO_CONSENSUS", why, weights.CONFIDENCE_NONE)
     if loose:
-        return Opinion(
-            "BOTH_WRONG",
-            f"The prediction cannot be read, and the label's {loose} stands nowhere.",
-            0.7,
-        )
-    return Opinion("PRED_WRONG", "The prediction cannot be read.", 0.99)
+        why = f"The prediction cannot be read, and the label's {loose} stands nowhere."
+        return Opinion("BOTH_WRONG", why, weights.CONFIDENCE_INVENTED)
+    why = "The prediction cannot be read."
+    return Opinion("PRED_WRONG", why, weights.CONFIDENCE_UNREADABLE)
 
 
 def _unsaid(answer: Answer) -> str | None:
@@ -165,7 +165,7 @@ def _unsaid(answer: Answer) -> str | None:
     for leaf in all_leaves(answer):
         if leaf.kind in ("number", "text") and not faults.states_default(leaf.schema, leaf.value):
             exact = leaf.kind == "number" or re.search(r"\d", leaf.text) is not None
-            if leaf.ground.strength < (0.3 if exact else 0.05):
+            if leaf.ground.strength < (weights.UNSAID_EXACT if exact else weights.UNSAID_TEXT):
                 return str(leaf)
     return None
 
@@ -196,7 +196,8 @@ def _uncovered(answer: Answer, said: Conversation) -> str | None:
         if mention.kind in ("date", "time", "quoted", "code", "number")
         and not answer.takes_up(mention)
     ]
-    if len(left_out) >= 2 and len(left_out) > len(said.mentions) / 2:
+    most = weights.LEFT_OUT_SHARE * len(said.mentions)
+    if len(left_out) >= weights.LEFT_OUT_LEAST and len(left_out) > most:
         return f"label makes no use of “{left_out[0].text}” and “{left_out[1].text}”"
     return None
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from difflib import SequenceMatcher
 
+from looptool.offline.rules import weights
 from looptool.offline.rules.words import STOPWORDS, word_set
 
 # Scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana and Chinese characters.
@@ -31,7 +32,6 @@ _ENGLISH = STOPWORDS.union(
 )
 _SHARED = word_set("shared_words")
 _OTHERS = word_set("other_languages")
-_ALIKE = 0.6
 
 
 def plain(text: str) -> str:
@@ -61,7 +61,7 @@ def is_foreign(text: str) -> bool:
     """Whether a text is not English, judged by its scripts and function words.
 
     This is a cautious stand-in for language identification. A text without evidence either way
-    counts as English, unless it has six different words or more and none is a known English word.
+    counts as English, unless it has many different words and none is a known English word.
     """
     said = " ".join(_CHUNK.findall(_QUOTED.sub(" ", text)))
     words = _WORDS.findall(_LONG_NAMES.sub(" ", said))
@@ -71,7 +71,8 @@ def is_foreign(text: str) -> bool:
     other = sum(word in _OTHERS or not word.isascii() for word in lower) + said.count("¿")
     letters = [word for word in words if not _LATIN.match(word) and len(word) > 1]
     other += sum(len(word) // 2 if _NO_SPACE.match(word) else 1 for word in letters)
-    return other > english or (len(set(lower)) >= 6 and _ENGLISH.isdisjoint(lower))
+    unknown = len(set(lower)) >= weights.LANGUAGE_WORDS and _ENGLISH.isdisjoint(lower)
+    return other > english or unknown
 
 
 def alike(one: str, two: str) -> bool:
@@ -82,8 +83,9 @@ def alike(one: str, two: str) -> bool:
     a, b = (bare(plain(text).casefold()) for text in (one, two))
     if _scripts(a).isdisjoint(_scripts(b)):
         return True
-    return SequenceMatcher(None, a, b, autojunk=False).ratio() >= _ALIKE
+    return SequenceMatcher(None, a, b, autojunk=False).ratio() >= weights.ALIKE
 
 
 def _scripts(text: str) -> set[str]:
+    """Return the names of the scripts of a text's letters."""
     return {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}

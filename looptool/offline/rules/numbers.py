@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from looptool.offline.rules import weights
+from looptool.offline.rules.spans import Span, overlap
+from looptool.offline.rules.units import conversions, find_unit
 from looptool.offline.rules.words import ranked
 
-_UNITS = ranked("numbers", 0)
+_BELOW_TWENTY = ranked("numbers", 0)
 _TENS = {word: 10 * count for word, count in ranked("tens", 2).items()}
+_VALUES = _BELOW_TWENTY | _TENS
 _ORDINALS = {w: n for w, n in ranked("ordinals", 1).items() if "-" not in w}
 _SCALES = {
     "hundred": 1e2,
@@ -23,8 +28,8 @@ _SCALES = {
 }
 _SHORT_SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "mn": 1e6, "bn": 1e9, "B": 1e9, "m": 1e6}
 
-_WORDS = "|".join(sorted([*_UNITS, *_TENS], key=len, reverse=True))
-_ONES = "|".join(sorted(_UNITS, key=len, reverse=True))
+_WORDS = "|".join(sorted(_VALUES, key=len, reverse=True))
+_ONES = "|".join(sorted(_BELOW_TWENTY, key=len, reverse=True))
 _AND = r"(?:\s+and\s+(?:a\s+)?|[\s-]+|\s+of\s+)"
 _ORDS = "|".join(sorted(_ORDINALS, key=len, reverse=True))
 _SCALE = r"(?:hundred|thousand|million|billion|trillion|dozen|grand)s?"
@@ -57,29 +62,17 @@ _FIXED = {"once": 1.0, "twice": 2.0, "thrice": 3.0, "single": 1.0, "pair": 2.0}
 _ARTICLE = re.compile(
     r"\b(an?)\s+(?!half|couple|quarter|dozen|hundred|few|lot)(\w+)", re.IGNORECASE
 )
+_SHARES = {"half": 0.5, "quarter": 0.25}
+_AND_SHARE = re.compile(r"\s+and\s+a\s+(half|quarter)\b", re.IGNORECASE)
+_UNIT_AND_SHARE = re.compile(r"\s+\w+\s+and\s+a\s+(half|quarter)\b", re.IGNORECASE)
+_OF_A = re.compile(r"\s+(?:of\s+)?an?\b")
+_OFTEN_NO_NUMBER = frozenset({"one", "half", "quarter", "hundred", "thousand"})
 _NEXT_WORD = re.compile(r"[\s-]*([A-Za-z]+)")
-
-# unit -> (dimension, factor to the dimension's base unit)
-_MEASURES: dict[str, tuple[str, float]] = {}
-for _dimension, _table in {
-    "time": "second sec s 1, minute min mins 60, hour hr hrs h 3600, day 86400, week 604800",
-    "span": "month 1, year yr annum 12, quarter 3",
-    "length": "millimeter mm 0.001, centimeter cm 0.01, meter metre m 1, kilometer kilometre km "
-    "1000, mile mi 1609.344, foot feet ft 0.3048, inch inches 0.0254, yard 0.9144",
-    "mass": "gram gramme g 1, kilogram kilo kg 1000, tonne ton 1000000, pound lb lbs 453.59237, "
-    "ounce oz 28.349523",
-    "volume": "milliliter millilitre ml 0.001, liter litre l 1",
-    "data": "kilobyte kb 0.001, megabyte mb 1, gigabyte gb 1000, terabyte tb 1000000",
-    "money": "cent 0.01, dollar euro pound usd eur 1",
-}.items():
-    for _entry in _table.split(","):
-        *_names, _factor = _entry.split()
-        for _name in _names:
-            _MEASURES[_name] = _MEASURES[_name + "s"] = (_dimension, float(_factor))
-_BASE_NAMES: dict[str, list[tuple[str, float]]] = {}
-for _name, (_dimension, _value) in _MEASURES.items():
-    if len(_name) > 2 and not _name.endswith("s"):
-        _BASE_NAMES.setdefault(_dimension, []).append((_name, _value))
+_COMMAS = re.compile(
+    r"(?<![\w.,])(\d{1,3}(?:[.’'\u00a0\u202f ]\d{3})+|\d+(?=,\d))(,\d{1,2}|,\d{4,})?(?![\w])"
+    r"(?![.,]\d)"
+)
+_JOIN = re.compile(r"[\s-]*[A-Za-z]+[\s,]*(?:and\s+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,97 +91,98 @@ class Number:
     unit: str = ""
     converted: tuple[tuple[float, str], ...] = ()
 
-
-def is_measure(unit: str) -> bool:
-    """Whether a word is a unit of time, length, mass, volume, data or money."""
-    return unit in _MEASURES
+    @property
+    def span(self) -> Span:
+        """Return where the number is in the text."""
+        return self.start, self.end
 
 
 def find_numbers(text: str) -> list[Number]:
-    """Return the numbers that `text` mentions, by position, and after them the sums ("5 ft 10 in").
+    """Return the numbers that `text` mentions, by position, and after them the sums.
 
-    The article "a" counts as a weak 1.
+    The sums are compound amounts, such as "5 feet 10 inches". The article "a" counts as a weak 1.
+    Digits too many for a float are no number.
     """
-    found = [*_fractions(text)]
-    for reader in (_parts, _dice, _digits, _spelled, _articles):
-        taken = [(number.start, number.end) for number in found]
-        found += [
+    numbers: list[Number] = []
+    for reader in (_fractions, _parts, _dice, _digits, _spelled, _articles):
+        taken = [number.span for number in numbers]
+        numbers += [
             number
             for number in reader(text)
-            if not any(number.start < end and start < number.end for start, end in taken)
+            if all(math.isfinite(value) for value, _ in number.values)
+            and not overlap([number.span], taken)
         ]
-    measured = sorted((_with_unit(n, text) for n in found), key=lambda n: (n.start, n.end))
+    measured = sorted((_with_unit(n, text) for n in numbers), key=lambda n: (n.start, n.end))
     return measured + list(_sums(measured, text))
 
 
-def with_commas(found: list[Number], text: str) -> list[Number]:
+def with_commas(numbers: list[Number], text: str) -> list[Number]:
     """Add the numbers of `text` with decimal commas or grouping points: 12,5 and 1.450,00.
 
-    A number with a decimal comma replaces those in `found` that begin inside it.
+    A number with a decimal comma replaces those in `numbers` that begin inside it.
     """
     more = []
     for match in _COMMAS.finditer(text):
         whole = float(re.sub(r"\D", "", match[1]) + (match[2] or "").replace(",", "."))
-        sure = bool(match[2])
-        more.append(Number(match.start(), match.end(), ((whole, 1.0),)))
-        found = [n for n in found if not (sure and match.start() <= n.start < match.end())]
-    return sorted([*found, *more], key=lambda n: (n.start, n.end))
+        if math.isfinite(whole):
+            more.append(Number(match.start(), match.end(), ((whole, 1.0),)))
+        if match[2]:
+            numbers = [n for n in numbers if not match.start() <= n.start < match.end()]
+    return sorted([*numbers, *more], key=lambda n: (n.start, n.end))
 
 
-_COMMAS = re.compile(
-    r"(?<![\w.,])(\d{1,3}(?:[.’'\u00a0\u202f ]\d{3})+|\d+(?=,\d))(,\d{1,2}|,\d{4,})?(?![\w])"
-    r"(?![.,]\d)"
-)
-
-
-def _sums(found: list[Number], text: str) -> Iterator[Number]:
-    """Yield compound amounts as one: "5 ft 10 in", "an hour and 20 minutes"."""
-    for one, two in pairwise(found):
-        first, second = _MEASURES.get(one.unit), _MEASURES.get(two.unit)
-        if not first or not second or first[0] != second[0] or first[1] <= second[1]:
+def _sums(numbers: list[Number], text: str) -> Iterator[Number]:
+    """Yield compound amounts as one: "5 feet 10 inches", "an hour and 20 minutes"."""
+    for one, two in pairwise(numbers):
+        large, small = find_unit(one.unit), find_unit(two.unit)
+        if not large or not small or large.dimension != small.dimension:
             continue
-        if not _JOIN.fullmatch(text[one.end : two.start]):
-            continue
-        amount = one.values[0][0] * first[1] + two.values[0][0] * second[1]
-        sums = [(round(amount / factor, 6), name) for name, factor in _BASE_NAMES[first[0]]]
-        yield Number(one.start, two.end, (), "", tuple(sums))
-
-
-_JOIN = re.compile(r"[\s-]*[A-Za-z]+[\s,]*(?:and\s+)?")
+        if large.size > small.size and _JOIN.fullmatch(text[one.end : two.start]):
+            amount = one.values[0][0] * large.size + two.values[0][0] * small.size
+            sums = ((value, name) for value, name, _ in conversions(amount, large.dimension))
+            yield Number(one.start, two.end, (), "", tuple(sums))
 
 
 def _digits(text: str) -> Iterator[Number]:
+    """Yield numbers in digits, with what belongs to them: "-3", "$1,250", "5k", "7 %", "30th"."""
     for match in _DIGITS.finditer(text):
         value = float(match["number"].replace(",", ""))
         sign = -1.0 if match["sign"] else 1.0
         if match["percent"]:
             values = [(value, 1.0), (round(value / 100, 10), 1.0)]
         elif match["scale"]:
-            values = [(value * _scale(match["scale"]), 1.0), (value, 0.3)]
+            values = [(value * _scale(match["scale"]), 1.0), (value, weights.READ_BARE_SCALE)]
         elif match["short"]:
             factor = _SHORT_SCALES.get(match["short"], 1e6)
-            values = [(value * factor, 1.0), (value, 0.9 if match["short"] == "m" else 0.3)]
+            metres = match["short"] == "m"
+            bare = weights.READ_METRES if metres else weights.READ_BARE_SCALE
+            values = [(value * factor, 1.0), (value, bare)]
         else:
             values = [(value, 1.0)]
         if "," in match["number"] and "." not in match["number"]:
-            values += [(float(part), 0.4) for part in match["number"].split(",")]
+            values += [(float(part), weights.READ_GROUP) for part in match["number"].split(",")]
         yield Number(
             match.start(), match.end(), tuple((sign * v, strength) for v, strength in values)
         )
 
 
 def _fractions(text: str) -> Iterator[Number]:
+    """Yield fractions in digits: "3/4", "1 1/2"."""
     for match in _FRACTION.finditer(text):
         whole, over, under = (float(part or 0) for part in match.groups())
         if under:
-            values = ((round(whole + over / under, 10), 0.9), (over, 0.5), (under, 0.5))
+            values = (
+                (round(whole + over / under, 10), weights.READ_FRACTION),
+                (over, weights.READ_FRACTION_PART),
+                (under, weights.READ_FRACTION_PART),
+            )
             yield Number(match.start(), match.end(), values)
 
 
 def _dice(text: str) -> Iterator[Number]:
     """Yield the number of sides of a die: 20 for "d20"."""
     for match in _DIE.finditer(text):
-        yield Number(match.start(), match.end(), ((float(match[1]), 0.9),))
+        yield Number(match.start(), match.end(), ((float(match[1]), weights.READ_DIE),))
 
 
 def _parts(text: str) -> Iterator[Number]:
@@ -197,101 +191,114 @@ def _parts(text: str) -> Iterator[Number]:
         whole = _read_words(match["whole"].lower()) if match["whole"] else 0.0
         over = _read_words(match["over"].lower()) or 1.0
         value = round((whole or 0.0) + over / _PART_OF[match["part"].lower().rstrip("s")], 10)
-        sure = 1.0 if match["part"].lower().endswith("s") else 0.6
-        yield Number(match.start(), match.end(), ((value, sure), (round(100 * value, 8), 0.6)))
+        strength = 1.0 if match["part"].lower().endswith("s") else weights.READ_ONE_PART
+        percent = round(100 * value, 8)
+        values = ((value, strength), (percent, weights.READ_PART_PERCENT))
+        yield Number(match.start(), match.end(), values)
 
 
 def _spelled(text: str) -> Iterator[Number]:
+    """Yield numbers in words: "twice", "third", "two hundred and fifty", "minus four"."""
     for match in _SPELLED.finditer(text):
-        said = match[0].lower()
-        if said in _FIXED:
-            yield Number(match.start(), match.end(), ((_FIXED[said], 0.6),))
-            continue
-        if said in _ORDINALS:
-            strength = 0.3 if said == "second" else 0.7
-            yield Number(match.start(), match.end(), ((float(_ORDINALS[said]), strength),))
-            continue
-        value = _read_words(said)
-        if value is None:
-            continue
-        alone = said in ("one", "half", "quarter", "hundred", "thousand")
-        values = [(value, 0.6 if alone else 1.0)]
-        if "percent" in said or "per cent" in said:
-            values.append((round(value / 100, 10), 1.0))
-        end = match.end()
-        if said in ("half", "quarter") and (of := re.match(r"\s+(?:of\s+)?an?\b", text[end:])):
-            end += of.end()
-        if tail := re.match(r"\s+\w+\s+and\s+a\s+(half|quarter)\b", text[end:], re.IGNORECASE):
-            part = 0.5 if tail[1].lower() == "half" else 0.25
-            values = [(value + part, 1.0), (value, 0.3)]
-        yield Number(match.start(), end, tuple(values))
+        words = match[0].lower()
+        if words in _FIXED:
+            yield Number(match.start(), match.end(), ((_FIXED[words], weights.READ_FIXED),))
+        elif words in _ORDINALS:
+            strength = weights.READ_SECOND if words == "second" else weights.READ_ORDINAL
+            yield Number(match.start(), match.end(), ((float(_ORDINALS[words]), strength),))
+        elif (value := _read_words(words)) is not None:
+            yield _cardinal(match, value, words)
+
+
+def _cardinal(match: re.Match[str], value: float, words: str) -> Number:
+    """Return the number for a cardinal in words, with "of a" or "… and a half" behind it."""
+    text, end = match.string, match.end()
+    values = [(value, weights.READ_ALONE if words in _OFTEN_NO_NUMBER else 1.0)]
+    if "percent" in words or "per cent" in words:
+        values.append((round(value / 100, 10), 1.0))
+    if words in _SHARES and (of := _OF_A.match(text, end)):
+        end = of.end()
+    if tail := _UNIT_AND_SHARE.match(text, end):  # "two hours and a half"
+        values = [
+            (value + _SHARES[tail[1].lower()], 1.0),
+            (value, weights.READ_WITHOUT_HALF),
+        ]
+    return Number(match.start(), end, tuple(values))
 
 
 def _articles(text: str) -> Iterator[Number]:
     """Yield the "a" in "a week" as a weak 1, or as 1.5 if "and a half" follows."""
     for match in _ARTICLE.finditer(text):
-        tail = re.match(r"\s+and\s+a\s+(half|quarter)\b", text[match.end() :], re.IGNORECASE)
-        if tail:
-            value = 1.5 if tail[1].lower() == "half" else 1.25
-            yield Number(match.start(), match.end(1), ((value, 1.0),))
-        elif match[2].lower() in _MEASURES:
-            yield Number(match.start(), match.end(1), ((1.0, 0.8),))
+        if tail := _AND_SHARE.match(text, match.end()):
+            value, strength = 1 + _SHARES[tail[1].lower()], 1.0
+        elif find_unit(match[2].lower()):
+            value, strength = 1.0, weights.READ_ARTICLE_UNIT
         else:
-            yield Number(match.start(), match.end(1), ((1.0, 0.35),))
+            value, strength = 1.0, weights.READ_ARTICLE
+        yield Number(match.start(), match.end(1), ((value, strength),))
 
 
-def _read_words(said: str) -> float | None:
+def _read_words(text: str) -> float | None:
     """Return the number that words say ("two hundred and fifty", "half a million"), or None."""
-    sign = -1.0 if re.match(r"minus|negative", said) else 1.0
-    words = re.findall(r"[a-z]+", said)
-    total, part, seen = 0.0, 0.0, False
-    words = [w for w in words if w not in ("minus", "negative", "percent", "per", "cent", "of")]
+    words = re.findall(r"[a-z]+", text)
+    sign = -1.0 if words[:1] in (["minus"], ["negative"]) else 1.0
     if "point" in words:
         cut = words.index("point")
-        head = _read_words(" ".join(words[:cut])) or 0.0
-        decimals = "".join(str(_UNITS.get(word, _TENS.get(word, ""))) for word in words[cut + 1 :])
-        return sign * float(f"{int(head)}.{decimals}") if decimals else None
-    fraction = 0.0
+        whole = _read_whole(words[:cut]) or 0.0
+        decimals = "".join(str(_VALUES.get(word, "")) for word in words[cut + 1 :])
+        return sign * float(f"{int(whole)}.{decimals}") if decimals else None
+    value = _read_whole(words)
+    return None if value is None else sign * value
+
+
+def _read_whole(words: list[str]) -> float | None:
+    """Return the number that words say, without sign and decimals, or None.
+
+    Words add up to a part, which "hundred" multiplies; a larger scale multiplies the part and ends
+    it. A half counts for itself, or for the scale after it if it comes first ("half a million").
+    """
+    total = part = fraction = 0.0
+    seen = False
     for index, word in enumerate(words):
-        plain = word.rstrip("s") if word not in _UNITS | _TENS else word
-        if word in _UNITS or word in _TENS:
-            part += _UNITS.get(word, _TENS.get(word, 0))
-            seen = True
+        scale = _SCALES.get(word.rstrip("s"))
+        if word in _VALUES:
+            part += _VALUES[word]
         elif word == "couple":
-            part, seen = 2.0, True
-        elif word in ("half", "quarter"):
-            share = 0.5 if word == "half" else 0.25
-            following = words[index + 1 :]
-            if seen or not any(w.rstrip("s") in _SCALES for w in following):
-                fraction += share
+            part = 2.0
+        elif word in _SHARES:
+            if seen or not any(later.rstrip("s") in _SCALES for later in words[index + 1 :]):
+                fraction += _SHARES[word]
             else:
-                part = share
-            seen = True
-        elif plain in _SCALES:
-            scale = _SCALES[plain]
-            if plain == "hundred":
-                part = (part or 1) * scale
-            else:
-                total += (part + fraction or 1) * scale
-                part = fraction = 0.0
-            seen = True
-    return sign * (total + part + fraction) if seen else None
+                part = _SHARES[word]
+        elif word in ("hundred", "hundreds"):
+            part = (part or 1) * _SCALES["hundred"]
+        elif scale:
+            total += (part + fraction or 1) * scale
+            part = fraction = 0.0
+        else:
+            continue
+        seen = True
+    value = total + part + fraction
+    return value if seen and math.isfinite(value) else None
 
 
 def _scale(word: str) -> float:
+    """Return the factor of a scale word such as "million" or "millions"."""
     return _SCALES[word.lower().rstrip("s")]
 
 
 def _with_unit(number: Number, text: str) -> Number:
+    """Return a number with the word after it and, if that is a unit, in the other units."""
     match = _NEXT_WORD.match(text, number.end)
     if not match:
         return number
-    unit = match[1].lower()
+    word = match[1].lower()
     converted: list[tuple[float, str]] = []
-    if measure := _MEASURES.get(unit):
-        dimension, factor = measure
-        strong = max(number.values, key=lambda pair: pair[1])[0]
-        for name, other in _BASE_NAMES.get(dimension, ()):
-            if other != factor:
-                converted.append((round(strong * factor / other, 6), name))
-    return Number(number.start, number.end, number.values, unit, tuple(converted))
+    if unit := find_unit(word):
+        surest = max(number.values, key=lambda pair: pair[1])[0]
+        converted = [
+            (amount, name)
+            for amount, name, other in conversions(surest * unit.size, unit.dimension)
+            if other.size != unit.size
+        ]
+    return Number(number.start, number.end, number.values, word, tuple(converted))

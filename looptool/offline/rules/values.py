@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from looptool.core import canonical
-from looptool.offline.rules.answers import SAID, Answer, Leaf, bound, claim, fresh
+from looptool.offline.rules import weights
+from looptool.offline.rules.answers import Answer, Leaf, bound, claim, fresh
 from looptool.offline.rules.conversation import Conversation
-from looptool.offline.rules.evidence import Fault, balance
+from looptool.offline.rules.evidence import Fault, balance, limited
 from looptool.offline.rules.grounding import Ground, ground
 from looptool.offline.rules.relevance import about, order_of, rank_said
+from looptool.offline.rules.spans import overlap
 from looptool.offline.rules.words import content_stems
 
 
@@ -38,6 +40,7 @@ def changes(left: Answer, right: Answer, changed: list[tuple[Leaf, Leaf]]) -> It
 
 
 def _is_swap(first: tuple[Leaf, Leaf], second: tuple[Leaf, Leaf]) -> bool:
+    """Whether two pairs of values exchange places within one call or between two calls."""
     (one, two), (three, four) = first, second
     crossed = one.text == four.text and two.text == three.text
     return crossed and (one.call == three.call) != (one.path == three.path)
@@ -48,14 +51,14 @@ def _is_swap(first: tuple[Leaf, Leaf], second: tuple[Leaf, Leaf]) -> bool:
 
 def _swapped_within(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator[Fault]:
     """Yield the fault if two parameters of one call have exchanged their values."""
-    if min(one.ground.strength, two.ground.strength) < SAID:
+    if min(one.ground.strength, two.ground.strength) < weights.SAID:
         return
     advantage = placed(one, two, left.conversation)
     names = f"{one.path[-1]} and {two.path[-1]}"
     yield from balance(
         left,
         right,
-        max(-4.0, min(4.0, advantage)),
+        limited(advantage, weights.SWAP_MOST),
         (
             f"gives {one} and {two}, but the words around them speak for the values of {names} "
             "the other way round",
@@ -69,7 +72,7 @@ def placed(one: Leaf, two: Leaf, conversation: Conversation) -> float:
     ones, twos = one.ground.spans, two.ground.spans
     straight = bound(one, ones, conversation) + bound(two, twos, conversation)
     crossed = bound(one, twos, conversation) + bound(two, ones, conversation)
-    return 2.0 * (straight - crossed) + _order_said(one, two, conversation)
+    return weights.SWAP_BINDING * (straight - crossed) + _order_said(one, two, conversation)
 
 
 def _order_said(one: Leaf, two: Leaf, conversation: Conversation) -> float:
@@ -77,7 +80,8 @@ def _order_said(one: Leaf, two: Leaf, conversation: Conversation) -> float:
     order = order_of(one.path[-1], two.path[-1])
     ranks = rank_said(one.ground.spans, conversation), rank_said(two.ground.spans, conversation)
     if order and None not in ranks and ranks[0] != ranks[1]:
-        return 3.0 * math.copysign(1, order) * (1 if ranks[0] < ranks[1] else -1)  # type: ignore[operator]
+        straight = ranks[0] < ranks[1]  # type: ignore[operator]
+        return weights.SWAP_RANK * math.copysign(1, order) * (1 if straight else -1)
     here, there = _place(one, conversation), _place(two, conversation)
     if not order or here is None or there is None or here == there:
         return 0.0
@@ -88,7 +92,7 @@ def _swapped_between(
     left: Answer, ones: tuple[Leaf, Leaf], right: Answer, twos: tuple[Leaf, Leaf]
 ) -> Iterator[Fault]:
     """Yield the fault if two calls have exchanged the values of one parameter."""
-    advantage = 3.0 * (_in_step(left, ones) - _in_step(right, twos)) / 2
+    advantage = weights.SWAP_CALLS * (_in_step(left, ones) - _in_step(right, twos))
     name = ones[0].path[-1]
     yield from balance(
         left,
@@ -115,43 +119,40 @@ def _in_step(answer: Answer, leaves: tuple[Leaf, Leaf]) -> float:
 
 
 def _place(leaf: Leaf, conversation: Conversation) -> int | None:
+    """Return where the last request has a value if there is one such place, or None."""
     spans = [span for span in leaf.ground.spans if conversation.is_fresh(span)]
-    return spans[0][0] if len(spans) == 1 and leaf.ground.strength >= SAID else None
+    return spans[0][0] if len(spans) == 1 and leaf.ground.strength >= weights.SAID else None
 
 
 # One value instead of another
 
 
 def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator[Fault]:
+    """Yield the fault of two different values of one parameter."""
     if _same_sort_of_list(one, two):
         yield from _changed_list(left, one, right, two)
         return
     name = one.path[-1]
     conversation = left.conversation
     gap = claim(one, conversation) - claim(two, conversation)
-    scale = 4.5
-    if "boolean" in (one.kind, two.kind) or "enum" in (one.kind, two.kind):
-        scale = 3.0 if len(left.calls) == 1 else 2.0
-    if one.is_listed != two.is_listed and (gap > 0) == two.is_listed:
-        scale *= 0.3  # a choice listed in the description may stand for other words
-    advantage = scale * gap
+    advantage = _gap_factor(one, two, gap, len(left.calls) == 1) * gap
     why = "which stands less surely in the conversation"
-    if min(one.ground.strength, two.ground.strength) >= SAID:
+    if min(one.ground.strength, two.ground.strength) >= weights.SAID:
         why = "which is not what the words around it speak of"
         if not _same_place(one, two):
-            advantage += 1.5 * (
+            advantage += weights.VALUE_FRESH * (
                 fresh(one.ground.spans, conversation) - fresh(two.ground.spans, conversation)
             )
             advantage += _bound_advantage(one, two, conversation)
             advantage += _coverage_advantage(left, one, right, two)
     elif gap and _taken_twice(left, one, right, two, gap):
         # The value does occur in the conversation, but as the value of another parameter.
-        advantage *= 0.3
+        advantage *= weights.VALUE_TAKEN
     advantage += _wholeness(one, two, conversation)
     yield from balance(
         left,
         right,
-        max(-5.0, min(5.0, advantage)),
+        limited(advantage, weights.VALUE_MOST),
         (
             f"gives {one}, {why}; {name}={two.text} fits better",
             f"gives {two}, {why}; {name}={one.text} fits better",
@@ -159,15 +160,26 @@ def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterato
     )
 
 
+def _gap_factor(one: Leaf, two: Leaf, gap: float, single_call: bool) -> float:
+    """Return how much a difference between the claims of two values counts."""
+    factor = weights.VALUE_GAP
+    if {"boolean", "enum"} & {one.kind, two.kind}:
+        factor = weights.VALUE_GAP_CHOICE if single_call else weights.VALUE_GAP_CHOICE_OF_MANY
+    if one.is_listed != two.is_listed and (gap > 0) == two.is_listed:
+        # The weaker value is a choice that the description lists; it may stand for other words.
+        factor *= weights.VALUE_LISTED
+    return factor
+
+
 def _taken_twice(left: Answer, one: Leaf, right: Answer, two: Leaf, gap: float) -> bool:
+    """Whether the value that is said more surely is the value of another parameter."""
     answer, leaf = (left, one) if gap > 0 else (right, two)
     return answer.used_besides(leaf, leaf.ground.spans)
 
 
 def _same_place(one: Leaf, two: Leaf) -> bool:
     """Whether two values are readings of the same words."""
-    spans = two.ground.spans
-    return any(a < d and c < b for a, b in one.ground.spans for c, d in spans)
+    return overlap(one.ground.spans, two.ground.spans)
 
 
 def _same_sort_of_list(one: Leaf, two: Leaf) -> bool:
@@ -178,10 +190,13 @@ def _same_sort_of_list(one: Leaf, two: Leaf) -> bool:
 
 
 def _bound_advantage(one: Leaf, two: Leaf, conversation: Conversation) -> float:
+    """Return how much better the words around the left value suggest the parameter."""
     gap = bound(one, one.ground.spans, conversation) - bound(two, two.ground.spans, conversation)
-    gap += 1.2 * (_own_words(two) - _own_words(one))
-    gap += 0.8 * (_is_mention(one, conversation) - _is_mention(two, conversation))
-    return max(-2.5, min(2.5, gap))
+    gap += weights.VALUE_OWN_WORDS * (_own_words(two) - _own_words(one))
+    gap += weights.VALUE_IS_MENTION * (
+        _is_mention(one, conversation) - _is_mention(two, conversation)
+    )
+    return limited(gap, weights.VALUE_BINDING_MOST)
 
 
 def _own_words(leaf: Leaf) -> bool:
@@ -193,7 +208,7 @@ def _own_words(leaf: Leaf) -> bool:
 
 def _is_mention(leaf: Leaf, conversation: Conversation) -> bool:
     """Whether a value is exactly a mention of the request."""
-    return any((m.start, m.end) in leaf.ground.spans for m in conversation.mentions)
+    return any(m.span in leaf.ground.spans for m in conversation.mentions)
 
 
 def _coverage_advantage(left: Answer, one: Leaf, right: Answer, two: Leaf) -> float:
@@ -204,7 +219,8 @@ def _coverage_advantage(left: Answer, one: Leaf, right: Answer, two: Leaf) -> fl
     unused_by_left = not left.uses(two.ground.spans) and fresh(two.ground.spans, left.conversation)
     twice_left = left.used_besides(one, one.ground.spans) or left.used_before(one)
     twice_right = right.used_besides(two, two.ground.spans) or right.used_before(two)
-    return 1.9 * (unused_by_right - unused_by_left) + 1.5 * (twice_right - twice_left)
+    unused = weights.VALUE_UNUSED * (unused_by_right - unused_by_left)
+    return unused + weights.VALUE_TWICE * (twice_right - twice_left)
 
 
 def _wholeness(one: Leaf, two: Leaf, conversation: Conversation) -> float:
@@ -212,19 +228,20 @@ def _wholeness(one: Leaf, two: Leaf, conversation: Conversation) -> float:
     if not isinstance(one.value, str) or not isinstance(two.value, str):
         return 0.0
     a, b = one.value.lower().strip(), two.value.lower().strip()
-    if a == b or not (a in b or b in a) or min(one.ground.strength, two.ground.strength) < 0.9:
+    if a == b or not (a in b or b in a):
         return 0.0
-    exact = [
-        any((m.start, m.end) in leaf.ground.spans for m in conversation.mentions)
-        for leaf in (one, two)
-    ]
-    return 3.0 * (exact[0] - exact[1])
+    if min(one.ground.strength, two.ground.strength) < weights.VALUE_WHOLE_STRENGTH:
+        return 0.0
+    return weights.VALUE_WHOLE * (_is_mention(one, conversation) - _is_mention(two, conversation))
 
 
 def _changed_list(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator[Fault]:
+    """Yield the fault of two lists with different items or in a different order."""
     ones, twos = [canonical.dumps(v) for v in one.value], [canonical.dumps(v) for v in two.value]
     if Counter(ones) == Counter(twos):
-        advantage = 3.0 * (_ordered(one, left.conversation) - _ordered(two, left.conversation))
+        advantage = weights.LIST_ORDER * (
+            _ordered(one, left.conversation) - _ordered(two, left.conversation)
+        )
         yield from balance(
             left,
             right,
@@ -239,7 +256,7 @@ def _changed_list(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator
     yield from balance(
         left,
         right,
-        max(-4.0, min(4.0, advantage)),
+        limited(advantage, weights.LIST_MOST),
         (
             f"gives {one}, which does not list what is said",
             f"gives {two}, which does not list what is said",
@@ -249,27 +266,29 @@ def _changed_list(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterator
 
 def _item_weight(leaf: Leaf, other: Leaf, item: Any, conversation: Conversation) -> float:
     """Return the evidence for an item that only the list of `leaf` has; below 0 is against it."""
-    found = _item_ground(leaf, item, conversation)
-    if found.strength < SAID:
-        return -1.8 * (1 - found.strength)
+    said = _item_ground(leaf, item, conversation)
+    if said.strength < weights.SAID:
+        return weights.LIST_ITEM_UNSAID * (1 - said.strength)
     shared = [x for x in leaf.value if x in other.value and x is not item]
     around = [s for x in shared for s in _item_ground(leaf, x, conversation).spans]
     keys = [canonical.dumps(value) for value in leaf.value]
-    spans = [span for span in found.spans if conversation.is_fresh(span)] or list(found.spans)
+    spans = [span for span in said.spans if conversation.is_fresh(span)] or list(said.spans)
     if len(spans) < keys.count(canonical.dumps(item)):
-        return -1.5
+        return weights.LIST_ITEM_TOO_OFTEN
     if not around:
-        return min(1.5, bound(leaf, spans, conversation))
+        return min(weights.LIST_ITEM_BINDING_MOST, bound(leaf, spans, conversation))
     near = min(abs(a[0] - b[1]) if a > b else abs(b[0] - a[1]) for a in spans for b in around)
-    return 3.0 if near <= 30 else -0.5
+    return weights.LIST_ITEM_NEAR if near <= weights.LIST_NEAR else weights.LIST_ITEM_FAR
 
 
 def _only_in(values: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    """Return the items that a list has more often than another."""
     left = Counter(canonical.dumps(v) for v in values) - Counter(canonical.dumps(v) for v in others)
     return [v for v in values if left[canonical.dumps(v)] > 0]
 
 
 def _item_ground(leaf: Leaf, item: Any, conversation: Conversation) -> Ground:
+    """Return the ground of an item of a list."""
     items = leaf.schema.get("items")
     return ground(
         item,
@@ -283,10 +302,10 @@ def _ordered(leaf: Leaf, conversation: Conversation) -> float:
     """Return 1 if the items are said close together in the list's order, 0 if not, else 0.5."""
     places: list[list[int]] = []
     for item in leaf.value:
-        found = _item_ground(leaf, item, conversation)
-        spans = [s for s in found.spans if conversation.is_fresh(s)] or list(found.spans)
-        if found.strength < SAID or not spans:
-            return 0.5
+        said = _item_ground(leaf, item, conversation)
+        spans = [s for s in said.spans if conversation.is_fresh(s)] or list(said.spans)
+        if said.strength < weights.SAID or not spans:
+            return weights.LIST_UNCLEAR
         places.append(sorted(start for start, _ in spans))
     best = 0.0
     for start in places[0]:
@@ -297,5 +316,6 @@ def _ordered(leaf: Leaf, conversation: Conversation) -> float:
                 break
             at = later[0]
         else:
-            best = max(best, 1.0 if at - start <= 40 * len(places) else 0.5)
+            close = at - start <= weights.LIST_SPREAD * len(places)
+            best = max(best, 1.0 if close else weights.LIST_UNCLEAR)
     return best

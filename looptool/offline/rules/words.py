@@ -13,6 +13,8 @@ from importlib import resources
 
 from ruamel.yaml import YAML
 
+from looptool.offline.rules import weights
+
 _WORD = re.compile(r"[A-Za-z]+|\d+(?:\.\d+)?|[^\x00-\x7f\W]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -106,6 +108,7 @@ def content_stems(text: str) -> tuple[str, ...]:
 
 
 def _synonym_groups() -> dict[str, frozenset[int]]:
+    """Return the numbers of the lines of synonyms that each stem is in."""
     groups: dict[str, set[int]] = {}
     for index, words in enumerate(lines("synonyms")):
         for word in words:
@@ -120,18 +123,18 @@ _GROUPS = _synonym_groups()
 def likeness(left: str, right: str) -> float:
     """Return how similar in meaning two stems are, from 0 to 1.
 
-    This is 1 for equal stems and 0.7 for synonyms; else 0.8 if one begins with the other (four
-    letters or more) and 0.6 if they share the first five letters.
+    This is 1 for equal stems; else the first that applies of: synonyms, one begins with the other
+    (four letters or more), the first five letters are the same.
     """
     if left == right:
         return 1.0
     if _GROUPS.get(left, frozenset()) & _GROUPS.get(right, frozenset()):
-        return 0.7
+        return weights.LIKE_SYNONYM
     shorter = min(len(left), len(right))
     if shorter >= 4 and (left.startswith(right) or right.startswith(left)):
-        return 0.8
+        return weights.LIKE_BEGINNING
     if shorter >= 5 and left[:5] == right[:5]:
-        return 0.6
+        return weights.LIKE_FIVE_LETTERS
     return 0.0
 
 
@@ -144,12 +147,12 @@ def role_cues(name: str, description: str) -> frozenset[str]:
     """
     named = frozenset(stem(word) for word in split_words(name))
     described = frozenset(content_stems(description))
-    found: set[str] = set()
+    announcing: set[str] = set()
     direction = next((i for i in (0, 1) if named & _CUES[i][0]), None)
     for index, (roles, cues) in enumerate(_CUES):
         if named & roles or (described & roles and (index > 1 or direction is None)):
-            found |= cues
-    return frozenset(found)
+            announcing |= cues
+    return frozenset(announcing)
 
 
 _CUES = tuple(

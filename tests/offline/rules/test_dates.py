@@ -60,6 +60,10 @@ def test_relative_days_mean_nothing_without_today() -> None:
     assert dates.find_days("tomorrow and next Friday", None) == []
 
 
+def test_a_number_of_days_with_thousands_of_digits_is_no_date() -> None:
+    assert dates.find_days(f"in {'9' * 5000} days", TODAY) == []
+
+
 def test_today_stands_in_a_message() -> None:
     assert dates.find_today("You help.\nToday is Friday, 2024-05-03.") == TODAY
     assert dates.find_today("Meet on 2024-05-03.") is None

@@ -257,6 +257,13 @@ def test_opinions_do_not_depend_on_the_other_cases() -> None:
     assert together[::-1] == [JUDGE.compare([case])[0] for case in cases[::-1]]
 
 
+def test_a_request_with_hundreds_of_digits_is_judged() -> None:
+    right, wrong = (calls(call("trackParcel", parcel_id=digits * 400)) for digits in "98")
+    messages = said(f"Track parcel {'9' * 400} times")
+    assert opinion([PARCEL], messages, wrong, right).verdict == "LABEL_WRONG"
+    assert JUDGE.admit([([PARCEL], messages, right)]) == [None]
+
+
 VOCABULARY = (
     "today is 2024-02-29 0000-01-01 9999-12-31 tomorrow two days after before the 31st next Friday "
     "half a million 12,5 -3 $ 7% 25:99 5pm at noon Tarifa Brest knots \"quoted “ ' don't by wind "
