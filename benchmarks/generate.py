@@ -24,7 +24,7 @@ def measure(count: int) -> dict[str, float]:
 
     start = time.perf_counter()
     shares = params.load().generate.shares
-    recipe = Recipe(count, "benchmark", "train", shares, iteration=1, label_noise=0.15)
+    recipe = Recipe(count, "benchmark", "train", shares, "generate", iteration=1, label_noise=0.15)
     seeds = make_seeds(recipe, GrammarAuthor())
     seconds = time.perf_counter() - start
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

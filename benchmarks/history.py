@@ -30,10 +30,11 @@ from looptool.core.samples import VERDICTS, call_label, dataset_id, label_id, sa
 from looptool.expansion import Candidate
 from looptool.expansion.carry import compose, expanded_rows
 from looptool.expansion.error_seeds import error_seeds
-from looptool.expansion.label_correction import outcomes
+from looptool.judging.label_correction import outcomes
 
 CITIES = ("Oslo", "Rome", "Lima", "Cairo", "Quito", "Hanoi", "Bergen", "Dakar")
-CAPS = {"carried": 0.7, "corrected": 0.3, "error_seed": 0.3, "expanded": 0.4, "high_ppl": 0.2}
+SHARE = 0.7
+CAPS = {"corrected": 0.3, "error_seed": 0.3, "expanded": 0.4, "high_ppl": 0.2}
 FAILURES = ("wrong_argument", "missing_argument", "wrong_tool", "unparsable")
 _LABELS = [call_label([ToolCall("get_time", {"city": city})]) for city in CITIES]
 _LABEL_ROWS = [(canonical.dumps(label), label_id(label)) for label in _LABELS]
@@ -171,7 +172,7 @@ def _handoff(
         if rng.random() < 0.6
     ]
     expanded = expanded_rows(accepted, iteration, "rewriter")
-    carry = compose(rows, expanded, total=total, caps=CAPS, seed=f"{iteration}")
+    carry = compose(rows, expanded, total=total, share=SHARE, caps=CAPS, seed=f"{iteration}")
     model = canonical.digest(f"model {iteration}")
     log = events.stamped(carry.lineage, "expand", iteration, iteration, model, dataset_id(data))
     for name, frame, table in (

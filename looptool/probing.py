@@ -9,38 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
 from looptool.core import canonical, tables
 from looptool.core.answers import read_answer
-from looptool.core.samples import error_type, is_correct
+from looptool.core.samples import error_type, is_correct, share_of
 from looptool.core.tool_match import MatchMode
-
-
-class Completion(Protocol):
-    """The part of an engine's completion that probing needs."""
-
-    @property
-    def text(self) -> str:
-        """The text that the model wrote."""
-        ...
-
-    @property
-    def tokens(self) -> int:
-        """The number of generated tokens, including the end token."""
-        ...
-
-    @property
-    def logprob(self) -> float | None:
-        """The sum of the log probabilities of these tokens in nats, None if unknown."""
-        ...
-
-    @property
-    def error(self) -> str | None:
-        """The reason why there is no answer, or None."""
-        ...
+from looptool.engines import Completion
 
 
 def probe(
@@ -69,11 +46,11 @@ def probe(
     if not 0 <= high_ppl_share <= 1:
         raise ValueError(f"high_ppl_share: must lie between 0 and 1, not {high_ppl_share}")
     rows = [
-        _judge(row, prediction, mode)
+        _probe_row(row, prediction, mode)
         for row, prediction in zip(samples.iter_rows(named=True), predictions, strict=True)
     ]
     result = tables.frame(tables.Probe, rows)
-    marked = int(len(result.filter("matched")) * high_ppl_share + 1e-9)
+    marked = share_of(len(result.filter("matched")), high_ppl_share)
     high = (
         result.filter("matched")
         .drop_nulls("ppl")
@@ -81,6 +58,25 @@ def probe(
         .head(marked)["sample_id"]
     )
     return result.with_columns(high_ppl=pl.col("sample_id").is_in(high.implode()))
+
+
+def perplexity(logprob: float | None, tokens: int) -> float | None:
+    """Return exp(-mean log p) of an answer: finite and at least 1.
+
+    An answer without tokens has perplexity 1.
+
+    Args:
+        logprob: sum of the tokens' log probabilities in nats; None gives None.
+        tokens: number of tokens.
+
+    Raises:
+        ValueError: if `logprob` is NaN.
+    """
+    if logprob is None:
+        return None
+    if math.isnan(logprob):
+        raise ValueError("the log probability of a completion is NaN")
+    return math.exp(min(max(0.0, -logprob / tokens), 700.0)) if tokens else 1.0
 
 
 def probe_metrics(samples: pl.DataFrame, probed: pl.DataFrame) -> dict[str, Any]:
@@ -111,26 +107,7 @@ def _shares(rows: pl.DataFrame, column: str) -> dict[str, float]:
     return dict(rows.group_by(column).agg(pl.col("matched").mean()).sort(column).iter_rows())
 
 
-def perplexity(logprob: float | None, tokens: int) -> float | None:
-    """Return exp(-mean log p) of an answer: finite and at least 1.
-
-    An answer without tokens has perplexity 1.
-
-    Args:
-        logprob: sum of the tokens' log probabilities in nats; None gives None.
-        tokens: number of tokens.
-
-    Raises:
-        ValueError: if `logprob` is NaN.
-    """
-    if logprob is None:
-        return None
-    if math.isnan(logprob):
-        raise ValueError("the log probability of a completion is NaN")
-    return math.exp(min(max(0.0, -logprob / tokens), 700.0)) if tokens else 1.0
-
-
-def _judge(row: Mapping[str, Any], prediction: Completion, mode: MatchMode) -> dict[str, Any]:
+def _probe_row(row: Mapping[str, Any], prediction: Completion, mode: MatchMode) -> dict[str, Any]:
     text = prediction.text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
     parsed = read_answer(text)
     if prediction.error is not None:

@@ -14,10 +14,10 @@ from looptool.expansion import make_expander
 from looptool.expansion.accept import accept, failed
 from looptool.expansion.carry import compose, expanded_rows
 from looptool.expansion.error_seeds import error_seeds
-from looptool.expansion.label_correction import outcomes
 from looptool.judging import make_judges
+from looptool.judging.label_correction import outcomes
 from looptool.synthesis import contamination
-from looptool.synthesis.heldout import known_to
+from looptool.synthesis.tool_split import tools_of_split
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
         )
         candidates = []
         own = read_tools(params.generate.tools) if params.generate.tools else []
-        expander = make_expander(params.expand, cast, known_to("train", own))
+        expander = make_expander(params.expand, cast, tools_of_split("train", own))
         if params.expand.mode != "off":
             candidates = expander.expand(error_seeds(rows), params.expand.per_seed, run.seed)
         accepted, rejected = accept(
@@ -60,7 +60,8 @@ def main() -> None:
             rows,
             expanded_rows(accepted, iteration, expander.name),
             total=params.generate.samples,
-            caps=dict[str, float](carried=params.expand.carry.share, **params.expand.carry.caps),
+            share=params.expand.carry.share,
+            caps=params.expand.carry.caps,
             seed=run.seed,
         )
         model = hash_path(f"models/{iteration}")

@@ -11,7 +11,7 @@ import polars as pl
 
 from looptool.core import events, runs, tables
 from looptool.core.params import load
-from looptool.core.samples import dataset_id
+from looptool.core.samples import dataset_id, share_of
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.synthesis import contamination
@@ -30,7 +30,7 @@ def main() -> None:
         heldout = tables.read("data/heldout.parquet", tables.Samples)
         index = contamination.training_index(heldout)
 
-        room = int(params.generate.samples * (1 - params.generate.min_fresh) + 1e-9)
+        room = share_of(params.generate.samples, 1 - params.generate.min_fresh)
         if len(carried) > room:
             rule = f"{len(carried)} samples are carried over, but min_fresh leaves room for {room}"
             raise run.error("generate.samples", rule)
@@ -46,16 +46,17 @@ def main() -> None:
         cast = Cast(params, lambda: run.scratch(inputs, sections), runs.number_of(seed), run.bar)
         used = set(known["sample_id"]) | set(carried["sample_id"])
         sources = make_sources(params.generate, cast, tools_of(heldout), used)
-        # by the params of no handoff: those of iteration j are for the judging of D_j
         judged = any(source.judged for source in sources)
         recipe = Recipe(
             params.generate.samples - len(carried),
             seed,
             "train",
             params.generate.shares,
+            "generate",
             iteration=1 if static else iteration,
             label_noise=params.generate.label_noise,
         )
+        # Admission ignores the overrides of handoff j, which are for verify@j.
         judges = make_judges(load().verify, cast) if judged else []
         seeds = mix_seeds(recipe, sources, seen=used, index=index, judges=judges)
         data = pl.concat([carried, seeds.samples])

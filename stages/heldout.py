@@ -22,7 +22,7 @@ def main() -> None:
         author, fill_up = make_authors(params.generate, cast)
         judges = [] if author.exact else make_judges(params.verify, cast)
         shares = params.generate.shares
-        recipe = Recipe(params.heldout.samples, run.seed, "heldout", shares, iteration=0)
+        recipe = Recipe(params.heldout.samples, run.seed, "heldout", shares, "heldout", iteration=0)
         seeds = make_seeds(recipe, author, fill_up, refuse=refuser(None, judges))
         folder = Path("data/iterations/0")
         tables.write(seeds.samples, tables.Samples, "data/heldout.parquet")

@@ -36,6 +36,7 @@ def main() -> None:
             seed,
             "train",
             params.warmup.shares,
+            "warmup_samples",
             iteration=0,
             label_noise=params.warmup.label_noise,
         )

@@ -111,6 +111,11 @@ def check_label(label: Any) -> str | None:
     return None
 
 
+def share_of(count: int, share: float) -> int:
+    """Return a share of `count` samples, rounded down. 0.3 of 10 is 3, whatever its bits."""
+    return int(count * share + 1e-9)
+
+
 def category_of(
     tools: Sequence[Tool], messages: Sequence[Message], label: Label, known: str = ""
 ) -> str:

@@ -47,9 +47,7 @@ with _without_pandas():
     import pandera.polars as pa
     from pandera.errors import SchemaError, SchemaErrors
 
-EVENTS = (
-    "born",  # a seed was admitted to D_j
-    "kept",  # a carried row entered D_j
+HANDOFF_EVENTS = (
     "mastered",  # matched at low perplexity: leaves the data
     "capped",  # not carried because the shares in params left no room
     "error_seed",  # judged PRED_WRONG, or not judged
@@ -59,6 +57,11 @@ EVENTS = (
     "undecided",  # judges did not agree: stays unchanged and is not an error seed
     "high_ppl",  # matched at high perplexity: stays
     "expanded",  # a new sample made from an error seed
+)
+EVENTS = (
+    "born",  # a seed was admitted to D_j
+    "kept",  # a carried row entered D_j
+    *HANDOFF_EVENTS,
 )
 
 _ID = r"^[0-9a-f]{32}$"

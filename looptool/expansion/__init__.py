@@ -25,14 +25,14 @@ from looptool.engines.roles import Cast
 
 @dataclass(frozen=True, slots=True)
 class ErrorSeed:
-    """A sample that the model failed, with its current (perhaps just corrected) label.
+    """A sample with a verified error: in the prediction (PRED_WRONG) or the label (LABEL_WRONG).
 
     Attributes:
+        label: the current label; that of a LABEL_WRONG sample was just corrected.
         error_type: one of `samples.ERROR_TYPES`: how the prediction differed from the label
             that the model was probed against.
-        prediction: the model's output text.
-        wrong: the answer that was judged wrong: the prediction, or the former label as JSON if the
-            sample was corrected.
+        prediction: the model's output text; right if the label was wrong.
+        wrong: the answer that was judged wrong: the prediction, or the previous label as JSON.
         rationale: the judge's analysis of the error; empty if nothing was judged.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.samples import CARRIED_ORIGINS, ORIGINS, label_id, sample_id
+from looptool.core.samples import CARRIED_ORIGINS, CarriedOrigin, label_id, sample_id, share_of
 from looptool.expansion import Candidate
 
 
@@ -62,7 +61,8 @@ def compose(
     expanded: pl.DataFrame,
     *,
     total: int,
-    caps: Mapping[str, float],
+    share: float = 1.0,
+    caps: Mapping[CarriedOrigin, float] | None = None,
     seed: str,
 ) -> Carry:
     """Compose what iteration j hands to j+1.
@@ -72,9 +72,10 @@ def compose(
         expanded: the expansions that passed `accept` (`expanded_rows`); their parents are error
             seeds of D_j.
         total: the planned size of D_{j+1}.
-        caps: the largest share of `total` for an origin, or for all origins together (`carried`).
-            An origin without an entry has no cap of its own. Within an origin, a hash of `seed`
-            and sample_id decides which rows stay; between origins, the order of `samples.ORIGINS`.
+        share: the largest share of `total` for all carried rows together.
+        caps: the largest share of `total` for an origin; one without an entry has no cap of its
+            own. Within an origin, a hash of `seed` and sample_id decides which rows stay; between
+            origins, the order of `samples.ORIGINS`.
 
     Raises:
         ValueError: if an expansion has no error seed of D_j as parent, or has the sample_id of
@@ -83,7 +84,12 @@ def compose(
     _check_expanded(expanded, outcomes)
     columns = list(tables.polars_schema(tables.Samples))
     staying = outcomes.filter(pl.col("event").is_in(CARRIED_ORIGINS)).with_columns(origin="event")
-    ranked = _rank(pl.concat([staying.select(columns), expanded]), total, caps, seed)
+    ranked = _rank(
+        pl.concat([staying.select(columns), expanded]),
+        {origin: share_of(total, (caps or {}).get(origin, 1.0)) for origin in CARRIED_ORIGINS},
+        share_of(total, share),
+        seed,
+    )
     carried = ranked.filter("fits").select(columns).sort("sample_id")
     capped = ranked.filter(~pl.col("fits"))
     lineage = _lineage(outcomes, expanded, capped)
@@ -95,15 +101,16 @@ def compose(
             "size": len(carried),
             "carried": _counts(carried["origin"], CARRIED_ORIGINS),
             "capped": _counts(capped["origin"], CARRIED_ORIGINS),
-            "events": _counts(lineage["event"], tables.EVENTS[2:]),
+            "events": _counts(lineage["event"], tables.HANDOFF_EVENTS),
         },
     )
 
 
-def _rank(rows: pl.DataFrame, total: int, caps: Mapping[str, float], seed: str) -> pl.DataFrame:
-    """Order rows by origin and hash; `fits` marks those within the caps."""
-    room = {origin: math.floor(caps.get(origin, 1.0) * total + 1e-9) for origin in ORIGINS}
-    ranks = {origin: rank for rank, origin in enumerate(ORIGINS)}
+def _rank(
+    rows: pl.DataFrame, room: Mapping[CarriedOrigin, int], room_for_all: int, seed: str
+) -> pl.DataFrame:
+    """Order rows by origin and hash; `fits` marks those for which there is room."""
+    ranks = {origin: rank for rank, origin in enumerate(CARRIED_ORIGINS)}
     ordered = rows.with_columns(
         rank=pl.col("origin").replace_strict(ranks, return_dtype=pl.Int64),
         order=pl.Series(
@@ -112,7 +119,6 @@ def _rank(rows: pl.DataFrame, total: int, caps: Mapping[str, float], seed: str) 
         room=pl.col("origin").replace_strict(room, return_dtype=pl.Int64),
     ).sort("rank", "order", "sample_id")
     ordered = ordered.with_columns(fits=pl.int_range(pl.len()).over("origin") < pl.col("room"))
-    room_for_all = math.floor(caps.get("carried", 1.0) * total + 1e-9)
     return ordered.with_columns(fits=pl.col("fits") & (pl.col("fits").cum_sum() <= room_for_all))
 
 
@@ -122,7 +128,7 @@ def _lineage(outcomes: pl.DataFrame, expanded: pl.DataFrame, capped: pl.DataFram
         "sample_id",
         "event",
         "parent_id",
-        old_label_id="before",
+        old_label_id="previous_label_id",
         new_label_id="event_label_id",
         judge="judge",
     )

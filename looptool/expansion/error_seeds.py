@@ -24,7 +24,7 @@ def error_seeds(outcomes: pl.DataFrame) -> list[ErrorSeed]:
             row["category"],
             row["error_type"],
             row["prediction"],
-            row["former"] if row["event"] == "corrected" else row["prediction"],
+            row["previous_label"] if row["event"] == "corrected" else row["prediction"],
             row["rationale"] or "",
         )
         for row in chosen.iter_rows(named=True)

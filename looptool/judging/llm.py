@@ -7,7 +7,8 @@ wrong, whatever the model says about it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 from looptool.core.params import LLM
 from looptool.core.samples import Label, Message, Verdict, check_label, label_calls, sample_id
@@ -24,15 +25,12 @@ COMPARISON = object_schema(analysis=_TEXT, A=_MARK, B=_MARK, right_approach=_TEX
 ADMISSION = object_schema(analysis=_TEXT, verdict=_MARK)
 
 
-_SIDES = "(A is the label, B the prediction.)"
-
-
 class Finding(NamedTuple):
-    """A model's reply about answers A and B; `first` and `second` say whether each is correct."""
+    """A model's reply: whether the label and the prediction are correct, and why."""
 
+    label: bool
+    prediction: bool
     analysis: str
-    first: bool
-    second: bool
     right_approach: str
 
 
@@ -50,10 +48,9 @@ class LLMJudge:
         Where there is no prediction, only the label is judged.
         """
         pairs = [case for case in cases if case.prediction is not None]
-        both = [(case.label, case.prediction) for case in pairs]
-        forward = self._compare(pairs, both)
-        backward = self._compare(pairs, [(second, first) for first, second in both])
-        compared = iter(zip(forward, backward, strict=True))
+        label_as_a = self._compare(pairs, label_is="A")
+        label_as_b = self._compare(pairs, label_is="B")
+        compared = iter(zip(label_as_a, label_as_b, strict=True))
         unparsed = [case for case in cases if case.prediction is None]
         admitted = iter(self._admit([(case.tools, case.messages, case.label) for case in unparsed]))
         return [
@@ -72,17 +69,15 @@ class LLMJudge:
             for reply in self._admit(samples)
         ]
 
-    def _compare(
-        self, cases: Sequence[Case], answers: Sequence[tuple[Any, Any]]
-    ) -> list[Reply[Finding]]:
-        questions = [
-            Question(
-                sample_id(case.tools, case.messages),
-                {"tools": case.tools, "messages": case.messages, "first": first, "second": second},
-                _finding,
-            )
-            for case, (first, second) in zip(cases, answers, strict=True)
-        ]
+    def _compare(self, cases: Sequence[Case], label_is: Literal["A", "B"]) -> list[Reply[Finding]]:
+        """Ask about label and prediction, with the label as answer A or B."""
+        questions = []
+        for case in cases:
+            answers = (case.label, case.prediction)
+            a, b = answers if label_is == "A" else reversed(answers)
+            fields = {"tools": case.tools, "messages": case.messages, "answer_a": a, "answer_b": b}
+            about = sample_id(case.tools, case.messages)
+            questions.append(Question(about, fields, partial(_finding, label_is)))
         return self.role.ask(load_template("judging", "compare"), questions, COMPARISON)
 
     def _admit(
@@ -100,9 +95,13 @@ class LLMJudge:
         return self.role.ask(load_template("judging", "admit"), questions, ADMISSION)
 
 
-def _finding(data: Any) -> Finding:
+def _finding(label_is: str, data: Any) -> Finding:
+    prediction_is = "B" if label_is == "A" else "A"
     return Finding(
-        data["analysis"], data["A"] == "correct", data["B"] == "correct", data["right_approach"]
+        data[label_is] == "correct",
+        data[prediction_is] == "correct",
+        f"(A is the {'label' if label_is == 'A' else 'prediction'}.) {data['analysis']}",
+        data["right_approach"],
     )
 
 
@@ -110,25 +109,21 @@ def _wrong(data: Any) -> str:
     return "" if data["verdict"] == "correct" else data["analysis"] or "judged wrong"
 
 
-def _agreed(case: Case, forward: Reply[Finding], backward: Reply[Finding]) -> Opinion:
-    """Combine the replies in both orders: `forward` had the label as A, `backward` as B."""
-    label_first, label_second = forward.value, backward.value
-    if label_first is None or label_second is None:
-        return Opinion("NO_CONSENSUS", f"No usable answer: {forward.error or backward.error}", 0.0)
-    if (label_first.first, label_first.second) != (label_second.second, label_second.first):
-        rationale = (
-            f"The orders disagree. {_SIDES} {label_first.analysis} / turned: "
-            f"{label_second.analysis}"
-        )
+def _agreed(case: Case, label_as_a: Reply[Finding], label_as_b: Reply[Finding]) -> Opinion:
+    """Combine the replies in both orders into one opinion."""
+    one, other = label_as_a.value, label_as_b.value
+    if one is None or other is None:
+        reason = label_as_a.error or label_as_b.error
+        return Opinion("NO_CONSENSUS", f"No usable answer: {reason}", 0.0)
+    if (one.label, one.prediction) != (other.label, other.prediction):
+        rationale = f"The orders disagree. {one.analysis} / {other.analysis}"
         return Opinion("NO_CONSENSUS", rationale, 0.5)
     assert case.prediction is not None
-    label = label_first.first and _fits(case.label, case.tools)
-    prediction = label_first.second and _fits(case.prediction, case.tools)
-    return Opinion(
-        _verdict(label, prediction),
-        f"{_SIDES} {label_first.analysis} Right: {label_first.right_approach}",
-        1.0,
+    verdict = _verdict(
+        one.label and _fits(case.label, case.tools),
+        one.prediction and _fits(case.prediction, case.tools),
     )
+    return Opinion(verdict, f"{one.analysis} Right: {one.right_approach}", 1.0)
 
 
 def _alone(case: Case, reply: Reply[str]) -> Opinion:

@@ -60,7 +60,7 @@ def majority(opinions: Sequence[Opinion], prediction: Label | None) -> tuple[Ver
     """Return the verdict of more than half of the judges, and their share.
 
     If no verdict has a majority, return NO_CONSENSUS and the share of the most frequent verdict.
-    An unparsable prediction cannot become a label: LABEL_WRONG and BOTH_CORRECT then count as
+    An unparsable prediction is wrong: LABEL_WRONG then counts as BOTH_WRONG, and BOTH_CORRECT as
     PRED_WRONG.
 
     Args:
@@ -72,16 +72,17 @@ def majority(opinions: Sequence[Opinion], prediction: Label | None) -> tuple[Ver
 
 
 def _possible(verdict: Verdict, prediction: Label | None) -> Verdict:
-    if prediction is None and verdict in ("LABEL_WRONG", "BOTH_CORRECT"):
-        return "PRED_WRONG"
-    return verdict
+    if prediction is not None:
+        return verdict
+    unparsable: dict[Verdict, Verdict] = {"LABEL_WRONG": "BOTH_WRONG", "BOTH_CORRECT": "PRED_WRONG"}
+    return unparsable.get(verdict, verdict)
 
 
 def _verdict_row(
     row: dict[str, str], case: Case, names: Sequence[str], opinions: Sequence[Opinion]
 ) -> dict[str, object]:
     verdict, consensus = majority(opinions, case.prediction)
-    takes_over = verdict in ("LABEL_WRONG", "BOTH_CORRECT") and case.prediction is not None
+    takes_over = verdict in ("LABEL_WRONG", "BOTH_CORRECT")
     return {
         "sample_id": row["sample_id"],
         "verdict": verdict,
@@ -96,7 +97,9 @@ def _verdict_row(
         "consensus": consensus,
         "old_label_id": row["label_id"],
         "new_label_id": (
-            samples.label_id(case.prediction) if takes_over and case.prediction else None
+            samples.label_id(case.prediction)
+            if takes_over and case.prediction is not None
+            else None
         ),
     }
 

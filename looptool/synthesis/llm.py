@@ -25,9 +25,9 @@ from looptool.core.tools import Tool, read_tools
 from looptool.engines.dialogues import ANSWER, CALLS, TEXT, object_schema
 from looptool.engines.roles import Cast, Question, Role, load_template
 from looptool.synthesis import Author, Draft, Split
-from looptool.synthesis.heldout import known_to
-from looptool.synthesis.llm_tools import write_tools
+from looptool.synthesis.api_synthesis import write_tools
 from looptool.synthesis.scripts import KINDS, Turn, as_planned, said, script_of
+from looptool.synthesis.tool_split import tools_of_split
 
 TOOLS_EACH = 0.5  # tools written per dialogue
 FAILING = 0.1  # probability that a dialogue has calls that fail with an error from the tool
@@ -200,7 +200,7 @@ class LLMAuthor:
         rng = random.Random(f"llm/{seed}/{split}")
         refused: list[Draft] = []
         if self.own:
-            self.tools = list(known_to(split, self.own))
+            self.tools = list(tools_of_split(split, self.own))
         else:
             wanted = max(4, round(count * TOOLS_EACH))
             known = [*self.heldout, *self.tools]
@@ -208,17 +208,19 @@ class LLMAuthor:
             self.tools += tools
         if not self.tools:
             return refused
-        dialogues = [_cast(self.tools, shares, f"{seed}/{number}", rng) for number in range(count)]
-        self._play(PLANNER, dialogues)
+        dialogues = [
+            _new_dialogue(self.tools, shares, f"{seed}/{number}", rng) for number in range(count)
+        ]
+        self._ask(PLANNER, dialogues)
         while going := [d for d in dialogues if d.script and d.failure is None]:
             for speaker, agent in SPEAKERS.items():
-                self._play(agent, [d for d in going if d.script and d.failure is None
+                self._ask(agent, [d for d in going if d.script and d.failure is None
                                    and d.script[0].speaker == speaker])  # fmt: skip
         made = [sample for d in dialogues if not d.failure for sample in d.samples]
         broken = [Draft(d.tools, d.messages, {}, d.kind, d.failure) for d in dialogues if d.failure]
         return [*made[:count], *broken, *refused]
 
-    def _play(self, agent: Agent, dialogues: Sequence[Dialogue]) -> None:
+    def _ask(self, agent: Agent, dialogues: Sequence[Dialogue]) -> None:
         """Let one agent act in all dialogues; record each result or failure."""
         questions = [
             Question(
@@ -237,7 +239,7 @@ class LLMAuthor:
                 agent.act(dialogue, reply.value)
 
 
-def _cast(
+def _new_dialogue(
     tools: Sequence[Tool], shares: Mapping[str, float], seed: str, rng: random.Random
 ) -> Dialogue:
     """Set up a dialogue: draw its kind, its tools and the user's persona and style."""

@@ -80,6 +80,7 @@ class Recipe:
     Attributes:
         count: number of samples.
         shares: weights of the categories; see `Author.write`.
+        stage: the stage that makes them, for the table of rejected samples.
         iteration: the iteration whose data set they are for.
         label_noise: share of the samples that get a wrong label.
     """
@@ -88,6 +89,7 @@ class Recipe:
     seed: str
     split: Split
     shares: Mapping[Any, float]
+    stage: str
     iteration: int
     label_noise: float = 0.0
 
@@ -117,20 +119,20 @@ def make_seeds(
     taken = set(seen)
     admitted: list[Row] = []
     rejected: list[tuple[Row, str, str]] = []
-    index = 0
-    tired: set[str] = set()  # authors whose last round admitted nothing
+    first_chunk = 0
+    exhausted: set[str] = set()  # authors whose last round admitted nothing
     for writer in [author] * _ROUNDS + ([fill_up] * _ROUNDS if fill_up else []):
         missing, before = count - len(admitted), len(admitted)
         if missing <= 0:
             break
-        if writer.name in tired:
+        if writer.name in exhausted:
             continue
         sizes = [CHUNK] * (missing // CHUNK) + ([missing % CHUNK] if missing % CHUNK else [])
         chunks = [
-            replace(recipe, count=size, seed=f"{recipe.seed}:{index + number}")
+            replace(recipe, count=size, seed=f"{recipe.seed}:{first_chunk + number}")
             for number, size in enumerate(sizes)
         ]
-        index += len(chunks)
+        first_chunk += len(chunks)
         written = 0
         for rows in _run(writer, chunks):
             written += len(rows)
@@ -141,14 +143,14 @@ def make_seeds(
                     admitted.append(row)
         asking_is_free = writer.exact or getattr(writer, "free", False)
         if not written or (len(admitted) == before and not asking_is_free):
-            tired.add(writer.name)
+            exhausted.add(writer.name)
     if len(admitted) < count and not fewer:
         raise LooptoolError(
             f"{author.name} could make only {len(admitted)} of {count} samples that are new and "
             "pass the checks; ask for fewer, relax the checks, or let other authors write the "
             "rest (generate.fill_up, generate.mix)"
         )
-    return _frames(admitted, rejected, recipe.iteration)
+    return _frames(admitted, rejected, recipe)
 
 
 def mix_seeds(
@@ -246,7 +248,7 @@ def _run(author: Author, chunks: list[Recipe]) -> Iterator[list[Row]]:
     """Yield the rows of each chunk in order; big jobs use several processes."""
     write = partial(_chunk, author)
     big = sum(chunk.count for chunk in chunks) > PARALLEL_FROM
-    if not (big and PROCESSES > 1 and getattr(author, "portable", False)):
+    if not (big and author.portable):
         yield from map(write, chunks)
         return
     context = multiprocessing.get_context("spawn")
@@ -331,7 +333,7 @@ def _draft(row: Row) -> Draft:
     )
 
 
-def _frames(admitted: list[Row], rejected: list[tuple[Row, str, str]], iteration: int) -> Seeds:
+def _frames(admitted: list[Row], rejected: list[tuple[Row, str, str]], recipe: Recipe) -> Seeds:
     ids = [row.sample_id for row in admitted]
     size = len(admitted)
     labels = [row.label for row in admitted]
@@ -347,8 +349,8 @@ def _frames(admitted: list[Row], rejected: list[tuple[Row, str, str]], iteration
         "category": [row.category for row in admitted],
         "origin": ["seed"] * size,
         "parent_id": [None] * size,
-        "born_iteration": [iteration] * size,
-        "label_iteration": [iteration] * size,
+        "born_iteration": [recipe.iteration] * size,
+        "label_iteration": [recipe.iteration] * size,
         "label_source": [row.source for row in admitted],
     }
     truth: dict[str, Any] = {
@@ -361,7 +363,7 @@ def _frames(admitted: list[Row], rejected: list[tuple[Row, str, str]], iteration
         "sample_id": [row.sample_id for row, _, _ in rejected],
         "check": [check for _, check, _ in rejected],
         "reason": [reason for _, _, reason in rejected],
-        "stage": ["generate"] * len(rejected),
+        "stage": [recipe.stage] * len(rejected),
         "parent_id": [None] * len(rejected),
         "tools": [row.tools for row, _, _ in rejected],
         "messages": [row.messages for row, _, _ in rejected],

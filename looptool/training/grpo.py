@@ -348,10 +348,10 @@ class LoopTrainer(GRPOTrainer):
             weights = torch.where(advantages < 0, params.negative_weight, 1.0)
             batch["advantages"] = advantages * weights
             advantages = self._of_all(advantages.view(-1, self.num_generations))
-            groups = with_signal(advantages)[: params.prompts_per_step * params.minibatches]
-            self._metrics["train"]["groups_kept"].append(len(groups) / params.minibatches)
-            if params.oversample == 1:
-                groups = torch.arange(len(advantages))
+            informative = with_signal(advantages)[: params.prompts_per_step * params.minibatches]
+            self._metrics["train"]["groups_kept"].append(len(informative) / params.minibatches)
+            everything = torch.arange(len(advantages))
+            groups = informative if params.oversample > 1 else everything
             tokens = batch["completion_mask"].sum(1).view(-1, self.num_generations).sum(1)
             longest = int((batch["prompt_mask"].sum(1)[:: self.num_generations] + tokens).max())
             self._buffered_inputs = split_groups(
@@ -372,9 +372,9 @@ class LoopTrainer(GRPOTrainer):
         rows = training_rows(self.model, tokens, CPU_GROUPS, vllm if self.use_vllm else 0.0)
         return int(self.accelerator.gather(torch.tensor([rows], device=self.args.device)).min())
 
-    def _of_all(self, own: torch.Tensor) -> torch.Tensor:
+    def _of_all(self, values: torch.Tensor) -> torch.Tensor:
         """Gather one value per group from all processes, in rollout order."""
-        parts = self.accelerator.gather(own).unflatten(0, (-1, len(own)))
+        parts = self.accelerator.gather(values).unflatten(0, (-1, len(values)))
         return parts.transpose(0, 1).flatten(0, 1)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:

@@ -79,25 +79,25 @@ def _shares(
 ) -> dict[str, float]:
     most = max(len(answered), len(expected), 1)
     names = Counter(call.name for call in answered) & Counter(call.name for call in expected)
-    left, right, arguments = list(expected), 0, 0.0
-    pairs = []
+    remaining, equal, arguments = list(expected), 0, 0.0
+    unmatched = []
     for call in answered:  # equal calls first, so that none takes another's counterpart
-        same = next((each for each in left if same_calls([call], [each], tools, mode)), None)
+        same = next((each for each in remaining if same_calls([call], [each], tools, mode)), None)
         if same is None:
-            pairs.append(call)
+            unmatched.append(call)
         else:
-            left.remove(same)
-            right += 1
-    for call in pairs:
-        named = [each for each in left if each.name == call.name]
+            remaining.remove(same)
+            equal += 1
+    for call in unmatched:
+        named = [each for each in remaining if each.name == call.name]
         if named:
             nearest = max(named, key=lambda each: _equal(call, each))
-            left.remove(nearest)
+            remaining.remove(nearest)
             arguments += _equal(call, nearest)
     return {
-        "calls": right / most,
+        "calls": equal / most,
         "names": names.total() / most,
-        "arguments": (right + arguments) / most,
+        "arguments": (equal + arguments) / most,
     }
 
 

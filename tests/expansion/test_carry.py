@@ -13,7 +13,7 @@ from looptool.core.events import stamped
 from looptool.expansion import Candidate
 from looptool.expansion.carry import compose, expanded_rows
 from looptool.expansion.error_seeds import error_seeds
-from looptool.expansion.label_correction import outcomes
+from looptool.judging.label_correction import outcomes
 
 TOOL = {
     "name": "get_time",
@@ -115,7 +115,7 @@ def seeds_of(data):
 def composed(data, accepted=(), *, iteration=1, keep_high_ppl=True, **options):
     rows = outcomes_of(data, iteration, keep_high_ppl)
     expanded = expanded_rows(accepted, iteration, "rewriter")
-    carry = compose(rows, expanded, **({"total": 1000, "caps": {}, "seed": "7"} | options))
+    carry = compose(rows, expanded, **({"total": 1000, "seed": "7"} | options))
     return replace(carry, lineage=stamped(carry.lineage, "expand", iteration, 7, "model", "D"))
 
 
@@ -216,7 +216,7 @@ def test_expansions_point_to_their_error_seed_and_name_the_expander():
 def test_caps_bind_by_origin_and_overall_and_capped_rows_are_logged():
     data = data_of(["PRED_WRONG"] * 6 + ["high_ppl"] * 6)
     result = composed(
-        data, expansions(seeds_of(data), 2), total=10, caps={"high_ppl": 0.2, "carried": 0.9}
+        data, expansions(seeds_of(data), 2), total=10, share=0.9, caps={"high_ppl": 0.2}
     )
     assert result.metrics["carried"] == {
         "corrected": 0,
@@ -247,15 +247,14 @@ def test_which_rows_stay_depends_on_the_seed_but_not_on_the_order_of_rows():
     st.lists(st.sampled_from(FATES), max_size=25),
     st.integers(0, 3),
     st.integers(0, 30),
-    st.dictionaries(
-        st.sampled_from([*samples.CARRIED_ORIGINS, "carried"]), st.floats(0, 1.5), max_size=6
-    ),
+    st.floats(0, 1.5),
+    st.dictionaries(st.sampled_from(samples.CARRIED_ORIGINS), st.floats(0, 1.5), max_size=6),
     st.booleans(),
 )
-def test_no_sample_is_lost_or_doubled(fates, k, total, caps, keep):
+def test_no_sample_is_lost_or_doubled(fates, k, total, share, caps, keep):
     data = data_of(fates)
     accepted = expansions(seeds_of(data), k)
-    result = composed(data, accepted, total=total, caps=caps, keep_high_ppl=keep)
+    result = composed(data, accepted, total=total, share=share, caps=caps, keep_high_ppl=keep)
     carried = tables.check(result.carried, tables.Samples)
     lineage = tables.check(result.lineage, tables.Lineage)
     everyone = {*data[0]["sample_id"], *(samples.sample_id(c.tools, c.messages) for c in accepted)}
@@ -266,7 +265,7 @@ def test_no_sample_is_lost_or_doubled(fates, k, total, caps, keep):
     assert sorted([*carried["sample_id"], *gone, *capped]) == sorted(everyone)
     parents = carried["parent_id"].drop_nulls()
     assert set(parents) <= set(data[0]["sample_id"])
-    assert len(carried) <= total * caps.get("carried", 1.0) + 1e-6
+    assert len(carried) <= total * share + 1e-6
     for origin, share in caps.items():
         assert len(carried.filter(pl.col("origin") == origin)) <= share * total + 1e-6
 

@@ -106,7 +106,7 @@ def test_a_judge_that_looks_at_places_gives_no_verdict(tmp_path: Path) -> None:
     (opinion,) = LLMJudge(role).compare([case(ONE, TWO)])
     assert opinion.verdict == "NO_CONSENSUS"
     assert opinion.rationale == (
-        "The orders disagree. (A is the label, B the prediction.) A is fine / turned: A is fine"
+        "The orders disagree. (A is the label.) A is fine / (A is the prediction.) A is fine"
     )
 
 

@@ -117,7 +117,7 @@ def test_what_cannot_be_read_is_never_taken_over(text: str) -> None:
     judge = Fixed("one", "LABEL_WRONG")
     found = verdicts([text], [judge])
     assert judge.seen[0].prediction is None
-    assert found["verdict"][0] == "PRED_WRONG"
+    assert found["verdict"][0] == "BOTH_WRONG"
     assert found["new_label_id"][0] is None
 
 

@@ -19,7 +19,9 @@ GOOD = GrammarAuthor().write(1, seed="g", split="train", shares={"single": 1.0})
 
 
 def recipe(count, seed="s", split="train", shares=SHARES, label_noise=0.0):
-    return seeds.Recipe(count, seed, split, shares, iteration=2, label_noise=label_noise)
+    return seeds.Recipe(
+        count, seed, split, shares, "generate", iteration=2, label_noise=label_noise
+    )
 
 
 def make(count, author=None, *, fill_up=None, seen=(), refuse=None, **changes):

@@ -12,7 +12,7 @@ from looptool.core import canonical
 from looptool.core.tools import Tool
 from looptool.offline.grammar import planner
 from looptool.offline.grammar.toolbox import Action, action_of, distractors
-from looptool.synthesis.heldout import known_to
+from looptool.synthesis.tool_split import tools_of_split
 
 
 class Shelf(Protocol):
@@ -60,7 +60,7 @@ class Trees:
 
 @dataclass(frozen=True)
 class UserTools:
-    """The user's tools, as canonical JSON; `known_to` says which of them a split uses."""
+    """The user's tools, as canonical JSON; `tools_of_split` says which of them a split uses."""
 
     tools: tuple[str, ...]
     chained: bool = field(default=False, init=False)
@@ -86,7 +86,7 @@ class UserTools:
 @lru_cache(maxsize=8)
 def _known(tools: tuple[str, ...], split: str) -> tuple[str, ...]:
     """Return the tools that a split uses."""
-    return tuple(map(canonical.dumps, known_to(split, list(map(canonical.loads, tools)))))
+    return tuple(map(canonical.dumps, tools_of_split(split, list(map(canonical.loads, tools)))))
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,7 @@ import pytest
 
 from looptool.core import canonical
 from looptool.offline.grammar.author import GrammarAuthor
-from looptool.offline.grammar.shelves import UserTools, known_to
+from looptool.offline.grammar.shelves import UserTools, tools_of_split
 from looptool.synthesis import seeds
 from tests.strategies import SHARES
 
@@ -43,16 +43,16 @@ def author(own: list[dict[str, Any]]) -> GrammarAuthor:
 
 def test_some_of_many_tools_are_left_out_of_training_and_none_of_few() -> None:
     few, many = tools(9), tools(40)
-    assert known_to("train", few) == known_to("heldout", few) == few
-    assert known_to("heldout", many) == many
-    trained = known_to("train", many)
-    assert len(trained) == 35 and known_to("train", many[::-1]) == trained[::-1]
+    assert tools_of_split("train", few) == tools_of_split("heldout", few) == few
+    assert tools_of_split("heldout", many) == many
+    trained = tools_of_split("train", many)
+    assert len(trained) == 35 and tools_of_split("train", many[::-1]) == trained[::-1]
 
 
 def test_every_sample_of_own_tools_is_sound_and_about_them_alone() -> None:
     own = tools(40)
     names = {tool["name"] for tool in own}
-    trained = {tool["name"] for tool in known_to("train", own)}
+    trained = {tool["name"] for tool in tools_of_split("train", own)}
     used: dict[str, set[str]] = {}
     for split in ("train", "heldout"):
         drafts = author(own).write(300, seed="s", split=split, shares=SHARES)

@@ -1,4 +1,4 @@
-"""Label correction: the verdicts applied to D_j (JGLV)."""
+"""Label correction (JGLV): what becomes of each sample of D_j after probe and verify."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def outcomes(
 
     Returns:
         The columns of `tables.Samples`, `tables.Probe` and `tables.Verdicts`, and `event`,
-        `event_label_id` (the label that the event added), `former` and `before` (the label and
-        label_id until then).
+        `event_label_id` (the label that the event added), `previous_label` and
+        `previous_label_id`.
 
     Raises:
         TableError: if the tables do not match.
@@ -101,7 +101,9 @@ def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
         changes, schema=dict.fromkeys(["sample_id", *columns], pl.String), orient="row"
     )
     return rows.with_columns(
-        before=pl.col("label_id"), former=pl.col("label"), event_label_id=pl.lit(None, pl.String)
+        previous_label_id=pl.col("label_id"),
+        previous_label=pl.col("label"),
+        event_label_id=pl.lit(None, pl.String),
     ).update(update, on="sample_id", how="left")
 
 

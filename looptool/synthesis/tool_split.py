@@ -1,4 +1,4 @@
-"""Choice of the user's own tools that training leaves out."""
+"""Which of the user's own tools training may use, and which only the held-out split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEFT_OUT_FROM = 10  # number of own tools from which some are kept for the held-
 _LEFT_OUT = 8  # one in this many tools is left out
 
 
-def known_to(split: str, tools: Sequence[Tool]) -> list[Tool]:
+def tools_of_split(split: str, tools: Sequence[Tool]) -> list[Tool]:
     """Return the user's tools that a split may use.
 
     The held-out split uses all of them, in wordings that training does not use. If there are ten
