@@ -26,10 +26,11 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
-def value_of(loaded: object, field: str) -> object:
+def value_of(loaded: params.Params, field: str) -> object:
+    value = loaded.model_dump(mode="json")
     for part in field.split("."):
-        loaded = getattr(loaded, part)
-    return list(loaded) if isinstance(loaded, tuple) else loaded
+        value = value[part]
+    return value
 
 
 @pytest.mark.parametrize("name", SHIPPED)
