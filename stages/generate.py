@@ -32,7 +32,10 @@ def main() -> None:
 
         room = share_of(params.generate.samples, 1 - params.generate.min_fresh)
         if len(carried) > room:
-            rule = f"{len(carried)} samples are carried over, but min_fresh leaves room for {room}"
+            rule = (
+                f"{len(carried)} samples are carried over, but min_fresh leaves room for {room}; "
+                "lower generate.min_fresh or expand.carry.share"
+            )
             raise run.error("generate.samples", rule)
         static = params.loop.mode == "static"
         known = seen.filter(pl.col("iteration") == 0) if static else seen

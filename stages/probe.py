@@ -31,7 +31,10 @@ def main() -> None:
             answering.check_all_answered(completions, "samples")
             unsure = [each for each in completions if each.logprob is None and each.error is None]
             if unsure and params.probe.keep_high_ppl:
-                rule = "it gives no log probabilities, which probe.keep_high_ppl: true needs"
+                rule = (
+                    "it gives no log probabilities, which probe.keep_high_ppl: true needs; "
+                    "set probe.keep_high_ppl: false or another engine"
+                )
                 raise run.error("probe.engine", rule)
         table = probe(samples, completions, params.probe.high_ppl_share, params.match)
         tables.write(table, tables.Probe, folder / "probe.parquet")

@@ -391,11 +391,13 @@ class Params(Section):
         author = name_of(self.generate.author)
         if author != "grammar":
             sections = [("generate", self.generate), ("warmup", self.warmup)]
-            for name, section in sections[self.generate.mix is not None :]:
+            noisy = sections[self.generate.mix is not None :]
+            for name, section in noisy:
                 if section.label_noise:
                     raise ValueError(
                         f"{name}.label_noise: must be 0 where generate.author is {author}: "
-                        "its labels are not known to be right, so nothing could be measured"
+                        "its labels are not known to be right, so nothing could be measured; "
+                        f"set {' and '.join(f'{each}.label_noise' for each, _ in noisy)} to 0"
                     )
         return self
 

@@ -13,13 +13,14 @@ from looptool.core.samples import sample_id
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 
 FILE = Path("data/replay.jsonl")
+_FORM = 'a line is {"sample_id": text, "text": text, "tokens": number, "logprob": number or null}'
 
 
 @dataclass
 class ReplayEngine:
     """Looks up the answer to a prompt by its sample_id. A missing answer is the empty text.
 
-    The file holds JSON lines `{"sample_id", "text", "tokens", "logprob"}`.
+    The file holds JSON lines `{"sample_id", "text", "tokens", "logprob"}` (docs/models.md).
     """
 
     answers: dict[str, Completion]
@@ -43,8 +44,10 @@ class ReplayEngine:
                 )
         except FileNotFoundError:
             raise ConfigError(f"{file}: does not exist, but engine: replay reads it") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{file}: line {number}: {error!r}") from None
+        except KeyError as error:
+            raise ConfigError(f"{file}: line {number}: the field {error} is missing") from None
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{file}: line {number}: {error}; {_FORM}") from None
         return cls(answers, f"replay {hash_path(file)}")
 
     def generate(

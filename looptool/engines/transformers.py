@@ -45,7 +45,10 @@ def load_tokenizer(folder: Path | str) -> Any:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: no tokenizer there: {str(error).splitlines()[0]}") from None
     if not tokenizer.chat_template:
-        raise ConfigError(f"{folder}: the tokenizer has no chat template")
+        raise ConfigError(
+            f"{folder}: the tokenizer has no chat template; use an instruction-tuned model, or add "
+            "a chat_template.jinja that renders tools"
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

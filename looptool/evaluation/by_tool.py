@@ -55,7 +55,10 @@ def ask(requests: Path, models: Sequence[str]) -> Measured:
 
     params = load()
     if params.generate.tools is None:
-        raise LooptoolError("params.yaml: generate.tools: is null; --requests needs a tool set")
+        raise LooptoolError(
+            "params.yaml: generate.tools: is null, but --requests needs a tool set; "
+            "name one that `looptool tools import` wrote"
+        )
     samples = own_tools.read_requests(requests, read_tools(params.generate.tools))
     prompts = [
         Prompt(canonical.loads(messages), canonical.loads(offered))

@@ -57,7 +57,10 @@ def show_requests(
         identity,
     )
     if not requests:
-        raise ConfigError(f"{identity}: no {role} model was asked about such a sample")
+        raise ConfigError(
+            f"{identity}: no {role} model was asked about such a sample; only models send requests "
+            f"(`rules`, `grammar` and `rewriter` send none): see `looptool trace {identity}`"
+        )
     for row in requests:
         title = f"{row['prompt']} {row['version']}, {row['model']}, iteration {row['iteration']}"
         console.rule(shown(title))

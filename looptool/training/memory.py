@@ -43,9 +43,15 @@ def check(
     frozen = BYTES_FROZEN if dtype == "bfloat16" else BYTES_FROZEN_FP32
     needed = weights * (frozen if lora_rank else BYTES_TRAINED)
     if needed > device.total_memory:
+        remedies = {
+            "train.lora_rank": "set a rank, or ",
+            "warmup.steps": "set 0 if the model already calls tools, or ",
+        }
+        remedy = "" if lora_rank else remedies.get(field, "")
         raise ConfigError(
             f"{FILE}: {field}: training {model} needs about {needed / 1e9:.0f} GB, but the GPU "
-            f"({device.name}) has {device.total_memory / 1e9:.0f} GB"
+            f"({device.name}) has {device.total_memory / 1e9:.0f} GB; "
+            f"{remedy}choose a smaller model"
         )
 
 

@@ -63,7 +63,7 @@ def test_the_shipped_file_is_valid_in_every_iteration():
         (
             "author: grammar",
             f"author: {LLM}}}".replace("there", "local"),
-            "label_noise: must be 0 where generate.author is",
+            "nothing could be measured; set generate.label_noise and warmup.label_noise to 0",
         ),
         (
             "expander: rewriter",

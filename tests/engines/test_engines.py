@@ -220,7 +220,7 @@ def test_replay_answers_by_sample_and_names_a_bad_line(tmp_path: Path) -> None:
     engine = ReplayEngine.load(file)
     assert [c.text for c in engine.generate(PROMPTS[:2], Sampling(1))] == ["x", ""]
     file.write_text(json.dumps(row) + "\n{}\n", "utf-8")
-    with pytest.raises(ConfigError, match="line 2"):
+    with pytest.raises(ConfigError, match="line 2: the field 'text' is missing"):
         ReplayEngine.load(file)
 
 

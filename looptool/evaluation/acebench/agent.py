@@ -117,7 +117,8 @@ def drive(
     dialogues = [_begin(row) for row in rows]
     if user is None and (lonely := [d for d in dialogues if d.row.category != STEP]):
         raise ConfigError(
-            f"eval.acebench: {lonely[0].row.category} needs a model that simulates the user"
+            f"eval.acebench.user: {lonely[0].row.category} needs a model that simulates the user; "
+            "name one (`--user` of `looptool bench`) or omit that category"
         )
     execute = execute or _in_sandbox
     saved = constant(str(checkout), "SAVED_CLASS") if rows else {}
