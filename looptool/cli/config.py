@@ -13,7 +13,12 @@ app = typer.Typer(help="Presets for a whole run, from configs/.", no_args_is_hel
 
 @app.command()
 def use(
-    name: Annotated[str, typer.Argument(help="A file in configs/, without its extension.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="one-gpu, qwen3-8b or qwen3-32b, or a file of yours in configs/, without .yaml."
+        ),
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
 ) -> None:
     """Show what a preset changes in params.yaml, and write it on confirmation.

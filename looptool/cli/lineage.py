@@ -82,6 +82,7 @@ def sql(
 
     Views: samples, carried, probes, verdicts, lineage, rejected, requests, evals, metrics, truth,
     warmup, heldout, each with the column iteration; and bench, the answers of `looptool bench`.
+    `looptool sql "describe samples"` lists the columns of a view.
 
     Example: looptool sql "select iteration, verdict, count(*) from verdicts group by all"
     """

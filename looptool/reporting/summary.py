@@ -69,6 +69,7 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
         "label_error": "in D",
         "label_error_carried": "carried",
         "corrected": "corrected",
+        "replaced_wrongly": "replaced_wrongly",
         "dropped": "dropped",
         "missed": "missed",
         "memorised": "memorised",
