@@ -503,10 +503,10 @@ def _chain_problems(loop: Loop) -> Iterator[str]:
         ("models", range(last + 1)),
         ("handoffs", range(1, last)),
     ):
-        wanted, found = {str(j) for j in expected}, set(getattr(loop, name))
-        if found != wanted:
-            missing = ", ".join(sorted(wanted - found, key=int))
-            extra = ", ".join(sorted(found - wanted))
+        wanted, present = {str(j) for j in expected}, set(getattr(loop, name))
+        if present != wanted:
+            missing = ", ".join(sorted(wanted - present, key=int))
+            extra = ", ".join(sorted(present - wanted))
             yield (
                 f"loop.{name}: a gap in the loop of {last} iterations:"
                 + (f" {missing} missing" if missing else "")
@@ -542,8 +542,8 @@ def _describe(detail: dict[str, Any]) -> str:
     rule = detail["msg"].removeprefix("Input ").removeprefix("Tuple ").replace("should", "must")
     rule = rule.replace("a valid integer", "an integer").replace("valid tuple", "list")
     rule = rule.replace("valid ", "").replace(" after validation", "")
-    found = repr(detail["input"])
-    return f"{where}: {rule}, found {found if len(found) < 60 else found[:57] + '...'}"
+    value = repr(detail["input"])
+    return f"{where}: {rule}, found {value if len(value) < 60 else value[:57] + '...'}"
 
 
 def _literals(expected: str) -> list[str]:

@@ -135,14 +135,14 @@ def _value(node: ast.expr, depth: int) -> Any:
     if isinstance(node, ast.List | ast.Tuple):
         return [_value(element, depth + 1) for element in node.elts]
     if isinstance(node, ast.Dict):
-        found: dict[str, Any] = {}
+        items: dict[str, Any] = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
                 raise ValueError("a key that is no string")
-            if key.value in found:
+            if key.value in items:
                 raise ValueError(f"the key {key.value!r} stands there twice")
-            found[key.value] = _value(value, depth + 1)
-        return found
+            items[key.value] = _value(value, depth + 1)
+        return items
     raise ValueError(f"{_source(node)} is no literal")
 
 

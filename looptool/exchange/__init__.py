@@ -22,7 +22,7 @@ class Note:
 
 
 @dataclass(slots=True)
-class Found:
+class SourceTools:
     """The content of one source.
 
     Attributes:

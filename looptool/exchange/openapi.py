@@ -13,7 +13,7 @@ from typing import Any
 
 from looptool.core.errors import ConfigError
 from looptool.core.tools import Tool
-from looptool.exchange import Found, Note, problem_of
+from looptool.exchange import Note, SourceTools, problem_of
 from looptool.exchange.naming import is_legal, legal_name
 from looptool.exchange.schemas import Schemas, Unusable, Warn
 
@@ -34,8 +34,8 @@ _RULES = {
 }  # fmt: skip
 
 
-def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
-    """Add each operation to `found` as a tool, or as skipped with the reason.
+def read_openapi(document: Mapping[str, Any], where: str, result: SourceTools) -> None:
+    """Add each operation to `result` as a tool, or as skipped with the reason.
 
     Raises:
         ConfigError: if the document has an unsupported version, or `paths` is not an object.
@@ -52,32 +52,32 @@ def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
     if not isinstance(paths, Mapping):
         raise ConfigError(f"{where}: paths: must be an object")
     schemas = Schemas(document, old=version.startswith("3.0"), requests=True)
-    operations = list(_operations(paths, schemas, found))
-    names = _names(operations, found)
+    operations = list(_operations(paths, schemas, result))
+    names = _names(operations, result)
     for (what, _, _, _), name in zip(operations, names, strict=True):
         if name is None:
-            found.skipped.append(Note(what, "the operation must be an object"))
+            result.skipped.append(Note(what, "the operation must be an object"))
     for (what, path_item, operation, path), name in zip(operations, names, strict=True):
         if name is None:
             continue
-        told: list[str] = []
+        warnings: list[str] = []
         try:
-            tool = _tool(name, what, path_item, operation, path, schemas, told.append)
+            tool = _tool(name, what, path_item, operation, path, schemas, warnings.append)
         except Unusable as reason:
-            found.skipped.append(Note(what, str(reason)))
+            result.skipped.append(Note(what, str(reason)))
             continue
         except RecursionError:
-            found.skipped.append(Note(what, "is nested too deeply"))
+            result.skipped.append(Note(what, "is nested too deeply"))
             continue
         if problem := problem_of(tool):
-            found.skipped.append(Note(what, problem))
+            result.skipped.append(Note(what, problem))
             continue
-        found.tools.append(tool)
-        found.warnings += [Note(name, text) for text in dict.fromkeys(told)]
+        result.tools.append(tool)
+        result.warnings += [Note(name, text) for text in dict.fromkeys(warnings)]
 
 
 def _operations(
-    paths: Mapping[str, Any], schemas: Schemas, found: Found
+    paths: Mapping[str, Any], schemas: Schemas, result: SourceTools
 ) -> Iterator[tuple[str, Mapping[str, Any], Any, str]]:
     """Yield (method and path, path item, operation, path)."""
     for path, item in paths.items():
@@ -88,21 +88,21 @@ def _operations(
             if not isinstance(target, Mapping):
                 raise Unusable("the path must be an object")
         except Unusable as reason:
-            found.skipped.append(Note(path, str(reason)))
+            result.skipped.append(Note(path, str(reason)))
             continue
         if target is not item:  # fields next to a reference count too
             target = {**target, **item}
         for key in target:
             if key not in METHODS and key not in _FIELDS and not key.startswith("x-"):
                 why = f"is no method (allowed: {', '.join(METHODS)})"
-                found.skipped.append(Note(f"{path} {key}", why))
+                result.skipped.append(Note(f"{path} {key}", why))
         for method in METHODS:
             if method in target:
                 yield f"{method.upper()} {path}", target, target[method], path
 
 
 def _names(
-    operations: list[tuple[str, Mapping[str, Any], Any, str]], found: Found
+    operations: list[tuple[str, Mapping[str, Any], Any, str]], result: SourceTools
 ) -> list[str | None]:
     """Return each operation's tool name; legal and unique operationIds are kept."""
     wanted: list[Any] = [
@@ -121,21 +121,21 @@ def _names(
             continue
         identity = wanted[place]
         twice = isinstance(identity, str) and (identity in taken or identity in seen)
-        own = isinstance(identity, str) and bool(identity.strip()) and not twice
-        name = legal_name(identity if own else _derived(what), taken)
-        if own:
+        is_usable = isinstance(identity, str) and bool(identity.strip()) and not twice
+        name = legal_name(identity if is_usable else _derived(what), taken)
+        if is_usable:
             seen.add(identity)
         if twice:
-            found.warnings.append(
+            result.warnings.append(
                 Note(name, f"{what}: another operation is called {identity!r} already")
             )
-        elif own and name != identity:
-            found.warnings.append(
+        elif is_usable and name != identity:
+            result.warnings.append(
                 Note(name, f"{what}: {identity!r} is no name that a model can emit")
             )
         names[place] = name
         taken.add(name)
-        found.made.add(name)
+        result.made.add(name)
     return names
 
 
@@ -273,13 +273,13 @@ def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, 
     Raises:
         Unusable: if braces are unbalanced or empty.
     """
-    found = []
+    parameters = []
     queried = False
     for before, expression in _expressions(path):
         queried |= "?" in before
         inside = expression[1:-1].strip()
         if ("path", inside) in known:
-            found.append((expression, "path", inside))
+            parameters.append((expression, "path", inside))
             continue
         queried |= inside.startswith(("?", "&"))
         place = "query" if queried else "path"
@@ -289,8 +289,8 @@ def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, 
             name = part.strip().rstrip("*+?")
             if not name:
                 raise Unusable(f"its path's {expression} has no name")
-            found.append((expression, place, name))
-    return found
+            parameters.append((expression, place, name))
+    return parameters
 
 
 def _expressions(path: str) -> Iterator[tuple[str, str]]:

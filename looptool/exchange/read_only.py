@@ -70,11 +70,11 @@ def writable(
     key = id(schema), outer
     if key in memory:
         return memory[key][1]
-    own = {
+    removed = {
         name for name, part in schema.get("properties", {}).items() if part.get("readOnly") is True
     }
-    hidden = outer | own
-    every = set(own)
+    hidden = outer | removed
+    every = set(removed)
 
     def child(part: dict[str, Any]) -> dict[str, Any]:
         made, _, deep = writable(part, memory)
@@ -83,7 +83,7 @@ def writable(
 
     def branch(part: dict[str, Any]) -> dict[str, Any]:
         made, mine, deep = writable(part, memory, hidden)
-        own.update(mine)
+        removed.update(mine)
         every.update(deep)
         return made
 
@@ -109,13 +109,13 @@ def writable(
         else:
             made[word] = value
     if "required" in made:
-        made["required"] = [name for name in made["required"] if name not in hidden | own]
+        made["required"] = [name for name in made["required"] if name not in hidden | removed]
     if isinstance(depending := made.get("dependentRequired"), dict):
         made["dependentRequired"] = {
             name: [each for each in names if each not in hidden]
             for name, names in depending.items()
         }
-    result = made, frozenset(own), frozenset(every)
+    result = made, frozenset(removed), frozenset(every)
     memory[key] = schema, result
     return result
 

@@ -85,23 +85,23 @@ def _files(folder: Path) -> list[Path]:
     Raises:
         ConfigError: if there are none, or they belong to several data sets or splits.
     """
-    found = [
+    files = [
         file
         for file in sorted(folder.rglob("*"))
         if file.name not in _NO_DATA
         and file.name.removesuffix(".gz").removesuffix(".zst").endswith(_SUFFIXES)
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]
-    if not found:
+    if not files:
         raise ConfigError(f"{folder}: contains no {', '.join(_SUFFIXES)} file")
-    splits = {re.split(r"-\d{5}-of-\d{5}", stem(file))[0]: file for file in found}
+    splits = {re.split(r"-\d{5}-of-\d{5}", stem(file))[0]: file for file in files}
     if len(splits) > 1:
         one = next(iter(splits.values())).relative_to(folder)
         raise ConfigError(
             f"{folder}: contains several sets ({', '.join(splits)}); name a file, e.g. "
             f"{folder / one}"
         )
-    return found
+    return files
 
 
 def _file(path: Path) -> Iterator[Raw]:
@@ -261,18 +261,18 @@ def _saved_batches(path: Path) -> Iterator[Any]:
     import datasets
 
     try:
-        found = datasets.load_from_disk(str(path))
+        saved = datasets.load_from_disk(str(path))
     except (ValueError, KeyError, OSError) as error:
         raise ConfigError(f"{path}: is not a data set saved by `datasets`: {error}") from None
-    if isinstance(found, datasets.DatasetDict):
-        splits = list(found)
+    if isinstance(saved, datasets.DatasetDict):
+        splits = list(saved)
         if len(splits) > 1:
             names = ", ".join(splits)
             raise ConfigError(
                 f"{path}: contains several splits ({names}); name one, e.g. {path / splits[0]}"
             )
-        found = found[splits[0]]
-    yield from found.with_format("arrow").iter(_ROWS)
+        saved = saved[splits[0]]
+    yield from saved.with_format("arrow").iter(_ROWS)
 
 
 def _rows(batches: Iterable[Any]) -> Iterator[Raw]:

@@ -77,8 +77,8 @@ class Schemas:
                 made, _, names = writable(made, self._written)
                 if names:
                     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-                    told = ", ".join(sorted(names)[:_NAMED])
-                    warn(f"read-only fields are left out: {told}{more}")
+                    shown = ", ".join(sorted(names)[:_NAMED])
+                    warn(f"read-only fields are left out: {shown}{more}")
             self.limit("its parameters", made)
         except RecursionError:
             raise Unusable("is nested too deeply") from None
@@ -138,8 +138,8 @@ class Schemas:
 
         def inner(part: Any, heir: str = "") -> dict[str, Any]:
             nonlocal cuts
-            plain, found = self._plain(part, above, warn, heir)
-            cuts |= found
+            plain, more_cuts = self._plain(part, above, warn, heir)
+            cuts |= more_cuts
             return plain
 
         if self._hierarchy and ("contentMediaType" in schema or schema.get("format") == "binary"):
@@ -176,8 +176,8 @@ class Schemas:
             made = merged(made, inner(part, heir), warn)
         made = self._tidy(made, warn)
         if has_choice(schema) and (choice := self._inline_choice(schema, heir)):
-            made, found = self._chosen(choice, made, above, warn)
-            cuts |= found
+            made, more_cuts = self._chosen(choice, made, above, warn)
+            cuts |= more_cuts
         return made, cuts
 
     def _referred(
@@ -187,8 +187,8 @@ class Schemas:
         beside = {word: value for word, value in schema.items() if word != "$ref"}
         cuts: frozenset[Key] = frozenset()
         if key in self._known:
-            made, told = self._known[key]
-            for text in told:
+            made, warned = self._known[key]
+            for text in warned:
                 warn(text)
         elif key in above or (reference, True) in above:
             warn(f"{reference} holds itself; it is cut there")
@@ -199,9 +199,9 @@ class Schemas:
         else:
             made, cuts = self._followed(key, above, warn)
         if beside and not self.old:  # 3.0 ignores keywords next to a reference
-            more, found = self._plain(beside, above, warn)
+            more, more_cuts = self._plain(beside, above, warn)
             made = {**made, **{word: more[word] for word in _NOTES & set(more)}}
-            return merged(made, more, warn), cuts | found
+            return merged(made, more, warn), cuts | more_cuts
         if beside.get("description"):
             return {**made, "description": beside["description"]}, cuts
         return made, cuts
@@ -214,19 +214,19 @@ class Schemas:
             if key in self._failed:
                 raise Unusable(self._failed[key])
             self._left = _MOST
-        told: list[str] = []
+        warned: list[str] = []
         try:
-            made, cuts = self._target(key, (*above, key), told.append)
+            made, cuts = self._target(key, (*above, key), warned.append)
             self.limit(key[0], made)
         except Unusable as reason:
             if not above:
                 self._failed[key] = str(reason)
             raise
         cuts -= {key}
-        told = list(dict.fromkeys(told))
+        warned = list(dict.fromkeys(warned))
         if not cuts:
-            self._known[key] = made, told
-        for text in told:
+            self._known[key] = made, warned
+        for text in warned:
             warn(text)
         return made, cuts
 
@@ -247,8 +247,8 @@ class Schemas:
         if base or not choice:
             return self._plain(target, above, warn, reference)
         made, cuts = self._referred((reference, True), {}, above, warn)
-        made, found = self._chosen(choice, made, above, warn)
-        return made, cuts | found
+        made, more_cuts = self._chosen(choice, made, above, warn)
+        return made, cuts | more_cuts
 
     def _inline_choice(self, schema: Mapping[str, Any], heir: str) -> Choice | None:
         """Return the variants that the discriminator of an unnamed schema maps."""
@@ -270,9 +270,11 @@ class Schemas:
         cuts: frozenset[Key] = frozenset()
         unsure: list[str] = []
         for variant in choice.variants:
-            own = self._hierarchy and self._hierarchy.choice(variant.reference)
-            made, found = self._referred((variant.reference, bool(own)), {}, above, warn)
-            cuts |= found
+            has_variants = self._hierarchy and self._hierarchy.choice(variant.reference)
+            made, more_cuts = self._referred(
+                (variant.reference, bool(has_variants)), {}, above, warn
+            )
+            cuts |= more_cuts
             made = merged(made, base, warn)
             tagged = _tagged(made, choice, variant.values)
             if tagged is None:

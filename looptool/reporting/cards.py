@@ -179,8 +179,8 @@ def _score_rows(snapshot: Snapshot, iteration: int) -> Iterator[Sequence[Any]]:
         rows = [("all", part)] if part else []
         for category, score in [*rows, *part.get("categories", {}).items()]:
             if score.get("accuracy") is not None:
-                told = f"{100 * score['accuracy']:.1f} ± {100 * score['standard_error']:.1f} %"
-                yield benchmark, category, score.get("rows", "–"), told
+                accuracy = f"{100 * score['accuracy']:.1f} ± {100 * score['standard_error']:.1f} %"
+                yield benchmark, category, score.get("rows", "–"), accuracy
 
 
 def _training(params: Params) -> dict[str, Any]:
@@ -197,11 +197,11 @@ def _table(names: Sequence[str], rows: Any) -> str:
     return "\n".join(lines) if len(lines) > 2 else "None."
 
 
-def _make_room(target: Path, own: set[str]) -> None:
+def _make_room(target: Path, written: set[str]) -> None:
     """Create a folder, or clear one that holds only files written with an earlier card.
 
     Args:
-        own: the files that will be written, by path within the folder.
+        written: the files that will be written, by path within the folder.
 
     Raises:
         ConfigError: if the folder belongs to the project, or cannot be written.
@@ -215,7 +215,7 @@ def _make_room(target: Path, own: set[str]) -> None:
         files = {
             path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()
         }
-        if others := files - own:
+        if others := files - written:
             raise LooptoolError(f"{target}: already holds {min(others)}; name another folder")
         card = target / "README.md"
         if files and not (card.is_file() and _MARK in card.read_text("utf-8", "replace")):

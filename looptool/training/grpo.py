@@ -267,12 +267,12 @@ class LoopTrainer(GRPOTrainer):
             values: list[float] = []
             parts: dict[str, list[float]] = {}
             for prompt, completion in zip(prompts, completions, strict=True):
-                found = reward(read_answer(completion), examples[prompt], match)
-                if not isinstance(found, Mapping):
-                    found = {"": found}
-                for name, value in found.items():
+                rewarded = reward(read_answer(completion), examples[prompt], match)
+                if not isinstance(rewarded, Mapping):
+                    rewarded = {"": rewarded}
+                for name, value in rewarded.items():
                     parts.setdefault(name, []).append(float(value))
-                values.append(sum(found.values()) / len(found))
+                values.append(sum(rewarded.values()) / len(rewarded))
             for name, shares in parts.items():
                 if name:
                     log_metric(f"reward/{name}", sum(shares) / len(shares))
@@ -372,9 +372,9 @@ class LoopTrainer(GRPOTrainer):
         rows = training_rows(self.model, tokens, CPU_GROUPS, vllm if self.use_vllm else 0.0)
         return int(self.accelerator.gather(torch.tensor([rows], device=self.args.device)).min())
 
-    def _of_all(self, own: torch.Tensor) -> torch.Tensor:
+    def _of_all(self, of_process: torch.Tensor) -> torch.Tensor:
         """Gather one value per group from all processes, in rollout order."""
-        parts = self.accelerator.gather(own).unflatten(0, (-1, len(own)))
+        parts = self.accelerator.gather(of_process).unflatten(0, (-1, len(of_process)))
         return parts.transpose(0, 1).flatten(0, 1)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:

@@ -62,8 +62,8 @@ def formats() -> Mapping[str, Format]:
     """Return all formats by name, in the order in which detection tries them."""
     from looptool.exchange.formats import instruction, openai, sharegpt, toolace, xlam
 
-    found = (openai.FORMAT, xlam.FORMAT, instruction.FORMAT, toolace.FORMAT, sharegpt.FORMAT)
-    return {form.name: form for form in found}
+    known = (openai.FORMAT, xlam.FORMAT, instruction.FORMAT, toolace.FORMAT, sharegpt.FORMAT)
+    return {form.name: form for form in known}
 
 
 def text_of(record: Mapping[str, Any], key: str) -> str:

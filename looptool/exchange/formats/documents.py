@@ -66,10 +66,10 @@ def read_documents(raw: Any) -> Tools:
             raw = canonical.dumps(raw)
         except (ValueError, TypeError, RecursionError) as error:
             raise Refused(f"tools: are no JSON: {error}") from None
-    found = _read(raw)
-    if isinstance(found, str):
-        raise Refused(found)
-    return found
+    tools = _read(raw)
+    if isinstance(tools, str):
+        raise Refused(tools)
+    return tools
 
 
 @lru_cache(maxsize=256)

@@ -48,9 +48,9 @@ def read(record: Record, changes: Changes) -> Dialogue:
     opening = _FIRST.match(said)
     role, start = (opening[1], opening.end()) if opening else ("user", 0)
     parts = []
-    for found in _NEXT.finditer(said):
-        parts.append((role, said[start : found.start()]))
-        role, start = found[1], found.end()
+    for match in _NEXT.finditer(said):
+        parts.append((role, said[start : match.start()]))
+        role, start = match[1], match.end()
     for speaker, text in [*parts, (role, said[start:])]:
         if speaker == "assistant":
             given.add(len(messages))

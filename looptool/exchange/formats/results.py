@@ -18,7 +18,7 @@ from looptool.exchange.formats.literals import value_of
 
 _VALUES = {"content", "results", "result", "output"}
 _KEYS = _VALUES | {"name", "tool_call_id"}  # allowed in a content that names its tool
-_TOLD = {"name", "tool_call_id"}
+_CALL_KEYS = {"name", "tool_call_id"}
 
 
 def in_order(
@@ -54,7 +54,7 @@ def in_order(
     if places != sorted(places):
         changes["results moved behind their calls"] += 1
     return [
-        {"name": names[place], **{k: v for k, v in result.items() if k not in _TOLD}}
+        {"name": names[place], **{k: v for k, v in result.items() if k not in _CALL_KEYS}}
         for place, result in sorted(zip(places, results, strict=True), key=itemgetter(0))
     ]
 
@@ -69,7 +69,7 @@ def taken_apart(
         before: all messages before them.
     """
     calls = before[-1].get("tool_calls", ()) if before and results[0]["role"] == "tool" else ()
-    if len(calls) < 2 or len(results) > 1 or results[0].keys() & _TOLD:
+    if len(calls) < 2 or len(results) > 1 or results[0].keys() & _CALL_KEYS:
         return results
     items = _named_in(results[0]["content"])
     names = [call["function"]["name"] for call in calls]
@@ -124,15 +124,15 @@ def _with_names(results: Sequence[Message], names: Sequence[str]) -> Sequence[Me
     of them is the name of a call.
     """
     made: list[Message] = []
-    is_told = False
+    is_named = False
     for result in results:
         inner = [] if "name" in result else _named_in(result["content"])
         known = any(_is_same(item["name"], name) for item in inner for name in names)
         if known and len(inner) > 1:
             raise Refused("one message has the results of several calls beside another's")
-        is_told |= known or "name" in result
+        is_named |= known or "name" in result
         made.append({**result, "name": inner[0]["name"]} if len(inner) == 1 else result)
-    return made if is_told else results
+    return made if is_named else results
 
 
 def _named_in(text: str) -> list[dict[str, Any]]:

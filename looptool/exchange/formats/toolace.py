@@ -213,9 +213,9 @@ def _value(text: str, name: str) -> Any:
 
 def _tools(system: str, changes: Changes) -> tuple[list[Any], str]:
     """Return the functions that a system text lists, and its sentences about the date."""
-    head, found, tail = system.partition(_MARK)
+    head, mark, tail = system.partition(_MARK)
     start = tail.find("[")
-    if not found:
+    if not mark:
         start, head, tail = system.find('[{"'), system, system
     if start < 0:
         raise Refused("system: lists no functions")
@@ -228,7 +228,7 @@ def _tools(system: str, changes: Changes) -> tuple[list[Any], str]:
             raise Refused(f"system: the functions are no JSON: {error}") from None
     if not isinstance(tools, list):
         raise Refused("system: the functions must be a list")
-    said = _SENTENCES.split(head if found else head[:start])
+    said = _SENTENCES.split(head if mark else head[:start])
     changes["lists of tools left out of a system message"] += 1
     return tools, "\n".join(each.strip() for each in said if DATED.search(each))
 

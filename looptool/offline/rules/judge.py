@@ -48,11 +48,11 @@ def judge(case: Case) -> Opinion:
     said = conversation.read(case.messages)
     tools = {tool["name"]: tool for tool in reversed(case.tools)}
     label = _read(case.label, "label", tools, said)
-    own_label = list(faults.own_faults(label))
+    label_faults = list(faults.own_faults(label))
     if case.prediction is None or check_label(case.prediction) is not None:
-        return _unparsable(label, own_label)
+        return _unparsable(label, label_faults)
     prediction = _read(case.prediction, "prediction", tools, said)
-    evidence = own_label + list(faults.own_faults(prediction))
+    evidence = label_faults + list(faults.own_faults(prediction))
     if not evidence and both_fine(label, prediction):
         why = "The answers differ only in how they say the same thing."
         return Opinion("BOTH_CORRECT", why, weights.CONFIDENCE_CLEAR)
