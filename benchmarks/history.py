@@ -318,7 +318,7 @@ def measure(count: int, iterations: int, folder: Path) -> dict[str, float]:
             flush=True,
         )
     unknown, _ = _timed([sys.executable, "-m", "looptool", "trace", "f" * 32], root, status=1)
-    print(f"  an unknown id is told in {unknown:.2f} s")
+    print(f"  an unknown id is reported in {unknown:.2f} s")
     size = (root / "reports/report.html").stat().st_size / 1e6
     print(f"  report.html {size:.1f} MB")
     return seconds

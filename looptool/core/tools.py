@@ -33,9 +33,9 @@ def check_tool(tool: Mapping[str, Any]) -> str | None:
     if unknown := set(tool) - {"name", "description", "parameters"}:
         return f"unknown field {sorted(unknown)[0]!r}; allowed are name, description, parameters"
     if not isinstance(tool.get("name"), str) or not tool["name"]:
-        return "name: must be a text that is not empty"
+        return "name: must be a non-empty string"
     if not isinstance(tool.get("description", ""), str):
-        return "description: must be a text"
+        return "description: must be a string"
     parameters = tool.get("parameters")
     if not isinstance(parameters, Mapping):
         return "parameters: must be a JSON Schema object"
@@ -44,7 +44,7 @@ def check_tool(tool: Mapping[str, Any]) -> str | None:
     try:
         return _schema_error(canonical.dumps(parameters))
     except (ValueError, TypeError, RecursionError) as error:
-        return f"parameters: is no JSON: {error}"
+        return f"parameters: not valid JSON: {error}"
 
 
 def read_tools(path: Path | str) -> list[Tool]:
@@ -61,7 +61,7 @@ def read_tools(path: Path | str) -> list[Tool]:
         raise ConfigError(f"{path}: not valid JSON: {error}") from None
     tools = content.get("tools") if isinstance(content, dict) else None
     if not isinstance(tools, list) or not tools:
-        raise ConfigError(f"{path}: tools: must be a list that is not empty")
+        raise ConfigError(f"{path}: tools: must be a non-empty list")
     names: set[str] = set()
     for number, tool in enumerate(tools):
         if problem := check_tool(tool):

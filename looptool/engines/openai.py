@@ -177,7 +177,7 @@ class OpenAIEngine:
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 left -= response.retries_taken + 1
                 if left < 0:
-                    return self._nothing("failed", f"an answer that is none: {error!r}")
+                    return self._nothing("failed", f"an invalid answer: {error!r}")
 
     def _body(self, prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
         body: dict[str, Any] = {

@@ -69,13 +69,13 @@ def read_functions(items: list[Any], result: SourceTools) -> None:
             if not isinstance(item, Mapping):
                 raise Unusable("must be an object")
             if not isinstance(wish, str) or not wish.strip():
-                raise Unusable(_foreign(item) or "name: must be a text that is not empty")
+                raise Unusable(_foreign(item) or "name: must be a non-empty string")
             what = name = wish
             if what in seen:
                 raise Unusable("another function has this name")
             if not is_legal(what):
                 name = legal_name(what, taken)
-                warnings.append(f"{what!r} is no name that a model can emit")
+                warnings.append(f"{what!r} is not a name that a model can emit")
             tool = _tool(name, item, warnings)
         except Unusable as reason:
             result.skipped.append(Note(what, str(reason)))
@@ -99,7 +99,7 @@ def _foreign(item: Mapping[str, Any]) -> str | None:
     kind = item.get("type")
     if kind in (None, "function") or any(item.get(key) is not None for key in _SCHEMA_KEYS):
         return None
-    return f"type: {str(kind)[:60]!r} is no function with parameters"
+    return f"type: {str(kind)[:60]!r} is not a function with parameters"
 
 
 def _tool(name: str, item: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _tool(name: str, item: Mapping[str, Any], warnings: list[str]) -> dict[str, 
         raise Unusable(f"parameters.type: must be object, found {plain['type']!r}")
     description = item.get("description") or item.get("title") or ""
     if not isinstance(description, str):
-        raise Unusable("description: must be a text")
+        raise Unusable("description: must be a string")
     parameters = {"type": "object", "properties": {}, **plain}
     tool = {"name": name, "description": description.strip(), "parameters": parameters}
     if problem := problem_of(tool):
@@ -133,12 +133,12 @@ def _parameters(raw: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
     kinds = list(_types(schema))
     for kind in kinds:
         if not isinstance(kind, str):
-            raise Unusable(f"type: {str(kind)[:40]!r} is no type")
+            raise Unusable(f"type: {str(kind)[:40]!r} is not a type")
     odd = sorted(set(kinds) - JSON_TYPES)
     if _is_flat(schema):
         flat, schema = schema, from_flat(schema)
         warnings.append(
-            "its parameters are flat, no JSON Schema; those that say nothing else are required: "
+            "its parameters are flat, not a JSON Schema; those not marked otherwise are required: "
             f"{', '.join(schema.get('required', ())) or 'none'}"
         )
         kept = schema["properties"]
@@ -148,7 +148,7 @@ def _parameters(raw: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
     plain = Schemas(schema).plain(schema, warnings.append)
     if odd:
         plain = json_schema(plain)
-        warnings.append(f"types are read as JSON Schema's: {', '.join(odd)}")
+        warnings.append(f"types are converted to those of JSON Schema: {', '.join(odd)}")
     absent = nulls & set(plain.get("required", ())) - set(plain.get("properties", ()))
     if absent:
         raise Unusable(f"parameters.required: names {min(absent)!r}, whose schema is null")

@@ -94,7 +94,7 @@ def _operations(
             target = {**target, **item}
         for key in target:
             if key not in METHODS and key not in _FIELDS and not key.startswith("x-"):
-                why = f"is no method (allowed: {', '.join(METHODS)})"
+                why = f"is not a method (allowed: {', '.join(METHODS)})"
                 result.skipped.append(Note(f"{path} {key}", why))
         for method in METHODS:
             if method in target:
@@ -131,7 +131,7 @@ def _names(
             )
         elif is_usable and name != identity:
             result.warnings.append(
-                Note(name, f"{what}: {identity!r} is no name that a model can emit")
+                Note(name, f"{what}: {identity!r} is not a name that a model can emit")
             )
         names[place] = name
         taken.add(name)
@@ -165,7 +165,7 @@ def _tool(
         free = key
         if free in properties:
             free = _numbered(f"{place}_{key}", properties)
-            warn(f"{key} stands in several places; in {place} it is called {free}")
+            warn(f"{key} occurs in several places; in {place} it is called {free}")
         properties[free] = schema
         if needed:
             required.append(free)
@@ -232,10 +232,10 @@ def _parameters(
     template = _template(path, chosen)
     for place, name in chosen:
         if place == "path" and name not in [each for _, _, each in template]:
-            warn(f"{name} is one of the path's parameters, and the path does not hold it")
+            warn(f"{name} is one of the path's parameters, but the path does not contain it")
     for expression, place, name in template:
         if (place, name) not in chosen:
-            warn(f"the path's {expression} is described nowhere; it is taken for a text")
+            warn(f"the path's {expression} is not described; it is taken for a string")
             needed = not expression.startswith(("{?", "{&"))
             chosen[place, name] = {"schema": {"type": "string"}, "required": needed}
     for (place, name), parameter in chosen.items():
@@ -252,7 +252,7 @@ def _parameters(
             media = next(iter(content.values()))
             schema = media.get("schema") if isinstance(media, Mapping) else None
         if schema is None:
-            warn(f"{name} has no schema; it is taken for a text")
+            warn(f"{name} has no schema; it is taken for a string")
             schema = {"type": "string"}
         plain = schemas.plain(schema, warn)
         if isinstance(text := parameter.get("description"), str) and text.strip():
@@ -308,7 +308,7 @@ def _expressions(path: str) -> Iterator[tuple[str, str]]:
         if depth < 0:
             break
     if depth:
-        raise Unusable("its path has a brace without its partner")
+        raise Unusable("its path has an unmatched brace")
 
 
 def _body(
@@ -341,7 +341,7 @@ def _body(
         if isinstance(plain.get("additionalProperties"), dict):
             warn("the body takes further fields, which are left out")
         if rules := sorted(_RULES & set(plain)):
-            warn(f"what {', '.join(rules)} says of the body is left out")
+            warn(f"what {', '.join(rules)} says about the body is left out")
         return
     if isinstance(text := body.get("description"), str) and "description" not in plain:
         plain = {**plain, "description": " ".join(text.split())}

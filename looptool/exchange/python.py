@@ -38,7 +38,7 @@ def read_module(source: str) -> SourceTools:
     schemas = []
     for name, function in _functions(module):
         if not inspect.isfunction(function):
-            result.skipped.append(Note(name, "__all__ names it, and it is no function"))
+            result.skipped.append(Note(name, "__all__ names it, but it is not a function"))
             continue
         try:
             plain, left_out = _plain(function)
@@ -46,7 +46,7 @@ def read_module(source: str) -> SourceTools:
         except Exception as error:  # the parser raises exceptions of any kind
             why = " ".join(str(error).split())
             if "no description for the argument" in why:
-                why += " in a section `Args:` of Google's style, the only one that is read"
+                why += " in a Google-style `Args:` section, the only style that is read"
             result.skipped.append(Note(name, why))
             continue
         schema["function"]["name"] = name  # `__name__` may be a decorator's

@@ -36,7 +36,7 @@ def read_document(path: Path) -> tuple[Any, SourceTools]:
         text = result.content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = result.content[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}: line {line}: is not UTF-8") from None
+        raise ConfigError(f"{path}: line {line}: not valid UTF-8") from None
     if not text.strip():
         raise ConfigError(f"{path}: is empty")
     twice: set[str] = set()
@@ -45,7 +45,7 @@ def read_document(path: Path) -> tuple[Any, SourceTools]:
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply") from None
     result.warnings += [
-        Note(key, "the key stands twice in one object; the last one counts")
+        Note(key, "the key occurs twice in one object; the last one counts")
         for key in sorted(twice)
     ]
     return document, result
@@ -99,7 +99,7 @@ def _yaml(path: Path, text: str, twice: set[str]) -> Any:
                 key = key_node.value
                 if not isinstance(key, str):
                     raise yaml.constructor.ConstructorError(
-                        None, None, "a key must be a text", key_node.start_mark
+                        None, None, "a key must be a string", key_node.start_mark
                     )
                 if key in made:
                     twice.add(key)

@@ -122,7 +122,7 @@ def _file(path: Path) -> Iterator[Raw]:
             yield last
         last = raw
     if last and stream.broken and not _is_json(last.text):
-        why = f"the file breaks off here: {stream.broken}"
+        why = f"the file is cut off here: {stream.broken}"
         last = Raw(last.line, last.text[:200], why)
     if last:
         yield last
@@ -192,7 +192,9 @@ def _decoded(number: int, line: bytes) -> Raw:
     try:
         return Raw(number, line.decode("utf-8").strip())
     except UnicodeDecodeError as error:
-        return Raw(number, line[:200].decode("utf-8", "replace"), f"is no UTF-8: {error.reason}")
+        return Raw(
+            number, line[:200].decode("utf-8", "replace"), f"not valid UTF-8: {error.reason}"
+        )
 
 
 def _array(file: BinaryIO) -> Iterator[Raw]:
@@ -207,7 +209,7 @@ def _array(file: BinaryIO) -> Iterator[Raw]:
         try:
             return decode(block, final=not block)
         except UnicodeDecodeError as error:
-            unreadable = f"is no UTF-8: {error.reason}"
+            unreadable = f"not valid UTF-8: {error.reason}"
             return error.object[: error.start].decode("utf-8")
 
     line = 1
@@ -221,9 +223,9 @@ def _array(file: BinaryIO) -> Iterator[Raw]:
         place = after
         if text.startswith("]", place):
             if rest := (text[place + 1 :] + read()).strip():
-                yield Raw(line, rest[:200], "something follows the array, and is not read")
+                yield Raw(line, rest[:200], "something follows the array and is not read")
             return
-        problem = "the array breaks off"
+        problem = "the array is cut off"
         try:
             _, end = decoder.raw_decode(text, place)
             if end < len(text) or ended:  # else a number may continue in the next block
@@ -236,9 +238,11 @@ def _array(file: BinaryIO) -> Iterator[Raw]:
         except (ValueError, RecursionError) as error:
             problem = str(error)
         if len(text) - place > LARGEST:
-            problem = f"a record of more than {LARGEST // 10**6} MB, or one that is none: {problem}"
+            problem = (
+                f"a record of more than {LARGEST // 10**6} MB, or one that is not valid: {problem}"
+            )
         if ended or len(text) - place > LARGEST:
-            why = f"no valid JSON, and nothing is read behind it: {unreadable or problem}"
+            why = f"not valid JSON, so nothing after it is read: {unreadable or problem}"
             yield Raw(line, text[place : place + 200], why)
             return
         more = read()
@@ -253,7 +257,7 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(_ROWS)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ConfigError(f"{path}: is not valid Parquet: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
 
 
 def _saved_batches(path: Path) -> Iterator[Any]:
@@ -283,4 +287,6 @@ def _rows(batches: Iterable[Any]) -> Iterator[Raw]:
             try:
                 yield Raw(number, json.dumps(row, ensure_ascii=False))
             except (TypeError, ValueError) as error:
-                yield Raw(number, repr(row)[:200], f"holds what JSON cannot: {error}")
+                yield Raw(
+                    number, repr(row)[:200], f"contains a value that JSON cannot represent: {error}"
+                )

@@ -83,7 +83,7 @@ class Schemas:
         except RecursionError:
             raise Unusable("is nested too deeply") from None
         except TypeError as error:  # a keyword's value has the wrong type
-            raise Unusable(f"is no JSON Schema: {error}") from None
+            raise Unusable(f"is not a JSON Schema: {error}") from None
         return {key: value for key, value in made.items() if key != "title"}
 
     def target(self, node: Any) -> Any:
@@ -100,14 +100,14 @@ class Schemas:
         if not reference.startswith("#"):
             raise Unusable(f"refers to {reference}, which is not in the file")
         if reference[1:2] not in ("", "/"):  # the name of an $anchor
-            raise Unusable(f"refers to {reference}, and only paths are followed")
+            raise Unusable(f"refers to {reference}, but only paths are followed")
         node = self.root
         for part in unquote(reference[1:]).split("/")[1:]:
             part = part.replace("~1", "/").replace("~0", "~")
             try:
                 node = node[int(part)] if isinstance(node, list) else node[part]
             except (LookupError, ValueError, TypeError):
-                raise Unusable(f"refers to {reference}, and there is no such part") from None
+                raise Unusable(f"refers to {reference}, which does not exist") from None
         return node
 
     def _plain(
@@ -129,7 +129,7 @@ class Schemas:
         if schema is False:
             return {"not": {}}, frozenset()
         if not isinstance(schema, Mapping):
-            raise Unusable(f"{canonical_or_repr(schema)[:60]} is no schema")
+            raise Unusable(f"{canonical_or_repr(schema)[:60]} is not a schema")
         if isinstance(reference := schema.get("$ref"), str):
             base = heir and self._hierarchy and self._hierarchy.is_base(reference, heir)
             return self._referred((reference, bool(base)), schema, above, warn)
@@ -143,7 +143,7 @@ class Schemas:
             return plain
 
         if self._hierarchy and ("contentMediaType" in schema or schema.get("format") == "binary"):
-            warn("takes a file's content, which a model can give as a text only")
+            warn("takes a file's content, which a model can only give as text")
         for key, value in schema.items():
             if key in _NO_USE or key.startswith("x-"):
                 continue
@@ -158,7 +158,7 @@ class Schemas:
                 }
             elif key in _LISTS:
                 if not isinstance(value, list) or not value:
-                    raise Unusable(f"{key}: must be a list that is not empty")
+                    raise Unusable(f"{key}: must be a non-empty list")
                 made[key] = [_untitled(inner(part)) for part in value]
                 if schema.get("discriminator") is not None and key != "prefixItems":
                     made |= self._listed(schema, key, made.pop(key), warn)
@@ -191,7 +191,7 @@ class Schemas:
             for text in warned:
                 warn(text)
         elif key in above or (reference, True) in above:
-            warn(f"{reference} holds itself; it is cut there")
+            warn(f"{reference} contains itself; it is cut there")
             target = self._at(reference)
             kind = target.get("type") if isinstance(target, Mapping) else None
             made = {"type": kind} if kind else {}
@@ -265,7 +265,7 @@ class Schemas:
         it then includes the schema itself.
         """
         if not isinstance(choice.field, str):
-            raise Unusable("discriminator.propertyName: must be a text")
+            raise Unusable("discriminator.propertyName: must be a string")
         parts: list[dict[str, Any]] = []
         cuts: frozenset[Key] = frozenset()
         unsure: list[str] = []
@@ -282,8 +282,8 @@ class Schemas:
             parts.append(_untitled(tagged or made))
         if unsure:
             warn(
-                f"{choice.field} chooses among variants, and which value stands for "
-                f"{', '.join(unsure[:_NAMED])} is not sure; any of them may be given"
+                f"{choice.field} chooses among variants, but it is unclear which value selects "
+                f"{', '.join(unsure[:_NAMED])}; any of them may be given"
             )
             if not choice.mapped and base not in parts:
                 parts.append(_untitled(base))
@@ -314,7 +314,7 @@ class Schemas:
         if not unsure or key == "anyOf" or "anyOf" in schema:
             return {key: made}
         warn(
-            f"{unsure} chooses among variants, and which value stands for each is not sure; "
+            f"{unsure} chooses among variants, but it is unclear which value selects each; "
             "any of them may be given"
         )
         return {"anyOf": made}
@@ -355,11 +355,11 @@ class Schemas:
                 made[exclusive] = made.pop(bound)
         pattern = made.get("pattern")
         if pattern is not None and not _is_pattern(pattern):
-            warn(f"pattern {pattern!r} is left out: it is none of Python's")
+            warn(f"pattern {pattern!r} is left out: Python cannot compile it")
             del made["pattern"]
         for key in ("default", "examples", "enum", "const"):
             if key in made and not _is_json(made[key]):
-                warn(f"{key} is left out: it is no JSON")
+                warn(f"{key} is left out: it is not valid JSON")
                 del made[key]
         if "required" in made and not isinstance(made["required"], list):
             del made["required"]  # a boolean of draft 3, which does not constrain the value

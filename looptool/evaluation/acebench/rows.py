@@ -288,7 +288,7 @@ def _entries(path: Path, *fields: str) -> dict[str, dict[str, Any]]:
         try:
             entry = json.loads(line)
         except ValueError as error:
-            raise ConfigError(f"{where}: is not valid JSON: {error}") from None
+            raise ConfigError(f"{where}: not valid JSON: {error}") from None
         if not isinstance(entry, dict):
             raise ConfigError(f"{where}: is not an object")
         if missing := [field for field in ("id", *fields) if field not in entry]:

@@ -79,7 +79,7 @@ def _results(
 
     Args:
         stops: whether a failing call ends the step, as in the official runner with a user. There an
-            unknown function is no failure unless it is the first call.
+            unknown function is not a failure unless it is the first call.
     """
     results: list[Any] = []
     for call in step:

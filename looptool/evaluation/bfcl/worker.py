@@ -165,10 +165,10 @@ def _text(name: str, arguments: Mapping[str, Any], methods: set[str]) -> str:
         not _HARMLESS.fullmatch(name)
         or any(part in _UNSAFE or part.startswith("__") for part in parts)
     ):
-        return _refusal(f"{name[:200]!r} is no tool", unsafe=True)
+        return _refusal(f"{name[:200]!r} is not a tool", unsafe=True)
     if bad := [key for key in arguments if not key.isidentifier() or keyword.iskeyword(key)]:
         unsafe = not all(_HARMLESS.fullmatch(key) for key in bad)
-        return _refusal(f"{bad[0][:200]!r} is no name of an argument", unsafe=unsafe)
+        return _refusal(f"{bad[0][:200]!r} is not the name of an argument", unsafe=unsafe)
     if name not in methods:
         return _refusal(f"name {(parts or [''])[0]!r} is not defined", unsafe=False)
     try:

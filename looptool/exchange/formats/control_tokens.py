@@ -32,7 +32,7 @@ def without_control_tokens(text: str, is_assistants: bool, changes: Changes) -> 
     if said != text:
         changes["tokens that end a turn left out"] += 1
     if token := _CONTROL.search(said):
-        raise Refused(f"content: holds the control token {token[0]}")
+        raise Refused(f"content: contains the control token {token[0]}")
     if is_assistants and (thinking := _THINKING.match(said)):
         changes["thinking left out"] += 1
         said = said[thinking.end() :].lstrip()

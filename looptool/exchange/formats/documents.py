@@ -65,7 +65,7 @@ def read_documents(raw: Any) -> Tools:
         try:
             raw = canonical.dumps(raw)
         except (ValueError, TypeError, RecursionError) as error:
-            raise Refused(f"tools: are no JSON: {error}") from None
+            raise Refused(f"tools: not valid JSON: {error}") from None
     tools = _read(raw)
     if isinstance(tools, str):
         raise Refused(tools)
@@ -79,7 +79,7 @@ def _read(raw: str) -> Tools | str:
     try:
         value = value_of(raw, changes)
     except ValueError as error:
-        return f"tools: are no JSON: {error}"
+        return f"tools: not valid JSON: {error}"
     items = [value] if isinstance(value, dict) else value
     if not isinstance(items, list):
         return "tools: must be a list"
@@ -137,7 +137,7 @@ def _document(text: str, name: str) -> _Document | str:
     )
     description = item.get("description") or ""
     if not isinstance(raw, Mapping) or not isinstance(description, str):
-        return "parameters must be an object and description a text"
+        return "parameters must be an object and description a string"
     unnamed: set[str] = set()
     try:
         raw = without_nulls(raw, unnamed)
@@ -283,7 +283,7 @@ def _type(value: Any) -> dict[str, Any]:
     outer, bracket, inner = text.partition("[")
     outer, inner = outer.strip().rpartition(".")[2].lower(), inner.removesuffix("]").strip()
     if bracket and not text.endswith("]"):
-        raise Unusable(f"type: {value[:40]!r} is no type")
+        raise Unusable(f"type: {value[:40]!r} is not a type")
     if outer == "optional":
         return _type(inner)
     if outer == "union":
@@ -297,7 +297,7 @@ def _type(value: Any) -> dict[str, Any]:
     if outer in _ANY:
         return {}
     if kind not in JSON_TYPES:
-        raise Unusable(f"type: {value[:40]!r} is no type")
+        raise Unusable(f"type: {value[:40]!r} is not a type")
     return {"type": kind}
 
 

@@ -69,7 +69,7 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
         Refused: if a message contains ChatML tags.
     """
     if any("<|im_" in message["content"] for message in messages):
-        raise Refused("a message holds a tag of ChatML")
+        raise Refused("a message contains a ChatML tag")
     opening = f"{messages[0]['content']}\n\n" if messages[0]["role"] == "system" else ""
     turns: list[tuple[str, str]] = []
     for message in messages[1:] if opening else messages:

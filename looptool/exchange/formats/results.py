@@ -50,7 +50,7 @@ def in_order(
         places = _places_of_names([result.get("name") for result in results], names)
     if sorted(places)[: len(calls)] != list(range(min(len(places), len(calls)))):
         missing = min(set(range(len(calls))) - set(places))
-        raise Refused(f"call {missing + 1} has no result, and a later one has")
+        raise Refused(f"call {missing + 1} has no result, but a later one has")
     if places != sorted(places):
         changes["results moved behind their calls"] += 1
     return [
@@ -83,10 +83,10 @@ def _places_of_ids(ids: Sequence[str | None], called: Sequence[str | None]) -> l
     places = []
     for identity in ids:
         if identity is None:
-            raise Refused("tool_call_id: is missing beside results that have one")
+            raise Refused("tool_call_id: is missing, but other results have one")
         if called.count(identity) != 1:
             many = "several calls" if identity in called else "no call"
-            raise Refused(f"tool_call_id: {identity!r} answers {many} of the turn before")
+            raise Refused(f"tool_call_id: {identity!r} answers {many} of the previous turn")
         places.append(called.index(identity))
     if len(set(places)) < len(places):
         raise Refused("tool_call_id: two results answer the same call")
@@ -103,10 +103,10 @@ def _places_of_names(named: Sequence[str | None], names: Sequence[str]) -> list[
     places = []
     for name in named:
         if name is None:
-            raise Refused("name: is missing beside results that have one")
+            raise Refused("name: is missing, but other results have one")
         place = next((place for place in open_calls if _is_same(name, names[place])), None)
         if place is None:
-            raise Refused(f"name: {name!r} answers no call of the turn before that is open")
+            raise Refused(f"name: {name!r} answers no open call of the previous turn")
         open_calls.remove(place)
         places.append(place)
     return places

@@ -70,7 +70,7 @@ def read_text(text: str, tools: Sequence[Tool], changes: Changes) -> Message | N
     """
     message = _read_calls(text, tools, changes)
     if message is None and (name := _named_with_arguments(text, tools)):
-        raise Refused(f"names the tool {name!r} with arguments, as no call that can be read")
+        raise Refused(f"names the tool {name!r} with arguments, but not as a call that can be read")
     return message
 
 
@@ -87,10 +87,10 @@ def read_beside(message: Message, tools: Sequence[Tool], changes: Changes) -> Me
         called = {call["name"] for call in calls}  # the text may describe these calls
         unread = tools if _FOREIGN.search(text) else [t for t in tools if t["name"] not in called]
         if unread and (name := _named_with_arguments(text, unread)):
-            raise Refused(f"makes calls, and names the tool {name!r} with arguments beside them")
+            raise Refused(f"makes calls, and also names the tool {name!r} with arguments")
         return message
     if [each["function"] for each in beside["tool_calls"]] != calls:
-        raise Refused("makes calls in two ways, and not the same ones")
+        raise Refused("makes different calls in two ways")
     changes["calls that the text repeats left out of it"] += 1
     return {**message, "content": beside["content"]}
 
@@ -110,7 +110,7 @@ def check_texts(tools: Sequence[Tool], messages: Sequence[Message], label: Label
 def _read_calls(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
     said = END_OF_TURN.sub("", text.strip())
     if said in _NO_CALLS:
-        raise Refused(f"says {said} in place of words")
+        raise Refused(f"says {said} instead of words")
     for syntax, reader in _READERS.items():
         message = reader(said, tools, changes)
         if message is not None:
@@ -150,7 +150,7 @@ def _react(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None
     if match is None:
         return None
     if "\nAction:" in match["input"] or "\nObservation:" in match["input"]:
-        raise Refused("holds several steps of Action and Observation")
+        raise Refused("contains several steps of Action and Observation")
     if match["thought"]:
         changes["thinking left out"] += 1
     return call_message(_calls_of({"name": match["name"], "arguments": match["input"]}, changes))
@@ -189,7 +189,7 @@ def _calls_in(body: str, tools: Sequence[Tool], changes: Changes) -> list[ToolCa
             raise
         except ValueError as error:
             if body.startswith("{"):
-                raise Refused(f"the calls are no JSON: {error}") from None
+                raise Refused(f"the calls are not valid JSON: {error}") from None
     if match := _MISTRAL.fullmatch(body):
         return _calls_of({"name": match[1], "arguments": match[2]}, changes)
     names = [tool["name"] for tool in tools]

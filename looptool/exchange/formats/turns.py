@@ -117,7 +117,7 @@ def plain(text: str) -> str:
         Refused: if it contains one.
     """
     if tag := next((tag for tag in _TAGS if tag in text), None):
-        raise Refused(f"a text holds {tag}")
+        raise Refused(f"a text contains {tag}")
     return text
 
 
@@ -133,7 +133,7 @@ def calls_of_json(value: Any, changes: Changes) -> list[ToolCall]:
         try:
             value = value_of(value, changes)
         except ValueError as error:
-            raise Refused(f"the calls are no JSON: {error}") from None
+            raise Refused(f"the calls are not valid JSON: {error}") from None
     calls = []
     loads = partial(value_of, changes=changes)
     for item in [value] if isinstance(value, dict) else value if isinstance(value, list) else [0]:
@@ -148,7 +148,7 @@ def calls_of_json(value: Any, changes: Changes) -> list[ToolCall]:
         try:
             arguments = read_arguments(item[given[0]] if given else None, loads)
         except ValueError as error:
-            raise Refused(f"{name}: the arguments are no JSON object: {error}") from None
+            raise Refused(f"{name}: the arguments are not a JSON object: {error}") from None
         calls.append(ToolCall(name, arguments))
     return calls
 
@@ -200,7 +200,7 @@ def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str
     try:
         return [tool for block in listed for tool in values_in(block, changes)], rest
     except ValueError as error:
-        raise Refused(f"<tools>: no JSON: {error}") from None
+        raise Refused(f"<tools>: not valid JSON: {error}") from None
 
 
 def greetings(messages: Sequence[Message], changes: Changes) -> set[int]:
