@@ -20,7 +20,8 @@ from looptool.exchange.formats.documents import (
     without_nulls,
 )
 from looptool.exchange.naming import is_legal, legal_name
-from looptool.exchange.schemas import Schemas, Unusable
+from looptool.exchange.plain_schemas import Unusable
+from looptool.exchange.schemas import Schemas
 
 _SCHEMA_KEYS = ("parameters", "inputSchema", "input_schema")
 _WORDS = {*Draft202012Validator.VALIDATORS, "title", "description", "default", "examples"}

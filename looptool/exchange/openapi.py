@@ -15,7 +15,8 @@ from looptool.core.errors import ConfigError
 from looptool.core.tools import Tool
 from looptool.exchange import Note, SourceTools, problem_of
 from looptool.exchange.naming import is_legal, legal_name
-from looptool.exchange.schemas import Schemas, Unusable, Warn
+from looptool.exchange.plain_schemas import Unusable, Warn
+from looptool.exchange.schemas import Schemas
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 

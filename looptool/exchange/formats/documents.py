@@ -17,7 +17,8 @@ from looptool.core.tools import Tool, check_arguments, check_tool
 from looptool.exchange.formats import Changes, Refused
 from looptool.exchange.formats.literals import value_of
 from looptool.exchange.naming import is_legal, legal_name
-from looptool.exchange.schemas import Schemas, Unusable
+from looptool.exchange.plain_schemas import Unusable
+from looptool.exchange.schemas import Schemas
 
 _TYPES = {
     "str": "string", "text": "string", "int": "integer", "long": "integer", "float": "number",
