@@ -125,11 +125,11 @@ for category, results in given.items():
 
 def perfect(categories: Sequence[str] = CATEGORIES) -> dict[str, str]:
     """Return the right answer to every row by id; for dialogues, JSON by turn and step."""
-    found = {}
+    texts_by_id = {}
     for category in categories:
         for row_id, calls in perfect_calls(category).items():
-            found[row_id] = _written(calls)
-    return found
+            texts_by_id[row_id] = _written(calls)
+    return texts_by_id
 
 
 def perfect_calls(category: str) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _arguments(
 ) -> dict[str, Any]:
     documents = [each["parameters"] for each in functions if each["name"] == name]
     parameters = documents[0] if documents else {}  # some answers call functions not offered
-    found = {}
+    arguments = {}
     for key, options in given.items():
         schema = parameters.get("properties", {}).get(key, {})
         if options == [""] and key not in parameters.get("required", ()):
@@ -166,8 +166,8 @@ def _arguments(
         value = accepted(options) if options else []
         if category in ("java", "javascript"):
             value = in_language(value, schema, category)
-        found[key] = value
-    return found
+        arguments[key] = value
+    return arguments
 
 
 def in_language(value: Any, schema: Mapping[str, Any], language: str) -> str:
@@ -228,18 +228,18 @@ def _written(calls: Any) -> str:
 
 def damaged(damage: Callable[[Calls], str | Calls]) -> dict[str, str]:
     """Return the perfect answers, each with one damage where it applies."""
-    found = {}
+    texts_by_id = {}
     for category in CATEGORIES:
         for row_id, calls in perfect_calls(category).items():
             if not calls:
-                found[row_id] = _text(damage([ToolCall("nothing", {"a": 1})]))
+                texts_by_id[row_id] = _text(damage([ToolCall("nothing", {"a": 1})]))
             elif isinstance(calls[0], list):
                 texts = [[_text(damage(copy.deepcopy(turn))) if turn else "Done.", "Done."]
                          for turn in calls]  # fmt: skip
-                found[row_id] = canonical.dumps(texts)
+                texts_by_id[row_id] = canonical.dumps(texts)
             else:
-                found[row_id] = _text(damage(copy.deepcopy(calls)))
-    return found
+                texts_by_id[row_id] = _text(damage(copy.deepcopy(calls)))
+    return texts_by_id
 
 
 def _text(made: str | Calls) -> str:

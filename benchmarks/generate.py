@@ -27,7 +27,7 @@ def measure(count: int) -> dict[str, float]:
     recipe = Recipe(count, "benchmark", "train", shares, "generate", iteration=1, label_noise=0.15)
     seeds = make_seeds(recipe, GrammarAuthor())
     seconds = time.perf_counter() - start
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    parent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return {
         "samples": len(seeds.samples),
@@ -35,7 +35,7 @@ def measure(count: int) -> dict[str, float]:
         "noise": seeds.truth["noise"].is_not_null().mean(),
         "seconds": round(seconds, 2),
         "rate": round(count / seconds),
-        "peak_gib": round((own + PROCESSES * worker) / 2**20, 3),  # as if all peaked at once
+        "peak_gib": round((parent + PROCESSES * worker) / 2**20, 3),  # as if all peaked at once
     }
 
 
@@ -50,11 +50,12 @@ def main() -> None:
     rates = []
     for count in arguments.counts:
         command = [sys.executable, "-m", "benchmarks.generate", "--one", str(count)]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        rates.append(found["rate"])
+        figures = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        rates.append(figures["rate"])
         print(
-            f"{count:>7} samples: {found['seconds']:6.1f} s, {found['rate']} samples/s, peak "
-            f"{found['peak_gib']} GiB, {found['rejected']} rejected, noise {found['noise']:.4f}"
+            f"{count:>7} samples: {figures['seconds']:6.1f} s, {figures['rate']} samples/s, "
+            f"peak {figures['peak_gib']} GiB, {figures['rejected']} rejected, "
+            f"noise {figures['noise']:.4f}"
         )
     if len(rates) > 1:
         print(f"rate of the last over the first: {rates[-1] / rates[0]:.2f}")

@@ -57,10 +57,10 @@ def _seconds_a_step(steps: int, cudnn: bool) -> float:
     from looptool.training.grpo import train_on
 
     loaded = params.load()
-    own = loaded.train.model_copy(
+    settings = loaded.train.model_copy(
         update={"steps": steps + 1, "save_steps": steps + 2, "vllm": "off"}
     )
-    run = runs.Run("train", 1, loaded.model_copy(update={"train": own}), machine.cores())
+    run = runs.Run("train", 1, loaded.model_copy(update={"train": settings}), machine.cores())
     times: list[float] = []
 
     def on_progress(step: int) -> None:
@@ -81,7 +81,7 @@ def rollouts() -> None:
     decode(model, tokenizer, rows[:8], sampling, COPIES)
     start = time.perf_counter()
     ours = decode(model, tokenizer, rows, sampling, COPIES)
-    own = sum(len(each.ids) for each in ours) / (time.perf_counter() - start)
+    rate = sum(len(each.ids) for each in ours) / (time.perf_counter() - start)
     batch = tokenizer.pad({"input_ids": rows}, return_tensors="pt").to(model.device)
     start = time.perf_counter()
     with torch.inference_mode():
@@ -91,9 +91,9 @@ def rollouts() -> None:
     answers = out[:, batch["input_ids"].shape[1] :]
     ended = (answers == tokenizer.eos_token_id).int()
     length = torch.where(ended.any(1), ended.argmax(1) + 1, answers.shape[1])
-    theirs = int(length.sum()) / seconds
-    print(f"{PROMPTS} prompts x {COPIES}: looptool {own:.0f} tokens/s, generate {theirs:.0f}, "
-          f"ratio {own / theirs:.2f}", flush=True)  # fmt: skip
+    their_rate = int(length.sum()) / seconds
+    print(f"{PROMPTS} prompts x {COPIES}: looptool {rate:.0f} tokens/s, generate {their_rate:.0f}, "
+          f"ratio {rate / their_rate:.2f}", flush=True)  # fmt: skip
 
 
 def vllm() -> None:

@@ -135,10 +135,14 @@ def _handoff(
     probes, verdicts = [], []
     for row in data.select("sample_id", "label_id", "messages").iter_rows(named=True):
         matched = rng.random() < 0.3
-        own = next(i for i, (_, identity) in enumerate(_LABEL_ROWS) if identity == row["label_id"])
-        named = next((i for i, city in enumerate(CITIES) if city in row["messages"]), own)
-        said = own if matched else (own + 1 + rng.randrange(len(CITIES) - 1)) % len(CITIES)
-        if not matched and named != own and rng.random() < 0.5:
+        labelled = next(
+            i for i, (_, identity) in enumerate(_LABEL_ROWS) if identity == row["label_id"]
+        )
+        named = next((i for i, city in enumerate(CITIES) if city in row["messages"]), labelled)
+        said = (
+            labelled if matched else (labelled + 1 + rng.randrange(len(CITIES) - 1)) % len(CITIES)
+        )
+        if not matched and named != labelled and rng.random() < 0.5:
             said = named  # the model is right, and the label is not
         label = _LABELS[said]
         probes.append(
@@ -220,8 +224,8 @@ def _evaluate(root: Path, rng: random.Random, model: int) -> None:
     write_table(root, model, "eval.parquet", tables.frame(tables.Eval, rows), tables.Eval)
     parts = {}
     for benchmark in ("heldout", "bfcl"):
-        own = [row["valid"] for row in rows if row["benchmark"] == benchmark]
-        share = sum(own) / len(own)
+        validity = [row["valid"] for row in rows if row["benchmark"] == benchmark]
+        share = sum(validity) / len(validity)
         parts[benchmark] = {"accuracy": share, "standard_error": 0.05, "categories": {}}
     runs.write_json(root / f"metrics/iterations/{model}/eval.json", parts)
 
@@ -315,7 +319,7 @@ def measure(count: int, iterations: int, folder: Path) -> dict[str, float]:
             flush=True,
         )
     unknown, _ = _timed([sys.executable, "-m", "looptool", "trace", "f" * 32], root, status=1)
-    print(f"  an unknown id is told in {unknown:.2f} s")
+    print(f"  an unknown id is reported in {unknown:.2f} s")
     size = (root / "reports/report.html").stat().st_size / 1e6
     print(f"  report.html {size:.1f} MB")
     return seconds
@@ -384,11 +388,11 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        found = [measure(count, arguments.iterations, folder) for count in arguments.counts]
-    if len(found) > 1:
+        times = [measure(count, arguments.iterations, folder) for count in arguments.counts]
+    if len(times) > 1:
         growth = arguments.counts[-1] / arguments.counts[0]
-        for name in found[0]:
-            grown = found[-1][name] / found[0][name]
+        for name in times[0]:
+            grown = times[-1][name] / times[0][name]
             print(f"{name}: {grown:.1f} times the time for {growth:.0f} times the data")
 
 

@@ -58,7 +58,7 @@ def import_all(paths: list[Path]) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 start = time.perf_counter()
-                found = tool_sets.import_tools([str(file)])
+                imported = tool_sets.import_tools([str(file)])
                 seconds = time.perf_counter() - start
             except LooptoolError as error:
                 yield {"error": str(error)}
@@ -66,8 +66,8 @@ def import_all(paths: list[Path]) -> Iterator[dict[str, Any]]:
             yield {
                 "file": file.name,
                 "operations": operations(document),
-                "tools": len(found.tools),
-                "skipped": len(found.skipped),
+                "tools": len(imported.tools),
+                "skipped": len(imported.skipped),
                 "parsing": parsing,
                 "seconds": seconds,
             }

@@ -41,7 +41,7 @@ Noised = tuple[Draft, Label, str]
 
 def bfcl_drafts() -> list[Draft]:
     """Return BFCL's development rows as drafts with the first accepted answer as label."""
-    found = []
+    drafts = []
     for row in bfcl.rows(split="development"):
         label = _bfcl_label(row.id, row.category)
         calls = label.get("calls", ())
@@ -49,8 +49,8 @@ def bfcl_drafts() -> list[Draft]:
             category = {"simple": "single", "irrelevance": "irrelevant"}.get(
                 row.category, row.category
             )
-            found.append(Draft(row.tools, row.messages, label, category))
-    return found
+            drafts.append(Draft(row.tools, row.messages, label, category))
+    return drafts
 
 
 def _bfcl_label(row_id: str, category: str) -> Label:
@@ -157,7 +157,7 @@ def measure(name: str, drafts: list[Draft], each: int, show: str, count: int) ->
     )
     _kinds(rows, a, b)
     c, d = judge.compare(_both_wrong(rows, each)), judge.compare(_botched(rows))
-    _summary(*[[opinion.verdict for opinion in found] for found in (a, b, c, d)])
+    _summary(*[[opinion.verdict for opinion in opinions] for opinions in (a, b, c, d)])
     _show(rows, a, b, show, count)
 
 
@@ -198,14 +198,15 @@ def _kinds(rows: list[Noised], a: list[Opinion], b: list[Opinion]) -> None:
 
 
 def _summary(a: list[Verdict], b: list[Verdict], c: list[Verdict], d: list[Verdict]) -> None:
-    def share(found: list[Verdict], verdict: Verdict) -> float:
-        return found.count(verdict) / max(1, len(found))
+    def share(verdicts: list[Verdict], verdict: Verdict) -> float:
+        return verdicts.count(verdict) / max(1, len(verdicts))
 
     replaced = {key: share(v, "LABEL_WRONG") for key, v in zip("ABCD", (a, b, c, d), strict=True)}
-    for key, title, found in (("C", "both wrong", c), ("D", "botched", d)):
-        dropped = share(found, "BOTH_WRONG")
+    for key, title, verdicts in (("C", "both wrong", c), ("D", "botched", d)):
+        dropped = share(verdicts, "BOTH_WRONG")
         print(
-            f"{key} {title}, {len(found)}: LABEL_WRONG {replaced[key]:.4f}, dropped {dropped:.3f}"
+            f"{key} {title}, {len(verdicts)}: LABEL_WRONG {replaced[key]:.4f}, "
+            f"dropped {dropped:.3f}"
         )
     for errs in (0.3, 0.6):
         mixed = (replaced["B"] + replaced["D"]) / 2

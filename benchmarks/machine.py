@@ -32,9 +32,9 @@ def measure(model: str) -> None:
             print(f"bfloat16: a product and its transposed one take {slowdown:.0f} times as long; "
                   "its rates are not measured")  # fmt: skip
             continue
-        found = both[dtype] = speeds.measure(model, dtype)
-        print(f"{dtype}: training {found.trained:.0f}, reading {found.read:.0f}, "
-              f"writing {found.written:.0f} tokens/s")  # fmt: skip
+        rates = both[dtype] = speeds.measure(model, dtype)
+        print(f"{dtype}: training {rates.trained:.0f}, reading {rates.read:.0f}, "
+              f"writing {rates.written:.0f} tokens/s")  # fmt: skip
     if len(both) == 2:
         ratios = [getattr(both["bfloat16"], name) / getattr(both["float32"], name)
                   for name in ("trained", "read", "written")]  # fmt: skip

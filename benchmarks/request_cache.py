@@ -38,9 +38,9 @@ def main() -> None:
             asked = random.Random(0).sample(keys, LOOK_UPS)
             for _ in range(2):
                 start = time.perf_counter()
-                found = dict(cache.look_up(asked))
+                answers = dict(cache.look_up(asked))
                 rate = LOOK_UPS / (time.perf_counter() - start)
-            assert len(found) == LOOK_UPS
+            assert len(answers) == LOOK_UPS
             texts = {key: json.dumps(astuple(ANSWER)) for key in keys}
             start = time.perf_counter()
             for key in asked:

@@ -44,10 +44,10 @@ def main(count: int | None = None) -> None:
         parse(path)
         baseline = time.perf_counter() - start
         start = time.perf_counter()
-        found = import_samples(path, Path(folder, "set"))
+        outcome = import_samples(path, Path(folder, "set"))
         seconds = time.perf_counter() - start
-    exact = dict(found.rejected) == {"json": broken, "turn": strange}
-    assert exact and found.samples == count - broken - strange, found.to_json()
+    exact = dict(outcome.rejected) == {"json": broken, "turn": strange}
+    assert exact and outcome.samples == count - broken - strange, outcome.to_json()
     print(
         f"import of {count:,} xLAM samples ({size:.1f} GB) by {PROCESSES} processes: "
         f"{seconds:.0f} s, {seconds / baseline:.1f} times as long as parsing alone in one "

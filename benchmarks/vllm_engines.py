@@ -98,8 +98,8 @@ def in_process(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[
         return sum(tokens_of(engine.llm.generate(p, params, use_tqdm=False)) for p in parts)
 
     def ours() -> int:
-        found = engine.generate(prompts, Sampling(new_tokens, logprobs=True))
-        return sum(each.tokens for each in found)
+        answers = engine.generate(prompts, Sampling(new_tokens, logprobs=True))
+        return sum(each.tokens for each in answers)
 
     def timed(run: Callable[[], int]) -> float:
         engine.llm.reset_prefix_cache()
@@ -141,8 +141,8 @@ def served(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[str,
             reset = f"http://127.0.0.1:{PORT}/reset_prefix_cache"
             urllib.request.urlopen(urllib.request.Request(reset, method="POST"))
             start = time.perf_counter()
-            found = engines[name].generate(prompts, Sampling(new_tokens, logprobs=True))
-            rates[name] += sum(each.tokens for each in found) / (time.perf_counter() - start) / 2
+            answers = engines[name].generate(prompts, Sampling(new_tokens, logprobs=True))
+            rates[name] += sum(each.tokens for each in answers) / (time.perf_counter() - start) / 2
         return rates
     finally:
         process.terminate()

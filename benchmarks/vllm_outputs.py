@@ -38,13 +38,13 @@ def main() -> None:
         ("transformers", "transformers, singly"),
     ):
         gaps = gaps_between(options.model, prompts, texts[one], texts[other])
-        told = f"{one} / {other}: {len(gaps)} of {len(prompts)} answers differ"
+        line = f"{one} / {other}: {len(gaps)} of {len(prompts)} answers differ"
         if gaps:
-            told += (
+            line += (
                 f"; the two tokens are {statistics.median(gaps):.3f} apart in fp32 (median), "
                 f"{max(gaps):.3f} at most"
             )
-        print(told)
+        print(line)
 
 
 def answers(model: Path, prompts: Sequence[Prompt], sampling: Sampling) -> dict[str, list[str]]:

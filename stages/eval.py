@@ -39,13 +39,13 @@ def main() -> None:
             official, texts = running.run_bfcl(bfcl_rows, ask, others=prompts_of(samples))
             user = running.simulated_user(params, acebench_rows, sampling, scratch)
             others = running.run_acebench(acebench_rows, acebench.path or "", ask, user=user)
-        own = heldout.score(samples, texts, params.match)
-        table = pl.concat([official, others, own])
+        heldout_scores = heldout.score(samples, texts, params.match)
+        table = pl.concat([official, others, heldout_scores])
         tables.write(table, tables.Eval, f"data/iterations/{iteration}/eval.parquet")
         metrics = scores.summary(table) | answering.settings(params.eval.engine, run.dtype)
         runs.write_json(f"metrics/iterations/{iteration}/eval.json", metrics)
-        own_accuracy = round(metrics["heldout"]["accuracy"], 3)
-        run.note(answers=ask.answers, tokens=ask.tokens, heldout=own_accuracy)
+        accuracy = round(metrics["heldout"]["accuracy"], 3)
+        run.note(answers=ask.answers, tokens=ask.tokens, heldout=accuracy)
 
 
 if __name__ == "__main__":

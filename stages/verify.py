@@ -23,12 +23,12 @@ def main() -> None:
         verdicts = verify(samples, probe, make_judges(run.params.verify, cast))
         tables.write(verdicts, tables.Verdicts, folder / "verdicts.parquet")
         tables.write(cast.frame(), tables.Requests, folder / "requests/verify.parquet")
-        found = tables.counts(verdicts, "verdict")
+        counts = tables.counts(verdicts, "verdict")
         runs.write_json(
             f"metrics/iterations/{iteration}/verify.json",
-            {name: found.get(name, 0) for name in VERDICTS},
+            {name: counts.get(name, 0) for name in VERDICTS},
         )
-        run.note(judged=len(verdicts), **found, **cast.figures())
+        run.note(judged=len(verdicts), **counts, **cast.figures())
 
 
 if __name__ == "__main__":

@@ -19,12 +19,13 @@ def main() -> None:
         folder = Path("data/iterations/0")
         heldout = tables.read("data/heldout.parquet", tables.Samples)
         index = contamination.training_index(heldout)
-        own = [params.generate.tools] if params.generate.tools else []
+        tool_files = [params.generate.tools] if params.generate.tools else []
         seed = run.seed_of(None, "warmup")  # the section of the params that both stages share
         cast = Cast(
             params,
             lambda: run.scratch(
-                ["data/heldout.parquet", *own], ["model", "warmup", "generate", "verify", "vllm"]
+                ["data/heldout.parquet", *tool_files],
+                ["model", "warmup", "generate", "verify", "vllm"],
             ),
             runs.number_of(seed),
             run.bar,

@@ -40,13 +40,13 @@ def import_data(
 
     target = output or sample_sets.place_of(file)
     with counting("records") as on_progress:
-        found = sample_sets.import_samples(file, target, form, on_progress)
+        outcome = sample_sets.import_samples(file, target, form, on_progress)
     sample_sets.track(target)
     if as_json:
-        print_json(found.to_json())
+        print_json(outcome.to_json())
     else:
-        imports.show_samples(found, target, console())
-    if not found.samples:
+        imports.show_samples(outcome, target, console())
+    if not outcome.samples:
         raise LooptoolError(f"{file}: no samples; {target / sample_sets.REJECTED} says why")
 
 

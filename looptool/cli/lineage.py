@@ -33,13 +33,13 @@ def trace(
     from looptool.lineage import history
     from looptool.reporting import tracing
 
-    found = history.trace(snapshot_of(rev), identity)
+    traced = history.trace(snapshot_of(rev), identity)
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json(dataclasses.asdict(traced))
     elif mermaid:
-        typer.echo(tracing.mermaid(found))
+        typer.echo(tracing.mermaid(traced))
     else:
-        console().print(tracing.tree(found))
+        console().print(tracing.tree(traced))
 
 
 @app.command()
@@ -60,11 +60,11 @@ def diff(
     from looptool.lineage.diff import compare, open_data_set
     from looptool.reporting import differences
 
-    found = compare(open_data_set(before), open_data_set(after), rows)
+    differing = compare(open_data_set(before), open_data_set(after), rows)
     if as_json:
-        print_json(found.to_json())
+        print_json(differing.to_json())
     else:
-        differences.show(found, console())
+        differences.show(differing, console())
 
 
 @app.command()

@@ -56,9 +56,9 @@ def init(
     from looptool.reporting import imports
     from looptool.workspace import init as starting
 
-    found = starting.start(folder, tools or ())
-    if found is not None and tools:
-        imports.show_tools(found, folder / place_of(tools[0]), console())
+    tool_set = starting.start(folder, tools or ())
+    if tool_set is not None and tools:
+        imports.show_tools(tool_set, folder / place_of(tools[0]), console())
     typer.echo(f"{folder}: ready. Next: cd {folder} && looptool setup && dvc repro")
 
 
@@ -131,11 +131,11 @@ def plan(as_json: Json = False) -> None:
     from looptool.workspace import plan as planning
 
     runs.quiet()
-    found = planning.plan(params.load())
+    estimate = planning.plan(params.load())
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json(dataclasses.asdict(estimate))
     else:
-        planned.show(found, console())
+        planned.show(estimate, console())
 
 
 @app.command()

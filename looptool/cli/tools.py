@@ -34,13 +34,13 @@ def import_tools(
     from looptool.exchange import tool_sets
     from looptool.reporting import imports
 
-    found = tool_sets.import_tools(sources)
+    tool_set = tool_sets.import_tools(sources)
     target = output or tool_sets.place_of(sources[0])
-    tool_sets.write(found, target)
+    tool_sets.write(tool_set, target)
     if as_json:
-        print_json(found.to_json())
+        print_json(tool_set.to_json())
     else:
-        imports.show_tools(found, target, console())
+        imports.show_tools(tool_set, target, console())
 
 
 @app.command("export")

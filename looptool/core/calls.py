@@ -134,7 +134,7 @@ def parse(text: str | bytes) -> Parsed:
             calls, texts, errors, blocks = [], [], [], 0
             start = position
         elif tag[0] == "</tool_call>":
-            errors.append("a </tool_call> that nothing opened")
+            errors.append("a </tool_call> without a <tool_call>")
         else:
             blocks += 1
             call, position, error = _read_block(text, position)
@@ -152,7 +152,7 @@ def parse(text: str | bytes) -> Parsed:
 
 
 def _is_mentioned(text: str, tag: re.Match[str], last_closed: int) -> bool:
-    """Whether a sentence only mentions a tag: in quotes, or followed by words and no JSON.
+    """Whether a sentence only mentions a tag: in quotes, or followed by words instead of JSON.
 
     Words between an opening and a closing tag are a broken call, unless they are `and` or the like.
     An unclosed `<think>` after words on its line is a mention too: real thinking begins a line or
@@ -205,9 +205,9 @@ def _read_block(text: str, start: int) -> tuple[ToolCall | None, int, str | None
     if set(value) != {"name", "arguments"}:
         return None, after, 'needs exactly the keys "name" and "arguments"'
     if not isinstance(value["name"], str) or not value["name"]:
-        return None, after, '"name" is no text'
+        return None, after, '"name" must be a non-empty string'
     if not isinstance(value["arguments"], dict):
-        return None, after, '"arguments" is no object'
+        return None, after, '"arguments" must be an object'
     return ToolCall(value["name"], value["arguments"]), after, None
 
 

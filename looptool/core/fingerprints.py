@@ -66,7 +66,7 @@ def code_files(module: str, root: Path | None = None) -> list[Path]:
             stages and plugins, and where this package was imported from.
     """
     roots = [root] if root else [Path.cwd(), Path(__file__).resolve().parents[2]]
-    found: set[Path] = set()
+    files: set[Path] = set()
     todo = [module]
     seen: set[str] = set()
     while todo:
@@ -77,8 +77,8 @@ def code_files(module: str, root: Path | None = None) -> list[Path]:
         file = next(filter(Path.is_file, (_source(each, name) for each in roots)), None)
         if file:
             todo += [name.rpartition(".")[0], *imported_names(file, name), *addressed_names(file)]
-            found |= {file} if file.read_text("utf-8").strip() else set()
-    return sorted(found)
+            files |= {file} if file.read_text("utf-8").strip() else set()
+    return sorted(files)
 
 
 def _source(root: Path, module: str) -> Path:
@@ -107,4 +107,4 @@ def addressed_names(file: Path) -> list[str]:
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
-    return [found[1] for text in texts if (found := ADDRESS.fullmatch(text))]
+    return [address[1] for text in texts if (address := ADDRESS.fullmatch(text))]

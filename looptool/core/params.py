@@ -185,7 +185,7 @@ def _name_or_llm(value: object) -> str:
     return _LLM if isinstance(value, Mapping | LLM) else _NAME
 
 
-# Parts of an error's location that are no fields.
+# Parts of an error's location that are not fields.
 _NAME, _LLM = "[name]", "[llm]"
 _AnLLM = Annotated[LLM, Tag(_LLM)]
 AuthorSettings = Annotated[
@@ -225,7 +225,7 @@ class Generate(Seeds):
             raise ValueError("mix: at least one share must be above 0")
         if ("own" in self.sources) != (self.own is not None):
             raise ValueError(
-                "own: a set of data/samples is wanted where mix has a share of own, and only there"
+                "own: must name a set in data/samples if mix has a share of own, else null"
             )
         if "llm" in self.sources and not isinstance(self.author, LLM):
             raise ValueError(
@@ -381,7 +381,7 @@ class Params(Section):
         for name, section in self.asking():
             if section.engine == "openai" and section.server not in self.servers:
                 raise ValueError(
-                    f"{name}.server: {section.server!r} is none of servers"
+                    f"{name}.server: {section.server!r} is not one of servers"
                     f"{_nearest(section.server, list(self.servers))}"
                 )
         return self
@@ -427,7 +427,7 @@ def load(path: Path | str = FILE, iteration: int | None = None) -> Params:
     if iteration is None or iteration == 0:
         return params
     if iteration not in merged:
-        raise _error(path, [f"loop.iterations: {iteration} is none of 1 to {last}"])
+        raise _error(path, [f"loop.iterations: {iteration} is not between 1 and {last}"])
     return merged[iteration]
 
 
@@ -451,7 +451,7 @@ def read(path: Path) -> dict[str, Any]:
     """Return the plain content of params.yaml, its sections not yet checked.
 
     Raises:
-        ConfigError: if the file is missing, is no YAML, or DVC would drop keys of its loop.
+        ConfigError: if the file is missing, is not valid YAML, or DVC would drop keys of its loop.
     """
     try:
         data = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
@@ -461,7 +461,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (YAMLError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ConfigError(f"{path}: no valid YAML: " + "\n  ".join(lines[:6])) from None
+        raise ConfigError(f"{path}: not valid YAML: " + "\n  ".join(lines[:6])) from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: must be a mapping of sections")
     if "loop" in data:
@@ -505,15 +505,15 @@ def _chain_problems(loop: Loop) -> Iterator[str]:
         ("models", range(last + 1)),
         ("handoffs", range(1, last)),
     ):
-        wanted, found = {str(j) for j in expected}, set(getattr(loop, name))
-        if found != wanted:
-            missing = ", ".join(sorted(wanted - found, key=int))
-            extra = ", ".join(sorted(found - wanted))
+        wanted, present = {str(j) for j in expected}, set(getattr(loop, name))
+        if present != wanted:
+            missing = ", ".join(sorted(wanted - present, key=int))
+            extra = ", ".join(sorted(present - wanted))
             yield (
                 f"loop.{name}: a gap in the loop of {last} iterations:"
                 + (f" {missing} missing" if missing else "")
                 + (f" {extra} too many" if extra else "")
-                + "; `looptool unroll N` mends it"
+                + "; `looptool unroll N` repairs it"
             )
     for key, item in loop.iterations.items():
         if key.isdecimal() and item.prev != int(key) - 1:
@@ -544,8 +544,8 @@ def _describe(detail: dict[str, Any]) -> str:
     rule = detail["msg"].removeprefix("Input ").removeprefix("Tuple ").replace("should", "must")
     rule = rule.replace("a valid integer", "an integer").replace("valid tuple", "list")
     rule = rule.replace("valid ", "").replace(" after validation", "")
-    found = repr(detail["input"])
-    return f"{where}: {rule}, found {found if len(found) < 60 else found[:57] + '...'}"
+    value = repr(detail["input"])
+    return f"{where}: {rule}, found {value if len(value) < 60 else value[:57] + '...'}"
 
 
 def _literals(expected: str) -> list[str]:

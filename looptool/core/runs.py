@@ -134,12 +134,12 @@ class Run:
         packages = sorted({f"{d.name} {d.version}" for d in importlib.metadata.distributions()})
         for part in (values, packages, platform.python_version(), self.threads, self.dtype):
             hasher.update(json.dumps(part, sort_keys=True).encode() + b"\n")
-        own = (
+        plugins = (
             address.partition(":")[0]
             for field, address in self.params.addresses
             if field.partition(".")[0] in sections
         )
-        code = {file for name in (f"stages.{self.name}", *own) for file in code_files(name)}
+        code = {file for name in (f"stages.{self.name}", *plugins) for file in code_files(name)}
         for path in [*inputs, *sorted(code)]:
             hasher.update(hash_path(path).encode())
         folder = scratch_root() / f"{self.label}-{hasher.hexdigest()[:24]}"

@@ -97,7 +97,7 @@ def check_label(label: Any) -> str | None:
     if "text" in label:
         if isinstance(label["text"], str) and label["text"].strip():
             return None
-        return "label.text: must be a text that is not empty"
+        return "label.text: must be a non-empty string"
     if not isinstance(label["calls"], list) or not label["calls"]:
         return "label.calls: must be a list of at least one call"
     for index, call in enumerate(label["calls"]):

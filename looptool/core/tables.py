@@ -327,8 +327,7 @@ def read(path: Path | str, table: type[Table]) -> pl.DataFrame:
     try:
         data = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise TableError(f"{path}: cannot be read as Parquet: {first}") from None
+        raise _unreadable(path, error) from None
     return check(data, table, str(path))
 
 
@@ -349,8 +348,7 @@ def check_columns(
     try:
         types = pl.read_parquet_schema(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise TableError(f"{path}: cannot be read as Parquet: {first}") from None
+        raise _unreadable(path, error) from None
     for former, name in (renamed or {}).items():
         if former in types:
             types[name] = types[former]
@@ -363,6 +361,12 @@ def check_columns(
 def counts(data: pl.DataFrame, column: str) -> dict[str, int]:
     """Return how often each value occurs in a column, sorted by value."""
     return dict(data[column].value_counts().sort(column).iter_rows())
+
+
+def _unreadable(path: Path, error: pl.exceptions.PolarsError | OSError) -> TableError:
+    """Return the error for a file that polars cannot read."""
+    problem = "cannot be read" if isinstance(error, OSError) else "not a Parquet file"
+    return TableError(f"{path}: {problem}: {str(error).splitlines()[0]}")
 
 
 def _describe(error: SchemaError | SchemaErrors, table: type[Table], where: str) -> str:

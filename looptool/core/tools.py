@@ -33,9 +33,9 @@ def check_tool(tool: Mapping[str, Any]) -> str | None:
     if unknown := set(tool) - {"name", "description", "parameters"}:
         return f"unknown field {sorted(unknown)[0]!r}; allowed are name, description, parameters"
     if not isinstance(tool.get("name"), str) or not tool["name"]:
-        return "name: must be a text that is not empty"
+        return "name: must be a non-empty string"
     if not isinstance(tool.get("description", ""), str):
-        return "description: must be a text"
+        return "description: must be a string"
     parameters = tool.get("parameters")
     if not isinstance(parameters, Mapping):
         return "parameters: must be a JSON Schema object"
@@ -44,7 +44,7 @@ def check_tool(tool: Mapping[str, Any]) -> str | None:
     try:
         return _schema_error(canonical.dumps(parameters))
     except (ValueError, TypeError, RecursionError) as error:
-        return f"parameters: is no JSON: {error}"
+        return f"parameters: not valid JSON: {error}"
 
 
 def read_tools(path: Path | str) -> list[Tool]:
@@ -61,7 +61,7 @@ def read_tools(path: Path | str) -> list[Tool]:
         raise ConfigError(f"{path}: not valid JSON: {error}") from None
     tools = content.get("tools") if isinstance(content, dict) else None
     if not isinstance(tools, list) or not tools:
-        raise ConfigError(f"{path}: tools: must be a list that is not empty")
+        raise ConfigError(f"{path}: tools: must be a non-empty list")
     names: set[str] = set()
     for number, tool in enumerate(tools):
         if problem := check_tool(tool):
@@ -125,18 +125,19 @@ def without_nulls(
 
     def given(value: Any, schemas: Sequence[Any]) -> Any:
         nonlocal left_out
-        found = [branch for schema in schemas for branch in branches(schema, parameters)]
+        alternatives = [branch for schema in schemas for branch in branches(schema, parameters)]
         if isinstance(value, list):
-            items = [branch["items"] for branch in found if "items" in branch]
+            items = [branch["items"] for branch in alternatives if "items" in branch]
             return [given(item, items) for item in value]
         if not isinstance(value, Mapping):
             return value
         closed = any(
-            properties_of(branch) or branch.get("additionalProperties") is False for branch in found
-        ) and not any(branch.get(key) for branch in found for key in _OPENING)
+            properties_of(branch) or branch.get("additionalProperties") is False
+            for branch in alternatives
+        ) and not any(branch.get(key) for branch in alternatives for key in _OPENING)
         made = {}
         for key, item in value.items():
-            parts = [part for branch in found for part in _schemas_of(key, branch)]
+            parts = [part for branch in alternatives for part in _schemas_of(key, branch)]
             if item is None and not (
                 any(_admits_null(part, parameters) for part in parts)
                 if parts
@@ -157,15 +158,15 @@ def without_nulls(
 def _schemas_of(key: str, schema: Mapping[str, Any]) -> list[Any]:
     """Return the schemas for the value at a key of an object; none if any value is allowed."""
     patterns = schema.get("patternProperties")
-    found = [
+    matching = [
         part
         for pattern, part in (patterns.items() if isinstance(patterns, Mapping) else ())
         if _is_match(pattern, key)
     ]
     if key in properties_of(schema):
-        found.append(properties_of(schema)[key])
+        matching.append(properties_of(schema)[key])
     others = schema.get("additionalProperties")
-    return found or ([others] if isinstance(others, Mapping) and others else [])
+    return matching or ([others] if isinstance(others, Mapping) and others else [])
 
 
 def _is_match(pattern: str, key: str) -> bool:

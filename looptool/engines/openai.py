@@ -166,18 +166,18 @@ class OpenAIEngine:
             except (openai.AuthenticationError, openai.NotFoundError) as error:
                 raise self._error(url.client.base_url, error) from None
             except (openai.APIConnectionError, openai.RateLimitError) as error:
-                return self._nothing("failed", _told(error))
+                return self._nothing("failed", _message(error))
             except openai.APIStatusError as error:
                 failed = error.status_code >= 500 or error.status_code in (408, 409)
                 if error.status_code == 500 and left + 1 >= CRASHES and url.answers > answers:
                     failed = False  # the server answers other prompts, so this prompt is at fault
-                return self._nothing("failed" if failed else "refused", _told(error))
+                return self._nothing("failed" if failed else "refused", _message(error))
             try:
                 return self._completion(json.loads(response.text), sampling)
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 left -= response.retries_taken + 1
                 if left < 0:
-                    return self._nothing("failed", f"an answer that is none: {error!r}")
+                    return self._nothing("failed", f"an invalid answer: {error!r}")
 
     def _body(self, prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -276,7 +276,7 @@ class OpenAIEngine:
             remedy = f"set servers.{self.name}.key to the environment variable that holds its key"
         elif isinstance(error, openai.NotFoundError):
             remedy = f"is {self.model!r} the right model, and should the URL end in /v1?"
-        return ConfigError(f"{FILE}: servers.{self.name}: {url}: {_told(error)}; {remedy}")
+        return ConfigError(f"{FILE}: servers.{self.name}: {url}: {_message(error)}; {remedy}")
 
 
 def _messages(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
@@ -320,7 +320,7 @@ def _called(message: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """Return an error and its cause on one line."""
     cause = error.__cause__
     lines = f"{error} ({cause})" if cause and str(cause) else str(error)

@@ -52,7 +52,7 @@ class RequestCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with self._errors_told():
+        with self._named_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
             self._db.execute("pragma journal_mode=wal")
@@ -71,7 +71,7 @@ class RequestCache:
         self._db.close()
 
     @contextmanager
-    def _errors_told(self) -> Iterator[None]:
+    def _named_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
@@ -83,7 +83,7 @@ class RequestCache:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Run the block in one write transaction."""
-        with self._errors_told(), self._db:
+        with self._named_errors(), self._db:
             self._db.execute("begin immediate")
             yield
 
@@ -93,12 +93,12 @@ class RequestCache:
         for start in range(0, len(keys), _AT_ONCE):
             part = [bytes.fromhex(key) for key in keys[start : start + _AT_ONCE]]
             marks = ",".join("?" * len(part))
-            found = self._db.execute(
+            rows = self._db.execute(
                 f"select key, answer, used from answers where key in ({marks})", part
             ).fetchall()
-            if any(used < today for _, _, used in found):
+            if any(used < today for _, _, used in rows):
                 self._db.execute(f"update answers set used = {today} where key in ({marks})", part)
-            for key, answer, _ in found:
+            for key, answer, _ in rows:
                 yield key.hex(), Completion(*json.loads(answer))
 
     def store(self, identity: str, answers: Iterable[tuple[str, Completion]]) -> None:
@@ -145,7 +145,7 @@ class RequestCache:
                 (until, engine or ""),
             ).rowcount
             self._db.execute("delete from engines where id not in (select engine from answers)")
-        with self._errors_told():
+        with self._named_errors():
             self._db.execute("vacuum")
         return deleted
 

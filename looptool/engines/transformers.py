@@ -170,7 +170,7 @@ class TransformersEngine:
 
 def refusal(tokens: int, room: int) -> Completion:
     """Return the completion for a prompt that leaves no room for an answer."""
-    error = f"the prompt has {tokens} tokens, and the model takes {room} with its answer"
+    error = f"the prompt has {tokens} tokens, but the model has room for {room}, answer included"
     return Completion("", 0, None, "refused", error)
 
 

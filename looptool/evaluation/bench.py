@@ -115,7 +115,7 @@ def _run(
     # load the servers first, so that a missing one is reported before any prompt is sent
     servers = {each: load(each, params) for each in named if each.url is not None}
     simulator = load(player, params, engine) if player else None
-    sampling, found = Sampling(params.eval.max_new_tokens), []
+    sampling, frames = Sampling(params.eval.max_new_tokens), []
     for target in named:
         loaded = servers.get(target) or load(target, params, engine)
         model = f"{loaded.identity}, at most {sampling.max_new_tokens} tokens"
@@ -124,9 +124,9 @@ def _run(
         with _scratch(key) as scratch, counting(f"answers of {target.name}") as on_progress:
             played = running.Asker(simulator, sampling, scratch) if simulator else None
             results = run(running.Asker(loaded, sampling, scratch, on_progress), played)
-        found.append(_keep(results, target, model, style))
+        frames.append(_keep(results, target, model, style))
         del loaded, played  # free the memory before the next model is loaded
-    return pl.concat(found)
+    return pl.concat(frames)
 
 
 def show(results: pl.DataFrame, console: Console) -> None:
@@ -156,11 +156,13 @@ def lines(results: pl.DataFrame) -> list[tuple[str, int | None, list[str]]]:
     parts = {name: results.filter(target=name) for name in targets}
     shares = {name: _categories(part) for name, part in parts.items()}
     listed: list[tuple[str, int | None, list[str]]] = []
-    for category in dict.fromkeys(label for found in shares.values() for label in found):
-        count = next(found[category][1] for found in shares.values() if category in found)
+    for category in dict.fromkeys(label for categories in shares.values() for label in categories):
+        count = next(
+            categories[category][1] for categories in shares.values() if category in categories
+        )
         cells = []
-        for found in shares.values():
-            share, rows = found.get(category, (None, 0))
+        for categories in shares.values():
+            share, rows = categories.get(category, (None, 0))
             error = 0.0 if share is None else math.sqrt(share * (1 - share) / rows)
             cell = "–" if share is None else f"{100 * share:.1f} ± {100 * error:.1f}"
             cells.append(cell if rows in (0, count) else f"{cell} of {rows}")
@@ -178,14 +180,14 @@ def lines(results: pl.DataFrame) -> list[tuple[str, int | None, list[str]]]:
 def _categories(part: pl.DataFrame) -> dict[str, tuple[float, int]]:
     """Return accuracy and number of rows (ACEBench: dialogues) by category, in benchmark order."""
     if part["benchmark"][0] == bfcl.BENCHMARK:
-        found = {row["category"]: (row["accuracy"], row["rows"])
-                 for row in scores.by_category(part).iter_rows(named=True)}  # fmt: skip
-        return {name: found[name] for name in bfcl.CATEGORIES if name in found}
+        by_category = {row["category"]: (row["accuracy"], row["rows"])
+                       for row in scores.by_category(part).iter_rows(named=True)}  # fmt: skip
+        return {name: by_category[name] for name in bfcl.CATEGORIES if name in by_category}
     counted: dict[str, tuple[float, int]] = {}
     for language in _languages(part):
-        own = part.filter(pl.col("id").str.starts_with(f"{language}/"))
-        for category, share in acebench_overall.overall(own, language).categories.items():
-            ids = own.filter(category=category)["id"]
+        rows = part.filter(pl.col("id").str.starts_with(f"{language}/"))
+        for category, share in acebench_overall.overall(rows, language).categories.items():
+            ids = rows.filter(category=category)["id"]
             counted[f"{language}/{category}"] = share, len(set(map(acebench.dialogue_of, ids)))
     return counted
 
@@ -201,10 +203,10 @@ def kept(snapshot: Snapshot) -> list[dict[str, Any]]:
     return [
         {
             "title": title,
-            "targets": [frame["target"][0] for frame in found],
-            "lines": lines(pl.concat(found)),
+            "targets": [frame["target"][0] for frame in parts],
+            "lines": lines(pl.concat(parts)),
         }
-        for title, found in frames.items()
+        for title, parts in frames.items()
     ]
 
 
@@ -229,19 +231,19 @@ def to_json(results: pl.DataFrame) -> list[dict[str, Any]]:
 def averages(part: pl.DataFrame, column: Literal["valid", "strict"]) -> dict[str, float | None]:
     """Return a target's averages as its benchmark defines them; None if results are missing."""
     if part["benchmark"][0] == bfcl.BENCHMARK:
-        found = overall.overall(part, column)
+        means = overall.overall(part, column)
         return {
-            "non_live": found.non_live,
-            "live": found.live,
-            "multi_turn": found.multi_turn,
-            "overall": found.overall,
+            "non_live": means.non_live,
+            "live": means.live,
+            "multi_turn": means.multi_turn,
+            "overall": means.overall,
         }
-    told: dict[str, float | None] = {}
+    shares: dict[str, float | None] = {}
     for language in _languages(part):
         ace = acebench_overall.overall(part, language, column)
-        told |= {f"{language} {group}": ace.groups.get(group) for group in acebench.GROUPS}
-        told[f"{language} overall"] = ace.overall
-    return told
+        shares |= {f"{language} {group}": ace.groups.get(group) for group in acebench.GROUPS}
+        shares[f"{language} overall"] = ace.overall
+    return shares
 
 
 def missing_of(part: pl.DataFrame) -> list[str]:

@@ -34,11 +34,11 @@ def stored(iterations: Sequence[str] = (), snapshot: Snapshot | None = None) -> 
         if j not in files:
             raise LooptoolError(f"iteration {j} is not evaluated; run `dvc repro eval@{j}`")
     samples = tables.read(snapshot.path("data/heldout.parquet"), tables.Samples)
-    found = {}
+    measured = {}
     for j in iterations or files:
         results = tables.read(files[j], tables.Eval).filter(pl.col("benchmark") == "heldout")
-        found[j] = results, own_tools.by_tool(samples, results)
-    return found
+        measured[j] = results, own_tools.by_tool(samples, results)
+    return measured
 
 
 def ask(requests: Path, models: Sequence[str]) -> Measured:
@@ -64,11 +64,11 @@ def ask(requests: Path, models: Sequence[str]) -> Measured:
         Prompt(canonical.loads(messages), canonical.loads(offered))
         for messages, offered in samples.select("messages", "tools").rows()
     ]
-    found = {}
+    measured = {}
     for name in models or _trained():
         results = heldout.score(samples, _answers(name, prompts, params), params.match)
-        found[name] = results, own_tools.by_tool(samples, results)
-    return found
+        measured[name] = results, own_tools.by_tool(samples, results)
+    return measured
 
 
 def _trained() -> list[str]:
@@ -106,8 +106,8 @@ def show(measured: Measured, console: Console) -> None:
     table = Table("tool", "parameter", "n", *map(_called, measured), box=None)
     cells: dict[tuple[str, str | None], dict[str, str]] = {}
     rows: dict[tuple[str, str | None], int] = {}
-    for j, (_, found) in measured.items():
-        for row in found.iter_rows(named=True):
+    for j, (_, table_of_tools) in measured.items():
+        for row in table_of_tools.iter_rows(named=True):
             key = row["tool"], row["parameter"]
             rows[key] = row["rows"]
             cells.setdefault(key, {})[j] = _percent(row["accuracy"], row["standard_error"])

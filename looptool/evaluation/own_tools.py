@@ -69,14 +69,14 @@ def by_tool(samples: pl.DataFrame, results: pl.DataFrame) -> pl.DataFrame:
         sorted by tool and parameter.
     """
     joined = samples.join(results, left_on="sample_id", right_on="id", how="inner")
-    found = [
+    outcomes = [
         outcome
         for row in joined.select("tools", "label", "prediction", "valid").rows()
         for outcome in _outcomes(*row)
     ]
     accuracy = pl.col("accuracy")
     return (
-        pl.DataFrame(found, schema=_SCHEMA, orient="row")
+        pl.DataFrame(outcomes, schema=_SCHEMA, orient="row")
         .group_by("tool", "parameter")
         .agg(rows=pl.len().cast(pl.Int64), accuracy=pl.col("right").cast(pl.Float64).mean())
         .with_columns(standard_error=(accuracy * (1 - accuracy) / pl.col("rows")).sqrt())
@@ -93,8 +93,8 @@ def _outcomes(
     documents = canonical.loads(tools)
     left = list(read_answer(prediction).calls)
     for call in expected:
-        own = [other for other in left if other.name == call.name]
-        best = max(own, key=lambda other: _agreeing(call, other, documents), default=None)
+        same_name = [other for other in left if other.name == call.name]
+        best = max(same_name, key=lambda other: _agreeing(call, other, documents), default=None)
         if best is not None:
             left.remove(best)
         for name in call.arguments:

@@ -76,7 +76,7 @@ def decode_python_calls(text: str, alone: bool = False) -> list[ToolCall]:
     calls = []
     for element in elements:
         if not isinstance(element, ast.Call):
-            raise ValueError(f"{_source(element)} is no call")
+            raise ValueError(f"{_source(element)} is not a call")
         ((name, arguments),) = _loose_call(element, 0).items()
         calls.append(ToolCall(name, arguments))
     return calls
@@ -97,7 +97,7 @@ def _parse(text: str) -> ast.expr:
 
 def _call(node: ast.expr, depth: int) -> tuple[str, dict[str, Any]]:
     if not isinstance(node, ast.Call):
-        raise ValueError(f"{_source(node)} is no call")
+        raise ValueError(f"{_source(node)} is not a call")
     name = _dotted(node.func)
     if node.args:
         raise ValueError(f"{name}: an argument without a name")
@@ -106,7 +106,7 @@ def _call(node: ast.expr, depth: int) -> tuple[str, dict[str, Any]]:
         if keyword.arg is None:
             raise ValueError(f"{name}: arguments by **")
         if keyword.arg in arguments:
-            raise ValueError(f"{name}: {keyword.arg} stands there twice")
+            raise ValueError(f"{name}: {keyword.arg} occurs twice")
         arguments[keyword.arg] = _value(keyword.value, depth + 1)
     return name, arguments
 
@@ -135,15 +135,15 @@ def _value(node: ast.expr, depth: int) -> Any:
     if isinstance(node, ast.List | ast.Tuple):
         return [_value(element, depth + 1) for element in node.elts]
     if isinstance(node, ast.Dict):
-        found: dict[str, Any] = {}
+        items: dict[str, Any] = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
-                raise ValueError("a key that is no string")
-            if key.value in found:
-                raise ValueError(f"the key {key.value!r} stands there twice")
-            found[key.value] = _value(value, depth + 1)
-        return found
-    raise ValueError(f"{_source(node)} is no literal")
+                raise ValueError("a key that is not a string")
+            if key.value in items:
+                raise ValueError(f"the key {key.value!r} occurs twice")
+            items[key.value] = _value(value, depth + 1)
+        return items
+    raise ValueError(f"{_source(node)} is not a literal")
 
 
 def _loose_call(node: ast.Call, depth: int) -> dict[str, dict[Any, Any]]:
@@ -191,7 +191,7 @@ def _loose_value(node: ast.expr | None, depth: int) -> Any:
             return _loose_call(node, depth)
         case ast.Subscript():
             return _source(node)
-    raise ValueError(f"{_source(node)} is no literal")
+    raise ValueError(f"{_source(node)} is not a literal")
 
 
 def _computed(node: ast.expr, depth: int) -> float:
@@ -211,7 +211,7 @@ def _computed(node: ast.expr, depth: int) -> float:
             if not abs(result) <= sys.float_info.max:
                 raise ValueError("out of range")
             return result
-    raise ValueError(f"{_source(node)} is no number")
+    raise ValueError(f"{_source(node)} is not a number")
 
 
 def _source(node: ast.AST | None) -> str:

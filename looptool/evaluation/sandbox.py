@@ -189,7 +189,7 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open" and not _writes(*arguments[1:3]):
         return
     if event == "open" or event.startswith(_REFUSED):
-        raise PermissionError(f"{event}: not in here")
+        raise PermissionError(f"{event}: not allowed here")
 
 
 def _writes(mode: Any, flags: Any) -> bool:

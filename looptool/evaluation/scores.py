@@ -124,11 +124,11 @@ def summary(results: pl.DataFrame) -> dict[str, Any]:
             for row in by_category(rows).iter_rows(named=True)
         }
 
-    own = results.filter(benchmark="heldout")
+    heldout = results.filter(benchmark="heldout")
     official = results.filter(benchmark="bfcl")
     test = official.filter(split="test")
     return {
-        "heldout": {**plain(overall(own, macro=False)), "categories": parts(own)},
+        "heldout": {**plain(overall(heldout, macro=False)), "categories": parts(heldout)},
         "bfcl": {**plain(overall(test, macro=True)), "categories": parts(test)},
         "bfcl_all_rows": parts(official),
         "bfcl_averages": {

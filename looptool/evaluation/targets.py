@@ -66,9 +66,9 @@ def load(target: Target, params: Params, engine: EngineName | None = None) -> En
 
     like = params.servers.get(settings.server)
     patience = like.model_dump() if like else _PATIENCE
-    own = {"base_urls": (target.url,), "key": KEY if os.environ.get(KEY) else None}
+    address = {"base_urls": (target.url,), "key": KEY if os.environ.get(KEY) else None}
     try:
-        server = Server.model_validate({**patience, **own})
+        server = Server.model_validate({**patience, **address})
         asked = OpenAIEngine.load(target.model, target.url, server)
     except ConfigError as error:  # this server is not one of params.yaml, so do not cite it
         raise ConfigError(str(error).replace(f"{FILE}: servers.{target.url}: ", "")) from None

@@ -22,7 +22,7 @@ class Note:
 
 
 @dataclass(slots=True)
-class Found:
+class SourceTools:
     """The content of one source.
 
     Attributes:
@@ -46,5 +46,5 @@ def problem_of(tool: Tool) -> str | None:
     try:
         tool["description"].encode()
     except UnicodeEncodeError:
-        return "description: holds half of a surrogate pair"
+        return "description: contains half of a surrogate pair"
     return None

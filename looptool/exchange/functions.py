@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from looptool.exchange import Found, Note, problem_of
+from looptool.exchange import Note, SourceTools, problem_of
 from looptool.exchange.formats.documents import (
     JSON_TYPES,
     from_flat,
@@ -20,7 +20,8 @@ from looptool.exchange.formats.documents import (
     without_nulls,
 )
 from looptool.exchange.naming import is_legal, legal_name
-from looptool.exchange.schemas import Schemas, Unusable
+from looptool.exchange.plain_schemas import Unusable
+from looptool.exchange.schemas import Schemas
 
 _SCHEMA_KEYS = ("parameters", "inputSchema", "input_schema")
 _WORDS = {*Draft202012Validator.VALIDATORS, "title", "description", "default", "examples"}
@@ -53,8 +54,8 @@ def is_one_page(document: Any) -> bool:
     return isinstance(document, Mapping) and bool(document.get("nextCursor"))
 
 
-def read_functions(items: list[Any], found: Found) -> None:
-    """Add each function to `found` as a tool, or as skipped with the reason.
+def read_functions(items: list[Any], result: SourceTools) -> None:
+    """Add each function to `result` as a tool, or as skipped with the reason.
 
     A function with a legal name keeps it. Other names are changed to legal ones without collision.
     """
@@ -64,28 +65,28 @@ def read_functions(items: list[Any], found: Found) -> None:
     seen: set[str] = set()
     for number, (item, wish) in enumerate(zip(functions, wanted, strict=True), start=1):
         what = f"function {number}"
-        told: list[str] = []
+        warnings: list[str] = []
         try:
             if not isinstance(item, Mapping):
                 raise Unusable("must be an object")
             if not isinstance(wish, str) or not wish.strip():
-                raise Unusable(_foreign(item) or "name: must be a text that is not empty")
+                raise Unusable(_foreign(item) or "name: must be a non-empty string")
             what = name = wish
             if what in seen:
                 raise Unusable("another function has this name")
             if not is_legal(what):
                 name = legal_name(what, taken)
-                told.append(f"{what!r} is no name that a model can emit")
-            tool = _tool(name, item, told)
+                warnings.append(f"{what!r} is not a name that a model can emit")
+            tool = _tool(name, item, warnings)
         except Unusable as reason:
-            found.skipped.append(Note(what, str(reason)))
+            result.skipped.append(Note(what, str(reason)))
             continue
         taken.add(name)
         seen.add(what)
-        found.tools.append(tool)
-        found.names[name] = what
-        found.made |= {name} - {what}
-        found.warnings += [Note(name, text) for text in dict.fromkeys(told)]
+        result.tools.append(tool)
+        result.names[name] = what
+        result.made |= {name} - {what}
+        result.warnings += [Note(name, text) for text in dict.fromkeys(warnings)]
 
 
 def _function(item: Any) -> Any:
@@ -99,24 +100,24 @@ def _foreign(item: Mapping[str, Any]) -> str | None:
     kind = item.get("type")
     if kind in (None, "function") or any(item.get(key) is not None for key in _SCHEMA_KEYS):
         return None
-    return f"type: {str(kind)[:60]!r} is no function with parameters"
+    return f"type: {str(kind)[:60]!r} is not a function with parameters"
 
 
-def _tool(name: str, item: Mapping[str, Any], told: list[str]) -> dict[str, Any]:
+def _tool(name: str, item: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
     if foreign := _foreign(item):
         raise Unusable(foreign)
     schema: Any = next((item[key] for key in _SCHEMA_KEYS if item.get(key) is not None), {})
     if not isinstance(schema, Mapping):
         raise Unusable("parameters: must be a JSON Schema object")
     try:
-        plain = _parameters(schema, told)
+        plain = _parameters(schema, warnings)
     except RecursionError:
         raise Unusable("is nested too deeply") from None
     if plain.get("type", "object") != "object":
         raise Unusable(f"parameters.type: must be object, found {plain['type']!r}")
     description = item.get("description") or item.get("title") or ""
     if not isinstance(description, str):
-        raise Unusable("description: must be a text")
+        raise Unusable("description: must be a string")
     parameters = {"type": "object", "properties": {}, **plain}
     tool = {"name": name, "description": description.strip(), "parameters": parameters}
     if problem := problem_of(tool):
@@ -124,31 +125,31 @@ def _tool(name: str, item: Mapping[str, Any], told: list[str]) -> dict[str, Any]
     return tool
 
 
-def _parameters(raw: Mapping[str, Any], told: list[str]) -> dict[str, Any]:
+def _parameters(raw: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
     """Return a function's parameters, which may be in any dialect, as JSON Schema."""
     nulls: set[str] = set()
     schema = without_nulls(raw, nulls)
     if nulls:
-        told.append(f"left out, as they are null: {', '.join(sorted(nulls))}")
+        warnings.append(f"left out, as they are null: {', '.join(sorted(nulls))}")
     kinds = list(_types(schema))
     for kind in kinds:
         if not isinstance(kind, str):
-            raise Unusable(f"type: {str(kind)[:40]!r} is no type")
+            raise Unusable(f"type: {str(kind)[:40]!r} is not a type")
     odd = sorted(set(kinds) - JSON_TYPES)
     if _is_flat(schema):
         flat, schema = schema, from_flat(schema)
-        told.append(
-            "its parameters are flat, no JSON Schema; those that say nothing else are required: "
+        warnings.append(
+            "its parameters are flat, not a JSON Schema; those not marked otherwise are required: "
             f"{', '.join(schema.get('required', ())) or 'none'}"
         )
         kept = schema["properties"]
         lost = [name for name in kept if "default" in flat[name] and "default" not in kept[name]]
         if lost:
-            told.append(f"defaults that break their schemas are left out: {', '.join(lost)}")
-    plain = Schemas(schema).plain(schema, told.append)
+            warnings.append(f"defaults that break their schemas are left out: {', '.join(lost)}")
+    plain = Schemas(schema).plain(schema, warnings.append)
     if odd:
         plain = json_schema(plain)
-        told.append(f"types are read as JSON Schema's: {', '.join(odd)}")
+        warnings.append(f"types are converted to those of JSON Schema: {', '.join(odd)}")
     absent = nulls & set(plain.get("required", ())) - set(plain.get("properties", ()))
     if absent:
         raise Unusable(f"parameters.required: names {min(absent)!r}, whose schema is null")

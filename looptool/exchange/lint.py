@@ -53,10 +53,10 @@ def _alike(tools: Sequence[Tool]) -> list[Note]:
     for group in groups.values():
         texts = [utils.default_process(tool.get("description", "")) for tool in group[:_COMPARED]]
         scores = process.cdist(texts, texts, scorer=fuzz.ratio, score_cutoff=ALIKE)
-        told: set[int] = set()
+        reported: set[int] = set()
         for one, other in np.argwhere(np.triu(scores >= ALIKE, 1)).tolist():
-            if texts[one] and other not in told:
-                told.add(other)
+            if texts[one] and other not in reported:
+                reported.add(other)
                 why = f"is hard to tell from {group[one]['name']}"
                 notes.append(Note(group[other]["name"], why))
     return notes

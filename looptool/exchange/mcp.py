@@ -15,14 +15,14 @@ from looptool.core import canonical
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.tools import Tool
-from looptool.exchange import Found
+from looptool.exchange import SourceTools
 from looptool.exchange.functions import read_functions
 
 PATIENCE = 30.0  # seconds within which a server must list its tools
 _PAGES = 1000
 
 
-def read_server(source: str) -> Found:
+def read_server(source: str) -> SourceTools:
     """Return the tools of `http(s)://…/mcp`, or of the server that `stdio:COMMAND` starts.
 
     Raises:
@@ -33,9 +33,9 @@ def read_server(source: str) -> Found:
         complaints = cast(TextIO, file)
         with _naming(source, complaints):
             items = asyncio.run(_list(source, complaints))
-    found = Found(canonical.dumps(items).encode())
-    read_functions(items, found)
-    return found
+    result = SourceTools(canonical.dumps(items).encode())
+    read_functions(items, result)
+    return result
 
 
 async def _list(source: str, complaints: TextIO) -> list[dict[str, Any]]:
@@ -105,19 +105,19 @@ def connected(source: str) -> Iterator[tuple[list[Tool], Callable[[ToolCall], st
             portal = stack.enter_context(start_blocking_portal())
             session = portal.wrap_async_context_manager(_session(source, complaints))
             client, items = stack.enter_context(session)
-        found = Found(b"")
-        read_functions(items, found)
+        offered = SourceTools(b"")
+        read_functions(items, offered)
 
         def run(call: ToolCall) -> str:
-            name = found.names.get(call.name, call.name)
+            name = offered.names.get(call.name, call.name)
             try:
                 result = portal.call(client.call_tool, name, call.arguments, PATIENCE)
             except Exception as error:
-                return f"error: {_told(error)}"
+                return f"error: {_message(error)}"
             texts = [getattr(part, "text", f"<{part.type}>") for part in result.content]
             return ("error: " if result.is_error else "") + "\n".join(texts)
 
-        yield found.tools, run
+        yield offered.tools, run
 
 
 @contextlib.contextmanager
@@ -131,10 +131,10 @@ def _naming(source: str, complaints: TextIO) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{source}: {_told(error)}{_last_line(complaints)}") from None
+        raise ConfigError(f"{source}: {_message(error)}{_last_line(complaints)}") from None
 
 
-def _told(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -13,9 +13,10 @@ from typing import Any
 
 from looptool.core.errors import ConfigError
 from looptool.core.tools import Tool
-from looptool.exchange import Found, Note, problem_of
+from looptool.exchange import Note, SourceTools, problem_of
 from looptool.exchange.naming import is_legal, legal_name
-from looptool.exchange.schemas import Schemas, Unusable, Warn
+from looptool.exchange.plain_schemas import Unusable, Warn
+from looptool.exchange.schemas import Schemas
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
@@ -34,8 +35,8 @@ _RULES = {
 }  # fmt: skip
 
 
-def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
-    """Add each operation to `found` as a tool, or as skipped with the reason.
+def read_openapi(document: Mapping[str, Any], where: str, result: SourceTools) -> None:
+    """Add each operation to `result` as a tool, or as skipped with the reason.
 
     Raises:
         ConfigError: if the document has an unsupported version, or `paths` is not an object.
@@ -52,32 +53,32 @@ def read_openapi(document: Mapping[str, Any], where: str, found: Found) -> None:
     if not isinstance(paths, Mapping):
         raise ConfigError(f"{where}: paths: must be an object")
     schemas = Schemas(document, old=version.startswith("3.0"), requests=True)
-    operations = list(_operations(paths, schemas, found))
-    names = _names(operations, found)
+    operations = list(_operations(paths, schemas, result))
+    names = _names(operations, result)
     for (what, _, _, _), name in zip(operations, names, strict=True):
         if name is None:
-            found.skipped.append(Note(what, "the operation must be an object"))
+            result.skipped.append(Note(what, "the operation must be an object"))
     for (what, path_item, operation, path), name in zip(operations, names, strict=True):
         if name is None:
             continue
-        told: list[str] = []
+        warnings: list[str] = []
         try:
-            tool = _tool(name, what, path_item, operation, path, schemas, told.append)
+            tool = _tool(name, what, path_item, operation, path, schemas, warnings.append)
         except Unusable as reason:
-            found.skipped.append(Note(what, str(reason)))
+            result.skipped.append(Note(what, str(reason)))
             continue
         except RecursionError:
-            found.skipped.append(Note(what, "is nested too deeply"))
+            result.skipped.append(Note(what, "is nested too deeply"))
             continue
         if problem := problem_of(tool):
-            found.skipped.append(Note(what, problem))
+            result.skipped.append(Note(what, problem))
             continue
-        found.tools.append(tool)
-        found.warnings += [Note(name, text) for text in dict.fromkeys(told)]
+        result.tools.append(tool)
+        result.warnings += [Note(name, text) for text in dict.fromkeys(warnings)]
 
 
 def _operations(
-    paths: Mapping[str, Any], schemas: Schemas, found: Found
+    paths: Mapping[str, Any], schemas: Schemas, result: SourceTools
 ) -> Iterator[tuple[str, Mapping[str, Any], Any, str]]:
     """Yield (method and path, path item, operation, path)."""
     for path, item in paths.items():
@@ -88,21 +89,21 @@ def _operations(
             if not isinstance(target, Mapping):
                 raise Unusable("the path must be an object")
         except Unusable as reason:
-            found.skipped.append(Note(path, str(reason)))
+            result.skipped.append(Note(path, str(reason)))
             continue
         if target is not item:  # fields next to a reference count too
             target = {**target, **item}
         for key in target:
             if key not in METHODS and key not in _FIELDS and not key.startswith("x-"):
-                why = f"is no method (allowed: {', '.join(METHODS)})"
-                found.skipped.append(Note(f"{path} {key}", why))
+                why = f"is not a method (allowed: {', '.join(METHODS)})"
+                result.skipped.append(Note(f"{path} {key}", why))
         for method in METHODS:
             if method in target:
                 yield f"{method.upper()} {path}", target, target[method], path
 
 
 def _names(
-    operations: list[tuple[str, Mapping[str, Any], Any, str]], found: Found
+    operations: list[tuple[str, Mapping[str, Any], Any, str]], result: SourceTools
 ) -> list[str | None]:
     """Return each operation's tool name; legal and unique operationIds are kept."""
     wanted: list[Any] = [
@@ -121,21 +122,21 @@ def _names(
             continue
         identity = wanted[place]
         twice = isinstance(identity, str) and (identity in taken or identity in seen)
-        own = isinstance(identity, str) and bool(identity.strip()) and not twice
-        name = legal_name(identity if own else _derived(what), taken)
-        if own:
+        is_usable = isinstance(identity, str) and bool(identity.strip()) and not twice
+        name = legal_name(identity if is_usable else _derived(what), taken)
+        if is_usable:
             seen.add(identity)
         if twice:
-            found.warnings.append(
+            result.warnings.append(
                 Note(name, f"{what}: another operation is called {identity!r} already")
             )
-        elif own and name != identity:
-            found.warnings.append(
-                Note(name, f"{what}: {identity!r} is no name that a model can emit")
+        elif is_usable and name != identity:
+            result.warnings.append(
+                Note(name, f"{what}: {identity!r} is not a name that a model can emit")
             )
         names[place] = name
         taken.add(name)
-        found.made.add(name)
+        result.made.add(name)
     return names
 
 
@@ -165,7 +166,7 @@ def _tool(
         free = key
         if free in properties:
             free = _numbered(f"{place}_{key}", properties)
-            warn(f"{key} stands in several places; in {place} it is called {free}")
+            warn(f"{key} occurs in several places; in {place} it is called {free}")
         properties[free] = schema
         if needed:
             required.append(free)
@@ -232,10 +233,10 @@ def _parameters(
     template = _template(path, chosen)
     for place, name in chosen:
         if place == "path" and name not in [each for _, _, each in template]:
-            warn(f"{name} is one of the path's parameters, and the path does not hold it")
+            warn(f"{name} is one of the path's parameters, but the path does not contain it")
     for expression, place, name in template:
         if (place, name) not in chosen:
-            warn(f"the path's {expression} is described nowhere; it is taken for a text")
+            warn(f"the path's {expression} is not described; it is taken for a string")
             needed = not expression.startswith(("{?", "{&"))
             chosen[place, name] = {"schema": {"type": "string"}, "required": needed}
     for (place, name), parameter in chosen.items():
@@ -252,7 +253,7 @@ def _parameters(
             media = next(iter(content.values()))
             schema = media.get("schema") if isinstance(media, Mapping) else None
         if schema is None:
-            warn(f"{name} has no schema; it is taken for a text")
+            warn(f"{name} has no schema; it is taken for a string")
             schema = {"type": "string"}
         plain = schemas.plain(schema, warn)
         if isinstance(text := parameter.get("description"), str) and text.strip():
@@ -273,13 +274,13 @@ def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, 
     Raises:
         Unusable: if braces are unbalanced or empty.
     """
-    found = []
+    parameters = []
     queried = False
     for before, expression in _expressions(path):
         queried |= "?" in before
         inside = expression[1:-1].strip()
         if ("path", inside) in known:
-            found.append((expression, "path", inside))
+            parameters.append((expression, "path", inside))
             continue
         queried |= inside.startswith(("?", "&"))
         place = "query" if queried else "path"
@@ -289,8 +290,8 @@ def _template(path: str, known: Collection[tuple[str, str]]) -> list[tuple[str, 
             name = part.strip().rstrip("*+?")
             if not name:
                 raise Unusable(f"its path's {expression} has no name")
-            found.append((expression, place, name))
-    return found
+            parameters.append((expression, place, name))
+    return parameters
 
 
 def _expressions(path: str) -> Iterator[tuple[str, str]]:
@@ -308,7 +309,7 @@ def _expressions(path: str) -> Iterator[tuple[str, str]]:
         if depth < 0:
             break
     if depth:
-        raise Unusable("its path has a brace without its partner")
+        raise Unusable("its path has an unmatched brace")
 
 
 def _body(
@@ -341,7 +342,7 @@ def _body(
         if isinstance(plain.get("additionalProperties"), dict):
             warn("the body takes further fields, which are left out")
         if rules := sorted(_RULES & set(plain)):
-            warn(f"what {', '.join(rules)} says of the body is left out")
+            warn(f"what {', '.join(rules)} says about the body is left out")
         return
     if isinstance(text := body.get("description"), str) and "description" not in plain:
         plain = {**plain, "description": " ".join(text.split())}

@@ -18,14 +18,14 @@ from types import ModuleType
 from typing import Any
 
 from looptool.core.errors import ConfigError
-from looptool.exchange import Found, Note
+from looptool.exchange import Note, SourceTools
 from looptool.exchange.functions import read_functions
 
 _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _TYPE = r"\((?:[^()\n]|\([^()\n]*\))*\)"  # may contain brackets: `(tuple(int))`
 
 
-def read_module(source: str) -> Found:
+def read_module(source: str) -> SourceTools:
     """Return a tool for each public function of a file `tools.py` or a module `package.tools`.
 
     Raises:
@@ -34,11 +34,11 @@ def read_module(source: str) -> Found:
     from transformers.utils import get_json_schema
 
     module = _load(source)
-    found = Found(Path(str(module.__file__)).read_bytes())
+    result = SourceTools(Path(str(module.__file__)).read_bytes())
     schemas = []
     for name, function in _functions(module):
         if not inspect.isfunction(function):
-            found.skipped.append(Note(name, "__all__ names it, and it is no function"))
+            result.skipped.append(Note(name, "__all__ names it, but it is not a function"))
             continue
         try:
             plain, left_out = _plain(function)
@@ -46,16 +46,16 @@ def read_module(source: str) -> Found:
         except Exception as error:  # the parser raises exceptions of any kind
             why = " ".join(str(error).split())
             if "no description for the argument" in why:
-                why += " in a section `Args:` of Google's style, the only one that is read"
-            found.skipped.append(Note(name, why))
+                why += " in a Google-style `Args:` section, the only style that is read"
+            result.skipped.append(Note(name, why))
             continue
         schema["function"]["name"] = name  # `__name__` may be a decorator's
         schemas.append(schema)
         if left_out:
-            told = f"left out, as calls name each parameter: {', '.join(left_out)}"
-            found.warnings.append(Note(name, told))
-    read_functions(schemas, found)
-    return found
+            text = f"left out, as calls name each parameter: {', '.join(left_out)}"
+            result.warnings.append(Note(name, text))
+    read_functions(schemas, result)
+    return result
 
 
 def _plain(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[str]]:
@@ -108,8 +108,8 @@ def _load(source: str) -> ModuleType:
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
-        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ConfigError(f"{source}: cannot be imported: {told}") from None
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"{source}: cannot be imported: {text}") from None
     if not getattr(module, "__file__", None):
         raise ConfigError(f"{source}: is not a Python file")
     return module

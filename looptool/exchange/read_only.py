@@ -70,54 +70,80 @@ def writable(
     key = id(schema), outer
     if key in memory:
         return memory[key][1]
-    own = {
-        name for name, part in schema.get("properties", {}).items() if part.get("readOnly") is True
-    }
-    hidden = outer | own
-    every = set(own)
-
-    def child(part: dict[str, Any]) -> dict[str, Any]:
-        made, _, deep = writable(part, memory)
-        every.update(deep)
-        return made
-
-    def branch(part: dict[str, Any]) -> dict[str, Any]:
-        made, mine, deep = writable(part, memory, hidden)
-        own.update(mine)
-        every.update(deep)
-        return made
-
+    removal = _Removal(schema, memory, outer)
     made: dict[str, Any] = {}
     for word, value in schema.items():
+        made |= removal.keyword(word, value)
+    _require_only_kept(made, removal.hidden, removal.removed)
+    result = made, frozenset(removal.removed), frozenset(removal.every)
+    memory[key] = schema, result
+    return result
+
+
+class _Removal:
+    """The removal of one schema's read-only fields; collects their names.
+
+    Attributes:
+        hidden: names of the read-only fields of this object, also those that an outer schema marks.
+        removed: names of the read-only fields of the schema and its branches.
+        every: names of all read-only fields at any depth.
+    """
+
+    def __init__(self, schema: dict[str, Any], memory: Memory, outer: frozenset[str]) -> None:
+        self.memory = memory
+        self.removed = {
+            name
+            for name, part in schema.get("properties", {}).items()
+            if part.get("readOnly") is True
+        }
+        self.hidden = outer | self.removed
+        self.every = set(self.removed)
+
+    def keyword(self, word: str, value: Any) -> dict[str, Any]:
+        """Return a keyword of the schema without the fields; nothing if none of it is left."""
         if word == "properties":
-            made[word] = {name: child(part) for name, part in value.items() if name not in hidden}
-        elif word == "patternProperties":
-            made[word] = {name: child(part) for name, part in value.items()}
-        elif word == "dependentSchemas":
-            made[word] = {name: branch(part) for name, part in value.items()}
-        elif word in ("anyOf", "oneOf"):
-            parts = [(part, branch(part)) for part in value]
+            kept = {name: part for name, part in value.items() if name not in self.hidden}
+            return {word: {name: self._child(part) for name, part in kept.items()}}
+        if word == "patternProperties":
+            return {word: {name: self._child(part) for name, part in value.items()}}
+        if word == "dependentSchemas":
+            return {word: {name: self._branch(part) for name, part in value.items()}}
+        if word in ("anyOf", "oneOf"):
+            parts = [(part, self._branch(part)) for part in value]
             # a branch that only required such fields would now match everything
-            kept = [new for old, new in parts if set(old) != {"required"} or new["required"]]
-            made |= {word: kept} if kept else {}
-        elif word == "prefixItems":
-            made[word] = [child(part) for part in value]
-        elif word in ("then", "else"):
-            made[word] = branch(value)
-        elif word in _CHILDREN and isinstance(value, dict):
-            made[word] = child(value)
-        else:
-            made[word] = value
-    if "required" in made:
-        made["required"] = [name for name in made["required"] if name not in hidden | own]
-    if isinstance(depending := made.get("dependentRequired"), dict):
-        made["dependentRequired"] = {
+            left = [new for old, new in parts if set(old) != {"required"} or new["required"]]
+            return {word: left} if left else {}
+        if word == "prefixItems":
+            return {word: [self._child(part) for part in value]}
+        if word in ("then", "else"):
+            return {word: self._branch(value)}
+        if word in _CHILDREN and isinstance(value, dict):
+            return {word: self._child(value)}
+        return {word: value}
+
+    def _child(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Return the schema of another value, such as a field or an item."""
+        made, _, deep = writable(part, self.memory)
+        self.every.update(deep)
+        return made
+
+    def _branch(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Return a schema of the same object, whose fields are this schema's fields."""
+        made, mine, deep = writable(part, self.memory, self.hidden)
+        self.removed.update(mine)
+        self.every.update(deep)
+        return made
+
+
+def _require_only_kept(schema: dict[str, Any], hidden: frozenset[str], removed: set[str]) -> None:
+    """Remove the names of fields that are gone from what a schema requires; changes `schema`."""
+    if "required" in schema:
+        schema["required"] = [name for name in schema["required"] if name not in hidden | removed]
+    if isinstance(depending := schema.get("dependentRequired"), dict):
+        schema["dependentRequired"] = {
             name: [each for each in names if each not in hidden]
             for name, names in depending.items()
         }
-    result = made, frozenset(own), frozenset(every)
-    memory[key] = schema, result
-    return result
 
 
 def _list(value: Any) -> list[Any]:

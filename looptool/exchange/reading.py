@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from looptool.core.errors import ConfigError
-from looptool.exchange import Found, Note
+from looptool.exchange import Note, SourceTools
 
 _LARGEST = 200_000_000  # bytes
 _INTEGER = r"^(?:-?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+)$"
@@ -18,8 +18,8 @@ _FLOAT = (
 )
 
 
-def read_document(path: Path) -> tuple[Any, Found]:
-    """Read a JSON, JSON Lines or YAML file; return its content and a `Found` to be filled.
+def read_document(path: Path) -> tuple[Any, SourceTools]:
+    """Read a JSON, JSON Lines or YAML file; return its content and a `SourceTools` to be filled.
 
     JSON Lines become a list. A duplicate key in an object gives a warning; its last value counts.
 
@@ -29,14 +29,14 @@ def read_document(path: Path) -> tuple[Any, Found]:
     try:
         if path.stat().st_size > _LARGEST:
             raise ConfigError(f"{path}: is larger than {_LARGEST // 10**6} MB")
-        found = Found(path.read_bytes())
+        result = SourceTools(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     try:
-        text = found.content.decode("utf-8-sig")
+        text = result.content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = found.content[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}: line {line}: is not UTF-8") from None
+        line = result.content[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}: line {line}: not valid UTF-8") from None
     if not text.strip():
         raise ConfigError(f"{path}: is empty")
     twice: set[str] = set()
@@ -44,11 +44,11 @@ def read_document(path: Path) -> tuple[Any, Found]:
         document = _parse(path, text, twice)
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply") from None
-    found.warnings += [
-        Note(key, "the key stands twice in one object; the last one counts")
+    result.warnings += [
+        Note(key, "the key occurs twice in one object; the last one counts")
         for key in sorted(twice)
     ]
-    return document, found
+    return document, result
 
 
 def _parse(path: Path, text: str, twice: set[str]) -> Any:
@@ -99,7 +99,7 @@ def _yaml(path: Path, text: str, twice: set[str]) -> Any:
                 key = key_node.value
                 if not isinstance(key, str):
                     raise yaml.constructor.ConstructorError(
-                        None, None, "a key must be a text", key_node.start_mark
+                        None, None, "a key must be a string", key_node.start_mark
                     )
                 if key in made:
                     twice.add(key)

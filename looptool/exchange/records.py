@@ -85,23 +85,23 @@ def _files(folder: Path) -> list[Path]:
     Raises:
         ConfigError: if there are none, or they belong to several data sets or splits.
     """
-    found = [
+    files = [
         file
         for file in sorted(folder.rglob("*"))
         if file.name not in _NO_DATA
         and file.name.removesuffix(".gz").removesuffix(".zst").endswith(_SUFFIXES)
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]
-    if not found:
+    if not files:
         raise ConfigError(f"{folder}: contains no {', '.join(_SUFFIXES)} file")
-    splits = {re.split(r"-\d{5}-of-\d{5}", stem(file))[0]: file for file in found}
+    splits = {re.split(r"-\d{5}-of-\d{5}", stem(file))[0]: file for file in files}
     if len(splits) > 1:
         one = next(iter(splits.values())).relative_to(folder)
         raise ConfigError(
             f"{folder}: contains several sets ({', '.join(splits)}); name a file, e.g. "
             f"{folder / one}"
         )
-    return found
+    return files
 
 
 def _file(path: Path) -> Iterator[Raw]:
@@ -122,7 +122,7 @@ def _file(path: Path) -> Iterator[Raw]:
             yield last
         last = raw
     if last and stream.broken and not _is_json(last.text):
-        why = f"the file breaks off here: {stream.broken}"
+        why = f"the file is cut off here: {stream.broken}"
         last = Raw(last.line, last.text[:200], why)
     if last:
         yield last
@@ -192,7 +192,9 @@ def _decoded(number: int, line: bytes) -> Raw:
     try:
         return Raw(number, line.decode("utf-8").strip())
     except UnicodeDecodeError as error:
-        return Raw(number, line[:200].decode("utf-8", "replace"), f"is no UTF-8: {error.reason}")
+        return Raw(
+            number, line[:200].decode("utf-8", "replace"), f"not valid UTF-8: {error.reason}"
+        )
 
 
 def _array(file: BinaryIO) -> Iterator[Raw]:
@@ -207,7 +209,7 @@ def _array(file: BinaryIO) -> Iterator[Raw]:
         try:
             return decode(block, final=not block)
         except UnicodeDecodeError as error:
-            unreadable = f"is no UTF-8: {error.reason}"
+            unreadable = f"not valid UTF-8: {error.reason}"
             return error.object[: error.start].decode("utf-8")
 
     line = 1
@@ -221,9 +223,9 @@ def _array(file: BinaryIO) -> Iterator[Raw]:
         place = after
         if text.startswith("]", place):
             if rest := (text[place + 1 :] + read()).strip():
-                yield Raw(line, rest[:200], "something follows the array, and is not read")
+                yield Raw(line, rest[:200], "something follows the array and is not read")
             return
-        problem = "the array breaks off"
+        problem = "the array is cut off"
         try:
             _, end = decoder.raw_decode(text, place)
             if end < len(text) or ended:  # else a number may continue in the next block
@@ -236,9 +238,11 @@ def _array(file: BinaryIO) -> Iterator[Raw]:
         except (ValueError, RecursionError) as error:
             problem = str(error)
         if len(text) - place > LARGEST:
-            problem = f"a record of more than {LARGEST // 10**6} MB, or one that is none: {problem}"
+            problem = (
+                f"a record of more than {LARGEST // 10**6} MB, or one that is not valid: {problem}"
+            )
         if ended or len(text) - place > LARGEST:
-            why = f"no valid JSON, and nothing is read behind it: {unreadable or problem}"
+            why = f"not valid JSON, so nothing after it is read: {unreadable or problem}"
             yield Raw(line, text[place : place + 200], why)
             return
         more = read()
@@ -253,7 +257,7 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(_ROWS)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ConfigError(f"{path}: is not valid Parquet: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
 
 
 def _saved_batches(path: Path) -> Iterator[Any]:
@@ -261,18 +265,18 @@ def _saved_batches(path: Path) -> Iterator[Any]:
     import datasets
 
     try:
-        found = datasets.load_from_disk(str(path))
+        saved = datasets.load_from_disk(str(path))
     except (ValueError, KeyError, OSError) as error:
         raise ConfigError(f"{path}: is not a data set saved by `datasets`: {error}") from None
-    if isinstance(found, datasets.DatasetDict):
-        splits = list(found)
+    if isinstance(saved, datasets.DatasetDict):
+        splits = list(saved)
         if len(splits) > 1:
             names = ", ".join(splits)
             raise ConfigError(
                 f"{path}: contains several splits ({names}); name one, e.g. {path / splits[0]}"
             )
-        found = found[splits[0]]
-    yield from found.with_format("arrow").iter(_ROWS)
+        saved = saved[splits[0]]
+    yield from saved.with_format("arrow").iter(_ROWS)
 
 
 def _rows(batches: Iterable[Any]) -> Iterator[Raw]:
@@ -283,4 +287,6 @@ def _rows(batches: Iterable[Any]) -> Iterator[Raw]:
             try:
                 yield Raw(number, json.dumps(row, ensure_ascii=False))
             except (TypeError, ValueError) as error:
-                yield Raw(number, repr(row)[:200], f"holds what JSON cannot: {error}")
+                yield Raw(
+                    number, repr(row)[:200], f"contains a value that JSON cannot represent: {error}"
+                )

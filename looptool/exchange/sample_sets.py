@@ -82,7 +82,7 @@ def place_of(path: Path) -> Path:
         place = FOLDER / name[:64]
         if not (place / SAMPLES).exists() or _source(place) == _source_of(path):
             return place
-    raise ConfigError(f"{place}: holds the samples of another file; name a folder with --output")
+    raise ConfigError(f"{place}: contains the samples of another file; name a folder with --output")
 
 
 def _source_of(path: Path) -> str:
@@ -279,7 +279,7 @@ def _refuse(bad: dict[str, list[Any]], raw: Raw, turn: int | None, check: str, r
 
 
 def _first_line(error: Exception) -> str:
-    return f"no valid JSON: {str(error).splitlines()[0]}"
+    return f"not valid JSON: {str(error).splitlines()[0]}"
 
 
 def _take_out_repeated(

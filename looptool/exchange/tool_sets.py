@@ -15,7 +15,7 @@ from typing import Any
 
 from looptool.core.errors import ConfigError
 from looptool.core.tools import Tool
-from looptool.exchange import Found, Note
+from looptool.exchange import Note, SourceTools
 from looptool.exchange.lint import lint
 from looptool.exchange.naming import legal_name
 
@@ -50,30 +50,30 @@ def import_tools(sources: Sequence[str]) -> ToolSet:
         ConfigError: if a source cannot be read; the message names the source and the rule.
     """
     hasher = hashlib.sha256()
-    merged = Found(b"")
+    merged = SourceTools(b"")
     read = [_read(source) for source in sources]
     owners: dict[str, int] = {}
-    for place, found in enumerate(read):
-        for name in _own(found):
+    for place, source_tools in enumerate(read):
+        for name in _original_names(source_tools):
             owners.setdefault(name, place)
     taken = set(owners)
-    for place, found in enumerate(read):
-        hasher.update(found.content)
-        own = _own(found)
+    for place, source_tools in enumerate(read):
+        hasher.update(source_tools.content)
+        original = _original_names(source_tools)
         renamed: dict[str, str] = {}
-        for tool in found.tools:
+        for tool in source_tools.tools:
             name = tool["name"]
-            if name in own and owners[name] != place:
+            if name in original and owners[name] != place:
                 why = f"{sources[owners[name]]} has a tool of this name"
                 merged.skipped.append(Note(name, why))
                 continue
-            if name not in own:
+            if name not in original:
                 renamed[name] = legal_name(name, taken)
                 taken.add(renamed[name])
             merged.tools.append({**tool, "name": renamed.get(name, name)})
-        merged.skipped += found.skipped
+        merged.skipped += source_tools.skipped
         merged.warnings += [
-            Note(renamed.get(note.what, note.what), note.why) for note in found.warnings
+            Note(renamed.get(note.what, note.what), note.why) for note in source_tools.warnings
         ]
     if not merged.tools and not merged.skipped:
         raise ConfigError(f"{', '.join(sources)}: contains no tools")
@@ -86,9 +86,9 @@ def import_tools(sources: Sequence[str]) -> ToolSet:
     )
 
 
-def _own(found: Found) -> set[str]:
+def _original_names(source_tools: SourceTools) -> set[str]:
     """Return the tool names that are the source's own, not made by the import."""
-    return {tool["name"] for tool in found.tools} - found.made
+    return {tool["name"] for tool in source_tools.tools} - source_tools.made
 
 
 def _readable(note: Note) -> Note:
@@ -99,7 +99,7 @@ def _readable(note: Note) -> Note:
     return Note(what, why)
 
 
-def _read(source: str) -> Found:
+def _read(source: str) -> SourceTools:
     if source.startswith(("http://", "https://", "stdio:")):
         from looptool.exchange.mcp import read_server
 
@@ -115,15 +115,15 @@ def _read(source: str) -> Found:
     from looptool.exchange.reading import read_document
 
     try:
-        document, found = read_document(path)
+        document, result = read_document(path)
     except ValueError as error:  # an integer with more digits than Python reads
         raise ConfigError(f"{source}: {error}") from None
     if isinstance(document, Mapping) and {"openapi", "swagger"} & set(document):
-        read_openapi(document, source, found)
+        read_openapi(document, source, result)
     elif (items := listed(document)) is not None:
-        read_functions(items, found)
+        read_functions(items, result)
         if is_one_page(document):
-            found.warnings.append(
+            result.warnings.append(
                 Note(
                     source, "is one page of several (nextCursor); the tools of the next are missing"
                 )
@@ -133,7 +133,7 @@ def _read(source: str) -> Found:
             f"{source}: is neither OpenAPI (openapi: …) nor a list of functions "
             "([{name, description, parameters}, …], or under tools or functions)"
         )
-    return found
+    return result
 
 
 def place_of(source: str) -> Path:
@@ -144,12 +144,12 @@ def place_of(source: str) -> Path:
     return FOLDER / f"{name[:64]}.json"
 
 
-def write(found: ToolSet, path: Path) -> None:
+def write(tool_set: ToolSet, path: Path) -> None:
     """Write a set atomically."""
     from looptool.core.runs import write_json
 
     try:
-        write_json(path, found.to_json())
+        write_json(path, tool_set.to_json())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
 

@@ -194,8 +194,8 @@ def _bases(schema: Any) -> Iterator[str]:
 def _references(schema: Any, *keys: str) -> list[str]:
     """Return the references in a schema's lists of schemas."""
     parts = [part for key in keys if isinstance(schema, Mapping) for part in _list(schema.get(key))]
-    found = [part.get("$ref") for part in parts if isinstance(part, Mapping)]
-    return [each for each in found if isinstance(each, str)]
+    references = [part.get("$ref") for part in parts if isinstance(part, Mapping)]
+    return [each for each in references if isinstance(each, str)]
 
 
 def _list(value: Any) -> list[Any]:

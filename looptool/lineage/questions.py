@@ -194,7 +194,7 @@ OUTCOMES = [
     """),
     ("lineage/expand", """
         SELECT expanded.row, sample_id, 'expanded from ' || coalesce(parent_id, 'none') ||
-            ', which is no error seed of D_{j}'
+            ', which is not an error seed of D_{j}'
         FROM expanded ANTI JOIN (
             SELECT sample_id AS parent_id FROM outcome WHERE event IN ('error_seed', 'corrected')
         ) parents USING (parent_id)

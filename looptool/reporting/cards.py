@@ -55,7 +55,7 @@ def write_data_set(data: DataSet, target: Path, license_: str) -> int:
 
     Raises:
         ConfigError: if the folder belongs to the project, or cannot be written.
-        LooptoolError: if the folder already holds other files.
+        LooptoolError: if the folder already contains other files.
     """
     from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -87,7 +87,7 @@ def write_data_set(data: DataSet, target: Path, license_: str) -> int:
         f"Share of wrong labels, where the truth is known: {error}.",
         "## Lineage",
         _table(origins.columns, origins.rows()),
-        "`looptool trace SAMPLE_ID` in the project tells the whole life of a sample.",
+        "`looptool trace SAMPLE_ID` in the project shows the whole history of a sample.",
         "## Categories",
         _table(("category", "samples"), tables.counts(frame, "category").items()),
         "## Columns",
@@ -104,14 +104,14 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
 
     Raises:
         ConfigError: if the folder belongs to the project, or cannot be written.
-        LooptoolError: if there is no such model, or the folder already holds other files.
+        LooptoolError: if there is no such model, or the folder already contains other files.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
     params, snapshot = load(), open_workspace()
     source = Path(f"models/{iteration}")
     if not (source / "config.json").is_file():
-        raise LooptoolError(f"{source}: holds no model; run `dvc repro train@{iteration}`")
+        raise LooptoolError(f"{source}: contains no model; run `dvc repro train@{iteration}`")
     names = {path.name for path in source.iterdir() if path.is_file()}
     _make_room(target, {*names, "README.md"})
     for name in sorted(names - {"README.md"}):
@@ -179,8 +179,8 @@ def _score_rows(snapshot: Snapshot, iteration: int) -> Iterator[Sequence[Any]]:
         rows = [("all", part)] if part else []
         for category, score in [*rows, *part.get("categories", {}).items()]:
             if score.get("accuracy") is not None:
-                told = f"{100 * score['accuracy']:.1f} ± {100 * score['standard_error']:.1f} %"
-                yield benchmark, category, score.get("rows", "–"), told
+                accuracy = f"{100 * score['accuracy']:.1f} ± {100 * score['standard_error']:.1f} %"
+                yield benchmark, category, score.get("rows", "–"), accuracy
 
 
 def _training(params: Params) -> dict[str, Any]:
@@ -197,15 +197,15 @@ def _table(names: Sequence[str], rows: Any) -> str:
     return "\n".join(lines) if len(lines) > 2 else "None."
 
 
-def _make_room(target: Path, own: set[str]) -> None:
+def _make_room(target: Path, written: set[str]) -> None:
     """Create a folder, or clear one that holds only files written with an earlier card.
 
     Args:
-        own: the files that will be written, by path within the folder.
+        written: the files that will be written, by path within the folder.
 
     Raises:
         ConfigError: if the folder belongs to the project, or cannot be written.
-        LooptoolError: if the folder holds other files.
+        LooptoolError: if the folder contains other files.
     """
     place = target.resolve()
     taken = [name for name in _PROJECTS if place.is_relative_to(Path(name).resolve())]
@@ -215,11 +215,11 @@ def _make_room(target: Path, own: set[str]) -> None:
         files = {
             path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()
         }
-        if others := files - own:
-            raise LooptoolError(f"{target}: already holds {min(others)}; name another folder")
+        if others := files - written:
+            raise LooptoolError(f"{target}: already contains {min(others)}; name another folder")
         card = target / "README.md"
         if files and not (card.is_file() and _MARK in card.read_text("utf-8", "replace")):
-            raise LooptoolError(f"{target}: already holds {min(files)}; name another folder")
+            raise LooptoolError(f"{target}: already contains {min(files)}; name another folder")
         for name in files:
             (target / name).unlink()
         target.mkdir(parents=True, exist_ok=True)

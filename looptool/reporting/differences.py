@@ -19,25 +19,27 @@ _WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"{}\[\],:]+|\s+|.')
 
 def show(diff: Diff, console: Console) -> None:
     """Print counts by category and by origin, the label error, and the examples."""
-    told = diff.to_json()
+    counts = diff.to_json()
     for key in ("category", "origin"):
         title = f"{diff.before.name} → {diff.after.name}, by {key}"
-        console.print(_counts(told, key, shown(title)))
+        console.print(_counts(counts, key, shown(title)))
     error = [_percent(side.label_error) for side in (diff.before, diff.after)]
     console.print(f"wrong labels: {error[0]} → {error[1]}")
     for row in diff.rows:
         console.print(_example(row))
 
 
-def _counts(told: dict[str, Any], key: str, title: Text) -> Table:
+def _counts(counts: dict[str, Any], key: str, title: Text) -> Table:
     table = Table(title=title)
     table.add_column(key)
     for name in CLASSES:
         table.add_column(name, justify="right")
-    for value in sorted({value for name in CLASSES for value in told[name]["by"][key]}):
-        table.add_row(shown(value), *(str(told[name]["by"][key].get(value, 0)) for name in CLASSES))
+    for value in sorted({value for name in CLASSES for value in counts[name]["by"][key]}):
+        table.add_row(
+            shown(value), *(str(counts[name]["by"][key].get(value, 0)) for name in CLASSES)
+        )
     table.add_section()
-    table.add_row("total", *(str(told[name]["total"]) for name in CLASSES))
+    table.add_row("total", *(str(counts[name]["total"]) for name in CLASSES))
     return table
 
 

@@ -18,10 +18,10 @@ _ROWS = 60  # maximum rows of the table
 _NOTES = 20  # maximum notes of each kind
 
 
-def show_tools(found: ToolSet, target: Path, console: Console) -> None:
+def show_tools(tool_set: ToolSet, target: Path, console: Console) -> None:
     """Print a table of the tools, the skipped ones, the warnings, and the totals."""
     table = Table("tool", "parameters", "required", "characters", "description", box=None)
-    for tool in found.tools[:_ROWS]:
+    for tool in tool_set.tools[:_ROWS]:
         parameters = tool["parameters"]
         table.add_row(
             shown(tool["name"]),
@@ -31,38 +31,38 @@ def show_tools(found: ToolSet, target: Path, console: Console) -> None:
             shown(short(tool.get("description", ""), 60)),
         )
     console.print(table)
-    if len(found.tools) > _ROWS:
-        console.print(f"… and {len(found.tools) - _ROWS:,} more")
-    _show("skipped", found.skipped, "red", target, console)
-    _show("warnings", found.warnings, "yellow", target, console)
+    if len(tool_set.tools) > _ROWS:
+        console.print(f"… and {len(tool_set.tools) - _ROWS:,} more")
+    _show("skipped", tool_set.skipped, "red", target, console)
+    _show("warnings", tool_set.warnings, "yellow", target, console)
     console.print(
-        f"{len(found.tools):,} tools, {len(found.skipped):,} skipped, "
-        f"{len(found.warnings):,} warnings",
+        f"{len(tool_set.tools):,} tools, {len(tool_set.skipped):,} skipped, "
+        f"{len(tool_set.warnings):,} warnings",
         shown(f"→ {target}"),
     )
 
 
-def show_samples(found: Outcome, target: Path, console: Console) -> None:
+def show_samples(outcome: Outcome, target: Path, console: Console) -> None:
     """Print samples by category, changes, refusals by check with examples, and the totals."""
     table = Table("category", "samples", box=None)
-    for category, count in sorted(found.categories.items()):
+    for category, count in sorted(outcome.categories.items()):
         table.add_row(category, f"{count:,}")
     console.print(table)
-    if found.changes:
+    if outcome.changes:
         console.print(shown("changed:", "yellow"))
-        for change, count in sorted(found.changes.items()):
+        for change, count in sorted(outcome.changes.items()):
             console.print(shown(f"  {change}: {count:,}"))
-    refused = sum(found.rejected.values())
+    refused = sum(outcome.rejected.values())
     if refused:
         console.print(shown(f"refused, all in {target / REJECTED}:", "red"))
-        for check, count in sorted(found.rejected.items()):
+        for check, count in sorted(outcome.rejected.items()):
             console.print(f"  {check}: {count:,}")
-        for line, _, reason in found.examples[:_NOTES]:
+        for line, _, reason in outcome.examples[:_NOTES]:
             console.print(shown(f"  line {line}: {short(reason, 200)}"), soft_wrap=True)
         if refused > _NOTES:
-            console.print(f"  … and {refused - min(_NOTES, len(found.examples)):,} more")
+            console.print(f"  … and {refused - min(_NOTES, len(outcome.examples)):,} more")
     console.print(
-        f"{found.records:,} records of {found.format}: {found.samples:,} samples, "
+        f"{outcome.records:,} records of {outcome.format}: {outcome.samples:,} samples, "
         f"{refused:,} refused",
         shown(f"→ {target}"),
     )

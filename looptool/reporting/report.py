@@ -124,7 +124,7 @@ def _render(content: Mapping[str, Any]) -> str:
 
 def _accuracies(snapshots: Sequence[Snapshot]) -> dict[str, list[dict[str, Any]]]:
     """Return rows for `charts.accuracy`, by chart: held-out, BFCL mean, and their categories."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_chart: dict[str, list[dict[str, Any]]] = {}
     for snapshot in snapshots:
         for name in sorted(snapshot.files):
             parts = name.split("/")
@@ -139,8 +139,8 @@ def _accuracies(snapshots: Sequence[Snapshot]) -> dict[str, list[dict[str, Any]]
             for key, part in measured.items():
                 if part.get("accuracy") is not None:
                     row = {name: part.get(name) for name in ("accuracy", "standard_error")}
-                    found.setdefault(key, []).append(shared | row)
-    return found
+                    by_chart.setdefault(key, []).append(shared | row)
+    return by_chart
 
 
 def _capabilities(connection: duckdb.DuckDBPyConnection) -> dict[int, list[dict[str, Any]]]:
@@ -170,7 +170,9 @@ def _by_tool(snapshot: Snapshot) -> dict[str, Any]:
             cells.setdefault((row["tool"], row["parameter"]), {})[iteration] = row
     last = [*measured][-1]
     tools = {
-        tool: found[last] for (tool, name), found in cells.items() if not name and last in found
+        tool: accuracies[last]
+        for (tool, name), accuracies in cells.items()
+        if not name and last in accuracies
     }
     chosen = sorted(tools, key=lambda tool: (tools[tool]["accuracy"], -tools[tool]["rows"], tool))
     rows = [
@@ -179,8 +181,10 @@ def _by_tool(snapshot: Snapshot) -> dict[str, Any]:
             "rows": tools[tool]["rows"],
             "cells": [cells[tool, None].get(j) for j in measured],
             "parameters": [
-                {"name": name, "cells": [found.get(j) for j in measured]}
-                for (of, name), found in sorted(cells.items(), key=lambda item: item[0][1] or "")
+                {"name": name, "cells": [accuracies.get(j) for j in measured]}
+                for (of, name), accuracies in sorted(
+                    cells.items(), key=lambda item: item[0][1] or ""
+                )
                 if of == tool and name
             ],
         }
@@ -262,7 +266,7 @@ def _flows(connection: duckdb.DuckDBPyConnection, iteration: int) -> list[dict[s
 
 def _curves(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
     """Return rows for `charts.training`, by metric. Steps are numbered through all iterations."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_metric: dict[str, list[dict[str, Any]]] = {}
     done = 0
     for iteration in snapshot.iterations:
         name = f"metrics/iterations/{iteration}/steps.json"
@@ -272,8 +276,8 @@ def _curves(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
             for curve in CURVES:
                 if curve in step:
                     row = {"step": done, "iteration": iteration, "value": step[curve]}
-                    found.setdefault(curve, []).append(row)
-    return found
+                    by_metric.setdefault(curve, []).append(row)
+    return by_metric
 
 
 def _disagreements(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
@@ -383,7 +387,7 @@ def _commit(root: Path) -> str:
 
 
 def _grouped(rows: Sequence[dict[str, Any]], key: str) -> dict[int, list[dict[str, Any]]]:
-    found: dict[int, list[dict[str, Any]]] = {}
+    groups: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
-        found.setdefault(row[key], []).append(row)
-    return found
+        groups.setdefault(row[key], []).append(row)
+    return groups

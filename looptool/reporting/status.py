@@ -15,7 +15,7 @@ from looptool.core import runs
 from looptool.core.errors import ConfigError, LooptoolError
 
 STAGES = ("warmup", "generate", "train", "eval", "probe", "verify", "expand")
-TOLD = 3  # changes to show per stage; --json shows all
+SHOWN_CHANGES = 3  # changes to show per stage; --json shows all
 _LABEL = re.compile(r"(\w+)(?:@(\d+))?")
 
 
@@ -125,8 +125,8 @@ def next_steps(stages: list[Stage]) -> Iterator[str]:
     first = [stage for stage in todo if stage.state in ("stale", "new")]
     yield f"`dvc repro` would run next: {first[0].label if first else todo[0].label}"
     for stage in first:
-        more = len(stage.why) - TOLD
-        why = [*stage.why[:TOLD], *([f"and {more} more"] if more > 0 else [])]
+        more = len(stage.why) - SHOWN_CHANGES
+        why = [*stage.why[:SHOWN_CHANGES], *([f"and {more} more"] if more > 0 else [])]
         yield f"  {stage.label}: {'; '.join(why) or 'never run'}"
     waiting = [stage.label for stage in todo if stage.state == "waiting"]
     if waiting:

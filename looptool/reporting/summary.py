@@ -90,15 +90,15 @@ def _iteration(
     metrics: Path, iteration: int, quality: dict[str, Any], handed_on: bool
 ) -> dict[str, Any]:
     scores = tidy.read(metrics, iteration, "eval") or {}
-    own, official = scores.get("heldout", {}), scores.get("bfcl", {})
+    heldout, official = scores.get("heldout", {}), scores.get("bfcl", {})
     categories = official.get("categories", {})
     verdicts = tidy.read(metrics, iteration, "verify") if handed_on else None
     generated = tidy.read(metrics, iteration, "generate") or {}
     trained = tidy.read(metrics, iteration, "train") or {}
     measured = ("corrected", "replaced_wrongly", "dropped", "missed", "memorised")
     return {
-        "heldout": own.get("accuracy"),
-        "heldout_se": own.get("standard_error"),
+        "heldout": heldout.get("accuracy"),
+        "heldout_se": heldout.get("standard_error"),
         "bfcl": {name: part["accuracy"] for name, part in categories.items()},
         "bfcl_se": {name: part["standard_error"] for name, part in categories.items()},
         "bfcl_mean": official.get("accuracy"),

@@ -72,7 +72,7 @@ def tool_of(data: Any) -> Tool:
     for parameter in data["parameters"]:
         name, schema = parameter["name"], {"type": parameter["type"]}
         if name in properties:
-            raise ValueError(f"parameters: {name} stands there twice")
+            raise ValueError(f"parameters: {name} occurs twice")
         if "enum" in parameter and parameter["type"] == "string":
             schema["enum"] = parameter["enum"]
         if parameter["type"] == "array":

@@ -123,8 +123,10 @@ def refused_in_data_files(index: Index, folder: Path | str) -> dict[str, str]:
     for path in paths:
         try:
             data = YAML(typ="safe").load(path)
-        except (YAMLError, OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        except (YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid YAML: {error}") from error
         name = path.relative_to(folder).as_posix()
         texts = _texts(data)
         places.update({f"{name}: {at}": t for at, t in texts if len(normalised_words(t)) > 1})

@@ -183,10 +183,12 @@ class LLMAuthor:
     portable = False
     exact = False
 
-    def __init__(self, role: Role, heldout: Sequence[Tool] = (), own: Sequence[Tool] = ()) -> None:
+    def __init__(
+        self, role: Role, heldout: Sequence[Tool] = (), user_tools: Sequence[Tool] = ()
+    ) -> None:
         self.role = role
         self.heldout = heldout
-        self.own = own
+        self.user_tools = user_tools
         self.tools: list[Tool] = []
         self.name = f"llm:{role.model}"
 
@@ -199,8 +201,8 @@ class LLMAuthor:
         """
         rng = random.Random(f"llm/{seed}/{split}")
         refused: list[Draft] = []
-        if self.own:
-            self.tools = list(tools_of_split(split, self.own))
+        if self.user_tools:
+            self.tools = list(tools_of_split(split, self.user_tools))
         else:
             wanted = max(4, round(count * TOOLS_EACH))
             known = [*self.heldout, *self.tools]
@@ -265,6 +267,6 @@ def _voices() -> Mapping[str, Sequence[str]]:
 
 def make_author(settings: params.Generate, cast: Cast, heldout: Sequence[Tool]) -> Author:
     """Return the LLM author; see `synthesis.make_author`."""
-    own = read_tools(settings.tools) if settings.tools else ()
+    user_tools = read_tools(settings.tools) if settings.tools else ()
     assert isinstance(settings.author, params.LLM)  # checked in core/params.py
-    return LLMAuthor(cast.play(settings.author), heldout, own)
+    return LLMAuthor(cast.play(settings.author), heldout, user_tools)

@@ -267,12 +267,12 @@ class LoopTrainer(GRPOTrainer):
             values: list[float] = []
             parts: dict[str, list[float]] = {}
             for prompt, completion in zip(prompts, completions, strict=True):
-                found = reward(read_answer(completion), examples[prompt], match)
-                if not isinstance(found, Mapping):
-                    found = {"": found}
-                for name, value in found.items():
+                rewarded = reward(read_answer(completion), examples[prompt], match)
+                if not isinstance(rewarded, Mapping):
+                    rewarded = {"": rewarded}
+                for name, value in rewarded.items():
                     parts.setdefault(name, []).append(float(value))
-                values.append(sum(found.values()) / len(found))
+                values.append(sum(rewarded.values()) / len(rewarded))
             for name, shares in parts.items():
                 if name:
                     log_metric(f"reward/{name}", sum(shares) / len(shares))

@@ -64,12 +64,12 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         config = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
+        reason = getattr(error, "strerror", None) or "not valid UTF-8"
         raise ConfigError(
             f"{source}: {reason}; create it with `accelerate config --config_file {path}`"
         ) from None
     except YAMLError:
-        raise ConfigError(f"{source}: is not valid YAML") from None
+        raise ConfigError(f"{source}: not valid YAML") from None
     if not isinstance(config, dict):
         raise ConfigError(f"{source}: must be a mapping, as written by `accelerate config`")
     return config

@@ -52,45 +52,26 @@ def train_sft(
     Returns:
         One row `{"step", "loss", "learning_rate"}` per step.
     """
-    from transformers import PrinterCallback, Trainer, TrainingArguments
+    from transformers import PrinterCallback, Trainer
 
     from looptool.training.progress import StepCallback
 
     model, tokenizer = load_model(base, dtype)
-    rows = [
-        {
-            "prompt": tokenizer(render(tokenizer, prompt), add_special_tokens=False).input_ids,
-            "label": label_ids(label, tokenizer),
-        }
-        for prompt, label in examples
-    ]
-    longest = max(len(row["prompt"]) + len(row["label"]) for row in rows)
-    fitting = training_rows(model, longest, cpu_rows=2)
-    passes = next(
-        n for n in range(1, batch_size + 1) if batch_size % n == 0 and batch_size / n <= fitting
-    )
-    rows = in_order(rows, steps, batch_size, seed)
+    rows = _tokenized(examples, tokenizer)
     trainer = Trainer(
         model=model,
-        train_dataset=rows,
+        train_dataset=in_order(rows, steps, batch_size, seed),
         data_collator=partial(collate, pad=tokenizer.pad_token_id),
         compute_loss_func=label_loss,
-        args=on_one_device(
-            TrainingArguments(
-                output_dir=str(scratch / "sft"),
-                max_steps=steps,
-                per_device_train_batch_size=batch_size // passes,
-                gradient_accumulation_steps=passes,
-                learning_rate=learning_rate,
-                max_grad_norm=1.0,
-                remove_unused_columns=False,
-                train_sampling_strategy="sequential",
-                save_steps=save_steps,
-                save_total_limit=1,
-                seed=seed,
-                data_seed=seed,
-                **common_arguments(schedule),
-            )
+        args=_arguments(
+            scratch / "sft",
+            passes=_passes(model, rows, batch_size),
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            save_steps=save_steps,
+            seed=seed,
         ),
         optimizers=(MasterAdamW(model.parameters(), learning_rate), None),
         callbacks=[StepCallback(on_progress)],
@@ -103,6 +84,61 @@ def train_sft(
         for row in trainer.state.log_history
         if "loss" in row
     ]
+
+
+def _tokenized(
+    examples: Sequence[tuple[Prompt, Label]], tokenizer: Any
+) -> list[dict[str, list[int]]]:
+    """Return the token ids of each example's prompt and label."""
+    return [
+        {
+            "prompt": tokenizer(render(tokenizer, prompt), add_special_tokens=False).input_ids,
+            "label": label_ids(label, tokenizer),
+        }
+        for prompt, label in examples
+    ]
+
+
+def _passes(model: Any, rows: Sequence[dict[str, list[int]]], batch_size: int) -> int:
+    """Return the least number of passes that divides a batch into parts that fit in memory."""
+    longest = max(len(row["prompt"]) + len(row["label"]) for row in rows)
+    fitting = training_rows(model, longest, cpu_rows=2)
+    return next(
+        n for n in range(1, batch_size + 1) if batch_size % n == 0 and batch_size / n <= fitting
+    )
+
+
+def _arguments(
+    folder: Path,
+    *,
+    passes: int,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    schedule: Schedule,
+    save_steps: int,
+    seed: int,
+) -> Any:
+    """Return the trainer's arguments, with checkpoints in `folder`."""
+    from transformers import TrainingArguments
+
+    return on_one_device(
+        TrainingArguments(
+            output_dir=str(folder),
+            max_steps=steps,
+            per_device_train_batch_size=batch_size // passes,
+            gradient_accumulation_steps=passes,
+            learning_rate=learning_rate,
+            max_grad_norm=1.0,
+            remove_unused_columns=False,
+            train_sampling_strategy="sequential",
+            save_steps=save_steps,
+            save_total_limit=1,
+            seed=seed,
+            data_seed=seed,
+            **common_arguments(schedule),
+        )
+    )
 
 
 def in_order(

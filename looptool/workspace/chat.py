@@ -113,7 +113,7 @@ def _answer(
             messages.append({"role": "assistant", "content": parsed.text})
             return
         messages.append(call_message(parsed.calls, parsed.text))
-        results = [_told(call, tools, console, read, execute) for call in parsed.calls]
+        results = [_result_of(call, tools, console, read, execute) for call in parsed.calls]
         if not any(result is not None for result in results):
             return
         for call, result in zip(parsed.calls, results, strict=True):
@@ -121,7 +121,7 @@ def _answer(
             messages.append(result_message(call.name, content))
 
 
-def _told(
+def _result_of(
     call: ToolCall, tools: Sequence[Tool], console: Console, read: Read, execute: Execute | None
 ) -> str | None:
     """Show a call and whether it is valid. Return its result, or None if it was not run."""

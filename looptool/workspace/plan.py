@@ -110,8 +110,8 @@ def plan(params: Params) -> Plan:
     dtype = machine.number_type(params.model.dtype)
     device, speeds = _device()
     hours, measured = None, False
-    if weights and (found := _measured(params, weights, dtype)):
-        speeds, measured = found, True
+    if weights and (rates := _measured(params, weights, dtype)):
+        speeds, measured = rates, True
     if weights:
         work = [
             replace(item, seconds=_seconds(item, weights_of(item.model) or weights, speeds))

@@ -155,8 +155,8 @@ def write(config: Mapping[str, Any], state: Mapping[str, Any]) -> None:
             measured.append(_measured(arm, frames, state[arm.experiment]["minutes"]))
     comparisons = list(_comparisons(config, evals))
     others = json.loads(JSON.read_text("utf-8")) if JSON.exists() else {}
-    found = {"config": config, "runs": measured, "comparisons": comparisons}
-    runs.write_json(JSON, {**others, **found})
+    results = {"config": config, "runs": measured, "comparisons": comparisons}
+    runs.write_json(JSON, {**others, **results})
     if PAGE.exists() and BEGIN in (page := PAGE.read_text("utf-8")):
         before, rest = page.split(BEGIN, 1)
         tables = _tables(measured, comparisons)
@@ -248,9 +248,9 @@ def _tables(measured: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -
     for run in measured:
         for j, part in enumerate(run["iterations"]):
             wrong = run["labels"].get(str(j), {}).get("label_error")
-            own, official = part["heldout"], part["bfcl"]
+            heldout, official = part["heldout"], part["bfcl"]
             cells = [run["arm"], str(run["seed"]), str(j)]
-            cells += [percent(s["accuracy"], s["standard_error"]) for s in (own, official)]
+            cells += [percent(s["accuracy"], s["standard_error"]) for s in (heldout, official)]
             cells += [percent(official["categories"][name]["accuracy"]) for name in categories]
             lines.append(row([*cells, percent(wrong)]))
     lines += ["", row(["benchmark", "of", "against", "difference, points", "95 % interval"])]

@@ -71,7 +71,7 @@ def test_the_shipped_file_is_valid_in_every_iteration():
             "expand.expander.lora: unknown field (al",
         ),
         ("judges: [rules]", "judges: [{name: rules}]", "judges.0.name: 'rules' is unknown (allow"),
-        ("judges: [rules]", f"judges: [{LLM}}}]", "judges.0.server: 'there' is none of servers"),
+        ("judges: [rules]", f"judges: [{LLM}}}]", "judges.0.server: 'there' is not one of servers"),
         ("  mix: null", "  mix: {llm: 1.0}", "author: must be the settings of a model, {name: llm"),
         ("judges: [rules]", "judges: [rules, oracle]", "verify.judges.1: 'oracle' is unknown"),
         ("judges: [rules]", "judges: rules", "verify.judges: must be a list"),
@@ -89,8 +89,8 @@ def test_the_shipped_file_is_valid_in_every_iteration():
             "  accelerate_config: two.yaml",
             "train.accelerate_config: String must match",
         ),
-        ("  own: null", "  own: data/samples/a", "own: a set of data/samples is wanted where mix"),
-        ("  mix: null", "  mix: {own: 0.5, grammar: 0.5}", "own: a set of data/samples is wanted"),
+        ("  own: null", "  own: data/samples/a", "own: must name a set in data/samples if mix"),
+        ("  mix: null", "  mix: {own: 0.5, grammar: 0.5}", "own: must name a set in data/samples"),
         ("  mix: null", "  mix: {gramar: 1.0}", "did you mean grammar"),
         ("  mix: null", "  mix: {grammar: 0.0}", "mix: at least one share must be above 0"),
         ("dtype: auto", "dtype: float16", "model.dtype: 'float16' is unknown; did you mean bfloat"),
@@ -160,7 +160,7 @@ def test_a_loop_that_is_no_chain_is_refused(file, old, new, told):
 
 
 def test_an_iteration_that_is_not_there_is_refused():
-    assert "3 is none of 1 to 2" in error_of(ROOT / "params.yaml", 3)
+    assert "3 is not between 1 and 2" in error_of(ROOT / "params.yaml", 3)
     assert "-1" in error_of(ROOT / "params.yaml", -1)
 
 

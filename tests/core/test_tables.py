@@ -112,7 +112,7 @@ def test_a_perplexity_that_is_no_number_from_one_up_is_refused(ppl):
 @pytest.mark.parametrize("content", [b"", b"no parquet", b"PAR1" + b"\0" * 50 + b"PAR1"])
 def test_a_corrupt_file_is_told_on_one_line(content, tmp_path):
     (tmp_path / "t.parquet").write_bytes(content)
-    with pytest.raises(TableError, match=r"t\.parquet: cannot be read as Parquet") as error:
+    with pytest.raises(TableError, match=r"t\.parquet: not a Parquet file") as error:
         tables.read(tmp_path / "t.parquet", tables.Seen)
     assert "\n" not in str(error.value)
 

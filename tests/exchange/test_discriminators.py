@@ -130,7 +130,7 @@ def test_variants_that_hold_their_parent_are_cut_there(tmp_path: Path) -> None:
     made = only(found)["parameters"]["properties"]["body"]
     parts = {"type": "array", "items": {"type": "object"}}
     assert made["oneOf"][1] == shape({"const": "Group"}, parts=parts)
-    assert "#/components/schemas/Shape holds itself; it is cut there" in warned(found)
+    assert "#/components/schemas/Shape contains itself; it is cut there" in warned(found)
 
 
 def test_variants_of_variants_count_and_a_middle_one_has_its_own(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_values_that_the_names_do_not_give_leave_every_variant_open(tmp_path: Pa
         ["kind", "radius"], ["kind", "side"], ["kind"]
     ]  # fmt: skip
     assert all(part["properties"]["kind"] == kinds for part in made["anyOf"])
-    assert "which value stands for Circle, Square is not sure" in warned(found)
+    assert "which value selects Circle, Square; any" in warned(found)
 
 
 def test_a_variant_that_says_its_value_itself_keeps_it(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_alternatives_whose_values_are_not_sure_may_overlap(tmp_path: Path, unna
     found = imported(tmp_path, {"/x": {"post": body(document)}}, components={"schemas": schemas})
     made = only(found)["parameters"]["properties"]["body"]
     assert check_arguments({"kind": "c", "name": "x"}, made) is None
-    assert "which value stands for each is not sure; any of them may be given" in warned(found)
+    assert "which value selects each; any of them may be given" in warned(found)
 
 
 def test_alternatives_that_say_their_values_themselves_keep_them(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_alternatives_that_are_built_on_a_parent_with_a_mapping_are_listed_once(
     assert made["oneOf"] == [
         shape({"const": "c"}, radius={"type": "number"}), shape({"const": "s"}, side=TEXT)
     ]  # fmt: skip
-    assert "holds itself" not in warned(found)
+    assert "contains itself" not in warned(found)
     assert check_arguments({"kind": "c", "name": "x", "radius": 1}, made) is None
 
 
@@ -320,10 +320,13 @@ def test_alternatives_that_are_built_on_their_parent_have_its_fields(tmp_path: P
     ("discriminator", "reason"),
     [
         (mapping(c="Gone"), "refers to Gone, which is not in the file"),
-        (mapping(c="#/components/schemas/Gone"), "refers to #/components/schemas/Gone, and there"),
+        (
+            mapping(c="#/components/schemas/Gone"),
+            "refers to #/components/schemas/Gone, which does not exist",
+        ),
         (mapping(c="shapes.yaml#/Circle"), "refers to shapes.yaml#/Circle, which is not in the"),
-        ({"mapping": {"c": "Circle"}}, "discriminator.propertyName: must be a text"),
-        ([], "discriminator.propertyName: must be a text"),
+        ({"mapping": {"c": "Circle"}}, "discriminator.propertyName: must be a string"),
+        ([], "discriminator.propertyName: must be a string"),
     ],
 )
 def test_variants_that_cannot_be_found_are_a_reason_to_skip(

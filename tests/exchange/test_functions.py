@@ -95,16 +95,16 @@ def test_what_must_be_a_number_and_an_integer_is_an_integer(
     ("item", "what", "why"),
     [
         (3, "function 2", "must be an object"),
-        ({"description": "x"}, "function 2", "name: must be a text that is not empty"),
+        ({"description": "x"}, "function 2", "name: must be a non-empty string"),
         (TOOL, "f", "another function has this name"),
         ({"name": "g", "parameters": 3}, "g", "parameters: must be a JSON Schema object"),
         ({"name": "g", "parameters": {"type": "array"}}, "g", "parameters.type: must be object"),
         (
             {"name": "g", "parameters": {"properties": {"a": {"type": "no"}}}},
             "g",
-            "'no' is no type",
+            "'no' is not a type",
         ),
-        ({"name": "g", "parameters": {"properties": {"a": {"type": 3}}}}, "g", "'3' is no type"),
+        ({"name": "g", "parameters": {"properties": {"a": {"type": 3}}}}, "g", "'3' is not a type"),
         ({"name": "g", "parameters": {"a": {}, "b": 3}}, "g", "parameters.b: must be an object"),
         ({"name": "g", "parameters": {"a": {}, "required": ["a"]}}, "g", "required: must be an"),
         (
@@ -112,8 +112,8 @@ def test_what_must_be_a_number_and_an_integer_is_an_integer(
             "g",
             "parameters.required: names 'a', whose schema is null",
         ),
-        ({"name": "g", "description": 3}, "g", "description: must be a text"),
-        ({"name": "g", "parameters": {"$ref": "#/a"}}, "g", "refers to #/a, and there is no such"),
+        ({"name": "g", "description": 3}, "g", "description: must be a string"),
+        ({"name": "g", "parameters": {"$ref": "#/a"}}, "g", "refers to #/a, which does not exist"),
     ],
 )
 def test_what_is_no_function_is_skipped_by_name_with_the_reason(
@@ -135,7 +135,8 @@ TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
             {"a": {"type": "str", "description": "q"}, "b": {"type": "int", "default": 3}},
             {"properties": {"a": {**TEXT, "description": "q"}, "b": {**WHOLE, "default": 3}},
              "required": ["a"]},
-            "its parameters are flat, no JSON Schema; those that say nothing else are required: a",
+            "its parameters are flat, not a JSON Schema; those not marked otherwise are "
+            "required: a",
         ),
         (
             {"items": {"type": "List[int], optional", "default": ""}},
@@ -145,12 +146,12 @@ TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
         (
             {"type": "dict", "properties": {"a": {"type": "dict", "properties": {}}}},
             {"properties": {"a": {"type": "object", "properties": {}}}},
-            "types are read as JSON Schema's: dict",
+            "types are converted to those of JSON Schema: dict",
         ),
         (
             {"type": "OBJECT", "properties": {"a": {"type": "STRING", "nullable": True}}},
             {"properties": {"a": {"type": ["string", "null"]}}},
-            "types are read as JSON Schema's: OBJECT, STRING",
+            "types are converted to those of JSON Schema: OBJECT, STRING",
         ),
         (
             {"type": "object", "properties": {"a": {**TEXT, "enum": None}, "b": None}},
@@ -190,7 +191,7 @@ def test_a_saved_page_that_names_a_next_one_is_told(tmp_path: Path, wrap: Any) -
 def test_a_name_that_models_cannot_emit_is_made_legal_and_told(tmp_path: Path) -> None:
     found = imported(tmp_path, [{**TOOL, "name": "get the/weather"}])
     assert found.tools[0]["name"] == "get_the_weather"
-    assert found.warnings[0].why == "'get the/weather' is no name that a model can emit"
+    assert found.warnings[0].why == "'get the/weather' is not a name that a model can emit"
 
 
 def test_a_name_made_legal_never_takes_that_of_another_function(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_a_name_made_legal_never_takes_that_of_another_source(tmp_path: Path, tu
     found = import_tools(sources[::-1] if turned else sources)
     names = ["a_b", "a_b_2"] if turned else ["a_b_2", "a_b"]
     assert [tool["name"] for tool in found.tools] == names and not found.skipped
-    assert Note("a_b_2", "'a b' is no name that a model can emit") in found.warnings
+    assert Note("a_b_2", "'a b' is not a name that a model can emit") in found.warnings
 
 
 def test_a_source_that_is_given_twice_counts_once(tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ def test_a_source_that_is_given_twice_counts_once(tmp_path: Path) -> None:
 def test_a_tool_that_its_vendor_runs_is_no_function(tmp_path: Path, item: Any) -> None:
     found = imported(tmp_path, [TOOL, item])
     assert found.tools == [TOOL]
-    assert found.skipped[0].why == f"type: {item['type']!r} is no function with parameters"
+    assert found.skipped[0].why == f"type: {item['type']!r} is not a function with parameters"
 
 
 def test_what_utf_8_cannot_hold_is_refused_or_escaped(tmp_path: Path) -> None:
@@ -241,13 +242,13 @@ def test_what_utf_8_cannot_hold_is_refused_or_escaped(tmp_path: Path) -> None:
     found = imported(tmp_path, odd)
     tool_sets.write(found, tmp_path / "set.json")
     assert [tool["name"] for tool in found.tools] == ["x"]
-    assert found.skipped == [Note("g", "description: holds half of a surrogate pair")]
+    assert found.skipped == [Note("g", "description: contains half of a surrogate pair")]
 
 
 @pytest.mark.parametrize(
     ("schema", "reason"),
     [
-        ({"$ref": "#A"}, "refers to #A, and only paths are followed"),
+        ({"$ref": "#A"}, "refers to #A, but only paths are followed"),
         ({"properties": {"a": {"$dynamicRef": "#node"}}}, "$dynamicRef is not followed"),
         ({"properties": {"a": {"required": [1]}}}, "required: must be a list of names"),
     ],
@@ -275,7 +276,7 @@ def test_deep_nesting_is_a_reason_to_skip(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"[" + b"1" * 5000 + b"]", "Exceeds the limit"),
-        (b"\xff\xfe", "line 1: is not UTF-8"),
+        (b"\xff\xfe", "line 1: not valid UTF-8"),
         (b'[\n{"a": ]', "line 2: not valid JSON"),
         (b'{"a": 1}\n{"b": \n', "line 2: not valid JSON"),
         (b'{"x": 1}', "is neither OpenAPI (openapi: …) nor a list of functions"),
@@ -318,7 +319,7 @@ def test_a_set_is_written_and_read_again(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ("{}", "tools: must be a list that is not empty"),
+        ("{}", "tools: must be a non-empty list"),
         (json.dumps({"tools": [TOOL, TOOL]}), "tools.1.name: 'f' occurs twice"),
         (json.dumps({"tools": [{"name": "f"}]}), "tools.0: parameters: must be a JSON Schema"),
         (None, "No such file or directory; `looptool tools import` creates it"),
@@ -454,7 +455,7 @@ def test_functions_of_a_module_go_by_the_names_that_it_gives_them(tmp_path: Path
     found = import_tools([str(tmp_path / "mine.py")])
     assert [tool["name"] for tool in found.tools] == ["one", "two"]
     assert found.skipped == [
-        Note(name, "__all__ names it, and it is no function") for name in ("Three", "four")
+        Note(name, "__all__ names it, but it is not a function") for name in ("Three", "four")
     ]
 
 
@@ -503,7 +504,7 @@ def test_a_docstring_of_another_style_is_skipped_with_the_name_of_the_right_one(
 ) -> None:
     (tmp_path / "mine.py").write_text(f'def f(a: int):\n    """{text}"""\n')
     (note,) = import_tools([str(tmp_path / "mine.py")]).skipped
-    assert "argument 'a' in a section `Args:` of Google's style" in note.why
+    assert "argument 'a' in a Google-style `Args:` section" in note.why
 
 
 def test_a_module_that_cannot_be_imported_is_told(tmp_path: Path) -> None:

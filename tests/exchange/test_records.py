@@ -77,7 +77,7 @@ def test_where_an_array_breaks_is_told_by_its_line(tmp_path):
     file.write_text('[\n{"a": 1},\n{"a": 2},\n{"a": ')
     *_, last = read_records(file)
     assert last.line == 4
-    assert "the array breaks off" in last.reason
+    assert "the array is cut off" in last.reason
 
 
 def test_parquet_is_read_row_by_row_with_its_nested_columns(tmp_path):
@@ -97,7 +97,7 @@ def test_a_row_that_json_cannot_hold_is_refused_with_its_number(tmp_path):
 
 def test_damaged_parquet_is_named(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(ConfigError, match=r"a\.parquet: is not valid Parquet"):
+    with pytest.raises(ConfigError, match=r"a\.parquet: not a Parquet file"):
         list(read_records(tmp_path / "a.parquet"))
 
 

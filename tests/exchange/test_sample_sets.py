@@ -92,12 +92,12 @@ def test_an_arrays_records_have_the_lines_where_they_begin(tmp_path):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b'{"query": "\xff"}', "is no UTF-8"),
-        (b"\x00\x00\x00", "no valid JSON"),
-        (b'{"query": "a\x00b"}', "no valid JSON"),
+        (b'{"query": "\xff"}', "not valid UTF-8"),
+        (b"\x00\x00\x00", "not valid JSON"),
+        (b'{"query": "a\x00b"}', "not valid JSON"),
         (b"[1]", "must be an object"),
-        (b'{"query": NaN}', "NaN is not JSON"),
-        (b'{"query": "a", "query": "b"}', "a key stands twice"),
+        (b'{"query": NaN}', "NaN is not valid JSON"),
+        (b'{"query": "a", "query": "b"}', "a key occurs twice"),
         (b'{"query": "\\ud800", "tools": "[]", "answers": "[]"}', "surrogate"),
         (b'{"query": ' + b"[" * 5000, "nested"),
     ],
@@ -127,9 +127,9 @@ def test_a_line_beyond_all_measure_is_refused_and_the_next_one_read(tmp_path, mo
         (b"", "is empty"),
         (b" \n \n", "is empty"),
         (b'{"a": 1}\n{"b": 2}', "the format of its first records is unknown"),
-        (b'[{"query": "a"', "line 1: no valid JSON"),
+        (b'[{"query": "a"', "line 1: not valid JSON"),
         (b'[{"query": "a"}]\n[{"query": "b"}]', "line 1: something follows the array"),
-        (b'[{"query": "\xff"}]', "is no UTF-8"),
+        (b'[{"query": "\xff"}]', "not valid UTF-8"),
     ],
 )
 def test_a_file_that_is_none_is_refused_by_name(tmp_path, content, reason):
@@ -284,7 +284,7 @@ def test_an_export_says_what_it_cannot_hold(tmp_path):
     assert exports.export_samples(data_set(tmp_path), target, "xlam") == (2, 1)
     assert len(target.read_text().splitlines()) == 2
     (left_out,) = (tmp_path / "out.jsonl.rejected.jsonl").read_text().splitlines()
-    assert json.loads(left_out)["reason"] == "xlam holds one request, and no conversation"
+    assert json.loads(left_out)["reason"] == "xlam allows one request, not a conversation"
     assert exports.export_samples(tmp_path / "train.parquet", target, "openai") == (3, 0)
     assert not (tmp_path / "out.jsonl.rejected.jsonl").exists()
 

@@ -197,7 +197,7 @@ def test_a_missing_table_and_one_that_is_no_parquet_are_told(own: Path) -> None:
     (own / "data/iterations/2/probe.parquet").write_bytes(b"no parquet")
     found = {problem.file: problem.what for problem in verify_lineage(open_workspace(own))}
     assert "is missing" in found["data/iterations/1/verdicts.parquet"]
-    assert "cannot be read as Parquet" in found["data/iterations/2/probe.parquet"]
+    assert "not a Parquet file" in found["data/iterations/2/probe.parquet"]
 
 
 def test_bytes_that_are_not_those_that_dvc_recorded_are_told(own: Path) -> None:

@@ -66,9 +66,9 @@ def test_a_models_card_has_its_data_its_judges_and_its_scores(tmp_path: Path) ->
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(LooptoolError, match=r"already holds mine\.txt"):
+    with pytest.raises(LooptoolError, match=r"already contains mine\.txt"):
         write_model(2, tmp_path, "mit")
-    with pytest.raises(LooptoolError, match=r"already holds mine\.txt"):
+    with pytest.raises(LooptoolError, match=r"already contains mine\.txt"):
         write_data_set(open_data_set("2"), tmp_path, "mit")
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
@@ -84,10 +84,10 @@ def test_the_projects_own_folders_are_never_written_over(place: str) -> None:
 def test_files_deep_in_a_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/precious.txt").write_text("mine")
-    with pytest.raises(LooptoolError, match=r"already holds data/precious\.txt"):
+    with pytest.raises(LooptoolError, match=r"already contains data/precious\.txt"):
         write_data_set(open_data_set("2"), tmp_path, "mit")
     (tmp_path / "data/precious.txt").rename(tmp_path / "README.md")
-    with pytest.raises(LooptoolError, match=r"already holds README\.md"):
+    with pytest.raises(LooptoolError, match=r"already contains README\.md"):
         write_data_set(open_data_set("2"), tmp_path, "mit")
 
 

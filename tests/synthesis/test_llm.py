@@ -74,7 +74,7 @@ def test_a_document_keeps_what_the_model_said_of_it() -> None:
 
 
 def test_a_document_that_contradicts_itself_is_refused() -> None:
-    with pytest.raises(ValueError, match="x stands there twice"):
+    with pytest.raises(ValueError, match="x occurs twice"):
         tool_of({"name": "f", "description": "d", "parameters": [parameter("x"), parameter("x")]})
 
 

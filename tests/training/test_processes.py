@@ -109,7 +109,7 @@ CPUS = "distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n"
         (CPUS, None),
         (None, "No such file"),
         ("- a", "must be a mapping"),
-        ("a: [", "is not valid YAML"),
+        ("a: [", "not valid YAML"),
         (CPUS.replace("MULTI_CPU", "FSDP"), "distributed_type: 'FSDP' is unknown (allowed: NO"),
         (CPUS.replace("2", "3"), "num_processes: 3 does not divide the 4 prompts of a step"),
         (CPUS.replace("2", "two"), "num_processes: must be a positive integer, found 'two'"),

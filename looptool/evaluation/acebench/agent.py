@@ -152,8 +152,8 @@ def score(rows: Sequence[Row], outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
             fault: Fault | None = Fault("no_answer", "no answer")
         elif fault := official_fault(row, outcome.states):
             share = process_accuracy(row, outcome)
-            told = f"{fault.message} ({outcome.ended}; process accuracy {share:.2f})"
-            fault = fault._replace(message=told)
+            message = f"{fault.message} ({outcome.ended}; process accuracy {share:.2f})"
+            fault = fault._replace(message=message)
         scored.append(
             {
                 "benchmark": BENCHMARK,
@@ -180,10 +180,10 @@ def official_fault(row: Row, states: Sequence[Mapping[str, Any]]) -> Fault | Non
     if len(states) != len(wanted):
         return Fault("wrong number of class", f"{len(states)} classes, not {len(wanted)}")
     for expected in wanted:
-        found = next((state for state in states if set(state) == set(expected)), None)
-        if found:
+        final = next((state for state in states if set(state) == set(expected)), None)
+        if final:
             name = next(iter(expected))
-            right, values = expected[name], found[next(iter(found))]
+            right, values = expected[name], final[next(iter(final))]
             for attribute, value in values.items():
                 if attribute not in right or not _covers(value, right[attribute]):
                     return Fault("class attributes wrong", f"{name}.{attribute}")

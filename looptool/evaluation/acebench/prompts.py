@@ -88,9 +88,9 @@ def agent_prompt(
     system = constant(checkout, f"MULTI_TURN_AGENT_PROMPT_SYSTEM_{suffix}", folder)
     if row.category != STEP:
         system += _rules(row, checkout)
-    told = "execution result" if row.category == STEP else "execution"
+    speaker_of_results = "execution result" if row.category == STEP else "execution"
     history = "".join(
-        f"{told if speaker == 'execution' else speaker}:{text}\n"
+        f"{speaker_of_results if speaker == 'execution' else speaker}:{text}\n"
         for speaker, text in said
         # in `multi_step` the official prompt shows the agent only results, not its own messages
         if not (row.category == STEP and speaker == "agent")

@@ -105,7 +105,7 @@ def rows(
             invalid; the message names file and line.
     """
     data = data_folder(folder, language)
-    found: list[Row] = []
+    chosen: list[Row] = []
     for category in expand_categories(categories):
         entries = _entries(data / f"data_{category}.json", "question", "function")
         answers = _entries(data / "possible_answer" / f"data_{category}.json", "ground_truth")
@@ -123,8 +123,8 @@ def rows(
                 raise ConfigError(f"{path}: {row_id}: is not a valid row: {error!r}") from None
             dialogues.setdefault(dialogue_of(row.id), []).append(row)
         for name in sorted(dialogues, key=_order)[:limit]:
-            found += sorted(dialogues[name], key=lambda row: row.place)
-    return found
+            chosen += sorted(dialogues[name], key=lambda row: row.place)
+    return chosen
 
 
 def in_languages(
@@ -280,7 +280,7 @@ def _entries(path: Path, *fields: str) -> dict[str, dict[str, Any]]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    found: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -288,17 +288,17 @@ def _entries(path: Path, *fields: str) -> dict[str, dict[str, Any]]:
         try:
             entry = json.loads(line)
         except ValueError as error:
-            raise ConfigError(f"{where}: is not valid JSON: {error}") from None
+            raise ConfigError(f"{where}: not valid JSON: {error}") from None
         if not isinstance(entry, dict):
             raise ConfigError(f"{where}: is not an object")
         if missing := [field for field in ("id", *fields) if field not in entry]:
             raise ConfigError(f"{where}: has no {missing[0]!r}")
-        if entry["id"] in found:
+        if entry["id"] in entries:
             raise ConfigError(f"{where}: the id {entry['id']!r} occurs twice")
-        found[entry["id"]] = entry
-    if not found:
+        entries[entry["id"]] = entry
+    if not entries:
         raise ConfigError(f"{path}: is empty")
-    return found
+    return entries
 
 
 def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:

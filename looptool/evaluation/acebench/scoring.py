@@ -142,7 +142,7 @@ def official_fault(row: Row, text: str) -> Fault | None:
                 functions if isinstance(functions, list) else [functions], calls, answer
             )
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-            return Fault("checker_error", f"the official checker ends with {error!r}")
+            return Fault("checker_error", f"the official checker raised {error!r}")
         if fault is None:
             return None
         first = first or fault
@@ -300,7 +300,7 @@ def _call_fault(function: Any, call: ToolCall, expected: Mapping[str, Any]) -> F
             return Fault("lack_args", f"{call.name}: {name} is missing")
     for name, value in call.arguments.items():
         if name not in parameters["properties"] or name not in expected:
-            return Fault("addition_args", f"{call.name}: {name} is too much")
+            return Fault("addition_args", f"{call.name}: {name} is not expected")
         kind = _value_fault(parameters["properties"][name], value, expected[name])
         if kind:
             return Fault(kind, f"{call.name}: {name} is {value!r}, not {expected[name]!r}")

@@ -79,7 +79,7 @@ def _results(
 
     Args:
         stops: whether a failing call ends the step, as in the official runner with a user. There an
-            unknown function is no failure unless it is the first call.
+            unknown function is not a failure unless it is the first call.
     """
     results: list[Any] = []
     for call in step:
@@ -137,8 +137,8 @@ def _class(item: Mapping[str, Any], name: str) -> Any:
     scenarios = f"scenarios{item['language']}"
     inference = root / "model_inference"
     definition = re.compile(rf"^class {re.escape(name)}\b", re.MULTILINE)
-    own = inference / item["scenario"] / scenarios
-    for folder in [own, *sorted(inference.rglob(scenarios))]:
+    first = inference / item["scenario"] / scenarios
+    for folder in [first, *sorted(inference.rglob(scenarios))]:
         for path in sorted(folder.rglob("*.py")):
             if definition.search(path.read_text(encoding="utf-8")):
                 module = ".".join(path.relative_to(root).with_suffix("").parts)

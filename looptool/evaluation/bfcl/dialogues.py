@@ -63,7 +63,7 @@ class _Dialogue:
         self.messages.append(call_message(parsed.calls, parsed.text))
         return True
 
-    def told(self, results: Sequence[str] | None) -> None:
+    def add_results(self, results: Sequence[str] | None) -> None:
         """Add the results of the last calls; None (a limit was exceeded) ends the dialogue."""
         if results is None:
             self.over = True
@@ -97,7 +97,7 @@ def play(
             each for each, text in zip(going, texts, strict=True) if each.take(text, read(text))
         ]
         for each, results in zip(executing, _execute(executing), strict=True):
-            each.told(results)
+            each.add_results(results)
     return {each.row.id: each.turns for each in dialogues}
 
 

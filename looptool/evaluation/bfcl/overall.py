@@ -45,19 +45,19 @@ def overall(results: pl.DataFrame, column: str = "valid") -> Overall:
         .group_by("category")
         .agg(rows=pl.len(), right=pl.col(column).sum())
     )
-    found = {name: (right / rows, rows) for name, rows, right in by_category.iter_rows()}
-    simple = _mean([found[name][0] for name in SIMPLE if name in found])
-    others = [found[name][0] for name in ("multiple", "parallel", "parallel_multiple",
-                                          "irrelevance") if name in found]  # fmt: skip
+    shares = {name: (right / rows, rows) for name, rows, right in by_category.iter_rows()}
+    simple = _mean([shares[name][0] for name in SIMPLE if name in shares])
+    others = [shares[name][0] for name in ("multiple", "parallel", "parallel_multiple",
+                                           "irrelevance") if name in shares]  # fmt: skip
     non_live = _mean([*([] if simple is None else [simple]), *others])
-    live_rows = sum(found[name][1] for name in LIVE if name in found)
+    live_rows = sum(shares[name][1] for name in LIVE if name in shares)
     live = (
-        sum(found[name][0] * found[name][1] for name in LIVE if name in found) / live_rows
+        sum(shares[name][0] * shares[name][1] for name in LIVE if name in shares) / live_rows
         if live_rows
         else None
     )
-    multi_turn = _mean([found[name][0] for name in MULTI_TURN if name in found])
-    missing = tuple(n for n in CATEGORIES if n not in found or found[n][1] != ROWS[n])
+    multi_turn = _mean([shares[name][0] for name in MULTI_TURN if name in shares])
+    missing = tuple(n for n in CATEGORIES if n not in shares or shares[n][1] != ROWS[n])
     whole = None if missing else _mean([non_live or 0.0, live or 0.0, multi_turn or 0.0])
     return Overall(non_live, live, multi_turn, whole, missing)
 

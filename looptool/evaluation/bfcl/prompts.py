@@ -43,7 +43,7 @@ class Form:
     is_exact: Callable[[str], bool]
 
 
-def told(prompt: Prompt) -> Prompt:
+def in_bfcl_style(prompt: Prompt) -> Prompt:
     """Render a prompt in the `bfcl` style: tools in the system message, calls and results as text.
 
     Raises:
@@ -100,24 +100,24 @@ def _plain(message: Message) -> Message:
 def _words() -> str:
     """Read the prompt (concatenated literals) from the package's source without running it."""
     path = data_folder().parent / "constants" / "default_prompts.py"
-    found: dict[str, str] = {}
+    constants: dict[str, str] = {}
     try:
         tree = ast.parse(path.read_text("utf-8"))
     except (OSError, SyntaxError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); {REINSTALL}") from None
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found[node.targets[0].id] = _joined(node.value, found)
-    if not found.get("DEFAULT_SYSTEM_PROMPT"):
+            constants[node.targets[0].id] = _joined(node.value, constants)
+    if not constants.get("DEFAULT_SYSTEM_PROMPT"):
         raise ConfigError(f"{path}: has no DEFAULT_SYSTEM_PROMPT; {REINSTALL}")
-    return found["DEFAULT_SYSTEM_PROMPT"]
+    return constants["DEFAULT_SYSTEM_PROMPT"]
 
 
-def _joined(node: ast.expr, found: dict[str, str]) -> str:
+def _joined(node: ast.expr, constants: dict[str, str]) -> str:
     if isinstance(node, ast.BinOp):
-        return _joined(node.left, found) + _joined(node.right, found)
+        return _joined(node.left, constants) + _joined(node.right, constants)
     if isinstance(node, ast.Name):
-        return found.get(node.id, "")
+        return constants.get(node.id, "")
     return str(node.value) if isinstance(node, ast.Constant) else ""
 
 
@@ -125,5 +125,5 @@ FORMS: dict[Style, Form] = {
     "native": Form(
         lambda prompt: prompt, read_answer, lambda text: read_answer(text).error is None
     ),
-    "bfcl": Form(told, read, is_exact),
+    "bfcl": Form(in_bfcl_style, read, is_exact),
 }

@@ -93,11 +93,11 @@ def rows(
     Raises:
         ConfigError: if a category is unknown, or the package is missing or has another version.
     """
-    found = []
+    chosen = []
     for category in expand(categories):
         ids = [i for i in entries(category) if split is None or split_of(i) == split]
-        found += [_row(row_id) for row_id in sorted(ids, key=_order)[:limit]]
-    return found
+        chosen += [_row(row_id) for row_id in sorted(ids, key=_order)[:limit]]
+    return chosen
 
 
 def expand(categories: Sequence[str] | str) -> list[str]:
@@ -106,15 +106,15 @@ def expand(categories: Sequence[str] | str) -> list[str]:
     Raises:
         ConfigError: if a name is unknown; the message lists the known ones.
     """
-    found: dict[str, None] = {}
+    expanded: dict[str, None] = {}
     for name in [categories] if isinstance(categories, str) else categories:
         if name not in GROUPS and name not in CATEGORIES:
             raise ConfigError(
                 f"eval.bfcl.categories: unknown category {name!r}; known are "
                 f"{', '.join([*GROUPS, *CATEGORIES])}"
             )
-        found |= dict.fromkeys(GROUPS.get(name, (name,)))
-    return list(found)
+        expanded |= dict.fromkeys(GROUPS.get(name, (name,)))
+    return list(expanded)
 
 
 def category_of(row_id: str) -> str:
@@ -170,9 +170,9 @@ def entries(category: str) -> dict[str, dict[str, Any]]:
     Raises:
         ConfigError: if the package is missing, damaged or has another version.
     """
-    found = _whole(data_folder() / f"BFCL_v3_{category}.json", category)
+    by_id = _whole(data_folder() / f"BFCL_v3_{category}.json", category)
     if category in MULTI_TURN:
-        for entry in found.values():
+        for entry in by_id.values():
             documents = [
                 json.loads(json.dumps(document))
                 for name in entry["involved_classes"]
@@ -185,7 +185,7 @@ def entries(category: str) -> dict[str, dict[str, Any]]:
             entry["held_back"] = {
                 int(turn): [by_name[name] for name in names] for turn, names in held.items()
             }
-    return found
+    return by_id
 
 
 @lru_cache(maxsize=len(CATEGORIES))
@@ -231,12 +231,12 @@ def _version() -> str:
 
 def _whole(path: Path, category: str) -> dict[str, dict[str, Any]]:
     try:
-        found = {entry["id"]: entry for entry in _json_lines(path)}
+        by_id = {entry["id"]: entry for entry in _json_lines(path)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); {REINSTALL}") from None
-    if len(found) != ROWS[category]:
-        raise ConfigError(f"{path}: has {len(found)} rows instead of {ROWS[category]}; {REINSTALL}")
-    return found
+    if len(by_id) != ROWS[category]:
+        raise ConfigError(f"{path}: has {len(by_id)} rows instead of {ROWS[category]}; {REINSTALL}")
+    return by_id
 
 
 @lru_cache(maxsize=len(_DOCUMENTS))
@@ -265,16 +265,13 @@ def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _in_language(schema: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Return a string parameter; the description states its type in that language."""
     kind = schema.get("type", "any")
-    told = "any object" if kind == "any" else str(kind)
+    type_name = "any object" if kind == "any" else str(kind)
     if "items" in schema:
-        told = f"{told} of {schema['items'].get('type', 'any')}"
+        type_name = f"{type_name} of {schema['items'].get('type', 'any')}"
     if "properties" in schema:
-        told = f"{told} with {json.dumps(schema['properties'], ensure_ascii=False)}"
-    converted = {
-        "type": "string",
-        "description": f"{schema.get('description', '')} ({language} {told}, as a string)".strip(),
-    }
-    return converted | {
+        type_name = f"{type_name} with {json.dumps(schema['properties'], ensure_ascii=False)}"
+    text = f"{schema.get('description', '')} ({language} {type_name}, as a string)"
+    return {"type": "string", "description": text.strip()} | {
         key: schema[key] for key in ("default",) if isinstance(schema.get(key), str)
     }
 

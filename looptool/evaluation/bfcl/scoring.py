@@ -58,7 +58,7 @@ def score_calls(predictions: Mapping[str, str], form: prompts.Form) -> pl.DataFr
     }
     asked = [row_id for row_id, verdict in verdicts.items() if verdict is None]
     items = [_item(row_id, calls[row_id]) for row_id in asked]
-    verdicts |= dict(zip(asked, map(_told, sandbox.run(worker.__name__, items, chunk=CHUNK)),
+    verdicts |= dict(zip(asked, map(_verdict, sandbox.run(worker.__name__, items, chunk=CHUNK)),
                          strict=True))  # fmt: skip
     rows = []
     for row_id, verdict in verdicts.items():
@@ -116,7 +116,7 @@ def _item(row_id: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
     }
 
 
-def _told(answer: dict[str, Any]) -> dict[str, Any]:
+def _verdict(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the checker's verdict, or a negative one if it raised or exceeded a limit."""
     if reason := answer.get(sandbox.RAISED):
         return {"valid": False, "error_type": "checker_raised", "error": reason}

@@ -92,17 +92,17 @@ def _answer(item: Mapping[str, Any]) -> dict[str, Any]:
 def _dialogue(item: Mapping[str, Any]) -> dict[str, Any]:
     entry, turns, answer = item["entry"], item["turns"], item["answer"]
     if len(turns) != len(answer):
-        told = (
+        reason = (
             f"{len(turns)} of {len(answer)} turns were answered: in the last one steps were too "
             "many, or a call broke a limit"
         )
-        return {**_verdict(False, "multi_turn:force_terminated", told), "declined": False}
+        return {**_verdict(False, "multi_turn:force_terminated", reason), "declined": False}
     decoded = [[_texts(step, entry) for step in turn] for turn in turns]
     unsafe = [text for turn in decoded for step in turn for text in step
               if text.startswith(_REFUSED + UNSAFE)]  # fmt: skip
     if unsafe:
-        told = unsafe[0].split(_REFUSED)[1].removeprefix(f"{UNSAFE}: ")
-        return {**_verdict(False, UNSAFE, told), "declined": False}
+        reason = unsafe[0].split(_REFUSED)[1].removeprefix(f"{UNSAFE}: ")
+        return {**_verdict(False, UNSAFE, reason), "declined": False}
     checker = vars(sys.modules["bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker"])
     result = checker["multi_turn_checker"](decoded, answer, entry, item["category"], MODEL)
     declined = checker["multi_turn_irrelevance_checker"](decoded, answer)["valid"]
@@ -113,8 +113,8 @@ def _dialogue(item: Mapping[str, Any]) -> dict[str, Any]:
 def _verdict(valid: bool, error_type: str | None, error: Any) -> dict[str, Any]:
     if valid:
         return {"valid": True, "error_type": None, "error": None}
-    told = error if isinstance(error, list) else [error]
-    texts = [each if isinstance(each, str) else json.dumps(each, default=str) for each in told]
+    errors = error if isinstance(error, list) else [error]
+    texts = [each if isinstance(each, str) else json.dumps(each, default=str) for each in errors]
     return {"valid": False, "error_type": error_type, "error": "; ".join(texts)[:2000]}
 
 
@@ -165,10 +165,10 @@ def _text(name: str, arguments: Mapping[str, Any], methods: set[str]) -> str:
         not _HARMLESS.fullmatch(name)
         or any(part in _UNSAFE or part.startswith("__") for part in parts)
     ):
-        return _refusal(f"{name[:200]!r} is no tool", unsafe=True)
+        return _refusal(f"{name[:200]!r} is not a tool", unsafe=True)
     if bad := [key for key in arguments if not key.isidentifier() or keyword.iskeyword(key)]:
         unsafe = not all(_HARMLESS.fullmatch(key) for key in bad)
-        return _refusal(f"{bad[0][:200]!r} is no name of an argument", unsafe=unsafe)
+        return _refusal(f"{bad[0][:200]!r} is not the name of an argument", unsafe=unsafe)
     if name not in methods:
         return _refusal(f"name {(parts or [''])[0]!r} is not defined", unsafe=False)
     try:
@@ -178,9 +178,9 @@ def _text(name: str, arguments: Mapping[str, Any], methods: set[str]) -> str:
 
 
 def _refusal(reason: str, *, unsafe: bool) -> str:
-    told = reason.replace(_REFUSED, " ")
-    mark = f"{UNSAFE}: {told}" if unsafe else ""
-    return f"{_REFUSED}{mark}{_REFUSED}Error during execution: {told}"
+    text = reason.replace(_REFUSED, " ")
+    mark = f"{UNSAFE}: {text}" if unsafe else ""
+    return f"{_REFUSED}{mark}{_REFUSED}Error during execution: {text}"
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ def formats() -> Mapping[str, Format]:
     """Return all formats by name, in the order in which detection tries them."""
     from looptool.exchange.formats import instruction, openai, sharegpt, toolace, xlam
 
-    found = (openai.FORMAT, xlam.FORMAT, instruction.FORMAT, toolace.FORMAT, sharegpt.FORMAT)
-    return {form.name: form for form in found}
+    known = (openai.FORMAT, xlam.FORMAT, instruction.FORMAT, toolace.FORMAT, sharegpt.FORMAT)
+    return {form.name: form for form in known}
 
 
 def text_of(record: Mapping[str, Any], key: str) -> str:
@@ -74,7 +74,7 @@ def text_of(record: Mapping[str, Any], key: str) -> str:
     """
     value = record.get(key)
     if not isinstance(value, str):
-        raise Refused(f"{key}: {'is missing' if key not in record else 'must be a text'}")
+        raise Refused(f"{key}: {'is missing' if key not in record else 'must be a string'}")
     return value
 
 
@@ -86,7 +86,5 @@ def list_of(record: Mapping[str, Any], key: str) -> list[Any]:
     """
     value = record.get(key)
     if not isinstance(value, list) or not value:
-        raise Refused(
-            f"{key}: {'is missing' if key not in record else 'must be a list, not empty'}"
-        )
+        raise Refused(f"{key}: {'is missing' if key not in record else 'must be a non-empty list'}")
     return value

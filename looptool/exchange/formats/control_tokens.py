@@ -31,8 +31,8 @@ def without_control_tokens(text: str, is_assistants: bool, changes: Changes) -> 
     said = END_OF_TURN.sub("", text)
     if said != text:
         changes["tokens that end a turn left out"] += 1
-    if found := _CONTROL.search(said):
-        raise Refused(f"content: holds the control token {found[0]}")
+    if token := _CONTROL.search(said):
+        raise Refused(f"content: contains the control token {token[0]}")
     if is_assistants and (thinking := _THINKING.match(said)):
         changes["thinking left out"] += 1
         said = said[thinking.end() :].lstrip()

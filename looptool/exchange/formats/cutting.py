@@ -169,11 +169,11 @@ def _check_conversation(messages: Sequence[Message]) -> None:
     if not any(message["role"] == "user" for message in messages):
         raise Refused("no user speaks before the assistant")
     if messages[-1]["role"] not in ("user", "tool"):
-        raise Refused(f"before the assistant speaks the {messages[-1]['role']}, not user or tool")
+        raise Refused(f"follows a message of the {messages[-1]['role']}, not of user or tool")
 
 
 def _dumps(value: Any) -> str:
     try:
         return canonical.dumps(value)
     except (ValueError, TypeError, RecursionError) as error:
-        raise Refused(f"holds what is no JSON: {error}") from None
+        raise Refused(f"contains a value that is not valid JSON: {error}") from None

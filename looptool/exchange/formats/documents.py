@@ -17,7 +17,8 @@ from looptool.core.tools import Tool, check_arguments, check_tool
 from looptool.exchange.formats import Changes, Refused
 from looptool.exchange.formats.literals import value_of
 from looptool.exchange.naming import is_legal, legal_name
-from looptool.exchange.schemas import Schemas, Unusable
+from looptool.exchange.plain_schemas import Unusable
+from looptool.exchange.schemas import Schemas
 
 _TYPES = {
     "str": "string", "text": "string", "int": "integer", "long": "integer", "float": "number",
@@ -65,11 +66,11 @@ def read_documents(raw: Any) -> Tools:
         try:
             raw = canonical.dumps(raw)
         except (ValueError, TypeError, RecursionError) as error:
-            raise Refused(f"tools: are no JSON: {error}") from None
-    found = _read(raw)
-    if isinstance(found, str):
-        raise Refused(found)
-    return found
+            raise Refused(f"tools: not valid JSON: {error}") from None
+    tools = _read(raw)
+    if isinstance(tools, str):
+        raise Refused(tools)
+    return tools
 
 
 @lru_cache(maxsize=256)
@@ -79,7 +80,7 @@ def _read(raw: str) -> Tools | str:
     try:
         value = value_of(raw, changes)
     except ValueError as error:
-        return f"tools: are no JSON: {error}"
+        return f"tools: not valid JSON: {error}"
     items = [value] if isinstance(value, dict) else value
     if not isinstance(items, list):
         return "tools: must be a list"
@@ -137,7 +138,7 @@ def _document(text: str, name: str) -> _Document | str:
     )
     description = item.get("description") or ""
     if not isinstance(raw, Mapping) or not isinstance(description, str):
-        return "parameters must be an object and description a text"
+        return "parameters must be an object and description a string"
     unnamed: set[str] = set()
     try:
         raw = without_nulls(raw, unnamed)
@@ -283,7 +284,7 @@ def _type(value: Any) -> dict[str, Any]:
     outer, bracket, inner = text.partition("[")
     outer, inner = outer.strip().rpartition(".")[2].lower(), inner.removesuffix("]").strip()
     if bracket and not text.endswith("]"):
-        raise Unusable(f"type: {value[:40]!r} is no type")
+        raise Unusable(f"type: {value[:40]!r} is not a type")
     if outer == "optional":
         return _type(inner)
     if outer == "union":
@@ -297,7 +298,7 @@ def _type(value: Any) -> dict[str, Any]:
     if outer in _ANY:
         return {}
     if kind not in JSON_TYPES:
-        raise Unusable(f"type: {value[:40]!r} is no type")
+        raise Unusable(f"type: {value[:40]!r} is not a type")
     return {"type": kind}
 
 

@@ -48,9 +48,9 @@ def read(record: Record, changes: Changes) -> Dialogue:
     opening = _FIRST.match(said)
     role, start = (opening[1], opening.end()) if opening else ("user", 0)
     parts = []
-    for found in _NEXT.finditer(said):
-        parts.append((role, said[start : found.start()]))
-        role, start = found[1], found.end()
+    for match in _NEXT.finditer(said):
+        parts.append((role, said[start : match.start()]))
+        role, start = match[1], match.end()
     for speaker, text in [*parts, (role, said[start:])]:
         if speaker == "assistant":
             given.add(len(messages))
@@ -69,7 +69,7 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
         Refused: if a message contains ChatML tags.
     """
     if any("<|im_" in message["content"] for message in messages):
-        raise Refused("a message holds a tag of ChatML")
+        raise Refused("a message contains a ChatML tag")
     opening = f"{messages[0]['content']}\n\n" if messages[0]["role"] == "system" else ""
     turns: list[tuple[str, str]] = []
     for message in messages[1:] if opening else messages:

@@ -63,9 +63,9 @@ def _json_value(node: ast.expr) -> Any:
             made = {}
             for key, value in zip(node.keys, node.values, strict=True):
                 if not (isinstance(key, ast.Constant) and isinstance(key.value, str)):
-                    raise ValueError("a key must be a text")
+                    raise ValueError("a key must be a string")
                 if key.value in made:
-                    raise ValueError("a key stands twice in one object")
+                    raise ValueError("a key occurs twice in one object")
                 made[key.value] = _json_value(value)
             return made
-    raise ValueError(f"{ast.unparse(node)[:40]!r} is no literal of JSON's values")
+    raise ValueError(f"{ast.unparse(node)[:40]!r} is not a literal of a JSON value")

@@ -113,7 +113,7 @@ def _messages(item: Any, changes: Changes) -> list[Message]:
         message: Message = {"role": role, "content": content}
         for key in ("name", "tool_call_id"):
             if item.get(key) is not None and not isinstance(item[key], str | int):
-                raise Refused(f"{key}: must be a text")
+                raise Refused(f"{key}: must be a string")
             if item.get(key) not in (None, ""):
                 message[key] = str(item[key])
         return [message]
@@ -131,7 +131,7 @@ def _messages(item: Any, changes: Changes) -> list[Message]:
         return [said]
     calls = [*(calls_of_json(raw, changes) if raw else ()), *calls_of_json(parts, changes)]
     if "tool_calls" in said and said != call_message(calls, said["content"]):
-        raise Refused("content: holds other calls than tool_calls")
+        raise Refused("content: contains calls other than those in tool_calls")
     made = call_message(calls, said["content"])
     if isinstance(raw, list):
         for call, each in zip(made["tool_calls"], [*raw, *parts], strict=True):
@@ -165,7 +165,7 @@ def _content(value: Any, changes: Changes) -> tuple[str, list[Record]]:
     if isinstance(value, str):
         return value, []
     if not isinstance(value, list):
-        raise Refused("content: must be a text or a list of parts")
+        raise Refused("content: must be a string or a list of parts")
     texts: list[str] = []
     calls: list[Record] = []
     for place, part in enumerate(value):

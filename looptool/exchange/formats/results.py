@@ -18,7 +18,7 @@ from looptool.exchange.formats.literals import value_of
 
 _VALUES = {"content", "results", "result", "output"}
 _KEYS = _VALUES | {"name", "tool_call_id"}  # allowed in a content that names its tool
-_TOLD = {"name", "tool_call_id"}
+_CALL_KEYS = {"name", "tool_call_id"}
 
 
 def in_order(
@@ -50,11 +50,11 @@ def in_order(
         places = _places_of_names([result.get("name") for result in results], names)
     if sorted(places)[: len(calls)] != list(range(min(len(places), len(calls)))):
         missing = min(set(range(len(calls))) - set(places))
-        raise Refused(f"call {missing + 1} has no result, and a later one has")
+        raise Refused(f"call {missing + 1} has no result, but a later one has")
     if places != sorted(places):
         changes["results moved behind their calls"] += 1
     return [
-        {"name": names[place], **{k: v for k, v in result.items() if k not in _TOLD}}
+        {"name": names[place], **{k: v for k, v in result.items() if k not in _CALL_KEYS}}
         for place, result in sorted(zip(places, results, strict=True), key=itemgetter(0))
     ]
 
@@ -69,7 +69,7 @@ def taken_apart(
         before: all messages before them.
     """
     calls = before[-1].get("tool_calls", ()) if before and results[0]["role"] == "tool" else ()
-    if len(calls) < 2 or len(results) > 1 or results[0].keys() & _TOLD:
+    if len(calls) < 2 or len(results) > 1 or results[0].keys() & _CALL_KEYS:
         return results
     items = _named_in(results[0]["content"])
     names = [call["function"]["name"] for call in calls]
@@ -83,10 +83,10 @@ def _places_of_ids(ids: Sequence[str | None], called: Sequence[str | None]) -> l
     places = []
     for identity in ids:
         if identity is None:
-            raise Refused("tool_call_id: is missing beside results that have one")
+            raise Refused("tool_call_id: is missing, but other results have one")
         if called.count(identity) != 1:
             many = "several calls" if identity in called else "no call"
-            raise Refused(f"tool_call_id: {identity!r} answers {many} of the turn before")
+            raise Refused(f"tool_call_id: {identity!r} answers {many} of the previous turn")
         places.append(called.index(identity))
     if len(set(places)) < len(places):
         raise Refused("tool_call_id: two results answer the same call")
@@ -103,10 +103,10 @@ def _places_of_names(named: Sequence[str | None], names: Sequence[str]) -> list[
     places = []
     for name in named:
         if name is None:
-            raise Refused("name: is missing beside results that have one")
+            raise Refused("name: is missing, but other results have one")
         place = next((place for place in open_calls if _is_same(name, names[place])), None)
         if place is None:
-            raise Refused(f"name: {name!r} answers no call of the turn before that is open")
+            raise Refused(f"name: {name!r} answers no open call of the previous turn")
         open_calls.remove(place)
         places.append(place)
     return places
@@ -124,15 +124,15 @@ def _with_names(results: Sequence[Message], names: Sequence[str]) -> Sequence[Me
     of them is the name of a call.
     """
     made: list[Message] = []
-    is_told = False
+    is_named = False
     for result in results:
         inner = [] if "name" in result else _named_in(result["content"])
         known = any(_is_same(item["name"], name) for item in inner for name in names)
         if known and len(inner) > 1:
             raise Refused("one message has the results of several calls beside another's")
-        is_told |= known or "name" in result
+        is_named |= known or "name" in result
         made.append({**result, "name": inner[0]["name"]} if len(inner) == 1 else result)
-    return made if is_told else results
+    return made if is_named else results
 
 
 def _named_in(text: str) -> list[dict[str, Any]]:

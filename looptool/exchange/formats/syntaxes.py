@@ -68,10 +68,10 @@ def read_text(text: str, tools: Sequence[Tool], changes: Changes) -> Message | N
     Raises:
         Refused: if it contains calls that cannot be parsed.
     """
-    found = _read_calls(text, tools, changes)
-    if found is None and (name := _named_with_arguments(text, tools)):
-        raise Refused(f"names the tool {name!r} with arguments, as no call that can be read")
-    return found
+    message = _read_calls(text, tools, changes)
+    if message is None and (name := _named_with_arguments(text, tools)):
+        raise Refused(f"names the tool {name!r} with arguments, but not as a call that can be read")
+    return message
 
 
 def read_beside(message: Message, tools: Sequence[Tool], changes: Changes) -> Message:
@@ -87,10 +87,10 @@ def read_beside(message: Message, tools: Sequence[Tool], changes: Changes) -> Me
         called = {call["name"] for call in calls}  # the text may describe these calls
         unread = tools if _FOREIGN.search(text) else [t for t in tools if t["name"] not in called]
         if unread and (name := _named_with_arguments(text, unread)):
-            raise Refused(f"makes calls, and names the tool {name!r} with arguments beside them")
+            raise Refused(f"makes calls, and also names the tool {name!r} with arguments")
         return message
     if [each["function"] for each in beside["tool_calls"]] != calls:
-        raise Refused("makes calls in two ways, and not the same ones")
+        raise Refused("makes different calls in two ways")
     changes["calls that the text repeats left out of it"] += 1
     return {**message, "content": beside["content"]}
 
@@ -110,12 +110,12 @@ def check_texts(tools: Sequence[Tool], messages: Sequence[Message], label: Label
 def _read_calls(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
     said = END_OF_TURN.sub("", text.strip())
     if said in _NO_CALLS:
-        raise Refused(f"says {said} in place of words")
+        raise Refused(f"says {said} instead of words")
     for syntax, reader in _READERS.items():
-        found = reader(said, tools, changes)
-        if found is not None:
+        message = reader(said, tools, changes)
+        if message is not None:
             changes[f"calls read from {syntax}"] += 1
-            return found
+            return message
     return None
 
 
@@ -134,26 +134,26 @@ def _marked(text: str, tools: Sequence[Tool], changes: Changes) -> Message | Non
 
 
 def _tagged(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
-    found = list(_FUNCTION_TAG.finditer(text))
-    if not found:
+    matches = list(_FUNCTION_TAG.finditer(text))
+    if not matches:
         return None
     calls = [
         call
-        for each in found
+        for each in matches
         for call in _calls_of({"name": each[1], "arguments": each[2] or {}}, changes)
     ]
     return call_message(calls, _FUNCTION_TAG.sub("", text).strip())
 
 
 def _react(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
-    found = _REACT.fullmatch(text)
-    if found is None:
+    match = _REACT.fullmatch(text)
+    if match is None:
         return None
-    if "\nAction:" in found["input"] or "\nObservation:" in found["input"]:
-        raise Refused("holds several steps of Action and Observation")
-    if found["thought"]:
+    if "\nAction:" in match["input"] or "\nObservation:" in match["input"]:
+        raise Refused("contains several steps of Action and Observation")
+    if match["thought"]:
         changes["thinking left out"] += 1
-    return call_message(_calls_of({"name": found["name"], "arguments": found["input"]}, changes))
+    return call_message(_calls_of({"name": match["name"], "arguments": match["input"]}, changes))
 
 
 def _alone(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:
@@ -178,10 +178,10 @@ _READERS = {
 
 def _calls_in(body: str, tools: Sequence[Tool], changes: Changes) -> list[ToolCall]:
     body = END_OF_TURN.sub("", body.strip())
-    if found := _QUOTED_JSON.fullmatch(body):
+    if match := _QUOTED_JSON.fullmatch(body):
         # not a Python literal, though it looks like one: the JSON in the quotes is not escaped
-        arguments = found[2].replace("\\'", "'")
-        return _calls_of({"name": found[1], "arguments": arguments}, changes)
+        arguments = match[2].replace("\\'", "'")
+        return _calls_of({"name": match[1], "arguments": arguments}, changes)
     if body.startswith(("{", "[")):
         try:
             return _calls_of(_values_of(body, changes), changes)
@@ -189,9 +189,9 @@ def _calls_in(body: str, tools: Sequence[Tool], changes: Changes) -> list[ToolCa
             raise
         except ValueError as error:
             if body.startswith("{"):
-                raise Refused(f"the calls are no JSON: {error}") from None
-    if found := _MISTRAL.fullmatch(body):
-        return _calls_of({"name": found[1], "arguments": found[2]}, changes)
+                raise Refused(f"the calls are not valid JSON: {error}") from None
+    if match := _MISTRAL.fullmatch(body):
+        return _calls_of({"name": match[1], "arguments": match[2]}, changes)
     names = [tool["name"] for tool in tools]
     return read_calls(body if body.startswith("[") else f"[{body}]", names)
 
@@ -256,14 +256,14 @@ def _named_with_arguments(text: str, tools: Sequence[Tool]) -> str | None:
     """
     pattern, parameters = _signs_of_calls(canonical.dumps([_outline(tool) for tool in tools]))
     foreign = _FOREIGN.search(text) is not None
-    for found in pattern.finditer(text):
-        name, end = found["name"], found.end("name")
+    for match in pattern.finditer(text):
+        name, end = match["name"], match.end("name")
         after = text[end : end + _NEAR]
         if foreign or re.match(r"""\((?:\s*\)|\s*["'\d{\[])|\[["'\w]""", after):
             return name
         if parameters[name].search(_SENTENCE_END.split(after[:_CLOSE], maxsplit=1)[0]):
             return name
-        marked = found["before"] is not None and re.match(
+        marked = match["before"] is not None and re.match(
             r"""\s*(?:["'`(\[{<:>|*,]|\n|\Z)""", after
         )
         is_no_word = not name.isalpha() or not name[1:].islower()

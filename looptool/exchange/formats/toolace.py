@@ -90,7 +90,7 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
             turns.append({"from": "tool", "value": canonical.dumps([result])})
         elif "tool_calls" in message:
             if message["content"]:
-                raise Refused("toolace holds calls or words in one turn, not both")
+                raise Refused("toolace allows calls or words in one turn, not both")
             turns.append({"from": "assistant", "value": render_python(message_calls(message))})
         else:
             turns.append({"from": message["role"], "value": message["content"]})
@@ -174,9 +174,9 @@ def _arguments(text: str, name: str) -> dict[str, Any]:
     for part in _split(text):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
-            raise Refused(f"{name}: an argument without name: {part[:40]!r}")
+            raise Refused(f"{name}: an argument without a name: {part[:40]!r}")
         if key.strip() in arguments:
-            raise Refused(f"{name}: the argument {key.strip()!r} stands there twice")
+            raise Refused(f"{name}: the argument {key.strip()!r} occurs twice")
         arguments[key.strip()] = _value(value.strip(), name)
     return arguments
 
@@ -208,14 +208,14 @@ def _value(text: str, name: str) -> Any:
     try:
         return literal_of(text)
     except ValueError:
-        raise Refused(f"{name}: {text[:40]!r} is no value") from None
+        raise Refused(f"{name}: {text[:40]!r} is not a value") from None
 
 
 def _tools(system: str, changes: Changes) -> tuple[list[Any], str]:
     """Return the functions that a system text lists, and its sentences about the date."""
-    head, found, tail = system.partition(_MARK)
+    head, mark, tail = system.partition(_MARK)
     start = tail.find("[")
-    if not found:
+    if not mark:
         start, head, tail = system.find('[{"'), system, system
     if start < 0:
         raise Refused("system: lists no functions")
@@ -225,10 +225,10 @@ def _tools(system: str, changes: Changes) -> tuple[list[Any], str]:
         try:
             tools = value_of(tail[start : _end(tail, start) + 1], changes)
         except ValueError:
-            raise Refused(f"system: the functions are no JSON: {error}") from None
+            raise Refused(f"system: the functions are not valid JSON: {error}") from None
     if not isinstance(tools, list):
         raise Refused("system: the functions must be a list")
-    said = _SENTENCES.split(head if found else head[:start])
+    said = _SENTENCES.split(head if mark else head[:start])
     changes["lists of tools left out of a system message"] += 1
     return tools, "\n".join(each.strip() for each in said if DATED.search(each))
 

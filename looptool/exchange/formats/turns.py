@@ -79,14 +79,14 @@ def values_in(text: str, changes: Changes) -> list[Any]:
     Raises:
         ValueError: if it is neither JSON nor Python literals, as a whole or line by line.
     """
-    found: list[Any] = []
+    values: list[Any] = []
     place = 0
     try:
         while place < len(text):
             value, place = canonical.decoder().raw_decode(text, place)
-            found += value if isinstance(value, list) else [value]
+            values += value if isinstance(value, list) else [value]
             place = _GAP.match(text, place).end()  # type: ignore[union-attr]
-        return found
+        return values
     except (ValueError, RecursionError):
         pass
     try:
@@ -117,7 +117,7 @@ def plain(text: str) -> str:
         Refused: if it contains one.
     """
     if tag := next((tag for tag in _TAGS if tag in text), None):
-        raise Refused(f"a text holds {tag}")
+        raise Refused(f"a text contains {tag}")
     return text
 
 
@@ -133,7 +133,7 @@ def calls_of_json(value: Any, changes: Changes) -> list[ToolCall]:
         try:
             value = value_of(value, changes)
         except ValueError as error:
-            raise Refused(f"the calls are no JSON: {error}") from None
+            raise Refused(f"the calls are not valid JSON: {error}") from None
     calls = []
     loads = partial(value_of, changes=changes)
     for item in [value] if isinstance(value, dict) else value if isinstance(value, list) else [0]:
@@ -148,7 +148,7 @@ def calls_of_json(value: Any, changes: Changes) -> list[ToolCall]:
         try:
             arguments = read_arguments(item[given[0]] if given else None, loads)
         except ValueError as error:
-            raise Refused(f"{name}: the arguments are no JSON object: {error}") from None
+            raise Refused(f"{name}: the arguments are not a JSON object: {error}") from None
         calls.append(ToolCall(name, arguments))
     return calls
 
@@ -159,10 +159,10 @@ def _has_nothing_else(item: Mapping[str, Any]) -> bool:
 
 def responses(text: str) -> list[Message]:
     """Return a tool message for each `<tool_response>`; if there is other text, one for it all."""
-    found = _RESPONSES.findall(text)
+    texts = _RESPONSES.findall(text)
     if _RESPONSES.sub("", text).strip():
-        found = []
-    return [{"role": "tool", "content": each.strip()} for each in found or [text]]
+        texts = []
+    return [{"role": "tool", "content": each.strip()} for each in texts or [text]]
 
 
 def of_user(text: str, changes: Changes) -> list[Message]:
@@ -189,18 +189,18 @@ def tools_in(system: str, changes: Changes, known: Any = None) -> tuple[Any, str
         Refused: if the list is neither JSON nor Python literals.
     """
     # the introduction mentions empty <tools></tools> tags; only tags with content count
-    found = [block.strip() for block in _TOOLS.findall(system) if block.strip()]
-    if not found:
+    blocks = [block.strip() for block in _TOOLS.findall(system) if block.strip()]
+    if not blocks:
         return known, system
     changes["lists of tools left out of a system message"] += 1
     rest = "\n".join(line for line in _TOOLS.sub("", system).splitlines() if DATED.search(line))
     if known and not (isinstance(known, str) and known.strip() in _NO_LISTS):
         return known, rest
-    listed = [block for block in found if block[0] in "[{"] or found
+    listed = [block for block in blocks if block[0] in "[{"] or blocks
     try:
         return [tool for block in listed for tool in values_in(block, changes)], rest
     except ValueError as error:
-        raise Refused(f"<tools>: no JSON: {error}") from None
+        raise Refused(f"<tools>: not valid JSON: {error}") from None
 
 
 def greetings(messages: Sequence[Message], changes: Changes) -> set[int]:

@@ -47,9 +47,9 @@ def write(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> R
         Refused: if it is not a single user message, or its label is a question.
     """
     if [message["role"] for message in messages] != ["user"]:
-        raise Refused("xlam holds one request, and no conversation")
+        raise Refused("xlam allows one request, not a conversation")
     if label.get("text", "").rstrip().endswith("?"):
-        raise Refused("xlam holds no question to the user")
+        raise Refused("xlam has no form for a question to the user")
     return {
         "query": messages[0]["content"],
         "tools": canonical.dumps(tools),

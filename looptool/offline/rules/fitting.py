@@ -55,7 +55,7 @@ def _text_faults(writer: Answer) -> Iterator[Fault]:
         reason = "says again what was said and answered already"
         yield Fault(writer.side, weights.TEXT_SAID_BEFORE, reason, hard=True)
     elif len(set(split_words(said))) < 2:
-        yield Fault(writer.side, weights.TEXT_NO_SENTENCE, "is no sentence")
+        yield Fault(writer.side, weights.TEXT_NO_SENTENCE, "is not a sentence")
     elif not _ASKS.search(said) and not _REFUSES.search(said):
         reason = "neither asks for what is missing nor says what cannot be done"
         yield Fault(writer.side, weights.TEXT_NO_PURPOSE, reason)

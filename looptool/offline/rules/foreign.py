@@ -47,7 +47,7 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
     if answer.calls[index].name in {call.name for call in other.calls}:
         for leaf in answer.leaves[index]:
             if _is_news(leaf, other):
-                reason = f"makes no call for {leaf}, which stands there"
+                reason = f"makes no call for {leaf}, which is in the conversation"
                 yield Fault(other.side, weights.FOREIGN_CALL_MISSING, reason)
                 return
 
@@ -55,7 +55,7 @@ def _extra_call(answer: Answer, index: int, other: Answer) -> Iterator[Fault]:
 def _extra_argument(leaf: Leaf, other: Answer) -> Iterator[Fault]:
     """Yield a fault of `other` if it lacks an argument that the request gives."""
     if not leaf.required and leaf.kind not in ("boolean", "enum") and _is_news(leaf, other):
-        reason = f"leaves out {leaf}, which stands there"
+        reason = f"leaves out {leaf}, which is in the conversation"
         yield Fault(other.side, weights.FOREIGN_ARGUMENT_LEFT_OUT, reason)
 
 
@@ -81,7 +81,7 @@ def _changed(said: Answer, one: Leaf, other: Answer, two: Leaf) -> Iterator[Faul
     else:
         unclear = not re.search(r"\d", one.text) and alike(str(one.value), str(two.value))
     if not unclear:
-        reason = f"gives {two}, which stands nowhere, but {one} does"
+        reason = f"gives {two}, which is not in the conversation, but {one} is"
         yield Fault(other.side, weights.FOREIGN_VALUE, reason)
 
 

@@ -48,11 +48,11 @@ def judge(case: Case) -> Opinion:
     said = conversation.read(case.messages)
     tools = {tool["name"]: tool for tool in reversed(case.tools)}
     label = _read(case.label, "label", tools, said)
-    own_label = list(faults.own_faults(label))
+    label_faults = list(faults.own_faults(label))
     if case.prediction is None or check_label(case.prediction) is not None:
-        return _unparsable(label, own_label)
+        return _unparsable(label, label_faults)
     prediction = _read(case.prediction, "prediction", tools, said)
-    evidence = own_label + list(faults.own_faults(prediction))
+    evidence = label_faults + list(faults.own_faults(prediction))
     if not evidence and both_fine(label, prediction):
         why = "The answers differ only in how they say the same thing."
         return Opinion("BOTH_CORRECT", why, weights.CONFIDENCE_CLEAR)
@@ -99,7 +99,7 @@ def _weigh(label: Answer, prediction: Answer, evidence: Sequence[Fault]) -> Opin
     elif max(against.values()) < weights.TOLERATED and (
         name := repeats.left_open(label, prediction)
     ):
-        why = f"Nothing tells how often the call to {name} is asked for."
+        why = f"Nothing shows how often the call to {name} is asked for."
         return Opinion("NO_CONSENSUS", why, weights.CONFIDENCE_NONE)
     confidence = round(max(confidence, weights.CONFIDENCE_NONE), 4)
     return Opinion(verdict, _rationale(verdict, evidence), confidence)
@@ -138,7 +138,7 @@ def _rationale(verdict: Verdict, evidence: Sequence[Fault]) -> str:
             text = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
             lines.append(f"The {side} {text}.")
     if not lines:
-        return "Nothing tells which answer is right, so the label stands."
+        return "Nothing shows which answer is right, so the label stands."
     if verdict == "PRED_WRONG" and not any(line.startswith("The prediction") for line in lines):
         lines.append("That is not enough to give up the label.")
     return " ".join(lines)
@@ -154,7 +154,7 @@ def _unparsable(label: Answer, evidence: Sequence[Fault]) -> Opinion:
         why = f"The prediction cannot be read. {UNREADABLE}"
         return Opinion("NO_CONSENSUS", why, weights.CONFIDENCE_NONE)
     if loose:
-        why = f"The prediction cannot be read, and the label's {loose} stands nowhere."
+        why = f"The prediction cannot be read, and the label's {loose} is not in the conversation."
         return Opinion("BOTH_WRONG", why, weights.CONFIDENCE_INVENTED)
     why = "The prediction cannot be read."
     return Opinion("PRED_WRONG", why, weights.CONFIDENCE_UNREADABLE)

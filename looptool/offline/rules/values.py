@@ -192,14 +192,14 @@ def _same_sort_of_list(one: Leaf, two: Leaf) -> bool:
 def _bound_advantage(one: Leaf, two: Leaf, conversation: Conversation) -> float:
     """Return how much better the words around the left value suggest the parameter."""
     gap = bound(one, one.ground.spans, conversation) - bound(two, two.ground.spans, conversation)
-    gap += weights.VALUE_OWN_WORDS * (_own_words(two) - _own_words(one))
+    gap += weights.VALUE_REPEATS_NAME * (_repeats_name(two) - _repeats_name(one))
     gap += weights.VALUE_IS_MENTION * (
         _is_mention(one, conversation) - _is_mention(two, conversation)
     )
     return limited(gap, weights.VALUE_BINDING_MOST)
 
 
-def _own_words(leaf: Leaf) -> bool:
+def _repeats_name(leaf: Leaf) -> bool:
     """Whether a value only repeats words of the parameter's name."""
     values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
     name = set(content_stems(leaf.path[-1]))

@@ -151,7 +151,7 @@ def test_a_missing_or_wrong_checkout_says_what_to_do(checkout: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "x", "question": "', "line 2: is not valid JSON"),
+        ('{"id": "x", "question": "', "line 2: not valid JSON"),
         ("[]", "line 2: is not an object"),
         ('{"id": "x"}', "line 2: has no 'question'"),
         ('{"id": "x", "question": "", "function": []}', "has no answer to 'x'"),

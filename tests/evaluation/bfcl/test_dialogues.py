@@ -189,7 +189,7 @@ def test_hostile_answers_while_playing_are_told_that_they_failed() -> None:
     turns = [[HOSTILE["eval"], "Done."], *([["Done."]] * (len(row.turns) - 1))]
     scripted(row, turns, seen)
     assert seen[1].messages[-1]["role"] == "tool"
-    assert "'eval' is no tool" in seen[1].messages[-1]["content"]
+    assert "'eval' is not a tool" in seen[1].messages[-1]["content"]
 
 
 def test_an_unknown_tool_is_an_error_that_the_model_is_told_of() -> None:

@@ -69,7 +69,7 @@ def test_a_model_s_name_with_an_underscore_is_refused(tmp_path: Path) -> None:
 
 def test_bfcl_s_own_prompt_tells_the_tools_and_its_answers_are_read() -> None:
     row = rows_of(["simple"], limit=1)[0]
-    styled = prompts.told(Prompt(row.messages, row.tools))
+    styled = prompts.in_bfcl_style(Prompt(row.messages, row.tools))
     assert styled.tools == () and styled.messages[0]["role"] == "system"
     assert row.tools[0]["name"] in styled.messages[0]["content"]
     calls = (ToolCall("f", {"a": 1, "b": "x"}), ToolCall("pkg.g", {}))

@@ -55,7 +55,7 @@ def test_a_text_of_several_channels_is_refused(writer):
     said = "<|channel|>analysis<|message|>No city.<|end|><|channel|>final<|message|>Which city?"
     labels, _, reasons, _ = read(writer, said)
     assert labels == [{"calls": [CALL]}]
-    assert reasons == ["content: holds the control token <|channel|>"]
+    assert reasons == ["content: contains the control token <|channel|>"]
 
 
 def test_the_published_form_may_begin_with_a_system_and_end_with_the_assistants_opening():

@@ -52,12 +52,12 @@ def record(said, output, tools=(ROAM,)):
         (record("Walk", CALL.replace("place", "town")), refused("'town' was unexpected")),
         (record("Walk", "<tool_call>\n[]\n</tool_call>"), refused("not a JSON object")),
         ({**record("Walk", CALL), "instruction": "Be kind"}, refused("lists no tools")),
-        ({**record("Walk", CALL), "instruction": 5}, refused("instruction: must be a text")),
-        ({**record("Walk", CALL), "input": None}, refused("input: must be a text")),
+        ({**record("Walk", CALL), "instruction": 5}, refused("instruction: must be a string")),
+        ({**record("Walk", CALL), "input": None}, refused("input: must be a string")),
         ({"instruction": "a", "input": "b"}, refused("output: is missing")),
         (record(f"Walk{NEXT}assistant\n<tool_call>", CALL), refused("tool call 1")),
         (record(f"Walk{NEXT}assistant\nA{NEXT}assistant\nB", CALL),
-         refused("before the assistant speaks the assistant")),
+         refused("follows a message of the assistant")),
     ],
 )  # fmt: skip
 def test_a_record_is_read_as_a_person_would(given, expected):

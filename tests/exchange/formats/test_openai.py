@@ -61,13 +61,13 @@ BROKEN["tool_calls"][0]["function"]["arguments"] = "{place: Oslo}"
         (record(USER, assistant(("fly", {}))), [refused("no tool is called 'fly'")]),
         (record(USER, assistant(("fly", {})), tool("ok"), assistant(content="Done.")),
          [refused("'fly'"), refused("message 2 of the same dialogue was refused")]),
-        (record(USER, BROKEN), [refused("messages.1: roam: the arguments are no JSON")]),
+        (record(USER, BROKEN), [refused("messages.1: roam: the arguments are not a JSON object")]),
         (record(USER, assistant(("roam", {"place": 5}))), [refused("place: 5 is not of type")]),
         (record(USER, assistant(content="  ")), [refused("says nothing")]),
         (record(USER), [refused("the assistant never answers")]),
         (record(assistant(content="Hello!")), [refused("no user speaks")]),
         (record(USER, assistant(content="A"), assistant(content="B")),
-         [text("A"), refused("before the assistant speaks the assistant")]),
+         [text("A"), refused("follows a message of the assistant")]),
         (record({"role": "narrator", "content": "x"}), [refused("'narrator' is not system")]),
         (record({"role": "user", "content": [{"type": "text", "text": "Walk"}]}, assistant(OSLO)),
          [calls(OSLO)]),
@@ -87,8 +87,8 @@ BROKEN["tool_calls"][0]["function"]["arguments"] = "{place: Oslo}"
          [refused("label.calls: must be a list of at least one call")]),
         (record(USER, {**assistant(), "tool_calls": [{"name": "roam", "parameters": {"a": 1}}]}),
          [refused("Additional properties")]),
-        ({"messages": []}, [refused("messages: must be a list, not empty")]),
-        ({"messages": [USER, assistant(OSLO)], "tools": "nonsense"}, [refused("no JSON")]),
+        ({"messages": []}, [refused("messages: must be a non-empty list")]),
+        ({"messages": [USER, assistant(OSLO)], "tools": "nonsense"}, [refused("not valid JSON")]),
         (record(USER, assistant(("roam", {"place": "Oslo", "hours": 1}))),
          [calls(("roam", {"place": "Oslo", "hours": 1}))]),
     ],
@@ -132,7 +132,7 @@ def test_what_the_field_of_the_system_says_is_its_first_message():
         (found,) = samples("openai", record(USER, assistant(OSLO), system=said))
         assert (canonical.loads(found.messages)[0], found.turn) == (rule, 2)
     assert reads("openai", record(USER, assistant(OSLO), system=tools, tools=[])) == [calls(OSLO)]
-    assert reads("openai", record(USER, assistant(OSLO), system=5)) == [refused("must be a text")]
+    assert reads("openai", record(USER, assistant(OSLO), system=5)) == [refused("must be a string")]
 
 
 def test_a_greeting_is_context_and_no_label():

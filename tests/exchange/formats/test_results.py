@@ -79,7 +79,7 @@ def test_one_message_with_the_results_of_several_calls_is_taken_apart():
     first, second = map(canonical.dumps, items)
     assert read(hermes(json.dumps(items)), "sharegpt") == [("f", second), ("g", first)]
     (last,) = reads("sharegpt", hermes(json.dumps([*items, items[0]])))[1:]
-    assert last == refused("'g' answers no call of the turn before that is open")
+    assert last == refused("'g' answers no open call of the previous turn")
 
 
 def test_a_content_that_has_a_name_by_chance_is_content():
@@ -100,11 +100,19 @@ def test_a_namespace_is_no_part_of_a_name():
 @pytest.mark.parametrize(
     ("made", "results", "reason"),
     [
-        ("f", [result("1", name="g")], "name: 'g' answers no call"),
-        ("fg", [result("1", name="q"), result("2", name="g")], "name: 'q' answers no call"),
-        ("fg", [result("1", name="f"), result("2", name="f")], "name: 'f' answers no call"),
-        ("fg", [result("1", name="f"), result("2")], "name: is missing beside"),
-        ("fg", [result('{"name": "f", "content": 1}'), result("2")], "name: is missing beside"),
+        ("f", [result("1", name="g")], "name: 'g' answers no open call"),
+        ("fg", [result("1", name="q"), result("2", name="g")], "name: 'q' answers no open call"),
+        ("fg", [result("1", name="f"), result("2", name="f")], "name: 'f' answers no open call"),
+        (
+            "fg",
+            [result("1", name="f"), result("2")],
+            "name: is missing, but other results have one",
+        ),
+        (
+            "fg",
+            [result('{"name": "f", "content": 1}'), result("2")],
+            "name: is missing, but other results have one",
+        ),
         ("f", [result("1"), result("2")], "more results (2) than calls (1)"),
     ],
 )
@@ -119,8 +127,8 @@ def test_a_result_without_id_whose_call_is_not_certain_is_refused(made, results,
     [
         ([result("1", "q")], "'q' answers no call"),
         ([result("1", "x"), result("2", "x")], "two results answer the same call"),
-        ([result("2", "y")], "call 1 has no result, and a later one has"),
-        ([result("1", "x"), result("2")], "is missing beside results that have one"),
+        ([result("2", "y")], "call 1 has no result, but a later one has"),
+        ([result("1", "x"), result("2")], "is missing, but other results have one"),
         ([result("1", "x", name="g"), result("2", "y")], "'g' answers a call of 'f'"),
     ],
 )

@@ -53,7 +53,7 @@ def record(*turns, tools=(WRAPPED,), **more):
         (record(ASK, ("gpt", CALL), tools=None, system=SYSTEM.format(json.dumps(ROAM))),
          [calls(OSLO)]),
         (record(("system", SYSTEM.format("[{")), ASK, ("gpt", CALL), tools=None),
-         [refused("<tools>: no JSON")]),
+         [refused("<tools>: not valid JSON")]),
         (record(ASK, ("function_call", '{"name": "roam", "arguments": {"place": "Oslo"}}')),
          [calls(OSLO)]),
         (record(ASK, ("function_call", '{"name": "roam", "arguments": {"place": "Oslo"}}'),
@@ -70,7 +70,7 @@ def record(*turns, tools=(WRAPPED,), **more):
         (record(("narrator", "x"), ("gpt", CALL)), [refused("conversations.0.from: must be one")]),
         (record(ASK, ("gpt", "")), [refused("says nothing")]),
         (record(ASK), [refused("the assistant never answers")]),
-        ({"conversations": "none"}, [refused("conversations: must be a list")]),
+        ({"conversations": "none"}, [refused("conversations: must be a non-empty list")]),
         ({"conversations": [{"from": "human"}]}, [refused("conversations.0: value: is missing")]),
     ],
 )  # fmt: skip

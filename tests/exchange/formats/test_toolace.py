@@ -79,14 +79,14 @@ def asked(answer):
         ("[roam(place='x')] Done.", refused("calls must stand alone")),
         ("roam(place='x')", refused("calls must stand alone")),
         ("[roam(place='x')", refused("calls must stand alone")),
-        ("[roam(place='x', place='y')]", refused("stands there twice")),
-        ("[odd(user-id={1: 2})]", refused("is no value")),
+        ("[roam(place='x', place='y')]", refused("occurs twice")),
+        ("[odd(user-id={1: 2})]", refused("is not a value")),
         ("I cannot do that.", text("I cannot do that.")),
         ("[1] is what I would say (perhaps)", text("[1] is what I would say (perhaps)")),
         ('[fly(place="Oslo")]', refused("no tool is called 'fly'")),
-        ("[roam(place=Oslo)]", refused("'Oslo' is no value")),
-        ("[roam(place=__import__('os'))]", refused("is no value")),
-        ('[roam("Oslo")]', refused("an argument without name")),
+        ("[roam(place=Oslo)]", refused("'Oslo' is not a value")),
+        ("[roam(place=__import__('os'))]", refused("is not a value")),
+        ('[roam("Oslo")]', refused("an argument without a name")),
         ("[roam(hours=2.5)]", refused("'place' is a required property")),
         ('[roam(place="Oslo)]', refused("a bracket stays open")),
         ('[roam(place="a", hours="two")]', refused("hours: 'two' is not of type")),
@@ -116,7 +116,10 @@ def test_a_dialogue_has_its_tools_answers_by_name():
     [
         ({"conversations": [{"from": "user", "value": "x"}]}, "system: is missing"),
         ({"system": "Hello", "conversations": [{}]}, "system: lists no functions"),
-        ({"system": SYSTEM.format("", "[{]"), "conversations": [{}]}, "the functions are no JSON"),
+        (
+            {"system": SYSTEM.format("", "[{]"), "conversations": [{}]},
+            "the functions are not valid JSON",
+        ),
         (record(("who", "x")), "conversations.0.from: must be one of"),
         (record(("user", "x")), "the assistant never answers"),
     ],
@@ -149,4 +152,4 @@ def test_any_text_in_brackets_is_read_or_refused(said):
 def test_an_argument_that_is_nested_too_deep_is_refused():
     deep = "[" * 50_000 + "]" * 50_000
     (found,) = reads("toolace", asked(f"[roam(place={deep})]"))
-    assert found == refused("is no value")
+    assert found == refused("is not a value")
