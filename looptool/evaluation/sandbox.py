@@ -5,8 +5,8 @@ literals that we parsed, in a child process per chunk of items. A child has limi
 is refused sockets, programs and writing to files, and does not inherit our environment variables.
 An item that exceeds a limit ends only its own child; the next child answers the rest.
 
-This contains code that goes wrong on a model's odd arguments. It does NOT contain code that wants
-out:
+This contains code that fails on a model's odd arguments. It does NOT contain code that tries to
+get out:
 
 - Sockets, programs and files are refused by an audit hook (PEP 578), which sees only what Python
   reports. Native code passes it: `_posixsubprocess.fork_exec` starts a program, `sqlite3` creates a

@@ -99,7 +99,7 @@ def open_revision(name: str, root: Path | str = ".") -> Snapshot:
     from dvc.scm import RevError
 
     # DVCFileSystem takes as long, and does not find a project in a subfolder of its git repository.
-    # dvc.lock alone is no list of files: DVC keeps stages in it that dvc.yaml no longer has.
+    # dvc.lock alone is not a list of files: DVC keeps stages in it that dvc.yaml no longer has.
     try:
         with Repo(str(root)) as repo, switch(repo, name):
             files: dict[str, Path] = {}

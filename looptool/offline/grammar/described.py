@@ -72,7 +72,7 @@ def _imperative(action: Action) -> tuple[str, str]:
 
 
 def _with_article(noun: str) -> str:
-    """Return a noun with "the" before it, if it has no article and is no plural."""
+    """Return a noun with "the" before it, if it has no article and is not a plural."""
     definite = re.match(rf"(?:{_ARTICLE}|all|my)\b", noun, re.I) or noun.endswith("s")
     return noun if definite else f"the {noun}"
 

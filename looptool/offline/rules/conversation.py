@@ -219,7 +219,7 @@ def _name(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
     """Yield the name in a run of capitalised words, without the first word of a sentence."""
     words = text[start:end].split()
     if _SENTENCE_START.search(text, max(0, start - 4), start) or start == 0:
-        # The capital of the first word of a sentence is no evidence of a name.
+        # The capital of the first word of a sentence is not evidence of a name.
         start, words = _without_first(text, start, end), words[1:]
     while words and words[0].lower().rstrip(".,'") in _NO_NAMES:
         start, words = _without_first(text, start, end), words[1:]

@@ -111,7 +111,7 @@ def _claim(leaf: Leaf, caller: Answer) -> float:
 
 
 def _relevance(tool: Tool, caller: Answer) -> float:
-    """Return the relevance of a tool; a follow-up goes on with the tools already called."""
+    """Return the relevance of a tool; a follow-up continues with the tools already called."""
     conversation = caller.conversation
     match = relevance(tool, conversation)
     goes_on = any(call.name == tool["name"] for call in conversation.executed)

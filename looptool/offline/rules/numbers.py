@@ -101,7 +101,7 @@ def find_numbers(text: str) -> list[Number]:
     """Return the numbers that `text` mentions, by position, and after them the sums.
 
     The sums are compound amounts, such as "5 feet 10 inches". The article "a" counts as a weak 1.
-    Digits too many for a float are no number.
+    Too many digits for a float are not a number.
     """
     numbers: list[Number] = []
     for reader in (_fractions, _parts, _dice, _digits, _spelled, _articles):

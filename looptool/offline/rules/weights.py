@@ -29,7 +29,7 @@ CONFIDENCE_CLEAR = 0.9  # verdicts that rest on a rule and not on a sum of evide
 CONFIDENCE_INVENTED = 0.7  # an unparsable prediction against a label with an unsaid value
 CONFIDENCE_NONE = 0.5  # no verdict; the least confidence of any verdict
 
-ABOUT_EQUAL = 0.05  # a smaller advantage is no evidence (evidence.py)
+ABOUT_EQUAL = 0.05  # a smaller advantage is not evidence (evidence.py)
 
 # How surely a value is said (grounding.py)
 
@@ -67,13 +67,13 @@ LIMIT_WINDOW = 2  # words before a number in which "less than" counts
 NUMBER_CONVERTED = 0.9  # in another unit, which the parameter names
 NUMBER_CONVERTED_ODDLY = 0.15  # in another unit, which nothing names
 NUMBER_TIED = 0.3  # readings that are weaker by no more than this count as further places
-NUMBER_LEAST = 0.1  # weaker readings are no place of a number
+NUMBER_LEAST = 0.1  # weaker readings are not a place of a number
 HOUR_OR_DAY = 0.9  # a number that is the hour of a clear time
 HOUR_OR_DAY_UNCLEAR = 0.6  # a number that is part of a date, or the hour of an unclear time
 
 TIME_UNCLEAR = 0.9  # a time that may be in the morning or in the evening
 TIME_MIDNIGHT = 0.6  # 00:00 beside a date is how a date is written where a time belongs
-DAY_PLACE = 0.3  # a worse match is no place of a date
+DAY_PLACE = 0.3  # a worse match is not a place of a date
 DAY_NEAR = 0.9  # a date said without a year that fits within a year of today
 DAY_FAR = 0.4  # a date said without a year in a distant year
 DAY_NEAR_DAYS = 366  # days from today up to which a date is near
@@ -194,7 +194,7 @@ ARGUMENT_STALE = 1.5  # less, if it is said only before the last request
 CALL_LOOSE = 3.0  # it has a value that nobody said, or that belongs to another parameter
 CALL_LOOSE_CLAIM = 0.4  # up to this claim a value makes a call loose
 CALL_NEWS_CLAIM = 0.7  # from this claim on, an unused value speaks for a call
-CALL_NEWS_ANNOUNCED = 0.2  # binding above which a value that is no mention speaks for a call
+CALL_NEWS_ANNOUNCED = 0.2  # binding above which a value that is not a mention speaks for a call
 CALL_MISSING = 3.5  # a further call of a tool that both answers call, with unused values
 CALL_TOO_MANY = 1.0  # a further call of such a tool, without unused values
 TOOL_NAMED = 2.0  # factor for how much the request names a tool that only one answer calls
@@ -291,7 +291,7 @@ FIT_OTHER_TOOL = -3.0  # factor for how much better another tool fits
 FIT_OTHER_TOOL_LEAD = 0.3  # a smaller lead does not count
 FIT_DOUBTFUL_MOST = 1.0  # most for a call with an unsaid value or of an irrelevant tool
 FIT_IRRELEVANT = 0.12  # below this relevance a tool is irrelevant
-FIT_GOES_ON = 0.7  # least relevance of a tool that a follow-up goes on with
+FIT_GOES_ON = 0.7  # least relevance of a tool that a follow-up continues with
 
 # Requests in other languages (foreign.py)
 
