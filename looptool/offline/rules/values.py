@@ -136,7 +136,7 @@ def _changed_value(left: Answer, one: Leaf, right: Answer, two: Leaf) -> Iterato
     conversation = left.conversation
     gap = claim(one, conversation) - claim(two, conversation)
     advantage = _gap_factor(one, two, gap, len(left.calls) == 1) * gap
-    why = "which stands less surely in the conversation"
+    why = "which the conversation supports less clearly"
     if min(one.ground.strength, two.ground.strength) >= weights.SAID:
         why = "which is not what the words around it speak of"
         if not _same_place(one, two):
