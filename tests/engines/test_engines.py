@@ -15,7 +15,8 @@ from looptool.core.errors import ConfigError
 from looptool.core.samples import sample_id
 from looptool.engines import Prompt, Sampling, answering
 from looptool.engines.replay import ReplayEngine
-from looptool.engines.transformers import TransformersEngine, _draw, decode, render
+from looptool.engines.templates import render
+from looptool.engines.transformers import TransformersEngine, _draw, decode
 from tests.tiny import make_tiny_model
 
 PROMPTS = [Prompt([{"role": "user", "content": text}]) for text in ("bcd", "x" * 40, "a", "été ✓")]
