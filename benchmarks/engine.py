@@ -13,7 +13,8 @@ import torch
 
 from looptool.core import canonical, machine, runs, tables
 from looptool.engines import Prompt, Sampling
-from looptool.engines.transformers import TransformersEngine, decode, render
+from looptool.engines.templates import render
+from looptool.engines.transformers import TransformersEngine, decode
 
 COPIES, ROWS, NEW_TOKENS = 4, 64, 96
 

@@ -23,7 +23,8 @@ import torch
 
 from looptool.core import canonical, machine, params, runs, tables
 from looptool.engines import Prompt, Sampling
-from looptool.engines.transformers import decode, load_model, render
+from looptool.engines.templates import render
+from looptool.engines.transformers import decode, load_model
 
 MODEL, DATA = Path("models/0"), Path("data/iterations/1/train.parquet")
 PROMPTS, COPIES, NEW_TOKENS = 64, 8, 160

@@ -82,7 +82,7 @@ def make_prompts(count: int) -> list[Prompt]:
 def in_process(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[str, float]:
     from vllm import SamplingParams
 
-    from looptool.engines.transformers import render
+    from looptool.engines.templates import render
     from looptool.engines.vllm import VllmEngine
 
     engine = VllmEngine.load(model, "bfloat16", SETTINGS)

@@ -68,7 +68,8 @@ def gaps_between(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from looptool.engines.transformers import load_tokenizer, render
+    from looptool.engines.templates import render
+    from looptool.engines.transformers import load_tokenizer
 
     tokenizer = load_tokenizer(model)
     exact: Any = AutoModelForCausalLM.from_pretrained(str(model), dtype=torch.float32)

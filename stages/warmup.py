@@ -10,6 +10,7 @@ from pathlib import Path
 from looptool.core import canonical, runs, tables
 from looptool.engines import prompts_of
 from looptool.engines.folders import check_base
+from looptool.engines.templates import check_template
 from looptool.training import memory
 from looptool.training.checkpoints import copy_base
 
@@ -19,6 +20,7 @@ def main() -> None:
         params = run.params
         base, target = Path(params.model.base), Path("models/0")
         check_base(base)
+        check_template(params.model, params.warmup.steps)
         if params.warmup.steps:
             memory.check(base, "warmup.steps", run.dtype)
         samples = tables.read("data/warmup.parquet", tables.Samples)
@@ -35,6 +37,7 @@ def main() -> None:
                     base,
                     examples,
                     target,
+                    chosen=params.model,
                     steps=params.warmup.steps,
                     batch_size=params.warmup.batch_size,
                     learning_rate=params.warmup.learning_rate,
@@ -46,7 +49,7 @@ def main() -> None:
                     on_progress=on_progress,
                 )
         else:
-            copy_base(base, target)
+            copy_base(base, target, params.model)
         metrics = {"samples": len(samples), "dtype": run.dtype if history else None}
         runs.write_json("metrics/iterations/0/warmup.json", metrics)
         runs.write_json("metrics/iterations/0/steps.json", history)

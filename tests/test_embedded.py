@@ -10,7 +10,8 @@ from looptool.core import machine
 from looptool.core.calls import ToolCall, parse
 from looptool.core.samples import call_label, is_correct, text_label
 from looptool.engines import Prompt, Sampling
-from looptool.engines.transformers import TransformersEngine, render
+from looptool.engines.templates import render
+from looptool.engines.transformers import TransformersEngine
 from looptool.training.checkpoints import label_ids
 from looptool.training.warmup import train_sft
 

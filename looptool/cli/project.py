@@ -87,6 +87,7 @@ def check() -> None:
     from looptool.core.tools import read_tools
     from looptool.engines import answering
     from looptool.engines.folders import check_base
+    from looptool.engines.templates import check_template
     from looptool.evaluation import running
     from looptool.evaluation.bfcl import rows as bfcl
     from looptool.evaluation.bfcl.package import check_benchmark
@@ -95,6 +96,7 @@ def check() -> None:
 
     loaded = params.load()
     check_base(Path(loaded.model.base))
+    check_template(loaded.model, loaded.warmup.steps)
     check_benchmark()
     bfcl.rows(loaded.eval.bfcl.categories, loaded.eval.bfcl.limit)
     for field, address in loaded.addresses:

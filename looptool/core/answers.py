@@ -7,11 +7,17 @@ template writes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from looptool.core.calls import Parsed, ToolCall, parse, render
 from looptool.core.samples import Label, Message, label_calls
+
+# The start of a tag that ends the text, at the beginning of a line; `<tool_call>` itself is parsed.
+_CUT_OFF_TAG = re.compile(r"(?:\A|\n)<(?:t(?:o(?:o(?:l(?:_(?:c(?:a(?:l(?:l)?)?)?)?)?)?)?)?)?\Z")
+_BARE_CALL = re.compile(r"""[\s\[]*\{\s*["'](?:name|function)["']\s*:""")
 
 
 def write_label(label: Label) -> str:
@@ -25,8 +31,24 @@ def write_label(label: Label) -> str:
 
 
 def read_answer(text: str) -> Parsed:
-    """Parse a model's answer into calls, text and thinking. Never raises."""
-    return parse(text)
+    """Parse a model's answer into calls, text and thinking. Never raises.
+
+    A call that was started and not finished is an error, and so is a call without its tags: neither
+    may pass for the text that a label asks for.
+    """
+    parsed = parse(text)
+    if parsed.error is None and (error := _broken_call(parsed.text)):
+        return replace(parsed, error=error)
+    return parsed
+
+
+def _broken_call(text: str) -> str | None:
+    """Return why an answer's text is a call that cannot be read, or None if it is a text."""
+    if _CUT_OFF_TAG.search(text):
+        return "a tool call: cut off (in its opening tag)"
+    if _BARE_CALL.match(text):
+        return "a tool call: no <tool_call> before the JSON object"
+    return None
 
 
 def label_message(label: Label) -> Message:

@@ -95,6 +95,8 @@ class Section(BaseModel):
 
 class Model(Section):
     base: Annotated[str, Field(min_length=1)]
+    chat_template: Literal["own", "looptool"]
+    template_options: dict[str, Any]
     dtype: Literal["auto", "bfloat16", "float32"]
     threads: Count | None
 

@@ -24,6 +24,7 @@ from looptool.core.fingerprints import served_name
 from looptool.core.params import FILE, Server
 from looptool.core.samples import Message, call_label
 from looptool.engines import Arrived, Completion, Prompt, Sampling
+from looptool.engines.templates import conversation, wrapped
 
 CRASHES = 3  # a prompt that gets status 500 this often, while others are answered, is refused
 GIVE_UP = 16  # unanswered requests in a row after which the server counts as gone or misconfigured
@@ -189,7 +190,7 @@ class OpenAIEngine:
             "seed": sampling.seed,
         }
         if prompt.tools:
-            body["tools"] = [{"type": "function", "function": tool} for tool in prompt.tools]
+            body["tools"] = wrapped(prompt.tools)
         if sampling.logprobs:
             body["logprobs"] = True
         if sampling.schema is not None and self.server.structured_output:
@@ -280,27 +281,19 @@ class OpenAIEngine:
 
 
 def _messages(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
-    """Yield messages in the API's format, with call ids and arguments as JSON text."""
-    open_calls: list[str] = []
-    for place, message in enumerate(messages):
+    """Yield messages in the API's format, with the arguments of calls as JSON text."""
+    for message in conversation(messages):
         if items := message.get("tool_calls"):
-            open_calls = [f"call_{place}_{number}" for number in range(len(items))]
-            yield {
-                **message,
-                "tool_calls": [
-                    {"id": identity, "type": "function", "function": _function(item)}
-                    for identity, item in zip(open_calls, items, strict=True)
-                ],
-            }
+            calls = [{**item, "function": _function(item["function"])} for item in items]
+            yield {**message, "tool_calls": calls}
         elif message["role"] == "tool":
-            identity = open_calls.pop(0) if open_calls else "call"
+            identity = message.get("tool_call_id", "call")
             yield {"role": "tool", "content": message["content"], "tool_call_id": identity}
         else:
-            yield dict(message)
+            yield message
 
 
-def _function(item: Mapping[str, Any]) -> dict[str, str]:
-    function = item.get("function", item)
+def _function(function: Mapping[str, Any]) -> dict[str, str]:
     arguments = function["arguments"]
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)  # as chat templates write it

@@ -19,8 +19,10 @@ from looptool.core import canonical, machine
 from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import served_name
 from looptool.core.machine import NumberTypeName
+from looptool.core.params import Model
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.sizes import decoding_rows, reading_rows
+from looptool.engines.templates import choose_template, render
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,11 @@ class Tokens:
     stopped: bool
 
 
-def load_tokenizer(folder: Path | str) -> Any:
+def load_tokenizer(folder: Path | str, chosen: Model | None = None) -> Any:
     """Load a tokenizer that pads on the left.
+
+    Args:
+        chosen: the section `model` of params, for a base that has no chat template chosen yet.
 
     Raises:
         ConfigError: if the folder has no tokenizer, or the tokenizer has no chat template.
@@ -44,18 +49,25 @@ def load_tokenizer(folder: Path | str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), padding_side="left")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: no tokenizer there: {str(error).splitlines()[0]}") from None
+    if chosen is not None:
+        choose_template(tokenizer, chosen)
     if not tokenizer.chat_template:
         raise ConfigError(
-            f"{folder}: the tokenizer has no chat template; use an instruction-tuned model, or add "
-            "a chat_template.jinja that renders tools"
+            f"{folder}: the tokenizer has no chat template; use an instruction-tuned model, add a "
+            "chat_template.jinja that renders tools, or set model.chat_template: looptool"
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_model(folder: Path | str, dtype: NumberTypeName) -> tuple[Any, Any]:
+def load_model(
+    folder: Path | str, dtype: NumberTypeName, chosen: Model | None = None
+) -> tuple[Any, Any]:
     """Load a model in evaluation mode and its tokenizer, on a GPU if there is one.
+
+    Args:
+        chosen: see `load_tokenizer`.
 
     Raises:
         ConfigError: if the folder lacks a model, a tokenizer or a chat template.
@@ -65,22 +77,12 @@ def load_model(folder: Path | str, dtype: NumberTypeName) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # loading takes only a second
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, chosen)
     try:
         model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=getattr(torch, dtype))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
     return model.to(machine.torch_device()), tokenizer
-
-
-def render(tokenizer: Any, prompt: Prompt) -> str:
-    """Return the text of a prompt, up to where the answer starts."""
-    return tokenizer.apply_chat_template(
-        list(prompt.messages),
-        tools=list(prompt.tools) or None,
-        tokenize=False,
-        add_generation_prompt=True,
-    )
 
 
 @dataclass

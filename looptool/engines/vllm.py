@@ -13,7 +13,8 @@ from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import served_name
 from looptool.core.params import Vllm
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.engines.transformers import load_tokenizer, refusal, render
+from looptool.engines.templates import render
+from looptool.engines.transformers import load_tokenizer, refusal
 
 # Small models generate white space endlessly where a schema allows it.
 COMPACT = {"backend": "xgrammar", "disable_any_whitespace": True}

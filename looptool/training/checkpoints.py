@@ -11,6 +11,7 @@ from typing import Any
 from looptool.core.answers import write_label
 from looptool.core.errors import ConfigError
 from looptool.core.files import replacing
+from looptool.core.params import Model
 from looptool.core.samples import Label
 from looptool.engines.transformers import load_tokenizer
 
@@ -45,8 +46,11 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
         tokenizer.save_pretrained(partial)
 
 
-def copy_base(base: Path | str, target: Path) -> None:
+def copy_base(base: Path | str, target: Path, chosen: Model | None = None) -> None:
     """Copy a base model's weights, config and tokenizer to `target`, atomically.
+
+    Args:
+        chosen: the section `model` of params, for template options to save with the tokenizer.
 
     Raises:
         ConfigError: if the folder has no safetensors weights, or no tokenizer with a template.
@@ -54,12 +58,14 @@ def copy_base(base: Path | str, target: Path) -> None:
     base = Path(base)
     if not list(base.glob("*.safetensors")):
         raise ConfigError(f"{base}: has no .safetensors weights; see model.base in params.yaml")
-    load_tokenizer(base)
+    tokenizer = load_tokenizer(base, chosen)
     with replacing(target) as partial:
         partial.mkdir()
         for path in base.iterdir():
             if path.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model"):
                 shutil.copyfile(path, partial / path.name)
+        if chosen is not None and chosen.template_options:
+            tokenizer.save_pretrained(partial)
 
 
 def last_checkpoint(folder: Path) -> str | None:

@@ -37,7 +37,8 @@ from looptool.core.samples import is_correct
 from looptool.core.tool_match import MatchMode
 from looptool.engines import Prompt, Sampling
 from looptool.engines.sizes import CPU_GROUPS, training_rows
-from looptool.engines.transformers import Tokens, decode, load_model, render, stop_ids
+from looptool.engines.templates import render
+from looptool.engines.transformers import Tokens, decode, load_model, stop_ids
 from looptool.training.checkpoints import add_lora, label_ids, last_checkpoint, save_model
 from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.optimizer import MasterAdamW

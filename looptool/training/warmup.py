@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from looptool.core.machine import NumberTypeName
-from looptool.core.params import Schedule
+from looptool.core.params import Model, Schedule
 from looptool.core.samples import Label
 from looptool.engines import Prompt
 from looptool.engines.sizes import training_rows
-from looptool.engines.transformers import load_model, render
+from looptool.engines.templates import render
+from looptool.engines.transformers import load_model
 from looptool.training.checkpoints import label_ids, last_checkpoint, save_model
 from looptool.training.optimizer import MasterAdamW
 
@@ -28,6 +29,7 @@ def train_sft(
     examples: Sequence[tuple[Prompt, Label]],
     target: Path,
     *,
+    chosen: Model | None = None,
     steps: int,
     batch_size: int,
     learning_rate: float,
@@ -45,6 +47,8 @@ def train_sft(
     run resumes from the last checkpoint in `scratch`.
 
     Args:
+        chosen: the section `model` of params; its chat template and options are saved with the
+            model. Default: the base's own.
         batch_size: examples per step.
         save_steps: steps between two checkpoints.
         on_progress: called with the number of steps done.
@@ -56,7 +60,7 @@ def train_sft(
 
     from looptool.training.progress import StepCallback
 
-    model, tokenizer = load_model(base, dtype)
+    model, tokenizer = load_model(base, dtype, chosen)
     rows = _tokenized(examples, tokenizer)
     trainer = Trainer(
         model=model,

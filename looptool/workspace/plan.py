@@ -21,6 +21,7 @@ from looptool.core.params import LLM, Params, name_of
 from looptool.engines import answering
 from looptool.engines.folders import base_problem, check_base
 from looptool.engines.sizes import BYTES_GRADIENT, BYTES_TRAINED
+from looptool.engines.templates import check_template
 from looptool.evaluation.bfcl.package import check_benchmark
 from looptool.evaluation.bfcl.rows import ROWS as BFCL_ROWS
 from looptool.evaluation.bfcl.rows import expand
@@ -230,6 +231,7 @@ def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[st
 
     checks: tuple[Callable[[], None], ...] = (
         lambda: check_base(Path(params.model.base)),
+        lambda: check_template(params.model, params.warmup.steps),
         check_benchmark,
         lambda: answering.check(params),
         lambda: processes.check(params.train),

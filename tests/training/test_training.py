@@ -14,7 +14,8 @@ from looptool.core import machine, params
 from looptool.core.calls import ToolCall
 from looptool.core.samples import call_label, text_label
 from looptool.engines import Prompt
-from looptool.engines.transformers import load_model, render
+from looptool.engines.templates import render
+from looptool.engines.transformers import load_model
 from looptool.training.checkpoints import label_ids
 from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.grpo import (

@@ -1,0 +1,166 @@
+"""What reaches a prompt, for the chat templates that TRL ships and for the project's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trl
+
+from looptool.core import params
+from looptool.core.calls import ToolCall
+from looptool.core.errors import ConfigError
+from looptool.engines import Prompt
+from looptool.engines.templates import (
+    PROJECT_TEMPLATE,
+    TemplateOf,
+    answer_of,
+    check_template,
+    choose_template,
+    conversation,
+    project_template,
+    render,
+    template_problem,
+    wrapped,
+)
+from looptool.engines.transformers import load_tokenizer
+from tests.tiny import make_tiny_model
+
+ROOT = Path(__file__).parents[2]
+MODEL = params.load(ROOT / "params.yaml").model
+SHIPPED = sorted(
+    path
+    for path in (Path(trl.__file__).parent / "chat_templates").glob("*.jinja")
+    if not path.stem.endswith("_training")
+)
+# The templates whose prompts hold everything and whose calls are in the syntax that is read. Of
+# each other one, a part of the reason why it is refused.
+HERMES = {"qwen2_5", "qwen3", "qwen3_instruct_2507", "qwen3_vl"}
+RAISES = {"cohere", "cohere2", "deepseekv3", "gemma", "gemma3", "idefics3", "llava_next", "smolvlm"}
+DROPS_TOOLS = {"deepseek_r1_distill", "llama3", "phi3", "phi3_5", "qwen2_5_vl"}
+TOOL = {"name": "f", "description": "F", "parameters": {"type": "object", "properties": {}}}
+MESSAGES = [
+    {"role": "user", "content": "Do it"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {"type": "function", "function": {"name": name, "arguments": {"a": 1}}}
+            for name in ("f", "g")
+        ],
+    },
+    {"role": "tool", "content": "1"},
+    {"role": "tool", "content": "2"},
+]
+
+
+def template_of(text: str) -> TemplateOf:
+    return TemplateOf(text, "<s>", "<|im_end|>", {})
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_template_keeps_everything_and_its_calls_are_read_or_it_is_refused(path: Path) -> None:
+    problem = template_problem(template_of(path.read_text("utf-8")))
+    if path.stem in HERMES:
+        assert problem is None
+    elif path.stem in RAISES:
+        assert problem is not None and "cannot render" in problem
+    elif path.stem in DROPS_TOOLS:
+        assert problem is not None and "drops the tools" in problem
+    elif path.stem == "lfm2":
+        assert problem == "the chat template drops an earlier call"
+    elif path.stem.startswith("nemotron"):
+        assert problem is not None and "enable_thinking: false" in problem
+    else:
+        assert problem is not None and "not in the syntax" in problem
+
+
+def test_results_get_the_id_and_the_name_of_their_call() -> None:
+    told = conversation(MESSAGES)
+    calls = told[1]["tool_calls"]
+    assert len({call["id"] for call in calls}) == 2
+    results = [(message["tool_call_id"], message["name"]) for message in told[2:]]
+    assert results == [(call["id"], call["function"]["name"]) for call in calls]
+    assert "id" not in MESSAGES[1]["tool_calls"][0]  # the messages themselves stay as they are
+
+
+def test_tools_are_wrapped_with_their_keys_in_one_order() -> None:
+    turned = dict(reversed(TOOL.items()))
+    assert json.dumps(wrapped([turned])) == json.dumps([{"type": "function", "function": TOOL}])
+
+
+def test_the_project_s_template_fits_every_tokenizer() -> None:
+    """It begins with the tokenizer's BOS and ends turns with its EOS."""
+    for bos, eos in (("<s>", "</s>"), (None, "<eos>"), (None, "<|im_end|>")):
+        template = TemplateOf(None, bos, eos, {})
+        template.chat_template = project_template(template)
+        assert template_problem(template) is None
+        prompt = Prompt(MESSAGES[:1], [TOOL])
+        text = render(template, prompt)
+        assert text.startswith(f"{bos or ''}<|im_start|>system\n")
+        assert f"Do it{eos}\n" in text
+        assert answer_of(template, prompt, [ToolCall("f", {})]).endswith(f"</tool_call>{eos}\n")
+
+
+def test_the_embedded_model_s_template_is_the_file_itself() -> None:
+    assert project_template(template_of("")) == PROJECT_TEMPLATE.read_text("utf-8")
+
+
+def test_what_params_choose_is_saved_with_the_tokenizer(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base")
+    (base / "chat_template.jinja").write_text("{{ mood }}{{ messages[0].content }}", "utf-8")
+    chosen = MODEL.model_copy(update={"template_options": {"mood": "Glad: "}})
+    load_tokenizer(base, chosen).save_pretrained(tmp_path / "saved")
+    again = load_tokenizer(tmp_path / "saved")
+    assert render(again, Prompt(MESSAGES[:1])) == "Glad: Do it"
+    project = MODEL.model_copy(update={"chat_template": "looptool"})
+    assert "Tools:\n" in render(load_tokenizer(base, project), Prompt(MESSAGES[:1], [TOOL]))
+
+
+def base_with(tmp_path: Path, template: str | None) -> params.Model:
+    base = make_tiny_model(tmp_path / "base")
+    (base / "chat_template.jinja").unlink()
+    if template is not None:
+        (base / "chat_template.jinja").write_text(template, "utf-8")
+    return MODEL.model_copy(update={"base": str(base)})
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (None, "the base has none; `looptool`, the project's template"),
+        ("{{ messages", "cannot render a prompt"),
+        ("{{ messages[0].content }}", "the chat template drops the user's text, the last request"),
+        ("{{ raise_exception('No tools!') }}", "cannot render a prompt: No tools!"),
+    ],
+)
+def test_a_base_s_template_is_checked_before_a_model_is_loaded(
+    tmp_path: Path, template: str | None, reason: str
+) -> None:
+    model = base_with(tmp_path, template)
+    with pytest.raises(ConfigError) as error:
+        check_template(model, 10)
+    assert reason in str(error.value) and "model.chat_template" in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+    looptool = model.model_copy(update={"chat_template": "looptool"})
+    check_template(looptool, 10)
+    with pytest.raises(ConfigError, match=r"warmup\.steps must not be 0"):
+        check_template(looptool, 0)
+
+
+def test_the_light_check_renders_as_the_tokenizer_does(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base")
+    light, whole = TemplateOf.folder(base), load_tokenizer(base)
+    prompt = Prompt(MESSAGES, [TOOL])
+    assert render(light, prompt) == render(whole, prompt)
+    for each in (light, whole):
+        choose_template(each, MODEL.model_copy(update={"chat_template": "looptool"}))
+    assert light.chat_template == whole.chat_template
+
+
+def test_a_conversation_that_a_template_refuses_is_one_line(tmp_path: Path) -> None:
+    template: Any = template_of("{{ raise_exception('roles must alternate') }}")
+    with pytest.raises(ConfigError, match="cannot render a prompt: roles must alternate"):
+        render(template, Prompt(MESSAGES))
