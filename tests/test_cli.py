@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from looptool import cli
 from looptool.core import machine, params
 from looptool.core.machine import NumberType
+from looptool.engines.templates import PROJECT_TEMPLATE
 from looptool.workspace import setup as installing
 
 ROOT = Path(__file__).parents[1]
@@ -24,8 +25,14 @@ def project(tmp_path, monkeypatch):
     base.mkdir(parents=True)
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         (base / name).write_text("{}", "utf-8")
+    shutil.copy(PROJECT_TEMPLATE, base / "chat_template.jinja")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(installing.importlib.metadata, "version", dict(PACKAGES).__getitem__)
+    version = installing.importlib.metadata.version
+    monkeypatch.setattr(
+        installing.importlib.metadata,
+        "version",
+        lambda name: dict(PACKAGES).get(name) or version(name),
+    )
     monkeypatch.setattr(cli.project.shutil, "which", lambda name: f"/bin/{name}")
     slow = NumberType("bfloat16", False, "set by model.dtype", 97.0)
     monkeypatch.setattr(machine, "number_type", lambda wanted: slow)
@@ -51,6 +58,21 @@ def test_check_says_what_is_about_to_run(capsys, monkeypatch):
     assert ready == "ready: 2 iterations, mode loop"
     assert number_type == "bfloat16: set by model.dtype"
     assert warning.startswith("warning: model.dtype: bfloat16 takes 97 times as long as float32")
+
+
+def test_check_says_whether_a_model_s_template_can_be_used(project, capsys, monkeypatch):
+    status, out, _ = call(capsys, monkeypatch, "check", "--model", "models/base", "--json")
+    told = json.loads(out)
+    assert (status, told["usable"], told["reason"], told["syntax"]) == (0, True, None, "hermes")
+    assert set(told["round_trip"].values()) == {True} and "cut-off call" in told["round_trip"]
+    template = project / "models/base/chat_template.jinja"
+    template.write_text("{{ messages[0].content }}", "utf-8")
+    status, out, _ = call(capsys, monkeypatch, "check", "--model", "models/base", "--json")
+    told = json.loads(out)
+    assert (status, told["usable"], told["syntax"]) == (1, False, None)
+    assert told["reason"].startswith("the chat template drops the user's text")
+    status, out, err = call(capsys, monkeypatch, "check")
+    assert status == 1 and "model.chat_template: own: models/base: the chat template drops" in err
 
 
 def edit_params(root):

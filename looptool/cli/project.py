@@ -79,9 +79,34 @@ def unroll(
         unrolling.unroll(iterations)
 
 
+def _check_model(folder: Path, as_json: bool) -> None:
+    from looptool.engines.folders import base_problem
+    from looptool.reporting.prompts import describe_template
+
+    if problem := base_problem(folder):
+        raise ConfigError(f"{folder}: {problem}")
+    described = describe_template(folder)
+    if as_json:
+        print_json(described)
+    else:
+        typer.echo(f"{folder}: " + (described["reason"] or "its chat template can be used"))
+        for case, outcome in described["round_trip"].items():
+            typer.echo(f"  {case}: {'ok' if outcome is True else outcome}")
+    if not described["usable"]:
+        raise typer.Exit(1)
+
+
 @app.command()
-def check() -> None:
-    """Check that everything a run needs is present and valid."""
+def check(
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Check only this model folder: can its chat template be used?"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check that everything a run needs is present and valid, or whether a model can be used."""
+    if model is not None:
+        return _check_model(model, as_json)
     from looptool.core import machine, params
     from looptool.core.registry import load
     from looptool.core.tools import read_tools

@@ -1,4 +1,4 @@
-"""`looptool prompts`: show the prompts sent to author, judge and expander models."""
+"""`looptool prompts`: show what models read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,27 @@ import typer
 
 from looptool.cli.options import Rev, console, snapshot_of
 
-app = typer.Typer(
-    help="Show the prompts sent to author, judge and expander models.", no_args_is_help=True
-)
+app = typer.Typer(help="Show what models read, word for word.", no_args_is_help=True)
+
+
+@app.command()
+def sample(
+    identity: Annotated[
+        str, typer.Argument(metavar="ID", help="A sample_id or label_id, or its first characters.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="An iteration number or a model folder. Default: models/0.")
+    ] = None,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Print token ids.")] = False,
+    rev: Rev = None,
+) -> None:
+    """Print the prompt of a sample as a model reads it, and the label as it has to write it.
+
+    Example: looptool prompts sample 03f02b --model 2
+    """
+    from looptool.reporting.prompts import show_prompt
+
+    show_prompt(snapshot_of(rev), identity, model, tokens, console())
 
 
 @app.command()

@@ -8,6 +8,7 @@ is the form that the makers of models write their templates for.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,18 @@ _CONVERSATION: list[Message] = [
     {"role": "assistant", "content": "ANSWER in words"},
     {"role": "user", "content": "SECOND request"},
 ]
+# Calls that a template must write so that they can be read back.
+CASES: dict[str, list[ToolCall]] = {
+    "plain": [_CALL],
+    "two calls": [_CALL, ToolCall("find_rooms", {"city": "Bergen"})],
+    "no arguments": [ToolCall("find_rooms", {})],
+    "dotted name": [ToolCall("rooms.find-all", {"city": "Bergen"})],
+    "number as a string": [ToolCall("find_rooms", {"city": "75001"})],
+    "nested": [ToolCall("find_rooms", {"city": [1, 2.5, None, True, {"a": {"b": []}}]})],
+    "quotes and brackets": [ToolCall("find_rooms", {"city": "\"a\" {b} [c] 'd' <e> \\"})],
+    "line breaks and blanks": [ToolCall("find_rooms", {"city": "  a\n\n b\t "})],
+    "tag in a string": [ToolCall("find_rooms", {"city": "</tool_call><tool_call>"})],
+}
 # What must reach the prompt: (what it is, a text that shows it).
 _MARKS = (
     ("the system turn", "SYSTEM turn"),
@@ -169,16 +182,43 @@ def template_problem(tokenizer: Any) -> str | None:
         lost = [what for what, mark in _MARKS if mark not in text]
         if lost:
             return f"the chat template drops {', '.join(lost)}"
-        second = ToolCall("find_rooms", {"city": "Bergen"})
-        for calls in ([_CALL], [_CALL, second]):
-            answer = answer_of(tokenizer, Prompt(_CONVERSATION, [_TOOL]), calls)
-            read = read_answer(answer.removesuffix("\n").removesuffix(tokenizer.eos_token or ""))
-            if read.error is not None or list(read.calls) != list(calls):
-                start = " ".join(answer.split())[:60]
-                return f"its calls are not in the syntax that can be read, <tool_call>: {start!r}"
+        answer = answer_of(tokenizer, Prompt(_CONVERSATION, [_TOOL]), [_CALL])
     except ConfigError as error:
         return str(error)
+    if any(_round_trip(tokenizer, CASES[case]) is not True for case in ("plain", "two calls")):
+        start = " ".join(answer.split())[:60]
+        return f"its calls are not in the syntax that can be read, <tool_call>: {start!r}"
     return None
+
+
+def round_trip(tokenizer: Any) -> dict[str, bool | str]:
+    """Return for each of CASES whether its calls, written by the template, are read back equal.
+
+    The value is True, or why not. `cut-off call` says whether a call without its end is an error.
+    """
+    return {case: _round_trip(tokenizer, calls) for case, calls in CASES.items()} | {
+        "cut-off call": _cut_off(tokenizer)
+    }
+
+
+def _round_trip(tokenizer: Any, calls: Sequence[ToolCall]) -> bool | str:
+    try:
+        answer = answer_of(tokenizer, Prompt(_CONVERSATION, [_TOOL]), calls)
+    except ConfigError as error:
+        return str(error)
+    read = read_answer(answer.removesuffix("\n").removesuffix(tokenizer.eos_token or ""))
+    if read.error is not None:
+        return read.error
+    return list(read.calls) == list(calls) or "other calls are read than were written"
+
+
+def _cut_off(tokenizer: Any) -> bool | str:
+    try:
+        answer = answer_of(tokenizer, Prompt(_CONVERSATION, [_TOOL]), [_CALL])
+    except ConfigError as error:
+        return str(error)
+    read = read_answer(answer[: len(answer) // 2])
+    return (read.error is not None and not read.calls) or "it is read as a call or as a text"
 
 
 def check_template(model: Model, warmup_steps: int) -> None:
@@ -199,6 +239,12 @@ def check_template(model: Model, warmup_steps: int) -> None:
                 f"{field}: the base does not know it, so that warmup.steps must not be 0"
             )
         return
+    for option in model.template_options:
+        if not re.search(rf"\b{re.escape(option)}\b", template.chat_template or ""):
+            raise ConfigError(
+                f"{FILE}: model.template_options.{option}: the chat template of {model.base} has "
+                "no such option"
+            )
     problem = template_problem(template) if template.chat_template else "the base has none"
     if problem:
         raise ConfigError(

@@ -150,6 +150,14 @@ def test_a_base_s_template_is_checked_before_a_model_is_loaded(
         check_template(looptool, 0)
 
 
+def test_an_option_that_the_template_does_not_know_is_refused(tmp_path: Path) -> None:
+    model = base_with(tmp_path, PROJECT_TEMPLATE.read_text("utf-8"))
+    check_template(model, 0)
+    wrong = model.model_copy(update={"template_options": {"enable_thinkng": False}})
+    with pytest.raises(ConfigError, match=r"template_options\.enable_thinkng: .* no such option"):
+        check_template(wrong, 0)
+
+
 def test_the_light_check_renders_as_the_tokenizer_does(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base")
     light, whole = TemplateOf.folder(base), load_tokenizer(base)

@@ -12,6 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from looptool import cli
+from looptool.core.answers import write_label
+from looptool.engines import Prompt
+from looptool.engines.templates import TemplateOf, render
+from tests.tiny import make_tiny_model
 
 COMMANDS = ("trace", "diff", "sql", "status", "report", "verify-lineage")
 
@@ -104,3 +108,25 @@ def test_help_has_an_example(command: str) -> None:
 def test_a_shell_can_complete_the_commands() -> None:
     result = CliRunner().invoke(cli.app, ["--help"])
     assert "--install-completion" in result.output
+
+
+def test_a_sample_s_prompt_and_label_are_shown_as_a_model_reads_and_writes_them(
+    tmp_path: Path,
+) -> None:
+    model = make_tiny_model(tmp_path / "model")
+    query = "select sample_id, messages, label from samples where iteration = 1 limit 1"
+    (row,) = json.loads(ask("sql", query, "--format", "json"))
+    shown = ask("prompts", "sample", row["sample_id"][:10], "--model", str(model))
+    prompt = render(TemplateOf.folder(model), Prompt(json.loads(row["messages"]), []))
+    assert prompt in shown
+    assert f"{write_label(json.loads(row['label']))}<|im_end|>" in shown
+    ids = ask("prompts", "sample", row["sample_id"], "--model", str(model), "--tokens")
+    assert f"prompt, {len(prompt.encode())} tokens" not in ids  # special tokens are one each
+    assert "1:'<|im_start|>'" in ids and "2:'<|im_end|>'" in ids
+
+
+def test_a_model_that_is_not_there_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = fail(capsys, monkeypatch, "prompts", "sample", "0" * 32, "--model", "models/none")
+    assert "models/none: no such folder" in told
