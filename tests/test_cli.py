@@ -1,9 +1,11 @@
+import io
 import json
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import trl
 from typer.testing import CliRunner
 
 from looptool import cli
@@ -13,6 +15,11 @@ from looptool.engines.templates import PROJECT_TEMPLATE
 from looptool.workspace import setup as installing
 
 ROOT = Path(__file__).parents[1]
+TOOL = {
+    "name": "f",
+    "description": "F",
+    "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +82,35 @@ def test_check_says_whether_a_model_s_template_can_be_used(project, capsys, monk
     assert status == 1 and "model.chat_template: own: models/base: the chat template drops" in err
 
 
+def test_calls_of_an_answer_are_read_in_the_model_s_syntax(project, capsys, monkeypatch):
+    (project / "tools.json").write_text(json.dumps({"tools": [TOOL]}), "utf-8")
+    answers = {
+        "qwen3": '<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>',
+        "qwen3_6": "<tool_call>\n<function=f><parameter=a>1</parameter></function>\n</tool_call>",
+        "gemma4": "<|tool_call>call:f{a:1}<tool_call|><turn|>",
+        "llama3_2": '{"name": "f", "parameters": {"a": 1}}<|eot_id|>',
+    }
+    templates = Path(trl.__file__).parent / "chat_templates"
+    for family, answer in answers.items():
+        shutil.copy(templates / f"{family}.jinja", project / "models/base/chat_template.jinja")
+        for text, error in ((answer, False), (answer[:-14], True)):
+            monkeypatch.setattr(sys, "stdin", io.StringIO(f"{text}\n"))
+            status, out, err = call(
+                capsys,
+                monkeypatch,
+                "calls",
+                "parse",
+                "--model",
+                "models/base",
+                "--tools",
+                "tools.json",
+            )  # fmt: skip
+            assert status == 0, err
+            read = json.loads(out)
+            assert (read["error"] is not None) == error, (family, read)
+            assert error or read["calls"] == [{"name": "f", "arguments": {"a": 1}}]
+
+
 def edit_params(root):
     path = root / "params.yaml"
     path.write_text(path.read_text("utf-8").replace("save_steps", "save_step"), "utf-8")
@@ -111,8 +147,12 @@ def test_check_names_what_is_missing(project, spoil, told, capsys, monkeypatch):
 
 
 def test_a_missing_benchmark_is_told_with_the_command_that_installs_it(capsys, monkeypatch):
+    real = installing.importlib.metadata.version
+
     def version(name):
-        raise installing.importlib.metadata.PackageNotFoundError(name)
+        if name in dict(PACKAGES):
+            raise installing.importlib.metadata.PackageNotFoundError(name)
+        return real(name)
 
     monkeypatch.setattr(installing.importlib.metadata, "version", version)
     status, _, err = call(capsys, monkeypatch, "check")

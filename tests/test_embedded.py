@@ -34,7 +34,7 @@ DTYPE = machine.number_type("auto").name
 def test_gold_labels_score_one_after_the_tokenizer() -> None:
     engine = TransformersEngine.load(BASE, 2, DTYPE)
     for label in (LABEL, text_label("I need the city.")):
-        ids = label_ids(label, engine.tokenizer)
+        ids = label_ids(engine.tokenizer, PROMPT, label)
         assert ids[-1] == engine.tokenizer.eos_token_id
         text = engine.tokenizer.decode(ids, skip_special_tokens=True)
         assert is_correct(parse(text), label, (), [TOOL])

@@ -204,7 +204,7 @@ def test_what_a_judge_saw_can_be_read(llm: Any) -> None:
     told = looptool("prompts", "show", "judge", identity[:10])
     assert told.returncode == 0, told.stderr
     assert told.stdout.count("You check answers of an assistant") >= 2
-    assert "judging/compare 1." in told.stdout
+    assert "judging/compare 2." in told.stdout
     written = table(folder, "iterations/1/train.parquet", tables.Samples)
     own = written.filter(label_source="llm:scripted")["sample_id"][0]
     told = looptool("prompts", "show", "author", own)

@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from looptool.cli import bench, cache, config, data, lineage, model, models, project, prompts, tools
+from looptool.cli import (
+    bench,
+    cache,
+    calls,
+    config,
+    data,
+    lineage,
+    model,
+    models,
+    project,
+    prompts,
+    tools,
+)
 from looptool.core.errors import LooptoolError
 
 app = typer.Typer(
@@ -19,7 +31,7 @@ for commands in (project, models, lineage):
     app.add_typer(commands.app)
 for name, group in {
     "tools": tools, "data": data, "bench": bench, "model": model, "config": config,
-    "prompts": prompts, "cache": cache,
+    "prompts": prompts, "calls": calls, "cache": cache,
 }.items():  # fmt: skip
     app.add_typer(group.app, name=name)
 

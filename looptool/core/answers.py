@@ -7,12 +7,13 @@ template writes.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from looptool.core.calls import Parsed, ToolCall, parse, render
+from looptool.core.calls import MALFORMED, Parsed, ToolCall, block, parse, render
 from looptool.core.samples import Label, Message, label_calls
 
 # The start of a tag that ends the text, at the beginning of a line; `<tool_call>` itself is parsed.
@@ -40,6 +41,20 @@ def read_answer(text: str) -> Parsed:
     if parsed.error is None and (error := _broken_call(parsed.text)):
         return replace(parsed, error=error)
     return parsed
+
+
+def in_hermes(answer: Parsed) -> str:
+    """Return an answer that was written in any syntax in the text format that `read_answer` reads.
+
+    Engines return answers in this form, so that nothing after them depends on a model's syntax. A
+    broken call is a block that `read_answer` reports with its reason.
+    """
+    parts = [f"<think>\n{answer.thinking}\n</think>"] if answer.thinking else []
+    parts += [answer.text] if answer.text else []
+    parts += [render(answer.calls)] if answer.calls else []
+    if answer.error is not None:
+        parts.append(block(json.dumps({MALFORMED: answer.error}, ensure_ascii=False)))
+    return "\n".join(parts)
 
 
 def _broken_call(text: str) -> str | None:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from looptool.core.answers import label_message, read_answer
+from looptool.core.answers import in_hermes, label_message, result_message, write_label
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.params import FILE, Model
-from looptool.core.samples import Message, call_label
+from looptool.core.samples import Label, Message, call_label, label_calls
+from looptool.core.syntaxes import HERMES, SYNTAXES, Syntax
 from looptool.core.tools import Tool
 from looptool.engines import Prompt
 from looptool.engines.folders import base_problem
@@ -35,6 +36,9 @@ _TOOL: Tool = {
         "properties": {
             "city": {"type": "string", "description": "DESCRIPTION of city"},
             "bed_kind": {"type": "string", "enum": ["double", "bunk"]},
+            "price": {"type": "number"},
+            "filters": {"type": "object"},
+            "days": {"type": "array"},
         },
         "required": ["city"],
     },
@@ -49,17 +53,22 @@ _CONVERSATION: list[Message] = [
     {"role": "user", "content": "SECOND request"},
 ]
 # Calls that a template must write so that they can be read back.
+_NESTED = {"days": [1, 2.5, True, {"a": {"b": []}}], "filters": {"pets": False, "x": "1"}}
 CASES: dict[str, list[ToolCall]] = {
     "plain": [_CALL],
     "two calls": [_CALL, ToolCall("find_rooms", {"city": "Bergen"})],
     "no arguments": [ToolCall("find_rooms", {})],
-    "dotted name": [ToolCall("rooms.find-all", {"city": "Bergen"})],
+    "dotted name": [ToolCall("rooms.find_all", {"city": "Bergen"})],
+    "number": [ToolCall("find_rooms", {"price": 75001})],
     "number as a string": [ToolCall("find_rooms", {"city": "75001"})],
-    "nested": [ToolCall("find_rooms", {"city": [1, 2.5, None, True, {"a": {"b": []}}]})],
+    "nested": [ToolCall("find_rooms", _NESTED)],
     "quotes and brackets": [ToolCall("find_rooms", {"city": "\"a\" {b} [c] 'd' <e> \\"})],
     "line breaks and blanks": [ToolCall("find_rooms", {"city": "  a\n\n b\t "})],
     "tag in a string": [ToolCall("find_rooms", {"city": "</tool_call><tool_call>"})],
 }
+_TOOLS: list[Tool] = [_TOOL, {**_TOOL, "name": "rooms.find_all"}]
+_DECISIVE = ("plain", "no arguments", "number", "number as a string")
+_SPECIAL = re.compile(r"(<\|\w+\|?>|<\w+\|>|</?\w+>)\s*\Z")  # a special token at the end of a text
 # What must reach the prompt: (what it is, a text that shows it).
 _MARKS = (
     ("the system turn", "SYSTEM turn"),
@@ -149,8 +158,8 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
     return text
 
 
-def answer_of(tokenizer: Any, prompt: Prompt, calls: Sequence[ToolCall]) -> str:
-    """Return how the template writes an answer that makes `calls`, with the end of the turn.
+def answer_of(tokenizer: Any, prompt: Prompt, label: Label) -> str:
+    """Return how the template writes a label as the answer to a prompt, with the end of the turn.
 
     Raises:
         ConfigError: if the template cannot render it, or the prompt is no prefix of the whole.
@@ -160,13 +169,13 @@ def answer_of(tokenizer: Any, prompt: Prompt, calls: Sequence[ToolCall]) -> str:
     before = render(tokenizer, prompt)
     try:
         whole: str = tokenizer.apply_chat_template(
-            conversation([*prompt.messages, label_message(call_label(calls))]),
+            conversation([*prompt.messages, label_message(label)]),
             tools=wrapped(prompt.tools) or None,
             tokenize=False,
             **tokenizer.init_kwargs.get(_OPTIONS, {}),
         )
     except (jinja2.TemplateError, TypeError, ValueError) as error:
-        raise ConfigError(f"the chat template cannot render a call: {_line(error)}") from None
+        raise ConfigError(f"the chat template cannot render an answer: {_line(error)}") from None
     if not whole.startswith(before):
         raise ConfigError(
             "a prompt is not the beginning of the same conversation with its answer; "
@@ -182,43 +191,123 @@ def template_problem(tokenizer: Any) -> str | None:
         lost = [what for what, mark in _MARKS if mark not in text]
         if lost:
             return f"the chat template drops {', '.join(lost)}"
-        answer = answer_of(tokenizer, Prompt(_CONVERSATION, [_TOOL]), [_CALL])
+        answer = answer_of(tokenizer, Prompt(_CONVERSATION, [_TOOL]), call_label([_CALL]))
     except ConfigError as error:
         return str(error)
-    if any(_round_trip(tokenizer, CASES[case]) is not True for case in ("plain", "two calls")):
+    if syntax_of(tokenizer) is None:
         start = " ".join(answer.split())[:60]
-        return f"its calls are not in the syntax that can be read, <tool_call>: {start!r}"
+        return f"its calls are in no syntax that can be read: {start!r}"
     return None
+
+
+def syntax_of(tokenizer: Any) -> Syntax | None:
+    """Return the syntax in which a template writes calls, or None if no reader reads them back.
+
+    A template may take one call only, or write some strings so that they cannot be read back.
+    """
+    for syntax in SYNTAXES:
+        if all(_round_trip(tokenizer, syntax, CASES[case]) is True for case in _DECISIVE):
+            return syntax
+    return None
+
+
+def known_syntax(tokenizer: Any) -> Syntax:
+    """Return a tokenizer's syntax, worked out once; Hermes if its template fits no reader.
+
+    A base whose calls no reader reads is refused before (`check_template`); a judge needs none.
+    """
+    if not hasattr(tokenizer, "_looptool_syntax"):
+        tokenizer._looptool_syntax = syntax_of(tokenizer) or HERMES
+    syntax: Syntax = tokenizer._looptool_syntax
+    return syntax
+
+
+def decode_answer(tokenizer: Any, ids: Sequence[int], tools: Sequence[Tool]) -> str:
+    """Return an answer's token ids as text in the format that `answers.read_answer` reads.
+
+    Calls of other syntaxes may be written with special tokens, so these are kept until it is read.
+    """
+    syntax = known_syntax(tokenizer)
+    if syntax is HERMES and HERMES.opening not in tokenizer.all_special_tokens:
+        return str(tokenizer.decode(ids, skip_special_tokens=True))
+    text = without_end(str(tokenizer.decode(ids, skip_special_tokens=False)), syntax)
+    return in_hermes(syntax.read(text, tools))
+
+
+def label_text(tokenizer: Any, prompt: Prompt, label: Label) -> str:
+    """Return a label as the model has to write it, with the end of its turn.
+
+    Raises:
+        ConfigError: if the template cannot write it, or what it writes is not read back equal.
+    """
+    syntax = known_syntax(tokenizer)
+    if syntax is HERMES:
+        return f"{write_label(label)}{tokenizer.eos_token or ''}"
+    written = answer_of(tokenizer, prompt, label).rstrip("\n")
+    read = syntax.read(without_end(written, syntax), prompt.tools)
+    if read.error is not None or list(read.calls) != list(label_calls(label)):
+        raise ConfigError(f"the label is not read back equal: {read.error or 'other calls'}")
+    end = _SPECIAL.search(written)
+    if end and end[1] != syntax.closing:
+        return written
+    return f"{written}{_next_turn(tokenizer, prompt, label) or tokenizer.eos_token or ''}"
+
+
+def _next_turn(tokenizer: Any, prompt: Prompt, label: Label) -> str | None:
+    """Return the special token that begins the turn after a label, or None if there is none.
+
+    It ends an answer where a template writes no end of a turn.
+    """
+    calls = label_calls(label)
+    after = [result_message(call.name, "?") for call in calls] or [{"role": "user", "content": "?"}]
+    messages = [*prompt.messages, label_message(label), *after]
+    whole = render(tokenizer, Prompt(messages, prompt.tools))
+    rest = whole[len(render(tokenizer, prompt)) + len(answer_of(tokenizer, prompt, label)) :]
+    token = re.match(r"\s*(<\|\w+\|?>|<\w+\|>)", rest)
+    return token[1] if token else None
 
 
 def round_trip(tokenizer: Any) -> dict[str, bool | str]:
     """Return for each of CASES whether its calls, written by the template, are read back equal.
 
-    The value is True, or why not. `cut-off call` says whether a call without its end is an error.
+    The value is True, or why not. `cut-off call` says whether every beginning of a call is an
+    error.
     """
-    return {case: _round_trip(tokenizer, calls) for case, calls in CASES.items()} | {
-        "cut-off call": _cut_off(tokenizer)
-    }
+    syntax = syntax_of(tokenizer)
+    if syntax is None:
+        return {}
+    cases = {case: _round_trip(tokenizer, syntax, calls) for case, calls in CASES.items()}
+    return cases | {"cut-off call": _cut_off(tokenizer, syntax)}
 
 
-def _round_trip(tokenizer: Any, calls: Sequence[ToolCall]) -> bool | str:
+def _round_trip(tokenizer: Any, syntax: Syntax, calls: Sequence[ToolCall]) -> bool | str:
     try:
-        answer = answer_of(tokenizer, Prompt(_CONVERSATION, [_TOOL]), calls)
+        answer = answer_of(tokenizer, Prompt(_CONVERSATION, _TOOLS), call_label(calls))
     except ConfigError as error:
         return str(error)
-    read = read_answer(answer.removesuffix("\n").removesuffix(tokenizer.eos_token or ""))
+    read = syntax.read(without_end(answer, syntax), _TOOLS)
     if read.error is not None:
         return read.error
     return list(read.calls) == list(calls) or "other calls are read than were written"
 
 
-def _cut_off(tokenizer: Any) -> bool | str:
-    try:
-        answer = answer_of(tokenizer, Prompt(_CONVERSATION, [_TOOL]), [_CALL])
-    except ConfigError as error:
-        return str(error)
-    read = read_answer(answer[: len(answer) // 2])
-    return (read.error is not None and not read.calls) or "it is read as a call or as a text"
+def _cut_off(tokenizer: Any, syntax: Syntax) -> bool | str:
+    answer = without_end(
+        answer_of(tokenizer, Prompt(_CONVERSATION, _TOOLS), call_label([_CALL])), syntax
+    )
+    start = answer.index(syntax.opening or "{")
+    for end in range(start + 1, len(answer)):
+        read = syntax.read(answer[:end], _TOOLS)
+        if read.error is None or read.calls:
+            return f"{answer[start:end]!r} is read as a call or as a text"
+    return True
+
+
+def without_end(answer: str, syntax: Syntax) -> str:
+    """Return a written answer without what ends the turn."""
+    while (end := _SPECIAL.search(answer)) and end[1] != syntax.closing:
+        answer = answer[: end.start()]
+    return answer.rstrip("\n")
 
 
 def check_template(model: Model, warmup_steps: int) -> None:

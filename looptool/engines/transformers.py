@@ -20,9 +20,10 @@ from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import served_name
 from looptool.core.machine import NumberTypeName
 from looptool.core.params import Model
+from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.sizes import decoding_rows, reading_rows
-from looptool.engines.templates import choose_template, render
+from looptool.engines.templates import choose_template, decode_answer, render
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +138,16 @@ class TransformersEngine:
                 replace(sampling, seed=int(draws[:8], 16)),
             )
             group = [
-                (place, self._completion(tokens)) for place, tokens in zip(batch, made, strict=True)
+                (place, self._completion(tokens, prompts[place].tools))
+                for place, tokens in zip(batch, made, strict=True)
             ]
             arrived(group)
             completions.update(group)
         return [completions[place] for place in range(len(ids))]
 
-    def _completion(self, tokens: Tokens) -> Completion:
+    def _completion(self, tokens: Tokens, tools: Sequence[Tool]) -> Completion:
         return Completion(
-            self.tokenizer.decode(tokens.ids, skip_special_tokens=True),
+            decode_answer(self.tokenizer, tokens.ids, tools),
             len(tokens.ids),
             sum(tokens.logprobs),
             "stop" if tokens.stopped else "length",

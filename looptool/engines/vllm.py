@@ -12,8 +12,10 @@ from typing import Any
 from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import served_name
 from looptool.core.params import Vllm
+from looptool.core.syntaxes import HERMES
+from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.engines.templates import render
+from looptool.engines.templates import decode_answer, known_syntax, render
 from looptool.engines.transformers import load_tokenizer, refusal
 
 # Small models generate white space endlessly where a schema allows it.
@@ -98,7 +100,12 @@ class VllmEngine:
             # `LLM.generate` does the same, but returns nothing before all is done
             while engine.has_unfinished_requests():
                 group = [
-                    (int(output.request_id), _completion(output.outputs[0], sampling))
+                    (
+                        int(output.request_id),
+                        self._completion(
+                            output.outputs[0], sampling, prompts[int(output.request_id)].tools
+                        ),
+                    )
                     for output in engine.step()
                     if output.finished
                 ]
@@ -109,6 +116,16 @@ class VllmEngine:
             engine.abort_request([str(place) for place in range(len(ids))])
             raise
         return [completions[place] for place in range(len(ids))]
+
+    def _completion(self, output: Any, sampling: Sampling, tools: Sequence[Tool]) -> Completion:
+        hermes = known_syntax(self.tokenizer) is HERMES
+        ids = list(output.token_ids)
+        return Completion(
+            output.text if hermes else decode_answer(self.tokenizer, ids, tools),
+            len(ids),
+            float(output.cumulative_logprob) if sampling.logprobs else None,
+            "length" if output.finish_reason == "length" else "stop",
+        )
 
 
 def _sampling_params(sampling: Sampling) -> Any:
@@ -124,15 +141,6 @@ def _sampling_params(sampling: Sampling) -> Any:
         logprobs=0 if sampling.logprobs else None,  # 0: only of the sampled token
         structured_outputs=StructuredOutputsParams(json=dict(schema)) if schema else None,
         output_kind=RequestOutputKind.FINAL_ONLY,
-    )
-
-
-def _completion(output: Any, sampling: Sampling) -> Completion:
-    return Completion(
-        output.text,
-        len(output.token_ids),
-        float(output.cumulative_logprob) if sampling.logprobs else None,
-        "length" if output.finish_reason == "length" else "stop",
     )
 
 

@@ -7,10 +7,16 @@ from typing import Any
 
 from rich.console import Console
 
-from looptool.core.answers import write_label
 from looptool.core.params import load
 from looptool.engines import Prompt
-from looptool.engines.templates import TemplateOf, render, round_trip, template_problem
+from looptool.engines.templates import (
+    TemplateOf,
+    label_text,
+    render,
+    round_trip,
+    syntax_of,
+    template_problem,
+)
 from looptool.evaluation.targets import target_of
 from looptool.lineage.history import lives, resolve
 from looptool.lineage.revisions import Snapshot
@@ -36,8 +42,9 @@ def show_prompt(
     connection = connect(snapshot)
     life = lives(connection, snapshot, [resolve(connection, identity)])[0]
     template: Any = _tokenizer(folder) if tokens else TemplateOf.folder(folder)
-    label = f"{write_label(life.labels[-1].label)}{template.eos_token or ''}"
-    texts = {"prompt": render(template, Prompt(life.messages, life.tools)), "label": label}
+    prompt = Prompt(life.messages, life.tools)
+    label = label_text(template, prompt, life.labels[-1].label)
+    texts = {"prompt": render(template, prompt), "label": label}
     for name, text in texts.items():
         if tokens:
             ids = template(text, add_special_tokens=False).input_ids
@@ -53,11 +60,12 @@ def describe_template(folder: Path) -> dict[str, Any]:
     """Return whether a model's chat template can be used, as `looptool check --model` prints it."""
     template = TemplateOf.folder(folder)
     problem = template_problem(template) if template.chat_template else "it has no chat template"
+    syntax = syntax_of(template) if problem is None else None
     return {
         "usable": problem is None,
         "reason": problem,
         "template": None if template.chat_template is None else "own",
-        "syntax": "hermes" if problem is None else None,
+        "syntax": syntax.name if syntax else None,
         "round_trip": round_trip(template) if template.chat_template else {},
     }
 

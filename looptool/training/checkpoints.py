@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from looptool.core.answers import write_label
 from looptool.core.errors import ConfigError
 from looptool.core.files import replacing
 from looptool.core.params import Model
 from looptool.core.samples import Label
+from looptool.engines import Prompt
+from looptool.engines.templates import label_text
 from looptool.engines.transformers import load_tokenizer
+
+T = TypeVar("T")
 
 
 def add_lora(model: Any, rank: int, seed: int) -> Any:
@@ -91,7 +96,41 @@ def _is_json(path: Path) -> bool:
     return True
 
 
-def label_ids(label: Label, tokenizer: Any) -> list[int]:
-    """Return the token ids that the assistant would write for a label, including the end token."""
-    ids = tokenizer(write_label(label), add_special_tokens=False).input_ids
-    return [*ids, tokenizer.eos_token_id]
+def with_writable_labels(
+    tokenizer: Any, examples: Sequence[T], parts: Callable[[T], tuple[Prompt, Label]]
+) -> list[T]:
+    """Return the examples whose labels the model can write, and say how many are left out.
+
+    A template may take one call only, or write a string so that it is not read back.
+    """
+    writable = []
+    reason = ""
+    for example in examples:
+        try:
+            label_text(tokenizer, *parts(example))
+        except ConfigError as error:
+            reason = str(error)
+        else:
+            writable.append(example)
+    if left_out := len(examples) - len(writable):
+        print(
+            f"{left_out} of {len(examples)} samples are left out of training, because the model "
+            f"cannot write their labels: {reason}",
+            file=sys.stderr,
+            flush=True,
+        )
+    if not writable:
+        raise ConfigError(f"the model cannot write a single label: {reason}")
+    return writable
+
+
+def label_ids(tokenizer: Any, prompt: Prompt, label: Label) -> list[int]:
+    """Return the token ids that the model has to write for a label, with the end of its turn.
+
+    Raises:
+        ConfigError: if the model's template cannot write the label.
+    """
+    ids: list[int] = tokenizer(
+        label_text(tokenizer, prompt, label), add_special_tokens=False
+    ).input_ids
+    return ids

@@ -37,9 +37,15 @@ from looptool.core.samples import is_correct
 from looptool.core.tool_match import MatchMode
 from looptool.engines import Prompt, Sampling
 from looptool.engines.sizes import CPU_GROUPS, training_rows
-from looptool.engines.templates import render
+from looptool.engines.templates import decode_answer, render
 from looptool.engines.transformers import Tokens, decode, load_model, stop_ids
-from looptool.training.checkpoints import add_lora, label_ids, last_checkpoint, save_model
+from looptool.training.checkpoints import (
+    add_lora,
+    label_ids,
+    last_checkpoint,
+    save_model,
+    with_writable_labels,
+)
 from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.optimizer import MasterAdamW
 from looptool.training.progress import StepCallback
@@ -136,6 +142,9 @@ def train_grpo(
     model, tokenizer = load_model(base, dtype)
     if params.lora_rank:
         model = add_lora(model, params.lora_rank, seed)
+    examples = with_writable_labels(
+        tokenizer, examples, lambda example: (example.prompt, example.label)
+    )
     by_prompt = {render(tokenizer, example.prompt): example for example in examples}
     order = prompt_order(list(by_prompt), params, seed, processes)
     trainer = LoopTrainer(
@@ -261,14 +270,16 @@ class LoopTrainer(GRPOTrainer):
 
         def rewards(
             prompts: list[str],
-            completions: list[str],
+            completion_ids: list[list[int]],
             log_metric: Callable[[str, float], Any],
             **_: Any,
         ) -> list[float]:
             values: list[float] = []
             parts: dict[str, list[float]] = {}
-            for prompt, completion in zip(prompts, completions, strict=True):
-                rewarded = reward(read_answer(completion), examples[prompt], match)
+            for prompt, ids in zip(prompts, completion_ids, strict=True):
+                example = examples[prompt]
+                text = decode_answer(tokenizer, ids, example.prompt.tools)
+                rewarded = reward(read_answer(text), example, match)
                 if not isinstance(rewarded, Mapping):
                     rewarded = {"": rewarded}
                 for name, value in rewarded.items():
@@ -403,9 +414,11 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
     if params.anchor == "label":
         for group, prompt in enumerate(unique):
             members = slice(group * size, (group + 1) * size)
-            texts = [tokenizer.decode(r.ids, skip_special_tokens=True) for r in rollouts[members]]
+            example = trainer.examples[prompt]
+            texts = [decode_answer(tokenizer, r.ids, example.prompt.tools)
+                     for r in rollouts[members]]  # fmt: skip
             if not any(trainer.is_correct(prompt, text) for text in texts):
-                reference = label_ids(trainer.examples[prompt].label, tokenizer)
+                reference = label_ids(tokenizer, example.prompt, example.label)
                 rollouts[members.stop - 1] = Tokens(reference, [0.0] * len(reference), True)
                 anchored += 1
     counts = trainer.accelerator.gather(torch.tensor([anchored], device=trainer.args.device))

@@ -20,7 +20,12 @@ from looptool.engines import Prompt
 from looptool.engines.sizes import training_rows
 from looptool.engines.templates import render
 from looptool.engines.transformers import load_model
-from looptool.training.checkpoints import label_ids, last_checkpoint, save_model
+from looptool.training.checkpoints import (
+    label_ids,
+    last_checkpoint,
+    save_model,
+    with_writable_labels,
+)
 from looptool.training.optimizer import MasterAdamW
 
 
@@ -61,6 +66,7 @@ def train_sft(
     from looptool.training.progress import StepCallback
 
     model, tokenizer = load_model(base, dtype, chosen)
+    examples = with_writable_labels(tokenizer, examples, lambda example: example)
     rows = _tokenized(examples, tokenizer)
     trainer = Trainer(
         model=model,
@@ -97,7 +103,7 @@ def _tokenized(
     return [
         {
             "prompt": tokenizer(render(tokenizer, prompt), add_special_tokens=False).input_ids,
-            "label": label_ids(label, tokenizer),
+            "label": label_ids(tokenizer, prompt, label),
         }
         for prompt, label in examples
     ]

@@ -12,7 +12,9 @@ from looptool.core import params, runs
 from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import served_name
 from looptool.core.machine import number_type
+from looptool.core.syntaxes import HERMES
 from looptool.engines.folders import base_problem
+from looptool.engines.templates import TemplateOf, syntax_of
 from looptool.engines.vllm import COMPACT
 
 
@@ -20,8 +22,8 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     """Replace this process by vLLM's server. Does not return.
 
     The server uses the chat template of the model's tokenizer, and converts calls in the Hermes
-    format to tool calls of the API. Its name for the model is a hash of the folder, as
-    `engine: openai` expects.
+    syntax to tool calls of the API; for another syntax, `options` name vLLM's parser. Its name for
+    the model is a hash of the folder, as `engine: openai` expects.
 
     Args:
         model: a model folder, or an iteration number.
@@ -33,6 +35,12 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     folder = Path("models", model) if model.isdecimal() else Path(model)
     if problem := base_problem(folder):
         raise ConfigError(f"{folder}: {problem}")
+    syntax = syntax_of(TemplateOf.folder(folder)) or HERMES
+    if syntax is not HERMES and "--tool-call-parser" not in options:
+        raise ConfigError(
+            f"{folder}: its calls are in the syntax `{syntax.name}`; name vLLM's parser for its "
+            f"family: `looptool serve {model} -- --tool-call-parser NAME`"
+        )
     python = runs.python_with_vllm()
     if python is None:
         raise ConfigError("vLLM is not installed; `looptool setup --with vllm` installs it")
@@ -40,7 +48,8 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     settings = loaded.vllm
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    command += ["--enable-auto-tool-choice"]
+    command += ["--tool-call-parser", "hermes"] if syntax is HERMES else []
     command += ["--structured-outputs-config", json.dumps(COMPACT)]
     # sampling must follow the request only, not the folder's generation_config.json
     command += ["--generation-config", "vllm", "--dtype", number_type(loaded.model.dtype).name]

@@ -37,7 +37,9 @@ def roll_out(prompts: list[str], trainer: Any) -> dict[str, Any]:
     ids = tokenizer(prompts[::size], add_special_tokens=False).input_ids
     rollouts = []
     for prompt in prompts[::size]:
-        right = label_ids(trainer.examples[prompt].label, tokenizer)
+        right = label_ids(
+            tokenizer, trainer.examples[prompt].prompt, trainer.examples[prompt].label
+        )
         wrong = tokenizer(f"no {numbers[prompt]}", add_special_tokens=False).input_ids
         good = RIGHT[numbers[prompt]]
         for text in [right] * good + [wrong] * (size - good):

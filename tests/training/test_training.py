@@ -305,7 +305,7 @@ def test_the_loss_of_sft_is_the_mean_over_the_labels_tokens(base: Path, tmp_path
     lost, tokens = 0.0, 0
     for prompt, label in examples:
         before = tokenizer(render(tokenizer, prompt), add_special_tokens=False).input_ids
-        after = label_ids(label, tokenizer)
+        after = label_ids(tokenizer, prompt, label)
         logits = model(torch.tensor([before + after])).logits[0, len(before) - 1 : -1].float()
         lost += torch.nn.functional.cross_entropy(
             logits, torch.tensor(after), reduction="sum"

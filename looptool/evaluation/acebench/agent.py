@@ -17,6 +17,7 @@ from looptool.core import canonical, tables
 from looptool.core.answers import read_answer, result_message
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
+from looptool.core.python_calls import decode_python_calls
 from looptool.core.samples import Message
 from looptool.engines import Prompt
 from looptool.evaluation import sandbox
@@ -32,7 +33,6 @@ from looptool.evaluation.acebench.prompts import (
 )
 from looptool.evaluation.acebench.rows import PARAM, Row, assistant_message
 from looptool.evaluation.acebench.scoring import BENCHMARK, Fault, official_text, plain
-from looptool.evaluation.python_calls import decode_python_calls
 
 Ask = Callable[[Sequence[Prompt]], list[str]]
 Execute = Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]

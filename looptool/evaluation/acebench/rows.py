@@ -20,9 +20,9 @@ from looptool.core.answers import call_message, result_message
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.params import AcebenchCategory
+from looptool.core.python_calls import parse_python_calls
 from looptool.core.samples import Message
 from looptool.core.tools import Tool
-from looptool.evaluation.python_calls import parse_python_calls
 
 Language = Literal["en", "zh"]
 Group = Literal["normal", "special", "agent"]

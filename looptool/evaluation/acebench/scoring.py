@@ -18,8 +18,8 @@ import polars as pl
 from looptool.core import canonical, tables
 from looptool.core.answers import read_answer
 from looptool.core.calls import Parsed, ToolCall, render_python
+from looptool.core.python_calls import decode_python_calls, parse_python_calls
 from looptool.evaluation.acebench.rows import DIALOGUES, Row
-from looptool.evaluation.python_calls import decode_python_calls, parse_python_calls
 
 BENCHMARK = "acebench"
 

@@ -19,10 +19,10 @@ from looptool.core import canonical
 from looptool.core.answers import message_calls, read_answer
 from looptool.core.calls import Parsed, render_python
 from looptool.core.errors import ConfigError
+from looptool.core.python_calls import decode_python_calls, parse_python_calls
 from looptool.core.samples import Message
 from looptool.engines import Prompt
 from looptool.evaluation.bfcl.rows import REINSTALL, data_folder
-from looptool.evaluation.python_calls import decode_python_calls, parse_python_calls
 
 Style = Literal["native", "bfcl"]
 _CALLING = re.compile(r"\w\s*\(")

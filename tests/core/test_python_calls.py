@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from looptool.core.calls import ToolCall, render_python
-from looptool.evaluation.python_calls import (
+from looptool.core.python_calls import (
     MAX_LENGTH,
     decode_python_calls,
     parse_python_calls,

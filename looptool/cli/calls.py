@@ -1,0 +1,46 @@
+"""`looptool calls`: read a model's calls."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from looptool.cli.options import print_json
+
+app = typer.Typer(help="Read a model's calls.", no_args_is_help=True)
+
+
+@app.command()
+def parse(
+    model: Annotated[Path, typer.Option(help="The folder of the model that wrote the answer.")],
+    tools: Annotated[
+        Path | None,
+        typer.Option(help="The tools on offer: a file of `looptool tools import`."),
+    ] = None,
+) -> None:
+    """Read an answer from standard input; print calls, text, thinking and error as JSON.
+
+    Example: looptool calls parse --model models/base --tools data/tools/api.json < answer.txt
+    """
+    from looptool.core.errors import ConfigError
+    from looptool.core.syntaxes import HERMES
+    from looptool.core.tools import read_tools
+    from looptool.engines.folders import base_problem
+    from looptool.engines.templates import TemplateOf, syntax_of, without_end
+
+    if problem := base_problem(model):
+        raise ConfigError(f"{model}: {problem}")
+    syntax = syntax_of(TemplateOf.folder(model)) or HERMES
+    text = sys.stdin.read().removesuffix("\n")
+    answer = syntax.read(without_end(text, syntax), read_tools(tools) if tools else [])
+    print_json(
+        {
+            "calls": [call.to_json() for call in answer.calls],
+            "text": answer.text,
+            "thinking": answer.thinking,
+            "error": answer.error,
+        }
+    )

@@ -1,0 +1,165 @@
+"""Calls in the syntaxes of model families, written by the chat templates that TRL ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from looptool.core.answers import in_hermes, read_answer
+from looptool.core.calls import ToolCall
+from looptool.core.errors import ConfigError
+from looptool.core.samples import call_label, is_correct, label_calls, text_label
+from looptool.core.syntaxes import SYNTAXES, Syntax, typed
+from looptool.engines import Prompt
+from looptool.engines.templates import TemplateOf, answer_of, label_text, syntax_of, without_end
+
+TEMPLATES = Path(trl.__file__).parent / "chat_templates"
+FAMILIES = {
+    "hermes": "qwen3",
+    "functions": "qwen3_5_think",
+    "keyed": "glm4moe",
+    "gemma": "gemma4_v2",
+    "python": "lfm2_v2",
+    "json": "llama3_2",
+}
+SYNTAX = {syntax.name: syntax for syntax in SYNTAXES}
+TOOL = {
+    "name": "find_rooms",
+    "description": "Finds rooms",
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string"},
+            "price": {"type": "number"},
+            "nights": {"type": "integer"},
+            "pets": {"type": "boolean"},
+            "days": {"type": "array", "items": {"type": "string"}},
+            "either": {"type": ["string", "integer"]},
+            "kind": {"enum": ["double", "7", None]},
+        },
+    },
+}
+TOOLS = [TOOL, {**TOOL, "name": "rooms.find"}]
+PROMPT = Prompt([{"role": "user", "content": "Find a room"}], TOOLS)
+TEXTS = st.text(max_size=12) | st.sampled_from(
+    ["75001", "true", "null", " a\n", "</tool_call>", "'"]
+)
+VALUES = {
+    "city": TEXTS,
+    "price": st.integers(-99, 99) | st.floats(-9, 9),
+    "nights": st.integers(0, 99),
+    "pets": st.booleans(),
+    "days": st.lists(TEXTS, max_size=3),
+    "either": TEXTS | st.integers(0, 9),
+    "kind": st.sampled_from(["double", "7", None]),
+}
+CALLS = st.builds(
+    ToolCall,
+    st.sampled_from(["find_rooms", "rooms.find"]),
+    st.fixed_dictionaries({}, optional=VALUES),
+)
+FRAGMENTS = st.sampled_from(
+    ["<tool_call>", "</tool_call>", "<function=f>", "</function>", "<parameter=a>", "</parameter>",
+     "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "<|tool_call>", "<tool_call|>",
+     "call:f{", "}", "[", "]", '<|"|>', "<|tool_call_start|>", "<|tool_call_end|>", "f(a=1)",
+     '{"name": "f", "parameters": {}}', "<think>", "</think>", "<|python_tag|>", "\n", "a:1,", "<"]
+)  # fmt: skip
+
+
+def template_of(name: str) -> TemplateOf:
+    text = (TEMPLATES / f"{FAMILIES[name]}.jinja").read_text("utf-8")
+    return TemplateOf(text, "<s>", "<|im_end|>", {})
+
+
+each_syntax = pytest.mark.parametrize("name", FAMILIES)
+
+
+@each_syntax
+def test_the_syntax_of_a_family_is_found_by_what_its_template_writes(name: str) -> None:
+    assert syntax_of(template_of(name)) is SYNTAX[name]
+
+
+@each_syntax
+def test_a_label_comes_back_equal_or_is_refused(name: str) -> None:
+    template, refused = template_of(name), 0
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(CALLS, min_size=1, max_size=2))
+    def check(calls: list[ToolCall]) -> None:
+        nonlocal refused
+        try:
+            written = label_text(template, PROMPT, call_label(calls))
+        except ConfigError:
+            refused += 1
+            return
+        read = SYNTAX[name].read(without_end(written, SYNTAX[name]), TOOLS)
+        assert read.error is None and list(read.calls) == calls
+
+    check()
+    assert refused < 50
+
+
+@each_syntax
+def test_every_beginning_of_an_answer_is_an_error_or_the_calls_that_are_complete(name: str) -> None:
+    syntax, template = SYNTAX[name], template_of(name)
+    calls = [ToolCall("find_rooms", {"city": "Oslo", "price": 2}), ToolCall("rooms.find", {})]
+    calls = calls[:1] if name == "json" else calls
+    written = without_end(answer_of(template, PROMPT, call_label(calls)), syntax)
+    start = written.index(syntax.opening or "{")
+    for end in range(start + 1, len(written) + 1):
+        read = syntax.read(written[:end], TOOLS)
+        assert list(read.calls) == calls[: len(read.calls)]
+        assert read.error is not None or read.calls
+
+
+@each_syntax
+@settings(max_examples=150, deadline=None)
+@given(st.lists(FRAGMENTS | st.text(max_size=4), max_size=8))
+def test_no_text_raises_and_reading_it_in_hermes_says_the_same(name: str, parts: list[str]) -> None:
+    read = SYNTAX[name].read("".join(parts), TOOLS)
+    again = read_answer(in_hermes(read))
+    if name == "hermes":
+        return
+    assert (again.error is None) >= (read.error is None and not again.error)
+    if read.error is not None:
+        assert again.error is not None and not is_correct(again, text_label("?"))
+    assert list(again.calls)[: len(read.calls)] == list(read.calls)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("functions", "<tool_call>\n<function=find_rooms>"), ("functions", "<tool_ca"),
+        ("functions", "<tool_call>{}</tool_call>"), ("keyed", "<tool_call>f<arg_key>a</tool_call>"),
+        ("gemma", '<|tool_call>call:f{a:<|"|>x}<tool_call|>'), ("gemma", "<|tool"),
+        ("gemma", "<|tool_call>call:f{a:1,a:2}<tool_call|>"), ("python", "<|tool_call_start|>[f("),
+        ("python", "<|tool_call_start|>[f(1)]<|tool_call_end|>"), ("json", '{"name": "f", "para'),
+        ("json", '{"name": "f"}'), ("json", '{"name": "f", "parameters": {}} and so on'),
+    ],
+)  # fmt: skip
+def test_a_broken_call_never_gets_the_reward_of_a_text(name: str, text: str) -> None:
+    read = SYNTAX[name].read(text, TOOLS)
+    assert read.error and not read.calls
+    answer = read_answer(in_hermes(read))
+    assert read.error in (answer.error or "")
+    assert not is_correct(answer, text_label("Which city?"))
+
+
+def test_unquoted_values_follow_the_schema() -> None:
+    assert typed("75001", {"type": "string"}) == "75001"
+    assert typed("75001", {"type": "integer"}) == 75001
+    assert typed("7", {"type": ["string", "null"]}) == "7"
+    assert typed("null", {"anyOf": [{"type": "string"}, {"type": "null"}]}) is None
+    assert typed("x", {"type": "integer"}) == "x"  # a wrong type, not a malformed call
+    assert typed("[1]", None) == [1] and typed("Oslo", None) == "Oslo"
+
+
+def test_thinking_that_the_prompt_opened_is_no_text() -> None:
+    read: Syntax = SYNTAX["functions"]
+    answer = read.read("I need rooms.\n</think>\n\nWhich city?", TOOLS)
+    assert (answer.thinking, answer.text) == ("I need rooms.", "Which city?")
+    assert label_calls(text_label("x")) == ()
