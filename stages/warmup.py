@@ -10,7 +10,7 @@ from pathlib import Path
 from looptool.core import canonical, runs, tables
 from looptool.engines import prompts_of
 from looptool.engines.folders import check_base
-from looptool.engines.templates import check_template
+from looptool.engines.template_check import check_template
 from looptool.training import memory
 from looptool.training.checkpoints import copy_base
 

@@ -29,7 +29,8 @@ def parse(
     from looptool.core.syntaxes import HERMES
     from looptool.core.tools import read_tools
     from looptool.engines.folders import base_problem
-    from looptool.engines.templates import TemplateOf, syntax_of, without_end
+    from looptool.engines.syntax import syntax_of, without_end
+    from looptool.engines.templates import TemplateOf
 
     if problem := base_problem(model):
         raise ConfigError(f"{model}: {problem}")

@@ -112,7 +112,7 @@ def check(
     from looptool.core.tools import read_tools
     from looptool.engines import answering
     from looptool.engines.folders import check_base
-    from looptool.engines.templates import check_template
+    from looptool.engines.template_check import check_template
     from looptool.evaluation import running
     from looptool.evaluation.bfcl import rows as bfcl
     from looptool.evaluation.bfcl.package import check_benchmark

@@ -5,6 +5,7 @@ No field has a default here: params.yaml holds every value, and DVC tracks that 
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -87,6 +88,14 @@ Several = BeforeValidator(_listed)
 """A list of names; a single name is accepted too."""
 
 
+def _dates_as_text(value: object) -> object:
+    """Return options with dates, which YAML reads as such, as texts."""
+    if not isinstance(value, dict):
+        return value
+    return {name: each.isoformat() if isinstance(each, dt.date) else each
+            for name, each in value.items()}  # fmt: skip
+
+
 class Section(BaseModel):
     """Base of all sections: frozen; unknown fields and values of another type are errors."""
 
@@ -96,7 +105,7 @@ class Section(BaseModel):
 class Model(Section):
     base: Annotated[str, Field(min_length=1)]
     chat_template: Literal["own", "looptool"]
-    template_options: dict[str, Any]
+    template_options: Annotated[dict[str, Any], BeforeValidator(_dates_as_text)]
     dtype: Literal["auto", "bfloat16", "float32"]
     threads: Count | None
 

@@ -1,4 +1,4 @@
-"""Chat templates: what they are given, and whether all of it reaches the prompt.
+"""Chat templates: the one conversation that all of them are given, and what they write of it.
 
 Every engine gives a template the same conversation: tools as `{"type": "function", "function": …}`,
 calls with ids and with arguments as objects, results with the id and the name of their call. This
@@ -7,6 +7,7 @@ is the form that the makers of models write their templates for.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Sequence
@@ -14,75 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from looptool.core.answers import in_hermes, label_message, result_message, write_label
-from looptool.core.calls import ToolCall
+from looptool.core.answers import label_message
 from looptool.core.errors import ConfigError
-from looptool.core.params import FILE, Model
-from looptool.core.samples import Label, Message, call_label, label_calls
-from looptool.core.syntaxes import HERMES, SYNTAXES, Syntax
+from looptool.core.params import Model
+from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
-from looptool.engines import Prompt
-from looptool.engines.folders import base_problem
+from looptool.engines import Completion, Prompt
 
 PROJECT_TEMPLATE = Path(__file__).parent / "chat_template.jinja"
 _TURN_END = "<|im_end|>"  # as the project's template writes it
 _OPTIONS = "template_options"  # in tokenizer_config.json
-
-_TOOL: Tool = {
-    "name": "find_rooms",
-    "description": "DESCRIPTION of find_rooms",
-    "parameters": {
-        "type": "object",
-        "properties": {
-            "city": {"type": "string", "description": "DESCRIPTION of city"},
-            "bed_kind": {"type": "string", "enum": ["double", "bunk"]},
-            "price": {"type": "number"},
-            "filters": {"type": "object"},
-            "days": {"type": "array"},
-        },
-        "required": ["city"],
-    },
-}
-_CALL = ToolCall("find_rooms", {"city": "Trondheim", "bed_kind": "bunk"})
-_CONVERSATION: list[Message] = [
-    {"role": "system", "content": "SYSTEM turn"},
-    {"role": "user", "content": "FIRST request"},
-    label_message(call_label([_CALL])),
-    {"role": "tool", "name": "find_rooms", "content": "RESULT of the call"},
-    {"role": "assistant", "content": "ANSWER in words"},
-    {"role": "user", "content": "SECOND request"},
-]
-# Calls that a template must write so that they can be read back.
-_NESTED = {"days": [1, 2.5, True, {"a": {"b": []}}], "filters": {"pets": False, "x": "1"}}
-CASES: dict[str, list[ToolCall]] = {
-    "plain": [_CALL],
-    "two calls": [_CALL, ToolCall("find_rooms", {"city": "Bergen"})],
-    "no arguments": [ToolCall("find_rooms", {})],
-    "dotted name": [ToolCall("rooms.find_all", {"city": "Bergen"})],
-    "number": [ToolCall("find_rooms", {"price": 75001})],
-    "number as a string": [ToolCall("find_rooms", {"city": "75001"})],
-    "nested": [ToolCall("find_rooms", _NESTED)],
-    "quotes and brackets": [ToolCall("find_rooms", {"city": "\"a\" {b} [c] 'd' <e> \\"})],
-    "line breaks and blanks": [ToolCall("find_rooms", {"city": "  a\n\n b\t "})],
-    "tag in a string": [ToolCall("find_rooms", {"city": "</tool_call><tool_call>"})],
-}
-_TOOLS: list[Tool] = [_TOOL, {**_TOOL, "name": "rooms.find_all"}]
-_DECISIVE = ("plain", "no arguments", "number", "number as a string")
-_SPECIAL = re.compile(r"(<\|\w+\|?>|<\w+\|>|</?\w+>)\s*\Z")  # a special token at the end of a text
-# What must reach the prompt: (what it is, a text that shows it).
-_MARKS = (
-    ("the system turn", "SYSTEM turn"),
-    ("the user's text", "FIRST request"),
-    ("the last request", "SECOND request"),
-    ("the assistant's text", "ANSWER in words"),
-    ("the tools", "find_rooms"),
-    ("the tools' descriptions", "DESCRIPTION of find_rooms"),
-    ("the parameters", "bed_kind"),
-    ("the parameters' descriptions", "DESCRIPTION of city"),
-    ("the allowed values", "double"),
-    ("an earlier call", "Trondheim"),
-    ("the result of a call", "RESULT of the call"),
-)
+TODAY = "today"  # the option with the date, YYYY-MM-DD, for templates that print today's
+_TODAY_CALL = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
 
 
 def conversation(messages: Sequence[Message]) -> list[Message]:
@@ -124,8 +68,11 @@ def choose_template(tokenizer: Any, model: Model) -> None:
     """
     if model.chat_template == "looptool":
         tokenizer.chat_template = project_template(tokenizer)
-    if model.template_options:
-        tokenizer.init_kwargs[_OPTIONS] = dict(model.template_options)
+    options = dict(model.template_options)
+    if TODAY in options and tokenizer.chat_template:
+        tokenizer.chat_template = with_date(tokenizer.chat_template, options.pop(TODAY))
+    if options:
+        tokenizer.init_kwargs[_OPTIONS] = options
 
 
 def project_template(tokenizer: Any) -> str:
@@ -151,11 +98,41 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
             tools=wrapped(prompt.tools) or None,
             tokenize=False,
             add_generation_prompt=True,
-            **tokenizer.init_kwargs.get(_OPTIONS, {}),
+            **options_of(tokenizer),
         )
     except (jinja2.TemplateError, TypeError, ValueError) as error:
         raise ConfigError(f"the chat template cannot render a prompt: {_line(error)}") from None
     return text
+
+
+def renderings(
+    tokenizer: Any, prompts: Sequence[Prompt]
+) -> tuple[list[str], dict[int, Completion]]:
+    """Render prompts; those that the template cannot render are answered by a refusal.
+
+    Returns:
+        The text of each prompt, empty if it was refused, and the refusals by place.
+    """
+    texts: list[str] = []
+    refusals: dict[int, Completion] = {}
+    for place, prompt in enumerate(prompts):
+        try:
+            texts.append(render(tokenizer, prompt))
+        except ConfigError as error:
+            texts.append("")
+            refusals[place] = Completion("", 0, None, "refused", str(error))
+    return texts, refusals
+
+
+def options_of(tokenizer: Any) -> dict[str, Any]:
+    """Return the template options that are saved with a tokenizer."""
+    return dict(tokenizer.init_kwargs.get(_OPTIONS, {}))
+
+
+def with_date(template: str, today: str) -> str:
+    """Return a template that prints a fixed date, YYYY-MM-DD, where it would print today's."""
+    date = dt.date.fromisoformat(today)
+    return _TODAY_CALL.sub(lambda call: json.dumps(date.strftime(call[2])), template)
 
 
 def answer_of(tokenizer: Any, prompt: Prompt, label: Label) -> str:
@@ -172,7 +149,7 @@ def answer_of(tokenizer: Any, prompt: Prompt, label: Label) -> str:
             conversation([*prompt.messages, label_message(label)]),
             tools=wrapped(prompt.tools) or None,
             tokenize=False,
-            **tokenizer.init_kwargs.get(_OPTIONS, {}),
+            **options_of(tokenizer),
         )
     except (jinja2.TemplateError, TypeError, ValueError) as error:
         raise ConfigError(f"the chat template cannot render an answer: {_line(error)}") from None
@@ -182,164 +159,6 @@ def answer_of(tokenizer: Any, prompt: Prompt, label: Label) -> str:
             "model.template_options: {enable_thinking: false} may help"
         )
     return whole[len(before) :]
-
-
-def template_problem(tokenizer: Any) -> str | None:
-    """Return what of a conversation a template loses or why its calls cannot be read, or None."""
-    try:
-        text = render(tokenizer, Prompt(_CONVERSATION, [_TOOL]))
-        lost = [what for what, mark in _MARKS if mark not in text]
-        if lost:
-            return f"the chat template drops {', '.join(lost)}"
-        answer = answer_of(tokenizer, Prompt(_CONVERSATION, [_TOOL]), call_label([_CALL]))
-    except ConfigError as error:
-        return str(error)
-    if syntax_of(tokenizer) is None:
-        start = " ".join(answer.split())[:60]
-        return f"its calls are in no syntax that can be read: {start!r}"
-    return None
-
-
-def syntax_of(tokenizer: Any) -> Syntax | None:
-    """Return the syntax in which a template writes calls, or None if no reader reads them back.
-
-    A template may take one call only, or write some strings so that they cannot be read back.
-    """
-    for syntax in SYNTAXES:
-        if all(_round_trip(tokenizer, syntax, CASES[case]) is True for case in _DECISIVE):
-            return syntax
-    return None
-
-
-def known_syntax(tokenizer: Any) -> Syntax:
-    """Return a tokenizer's syntax, worked out once; Hermes if its template fits no reader.
-
-    A base whose calls no reader reads is refused before (`check_template`); a judge needs none.
-    """
-    if not hasattr(tokenizer, "_looptool_syntax"):
-        tokenizer._looptool_syntax = syntax_of(tokenizer) or HERMES
-    syntax: Syntax = tokenizer._looptool_syntax
-    return syntax
-
-
-def decode_answer(tokenizer: Any, ids: Sequence[int], tools: Sequence[Tool]) -> str:
-    """Return an answer's token ids as text in the format that `answers.read_answer` reads.
-
-    Calls of other syntaxes may be written with special tokens, so these are kept until it is read.
-    """
-    syntax = known_syntax(tokenizer)
-    if syntax is HERMES and HERMES.opening not in tokenizer.all_special_tokens:
-        return str(tokenizer.decode(ids, skip_special_tokens=True))
-    text = without_end(str(tokenizer.decode(ids, skip_special_tokens=False)), syntax)
-    return in_hermes(syntax.read(text, tools))
-
-
-def label_text(tokenizer: Any, prompt: Prompt, label: Label) -> str:
-    """Return a label as the model has to write it, with the end of its turn.
-
-    Raises:
-        ConfigError: if the template cannot write it, or what it writes is not read back equal.
-    """
-    syntax = known_syntax(tokenizer)
-    if syntax is HERMES:
-        return f"{write_label(label)}{tokenizer.eos_token or ''}"
-    written = answer_of(tokenizer, prompt, label).rstrip("\n")
-    read = syntax.read(without_end(written, syntax), prompt.tools)
-    if read.error is not None or list(read.calls) != list(label_calls(label)):
-        raise ConfigError(f"the label is not read back equal: {read.error or 'other calls'}")
-    end = _SPECIAL.search(written)
-    if end and end[1] != syntax.closing:
-        return written
-    return f"{written}{_next_turn(tokenizer, prompt, label) or tokenizer.eos_token or ''}"
-
-
-def _next_turn(tokenizer: Any, prompt: Prompt, label: Label) -> str | None:
-    """Return the special token that begins the turn after a label, or None if there is none.
-
-    It ends an answer where a template writes no end of a turn.
-    """
-    calls = label_calls(label)
-    after = [result_message(call.name, "?") for call in calls] or [{"role": "user", "content": "?"}]
-    messages = [*prompt.messages, label_message(label), *after]
-    whole = render(tokenizer, Prompt(messages, prompt.tools))
-    rest = whole[len(render(tokenizer, prompt)) + len(answer_of(tokenizer, prompt, label)) :]
-    token = re.match(r"\s*(<\|\w+\|?>|<\w+\|>)", rest)
-    return token[1] if token else None
-
-
-def round_trip(tokenizer: Any) -> dict[str, bool | str]:
-    """Return for each of CASES whether its calls, written by the template, are read back equal.
-
-    The value is True, or why not. `cut-off call` says whether every beginning of a call is an
-    error.
-    """
-    syntax = syntax_of(tokenizer)
-    if syntax is None:
-        return {}
-    cases = {case: _round_trip(tokenizer, syntax, calls) for case, calls in CASES.items()}
-    return cases | {"cut-off call": _cut_off(tokenizer, syntax)}
-
-
-def _round_trip(tokenizer: Any, syntax: Syntax, calls: Sequence[ToolCall]) -> bool | str:
-    try:
-        answer = answer_of(tokenizer, Prompt(_CONVERSATION, _TOOLS), call_label(calls))
-    except ConfigError as error:
-        return str(error)
-    read = syntax.read(without_end(answer, syntax), _TOOLS)
-    if read.error is not None:
-        return read.error
-    return list(read.calls) == list(calls) or "other calls are read than were written"
-
-
-def _cut_off(tokenizer: Any, syntax: Syntax) -> bool | str:
-    answer = without_end(
-        answer_of(tokenizer, Prompt(_CONVERSATION, _TOOLS), call_label([_CALL])), syntax
-    )
-    start = answer.index(syntax.opening or "{")
-    for end in range(start + 1, len(answer)):
-        read = syntax.read(answer[:end], _TOOLS)
-        if read.error is None or read.calls:
-            return f"{answer[start:end]!r} is read as a call or as a text"
-    return True
-
-
-def without_end(answer: str, syntax: Syntax) -> str:
-    """Return a written answer without what ends the turn."""
-    while (end := _SPECIAL.search(answer)) and end[1] != syntax.closing:
-        answer = answer[: end.start()]
-    return answer.rstrip("\n")
-
-
-def check_template(model: Model, warmup_steps: int) -> None:
-    """Check the chat template of `model.base`, as params choose it, without loading a tokenizer.
-
-    Raises:
-        ConfigError: if there is none, it loses parts of a conversation, or its calls cannot be
-            read; or if a template that the base does not know comes without a warm-up.
-    """
-    if base_problem(Path(model.base)):
-        return  # `check_base` reports it
-    template = TemplateOf.folder(Path(model.base))
-    choose_template(template, model)
-    field = f"{FILE}: model.chat_template: {model.chat_template}"
-    if model.chat_template == "looptool":
-        if not warmup_steps:
-            raise ConfigError(
-                f"{field}: the base does not know it, so that warmup.steps must not be 0"
-            )
-        return
-    for option in model.template_options:
-        if not re.search(rf"\b{re.escape(option)}\b", template.chat_template or ""):
-            raise ConfigError(
-                f"{FILE}: model.template_options.{option}: the chat template of {model.base} has "
-                "no such option"
-            )
-    problem = template_problem(template) if template.chat_template else "the base has none"
-    if problem:
-        raise ConfigError(
-            f"{field}: {model.base}: {problem}; `looptool`, the project's template, works with "
-            "every base and needs a warm-up"
-        )
 
 
 @dataclass

@@ -23,7 +23,8 @@ from looptool.core.params import Model
 from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.sizes import decoding_rows, reading_rows
-from looptool.engines.templates import choose_template, decode_answer, render
+from looptool.engines.syntax import decode_answer
+from looptool.engines.templates import choose_template, renderings
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,10 @@ class TransformersEngine:
         Prompts are sorted by (length in tokens, index) and cut into batches before work starts, so
         a run that resumes after a kill forms the remaining batches in the same way.
         """
-        texts = [render(self.tokenizer, prompt) for prompt in prompts]
+        texts, refusals = renderings(self.tokenizer, prompts)
         ids = self._encode(texts) if texts else []
         room = getattr(self.model.config, "max_position_embeddings", sys.maxsize)
-        completions = {
+        completions = refusals | {
             place: refusal(len(prompt), room)
             for place, prompt in enumerate(ids)
             if len(prompt) >= room

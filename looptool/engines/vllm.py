@@ -15,7 +15,8 @@ from looptool.core.params import Vllm
 from looptool.core.syntaxes import HERMES
 from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.engines.templates import decode_answer, known_syntax, render
+from looptool.engines.syntax import decode_answer, known_syntax
+from looptool.engines.templates import renderings
 from looptool.engines.transformers import load_tokenizer, refusal
 
 # Small models generate white space endlessly where a schema allows it.
@@ -82,12 +83,13 @@ class VllmEngine:
         self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None
     ) -> list[Completion]:
         """See `Engine.generate`."""
-        texts = [render(self.tokenizer, prompt) for prompt in prompts]
+        texts, completions = renderings(self.tokenizer, prompts)
         ids = self.tokenizer(texts, add_special_tokens=False).input_ids if texts else []
         engine = self.llm.llm_engine
         params = _sampling_params(sampling)
-        completions: dict[int, Completion] = {}
         for place, prompt in enumerate(ids):
+            if place in completions:
+                continue
             if len(prompt) >= self.room:
                 completions[place] = refusal(len(prompt), self.room)
                 continue

@@ -9,14 +9,9 @@ from rich.console import Console
 
 from looptool.core.params import load
 from looptool.engines import Prompt
-from looptool.engines.templates import (
-    TemplateOf,
-    label_text,
-    render,
-    round_trip,
-    syntax_of,
-    template_problem,
-)
+from looptool.engines.syntax import label_text, round_trip, syntax_of
+from looptool.engines.template_check import template_problem
+from looptool.engines.templates import TemplateOf, render
 from looptool.evaluation.targets import target_of
 from looptool.lineage.history import lives, resolve
 from looptool.lineage.revisions import Snapshot

@@ -15,7 +15,8 @@ from looptool.core.files import replacing
 from looptool.core.params import Model
 from looptool.core.samples import Label
 from looptool.engines import Prompt
-from looptool.engines.templates import label_text
+from looptool.engines.syntax import label_text
+from looptool.engines.templates import render
 from looptool.engines.transformers import load_tokenizer
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ def _is_json(path: Path) -> bool:
 def with_writable_labels(
     tokenizer: Any, examples: Sequence[T], parts: Callable[[T], tuple[Prompt, Label]]
 ) -> list[T]:
-    """Return the examples whose labels the model can write, and say how many are left out.
+    """Return the examples that the model's template can write, and say how many are left out.
 
     A template may take one call only, or write a string so that it is not read back.
     """
@@ -107,20 +108,22 @@ def with_writable_labels(
     reason = ""
     for example in examples:
         try:
-            label_text(tokenizer, *parts(example))
+            prompt, label = parts(example)
+            render(tokenizer, prompt)
+            label_text(tokenizer, prompt, label)
         except ConfigError as error:
             reason = str(error)
         else:
             writable.append(example)
     if left_out := len(examples) - len(writable):
         print(
-            f"{left_out} of {len(examples)} samples are left out of training, because the model "
-            f"cannot write their labels: {reason}",
+            f"{left_out} of {len(examples)} samples are left out of training, because the model's "
+            f"chat template cannot write them: {reason}",
             file=sys.stderr,
             flush=True,
         )
     if not writable:
-        raise ConfigError(f"the model cannot write a single label: {reason}")
+        raise ConfigError(f"the model's chat template cannot write a single sample: {reason}")
     return writable
 
 

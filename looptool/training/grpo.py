@@ -37,7 +37,8 @@ from looptool.core.samples import is_correct
 from looptool.core.tool_match import MatchMode
 from looptool.engines import Prompt, Sampling
 from looptool.engines.sizes import CPU_GROUPS, training_rows
-from looptool.engines.templates import decode_answer, render
+from looptool.engines.syntax import decode_answer
+from looptool.engines.templates import render
 from looptool.engines.transformers import Tokens, decode, load_model, stop_ids
 from looptool.training.checkpoints import (
     add_lora,

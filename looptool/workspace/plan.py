@@ -21,7 +21,7 @@ from looptool.core.params import LLM, Params, name_of
 from looptool.engines import answering
 from looptool.engines.folders import base_problem, check_base
 from looptool.engines.sizes import BYTES_GRADIENT, BYTES_TRAINED
-from looptool.engines.templates import check_template
+from looptool.engines.template_check import check_template
 from looptool.evaluation.bfcl.package import check_benchmark
 from looptool.evaluation.bfcl.rows import ROWS as BFCL_ROWS
 from looptool.evaluation.bfcl.rows import expand

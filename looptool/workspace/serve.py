@@ -14,7 +14,8 @@ from looptool.core.fingerprints import served_name
 from looptool.core.machine import number_type
 from looptool.core.syntaxes import HERMES
 from looptool.engines.folders import base_problem
-from looptool.engines.templates import TemplateOf, syntax_of
+from looptool.engines.syntax import syntax_of
+from looptool.engines.templates import TemplateOf
 from looptool.engines.vllm import COMPACT
 
 

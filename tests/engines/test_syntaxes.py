@@ -15,7 +15,8 @@ from looptool.core.errors import ConfigError
 from looptool.core.samples import call_label, is_correct, label_calls, text_label
 from looptool.core.syntaxes import SYNTAXES, Syntax, typed
 from looptool.engines import Prompt
-from looptool.engines.templates import TemplateOf, answer_of, label_text, syntax_of, without_end
+from looptool.engines.syntax import label_text, syntax_of, without_end
+from looptool.engines.templates import TemplateOf, answer_of
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 FAMILIES = {

@@ -13,21 +13,20 @@ from looptool.core import params
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import call_label
-from looptool.engines import Prompt
+from looptool.engines import Prompt, Sampling
+from looptool.engines.syntax import syntax_of
+from looptool.engines.template_check import check_template, template_problem
 from looptool.engines.templates import (
     PROJECT_TEMPLATE,
     TemplateOf,
     answer_of,
-    check_template,
     choose_template,
     conversation,
     project_template,
     render,
-    syntax_of,
-    template_problem,
     wrapped,
 )
-from looptool.engines.transformers import load_tokenizer
+from looptool.engines.transformers import TransformersEngine, load_tokenizer
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +49,7 @@ SYNTAXES = {
 }  # fmt: skip
 USABLE = {template: syntax for syntax, names in SYNTAXES.items() for template in names}
 RAISES = {"cohere", "cohere2", "deepseekv3", "gemma", "gemma3", "idefics3", "llava_next", "smolvlm"}
+PRINTS_TODAY = {"llama3_2", "gptoss", "muse_glimmer"}
 DROPS_TOOLS = {"deepseek_r1_distill", "llama3", "phi3", "phi3_5", "qwen2_5_vl"}
 TOOL = {"name": "f", "description": "F", "parameters": {"type": "object", "properties": {}}}
 MESSAGES = [
@@ -67,6 +67,10 @@ MESSAGES = [
 ]
 
 
+def options(**chosen: object) -> params.Model:
+    return MODEL.model_copy(update={"template_options": chosen})
+
+
 def template_of(text: str) -> TemplateOf:
     return TemplateOf(text, "<s>", "<|im_end|>", {})
 
@@ -78,6 +82,10 @@ def test_a_template_keeps_everything_and_its_calls_are_read_or_it_is_refused(pat
     if path.stem.startswith("nemotron"):
         assert problem is not None and "enable_thinking: false" in problem
         template.init_kwargs["template_options"] = {"enable_thinking": False}
+        problem = template_problem(template)
+    if path.stem in PRINTS_TODAY:
+        assert problem is not None and "prints today's date" in problem
+        choose_template(template, options(today="2026-01-01"))
         problem = template_problem(template)
     if path.stem in USABLE:
         assert problem is None
@@ -190,3 +198,21 @@ def test_a_conversation_that_a_template_refuses_is_one_line(tmp_path: Path) -> N
     template: Any = template_of("{{ raise_exception('roles must alternate') }}")
     with pytest.raises(ConfigError, match="cannot render a prompt: roles must alternate"):
         render(template, Prompt(MESSAGES))
+
+
+def test_a_fixed_date_takes_the_place_of_today_s() -> None:
+    template = template_of((SHIPPED[0].parent / "llama3_2.jinja").read_text("utf-8"))
+    choose_template(template, options(today="2031-05-17"))
+    assert "Today Date: 17 May 2031" in render(template, Prompt(MESSAGES[:1], [TOOL]))
+
+
+def test_a_prompt_that_a_template_refuses_is_a_refusal_and_the_others_are_answered(
+    tmp_path: Path,
+) -> None:
+    base = make_tiny_model(tmp_path / "base")
+    picky = "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}Hi"
+    (base / "chat_template.jinja").write_text(picky, "utf-8")
+    engine = TransformersEngine.load(base, 2, "float32")
+    one, two = engine.generate([Prompt(MESSAGES), Prompt(MESSAGES[:1])], Sampling(4))
+    assert one.finish_reason == "refused" and "one turn only" in (one.error or "")
+    assert two.error is None and two.tokens

@@ -18,7 +18,7 @@ from looptool.core.answers import read_answer
 from looptool.core.calls import ToolCall
 from looptool.core.samples import call_label, is_correct, text_label
 from looptool.engines import Prompt, Sampling
-from looptool.engines.templates import decode_answer, known_syntax
+from looptool.engines.syntax import decode_answer, known_syntax
 from looptool.engines.transformers import TransformersEngine, load_tokenizer
 from looptool.training.checkpoints import label_ids
 from looptool.training.grpo import train_grpo

@@ -1,0 +1,104 @@
+"""Checks of a base's chat template, before a model is loaded."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+from looptool.core.errors import ConfigError
+from looptool.core.params import FILE, Model
+from looptool.core.samples import call_label
+from looptool.engines import Prompt
+from looptool.engines.folders import base_problem
+from looptool.engines.syntax import CALL, CONVERSATION, TOOL, syntax_of
+from looptool.engines.templates import (
+    TODAY,
+    TemplateOf,
+    answer_of,
+    choose_template,
+    render,
+    with_date,
+)
+
+# What must reach the prompt: (what it is, a text that shows it).
+_MARKS = (
+    ("the system turn", "SYSTEM turn"),
+    ("the user's text", "FIRST request"),
+    ("the last request", "SECOND request"),
+    ("the assistant's text", "ANSWER in words"),
+    ("the tools", "find_rooms"),
+    ("the tools' descriptions", "DESCRIPTION of find_rooms"),
+    ("the parameters", "bed_kind"),
+    ("the parameters' descriptions", "DESCRIPTION of city"),
+    ("the allowed values", "double"),
+    ("an earlier call", "Trondheim"),
+    ("the result of a call", "RESULT of the call"),
+)
+
+
+def _prints_today(tokenizer: Any) -> bool:
+    """Return whether a template prints the date of the day on which it is rendered."""
+    texts = set()
+    for today in ("1987-01-01", "1999-12-31"):
+        dated = copy.copy(tokenizer)
+        dated.chat_template = with_date(tokenizer.chat_template, today)
+        # some print it only where there is no system turn
+        texts.add(tuple(render(dated, Prompt(CONVERSATION[start:], [TOOL])) for start in range(2)))
+    return len(texts) > 1
+
+
+def template_problem(tokenizer: Any) -> str | None:
+    """Return what of a conversation a template loses or why its calls cannot be read, or None."""
+    try:
+        text = render(tokenizer, Prompt(CONVERSATION, [TOOL]))
+        if _prints_today(tokenizer):
+            return (
+                "the chat template prints today's date, so that no run could be repeated; "
+                "set model.template_options: {today: 2026-01-01}"
+            )
+        lost = [what for what, mark in _MARKS if mark not in text]
+        if lost:
+            return f"the chat template drops {', '.join(lost)}"
+        answer = answer_of(tokenizer, Prompt(CONVERSATION, [TOOL]), call_label([CALL]))
+    except ConfigError as error:
+        return str(error)
+    if syntax_of(tokenizer) is None:
+        start = " ".join(answer.split())[:60]
+        return f"its calls are in no syntax that can be read: {start!r}"
+    return None
+
+
+def check_template(model: Model, warmup_steps: int) -> None:
+    """Check the chat template of `model.base`, as params choose it, without loading a tokenizer.
+
+    Raises:
+        ConfigError: if there is none, it loses parts of a conversation, or its calls cannot be
+            read; or if a template that the base does not know comes without a warm-up.
+    """
+    if base_problem(Path(model.base)):
+        return  # `check_base` reports it
+    template = TemplateOf.folder(Path(model.base))
+    written = template.chat_template or ""
+    choose_template(template, model)
+    field = f"{FILE}: model.chat_template: {model.chat_template}"
+    if model.chat_template == "looptool":
+        if not warmup_steps:
+            raise ConfigError(
+                f"{field}: the base does not know it, so that warmup.steps must not be 0"
+            )
+        return
+    for option in model.template_options:
+        known = "strftime_now" if option == TODAY else option
+        if not re.search(rf"\b{re.escape(known)}\b", written):
+            raise ConfigError(
+                f"{FILE}: model.template_options.{option}: the chat template of {model.base} has "
+                "no such option"
+            )
+    problem = template_problem(template) if template.chat_template else "the base has none"
+    if problem:
+        raise ConfigError(
+            f"{field}: {model.base}: {problem}; `looptool`, the project's template, works with "
+            "every base and needs a warm-up"
+        )
