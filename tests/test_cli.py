@@ -86,7 +86,8 @@ def test_calls_of_an_answer_are_read_in_the_model_s_syntax(project, capsys, monk
     (project / "tools.json").write_text(json.dumps({"tools": [TOOL]}), "utf-8")
     answers = {
         "qwen3": '<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>',
-        "qwen3_6": "<tool_call>\n<function=f><parameter=a>1</parameter></function>\n</tool_call>",
+        "qwen3_6": "Right.</think>\n"
+        "<tool_call>\n<function=f><parameter=a>1</parameter></function>\n</tool_call>",
         "gemma4": "<|tool_call>call:f{a:1}<tool_call|><turn|>",
         "llama3_2": '{"name": "f", "parameters": {"a": 1}}<|eot_id|>',
     }

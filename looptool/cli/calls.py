@@ -26,17 +26,18 @@ def parse(
     Example: looptool calls parse --model models/base --tools data/tools/api.json < answer.txt
     """
     from looptool.core.errors import ConfigError
-    from looptool.core.syntaxes import HERMES
     from looptool.core.tools import read_tools
     from looptool.engines.folders import base_problem
-    from looptool.engines.syntax import syntax_of, without_end
+    from looptool.engines.syntax import known_style, read_in, without_end
     from looptool.engines.templates import TemplateOf
 
     if problem := base_problem(model):
         raise ConfigError(f"{model}: {problem}")
-    syntax = syntax_of(TemplateOf.folder(model)) or HERMES
+    style = known_style(TemplateOf.folder(model))
+    if style.syntax.name == "json" and tools is None:
+        raise ConfigError("--tools: needed, because this model writes a call as any JSON object")
     text = sys.stdin.read().removesuffix("\n")
-    answer = syntax.read(without_end(text, syntax), read_tools(tools) if tools else [])
+    answer = read_in(style, without_end(text, style), read_tools(tools) if tools else [])
     print_json(
         {
             "calls": [call.to_json() for call in answer.calls],

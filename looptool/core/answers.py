@@ -19,6 +19,11 @@ from looptool.core.samples import Label, Message, label_calls
 # The start of a tag that ends the text, at the beginning of a line; `<tool_call>` itself is parsed.
 _CUT_OFF_TAG = re.compile(r"(?:\A|\n)<(?:t(?:o(?:o(?:l(?:_(?:c(?:a(?:l(?:l)?)?)?)?)?)?)?)?)?\Z")
 _BARE_CALL = re.compile(r"""[\s\[]*\{\s*["'](?:name|function)["']\s*:""")
+_ARGUMENTS = re.compile(r"""["'](?:arguments|parameters)["']\s*:""")
+_NAMED_OBJECT = re.compile(
+    r"""^[ \t]*(?:```\w*\s*)?[\s\[]*\{[^{}]*?["'](?:name|function|arguments|parameters)["']\s*:""",
+    re.M,
+)
 
 
 def write_label(label: Label) -> str:
@@ -38,7 +43,7 @@ def read_answer(text: str) -> Parsed:
     may pass for the text that a label asks for.
     """
     parsed = parse(text)
-    if parsed.error is None and (error := _broken_call(parsed.text)):
+    if parsed.error is None and (error := broken_call(parsed.text)):
         return replace(parsed, error=error)
     return parsed
 
@@ -49,19 +54,33 @@ def in_hermes(answer: Parsed) -> str:
     Engines return answers in this form, so that nothing after them depends on a model's syntax. A
     broken call is a block that `read_answer` reports with its reason.
     """
-    parts = [f"<think>\n{answer.thinking}\n</think>"] if answer.thinking else []
-    parts += [answer.text] if answer.text else []
-    parts += [render(answer.calls)] if answer.calls else []
-    if answer.error is not None:
-        parts.append(block(json.dumps({MALFORMED: answer.error}, ensure_ascii=False)))
-    return "\n".join(parts)
+    thinking = answer.thinking.replace("</think>", "")
+    parts = [f"<think>\n{thinking}\n</think>"] if thinking else []
+    calls = [render(answer.calls)] if answer.calls else []
+    texts = [answer.text] if answer.text else []
+    if answer.error is None:
+        written = "\n".join([*parts, *texts, *calls])
+        again = read_answer(written)
+        if again.error is None and (again.calls, again.text) == (answer.calls, answer.text):
+            return written
+    error = answer.error or "its text cannot be told from calls or thinking"
+    reason = block(json.dumps({MALFORMED: error}, ensure_ascii=False))
+    return "\n".join([*parts, *calls, reason])
 
 
-def _broken_call(text: str) -> str | None:
-    """Return why an answer's text is a call that cannot be read, or None if it is a text."""
+def broken_call(text: str) -> str | None:
+    """Return why an answer's text is a call that cannot be read, or None if it is a text.
+
+    It is one if it ends in the beginning of `<tool_call>`, begins like a call in JSON, has a line
+    that begins an object with a name and arguments, or has a call as XML.
+    """
+    if "<function=" in text:
+        return "a tool call: malformed (<function=…> outside a call)"
     if _CUT_OFF_TAG.search(text):
         return "a tool call: cut off (in its opening tag)"
     if _BARE_CALL.match(text):
+        return "a tool call: no <tool_call> before the JSON object"
+    if _ARGUMENTS.search(text) and _NAMED_OBJECT.search(text):
         return "a tool call: no <tool_call> before the JSON object"
     return None
 

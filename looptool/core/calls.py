@@ -142,7 +142,8 @@ def parse(text: str | bytes) -> Parsed:
             if call:
                 calls.append(call)
             if error:
-                errors.append(f"tool call {blocks}: {error}")
+                numbered = error.startswith(("tool call ", "a tool call:"))
+                errors.append(error if numbered else f"tool call {blocks}: {error}")
     texts.append(text[position:])
     return Parsed(
         tuple(calls),

@@ -14,17 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from looptool.core import canonical
-from looptool.core.answers import read_answer
+from looptool.core.answers import broken_call, read_answer
 from looptool.core.calls import MAX_DEPTH, Parsed, ToolCall
 from looptool.core.python_calls import parse_python_calls
-from looptool.core.tools import Tool
+from looptool.core.tool_match import branches
+from looptool.core.tools import Tool, schemas_of
 
 ReadBlock = Callable[[str, Sequence[Tool]], Sequence[ToolCall]]
 
 _FUNCTION = re.compile(r"\s*<function=([^<>\n]+)>\s*(.*?)\s*</function>\s*", re.DOTALL)
 _PARAMETER = re.compile(r"\s*<parameter=([^<>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>\s*", re.DOTALL)
-_NAME = re.compile(r"[^\s{}<>]+")
+_NAME = re.compile(r"[^\s{}<>()\[\]\"']+")
+_PYTHON_NAMES = {"True": "true", "False": "false", "None": "null"}
 _QUOTE = '<|"|>'
 _PLAIN = re.compile(r"[^,\[\]{}<>]+")
 
@@ -45,14 +47,30 @@ class Syntax:
     read: Callable[[str, Sequence[Tool]], Parsed]
 
 
-def _in_blocks(name: str, opening: str, closing: str, read_block: ReadBlock) -> Syntax:
-    """Return a syntax that writes calls between two texts."""
+HERMES = Syntax("hermes", "<tool_call>", "</tool_call>", lambda text, tools: read_answer(text))
+
+
+def _in_blocks(
+    name: str,
+    opening: str,
+    closing: str,
+    read_block: ReadBlock,
+    marks: str,
+    thinking: tuple[str, str] = ("<think>", "</think>"),
+) -> Syntax:
+    """Return a syntax that writes calls between two texts.
+
+    Args:
+        marks: a pattern of what occurs in calls only; in a text it is a call without its opening.
+        thinking: the texts around thinking.
+    """
     cut_off = re.compile(
         "|".join(re.escape(opening[:end]) for end in range(len(opening) - 1, 0, -1))
     )
+    stray = re.compile(f"{re.escape(closing)}|{HERMES.opening}|{HERMES.closing}|{marks}")
 
     def read(text: str, tools: Sequence[Tool]) -> Parsed:
-        thinking, rest = split_thinking(text)
+        thought, rest = split_thinking(text, opening, thinking)
         calls: list[ToolCall] = []
         texts: list[str] = []
         errors: list[str] = []
@@ -73,36 +91,54 @@ def _in_blocks(name: str, opening: str, closing: str, read_block: ReadBlock) -> 
                 reason = "nested too deeply" if isinstance(error, RecursionError) else error
                 errors.append(f"tool call {number}: {reason}")
             texts.append(after)
-        said = "".join(texts).strip()
-        last = said.rpartition("\n")[2]
-        if not errors and last and cut_off.fullmatch(last):
+        said, opened, later = "".join(texts).partition(thinking[0])
+        said = said.strip()
+        if opened:
+            thought = f"{thought}\n{later.strip()}".strip()
+        if not errors and (cut_off.fullmatch(said.rpartition("\n")[2]) if said else False):
             errors.append("a tool call: cut off (in its opening tag)")
-        return Parsed(tuple(calls), said, thinking, "; ".join(errors) or None)
+        elif not errors and (mark := stray.search(said)):
+            errors.append(f"a tool call: malformed ({mark[0].strip()!r} outside a call)")
+        elif not errors and (broken := broken_call(said)):
+            errors.append(broken)
+        return Parsed(tuple(calls), said, thought, "; ".join(errors) or None)
 
     return Syntax(name, opening, closing, read)
 
 
-def split_thinking(text: str) -> tuple[str, str]:
-    """Return the thinking before the last `</think>`, and the rest; unclosed, it is all of it."""
-    before, closed, after = text.rpartition("</think>")
-    if closed:
-        return before.replace("<think>", "").strip(), after
-    if text.lstrip().startswith("<think>"):
-        return text.replace("<think>", "", 1).strip(), ""
+def split_thinking(
+    text: str, opening: str, tags: tuple[str, str] = ("<think>", "</think>")
+) -> tuple[str, str]:
+    """Return an answer's thinking and the rest.
+
+    An answer that begins with thinking ends it by the first closing tag; without one, all of it is
+    thinking. Another closing tag counts if it precedes the first call: in a call it is an argument.
+    """
+    starts, ends = tags
+    before, closed, after = text.partition(ends)
+    if text.lstrip().startswith(starts):
+        return before.replace(starts, "", 1).strip(), after
+    if closed and opening not in before:
+        return before.replace(starts, "").strip(), after
     return "", text
 
 
-def typed(text: str, schema: Any) -> Any:
-    """Return the value that an unquoted text stands for, by the types that its schema allows.
+def typed(text: str, schemas: Sequence[Any], root: Mapping[str, Any]) -> Any:
+    """Return the value that an unquoted text stands for, by the types that its schemas allow.
 
     A text that fits no other type stays a string, so that a wrong type is a wrong argument and not
-    a malformed call.
+    a malformed call. Some templates write `True`, `False` and `None`.
+
+    Args:
+        schemas: the schemas that apply to the value; none if any value is allowed.
+        root: the schema that references point into.
     """
-    types = _types(schema)
+    parts = [part for schema in schemas for part in branches(schema, root)]
+    types = set[str]().union(*map(_types, parts))
     if types == {"string"}:
         return text
     try:
-        value = canonical.loads(text)
+        value = canonical.loads(_PYTHON_NAMES.get(text.strip(), text))
     except (ValueError, RecursionError):
         return text
     if "string" in types and _type(value) not in types:
@@ -110,17 +146,12 @@ def typed(text: str, schema: Any) -> Any:
     return value
 
 
-def _types(schema: Any) -> set[str]:
-    """Return the names of the types that a schema allows; empty if it does not say."""
-    if not isinstance(schema, Mapping):
-        return set()
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    """Return the names of the types that a schema states, without those that it combines."""
     stated = schema.get("type")
     types = {stated} if isinstance(stated, str) else set(stated or ())
     for value in schema.get("enum", [schema["const"]] if "const" in schema else []):
         types.add(_type(value))
-    for name in ("anyOf", "oneOf"):
-        for part in schema.get(name) or ():
-            types |= _types(part)
     return types | ({"integer"} if "number" in types else set())
 
 
@@ -133,9 +164,10 @@ def _type(value: Any) -> str:
     return names[type(value)]
 
 
-def _schemas(name: str, tools: Sequence[Tool]) -> Mapping[str, Any]:
-    tool = next((tool for tool in tools if tool["name"] == name), None)
-    parameters = tool["parameters"].get("properties") if tool else None
+def _parameters(name: str, tools: Sequence[Tool]) -> Mapping[str, Any]:
+    """Return the schema of a tool's parameters; empty if there is no such tool."""
+    tool = next((tool for tool in tools if tool.get("name") == name), {})
+    parameters = tool.get("parameters")
     return parameters if isinstance(parameters, Mapping) else {}
 
 
@@ -144,7 +176,7 @@ def _function(block: str, tools: Sequence[Tool]) -> list[ToolCall]:
     whole = _FUNCTION.fullmatch(block)
     if whole is None:
         raise ValueError("not <function=…> … </function>")
-    return [ToolCall(whole[1], _pairs(_PARAMETER, whole[2], _schemas(whole[1], tools)))]
+    return [ToolCall(whole[1], _pairs(_PARAMETER, whole[2], _parameters(whole[1], tools)))]
 
 
 def _keyed(block: str, tools: Sequence[Tool]) -> list[ToolCall]:
@@ -153,16 +185,18 @@ def _keyed(block: str, tools: Sequence[Tool]) -> list[ToolCall]:
     if name is None:
         raise ValueError("no name")
     rest = block.lstrip()[name.end() :]
-    return [ToolCall(name[0], _pairs(_ARGUMENT, rest, _schemas(name[0], tools)))]
+    return [ToolCall(name[0], _pairs(_ARGUMENT, rest, _parameters(name[0], tools)))]
 
 
-def _pairs(pattern: re.Pattern[str], text: str, schemas: Mapping[str, Any]) -> dict[str, Any]:
+def _pairs(pattern: re.Pattern[str], text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    whole = list(branches(parameters, parameters))
     arguments: dict[str, Any] = {}
     position = 0
     while match := pattern.match(text, position):
         if match[1] in arguments:
             raise ValueError(f"{match[1]} occurs twice")
-        arguments[match[1]] = typed(match[2], schemas.get(match[1]))
+        schemas = [part for branch in whole for part in schemas_of(match[1], branch)]
+        arguments[match[1]] = typed(match[2], schemas, parameters)
         position = match.end()
     if text[position:].strip():
         raise ValueError(f"malformed argument: {text[position:].strip()[:40]!r}")
@@ -171,6 +205,7 @@ def _pairs(pattern: re.Pattern[str], text: str, schemas: Mapping[str, Any]) -> d
 
 def _gemma(block: str, tools: Sequence[Tool]) -> list[ToolCall]:
     """Read `call:f{a:<|"|>text<|"|>,b:[1,2]}`."""
+    block = block.strip()
     name = _NAME.match(block, len("call:")) if block.startswith("call:") else None
     if name is None:
         raise ValueError("not call:NAME{…}")
@@ -183,6 +218,7 @@ def _gemma(block: str, tools: Sequence[Tool]) -> list[ToolCall]:
 def _gemma_value(text: str, start: int, depth: int) -> tuple[Any, int]:
     if depth > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    start = _after_space(text, start)
     if text.startswith(_QUOTE, start):
         end = text.find(_QUOTE, start + len(_QUOTE))
         if end < 0:
@@ -194,9 +230,13 @@ def _gemma_value(text: str, start: int, depth: int) -> tuple[Any, int]:
     if plain is None:
         raise ValueError("a value is missing")
     word = plain[0].strip()
-    return canonical.loads({"None": "null", "True": "true", "False": "false"}.get(word, word)), (
-        plain.end()
-    )
+    return canonical.loads(_PYTHON_NAMES.get(word, word)), plain.end()
+
+
+def _after_space(text: str, position: int) -> int:
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position
 
 
 def _gemma_items(text: str, start: int, depth: int) -> tuple[Any, int]:
@@ -204,7 +244,7 @@ def _gemma_items(text: str, start: int, depth: int) -> tuple[Any, int]:
     closing = "}" if is_object else "]"
     items: dict[str, Any] = {}
     values: list[Any] = []
-    position = start + 1
+    position = _after_space(text, start + 1)
     while not text.startswith(closing, position):
         key = ""
         if is_object:
@@ -213,17 +253,18 @@ def _gemma_items(text: str, start: int, depth: int) -> tuple[Any, int]:
                 colon = position
             else:
                 colon = text.find(":", position)
-                key = text[position:colon]
+                key = text[position:colon].strip().strip('"')
             if colon < 0 or not text.startswith(":", colon) or not key or key in items:
                 raise ValueError("a key is missing or occurs twice")
             position = colon + 1
         value, position = _gemma_value(text, position, depth + 1)
+        position = _after_space(text, position)
         if is_object:
             items[key] = value
         else:
             values.append(value)
         if text.startswith(",", position):
-            position += 1
+            position = _after_space(text, position + 1)
         elif not text.startswith(closing, position):
             raise ValueError(f"no {closing}")
     return (items if is_object else values), position + 1
@@ -238,35 +279,54 @@ def _python(block: str, tools: Sequence[Tool]) -> list[ToolCall]:
 
 def _read_json(text: str, tools: Sequence[Tool]) -> Parsed:
     """Read an answer that is one JSON object, `{"name": …, "parameters": {…}}`, or a text."""
-    thinking, rest = split_thinking(text)
-    said = rest.strip().removeprefix("<|python_tag|>").strip()
-    if not tools or not said.startswith("{"):
-        return Parsed((), said, thinking)
+    thought, rest = split_thinking(text, "{")
+    said, marked = rest.strip(), rest.strip().startswith("<|python_tag|>")
+    said = said.removeprefix("<|python_tag|>").strip()
+    if not marked and not (tools and said.startswith("{")):
+        error = "a tool call: <|python_tag|> without a call" if "<|python_tag|>" in said else None
+        return Parsed((), said, thought, error or _foreign(said))
     try:
         value, end = canonical.decoder().raw_decode(said)
         canonical.dumps(value)
+        if not marked and not {"name", "function", "parameters"} & set(value):
+            return Parsed((), said, thought)
         if said[end:].strip():
             raise ValueError("something after the JSON object")
         arguments = value.get("parameters", value.get("arguments"))
-        if len(value) != 2 or not isinstance(arguments, dict):
-            raise ValueError('needs exactly the keys "name" and "parameters"')
+        others = set(value) - {"name", "parameters", "arguments"}
+        if not isinstance(arguments, dict) or (others and value != value | {"type": "function"}):
+            raise ValueError('needs the keys "name" and "parameters"')
         if not isinstance(value.get("name"), str) or not value["name"]:
             raise ValueError('"name" must be a non-empty string')
     except RecursionError:
-        return Parsed((), "", thinking, "a tool call: nested too deeply")
-    except ValueError as error:
+        return Parsed((), "", thought, "a tool call: nested too deeply")
+    except (ValueError, AttributeError, TypeError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        return Parsed((), "", thinking, f"a tool call: cut off or malformed ({why})")
-    return Parsed((ToolCall(value["name"], arguments),), "", thinking)
+        return Parsed((), "", thought, f"a tool call: cut off or malformed ({why})")
+    return Parsed((ToolCall(value["name"], arguments),), "", thought)
 
 
-HERMES = Syntax("hermes", "<tool_call>", "</tool_call>", lambda text, tools: read_answer(text))
+def _foreign(said: str) -> str | None:
+    """Return why a text is a call in another syntax, or None."""
+    tag = re.search(f"{HERMES.opening}|{HERMES.closing}", said)
+    return f"a tool call: malformed ({tag[0]!r})" if tag else broken_call(said)
+
+
 SYNTAXES = (
     HERMES,
-    _in_blocks("functions", "<tool_call>", "</tool_call>", _function),
-    _in_blocks("keyed", "<tool_call>", "</tool_call>", _keyed),
-    _in_blocks("gemma", "<|tool_call>", "<tool_call|>", _gemma),
-    _in_blocks("python", "<|tool_call_start|>", "<|tool_call_end|>", _python),
+    _in_blocks("functions", "<tool_call>", "</tool_call>", _function, "</function>|<parameter="),
+    _in_blocks("keyed", "<tool_call>", "</tool_call>", _keyed, "</?arg_key>|</?arg_value>"),
+    _in_blocks(
+        "gemma",
+        "<|tool_call>",
+        "<tool_call|>",
+        _gemma,
+        r'<\|"\|>|\Acall:[\w.-]+\{',
+        ("<|channel>thought", "<channel|>"),
+    ),
+    _in_blocks(
+        "python", "<|tool_call_start|>", "<|tool_call_end|>", _python, r"\A\[[\w.]+\(.*\)\]\Z"
+    ),
     Syntax("json", "", "", _read_json),
 )
 """`hermes`: Hermes, Qwen2.5, Qwen3. `functions`: Qwen3.5 to 3.8, Nemotron 3. `keyed`: GLM 4.5.

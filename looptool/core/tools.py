@@ -137,7 +137,7 @@ def without_nulls(
         ) and not any(branch.get(key) for branch in alternatives for key in _OPENING)
         made = {}
         for key, item in value.items():
-            parts = [part for branch in alternatives for part in _schemas_of(key, branch)]
+            parts = [part for branch in alternatives for part in schemas_of(key, branch)]
             if item is None and not (
                 any(_admits_null(part, parameters) for part in parts)
                 if parts
@@ -155,7 +155,7 @@ def without_nulls(
     return made, left_out
 
 
-def _schemas_of(key: str, schema: Mapping[str, Any]) -> list[Any]:
+def schemas_of(key: str, schema: Mapping[str, Any]) -> list[Any]:
     """Return the schemas for the value at a key of an object; none if any value is allowed."""
     patterns = schema.get("patternProperties")
     matching = [

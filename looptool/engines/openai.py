@@ -24,7 +24,7 @@ from looptool.core.fingerprints import served_name
 from looptool.core.params import FILE, Server
 from looptool.core.samples import Message, call_label
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.engines.templates import conversation, wrapped
+from looptool.engines.templates import TemplateOf, conversation, options_of, wrapped
 
 CRASHES = 3  # a prompt that gets status 500 this often, while others are answered, is refused
 GIVE_UP = 16  # unanswered requests in a row after which the server counts as gone or misconfigured
@@ -57,6 +57,8 @@ class OpenAIEngine:
             `prompt_tokens`, `tokens`.
         where: a suffix of `identity` that distinguishes models of the same name on different
             servers; empty if that is not wanted.
+        template_options: what the server gives the chat template of a model folder beside messages
+            and tools (vLLM and SGLang).
     """
 
     model: str
@@ -65,11 +67,13 @@ class OpenAIEngine:
     independent: bool = True
     traffic: Counter[str] = field(default_factory=Counter)
     where: str = ""
+    template_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
         free = "" if self.server.structured_output else " without schemas"
-        return f"openai {self.model}{free}{self.where}"
+        options = f" {json.dumps(self.template_options)}" if self.template_options else ""
+        return f"openai {self.model}{free}{options}{self.where}"
 
     @classmethod
     def load(cls, model: Path | str, name: str, server: Server) -> OpenAIEngine:
@@ -79,7 +83,9 @@ class OpenAIEngine:
             ConfigError: if the server does not respond or does not have the model.
         """
         cls.check(name, server, [model])
-        return cls(served_name(model), name, server)
+        folder = Path(model)
+        options = options_of(TemplateOf.folder(folder)) if folder.is_dir() else {}
+        return cls(served_name(model), name, server, template_options=options)
 
     @classmethod
     def check(cls, name: str, server: Server, models: Sequence[Path | str]) -> None:
@@ -189,6 +195,8 @@ class OpenAIEngine:
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
+        if self.template_options:
+            body["extra_body"] = {"chat_template_kwargs": dict(self.template_options)}
         if prompt.tools:
             body["tools"] = wrapped(prompt.tools)
         if sampling.logprobs:

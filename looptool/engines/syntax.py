@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from looptool.core.answers import in_hermes, label_message, result_message, write_label
-from looptool.core.calls import ToolCall
+from looptool.core.calls import Parsed, ToolCall
 from looptool.core.errors import ConfigError
-from looptool.core.samples import Label, Message, call_label, label_calls
+from looptool.core.samples import Label, Message, call_label, label_calls, text_label
 from looptool.core.syntaxes import HERMES, SYNTAXES, Syntax
 from looptool.core.tools import Tool
 from looptool.engines import Prompt
@@ -28,7 +29,10 @@ TOOL: Tool = {
         "properties": {
             "city": {"type": "string", "description": "DESCRIPTION of city"},
             "bed_kind": {"type": "string", "enum": ["double", "bunk"]},
+            "floor": {"type": ["integer", "null"]},
             "price": {"type": "number"},
+            "pets": {"type": "boolean"},
+            "smoking": {"type": "boolean"},
             "filters": {"type": "object"},
             "days": {"type": "array"},
         },
@@ -53,14 +57,30 @@ CASES: dict[str, list[ToolCall]] = {
     "dotted name": [ToolCall("rooms.find_all", {"city": "Bergen"})],
     "number": [ToolCall("find_rooms", {"price": 75001})],
     "number as a string": [ToolCall("find_rooms", {"city": "75001"})],
+    "boolean": [ToolCall("find_rooms", {"pets": True, "smoking": False})],
+    "null": [ToolCall("find_rooms", {"floor": None})],
     "nested": [ToolCall("find_rooms", _NESTED)],
     "quotes and brackets": [ToolCall("find_rooms", {"city": "\"a\" {b} [c] 'd' <e> \\"})],
     "line breaks and blanks": [ToolCall("find_rooms", {"city": "  a\n\n b\t "})],
     "tag in a string": [ToolCall("find_rooms", {"city": "</tool_call><tool_call>"})],
 }
 TOOLS: list[Tool] = [TOOL, {**TOOL, "name": "rooms.find_all"}]
-_DECISIVE = ("plain", "no arguments", "number", "number as a string")
-_SPECIAL = re.compile(r"(<\|\w+\|?>|<\w+\|>|</?\w+>)\s*\Z")  # a special token at the end of a text
+_DECISIVE = ("plain", "no arguments", "number", "number as a string", "boolean")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a model writes its turns, worked out from what its chat template writes.
+
+    Attributes:
+        syntax: the syntax of its calls.
+        opens_thinking: whether a prompt ends inside `<think>`, so that an answer begins there.
+        ends: the texts that end an answer.
+    """
+
+    syntax: Syntax
+    opens_thinking: bool
+    ends: tuple[str, ...]
 
 
 def syntax_of(tokenizer: Any) -> Syntax | None:
@@ -68,33 +88,76 @@ def syntax_of(tokenizer: Any) -> Syntax | None:
 
     A template may take one call only, or write some strings so that they cannot be read back.
     """
+    style = style_of(tokenizer)
+    return style.syntax if style else None
+
+
+def style_of(tokenizer: Any) -> Style | None:
+    """Return how a template writes turns, or None if no reader reads its calls."""
     for syntax in SYNTAXES:
-        if all(_round_trip(tokenizer, syntax, CASES[case]) is True for case in _DECISIVE):
-            return syntax
+        try:
+            style = Style(syntax, _opens_thinking(tokenizer), _ends(tokenizer, syntax))
+        except (ConfigError, ValueError):
+            return None
+        if all(_round_trip(tokenizer, style, CASES[case]) is True for case in _DECISIVE):
+            return style
     return None
 
 
-def known_syntax(tokenizer: Any) -> Syntax:
-    """Return a tokenizer's syntax, worked out once; Hermes if its template fits no reader.
+def known_style(tokenizer: Any) -> Style:
+    """Return a tokenizer's style, worked out once; Hermes if no reader reads its calls.
 
     A base whose calls no reader reads is refused before (`check_template`); a judge needs none.
     """
-    if not hasattr(tokenizer, "_looptool_syntax"):
-        tokenizer._looptool_syntax = syntax_of(tokenizer) or HERMES
-    syntax: Syntax = tokenizer._looptool_syntax
-    return syntax
+    if not hasattr(tokenizer, "_looptool_style"):
+        tokenizer._looptool_style = style_of(tokenizer) or Style(HERMES, False, ())
+    style: Style = tokenizer._looptool_style
+    return style
+
+
+def _opens_thinking(tokenizer: Any) -> bool:
+    return render(tokenizer, Prompt(CONVERSATION, TOOLS)).rstrip().endswith("<think>")
+
+
+def _ends(tokenizer: Any, syntax: Syntax) -> tuple[str, ...]:
+    """Return what a template writes after an answer in words and after a call."""
+    prompt = Prompt(CONVERSATION, TOOLS)
+    ends = []
+    for label, last in (
+        (text_label("WORDS"), "WORDS"),
+        (call_label([CALL]), syntax.closing or "}"),
+    ):
+        _, found, end = answer_of(tokenizer, prompt, label).rpartition(last)
+        if not found:
+            return ()
+        ends.append(end.strip() or _next_turn(tokenizer, prompt, label))
+    return tuple(dict.fromkeys(end for end in ends if end))
+
+
+def is_plain(tokenizer: Any) -> bool:
+    """Return whether answers are read from their text without special tokens, as Hermes is."""
+    style = known_style(tokenizer)
+    special = set(tokenizer.all_special_tokens) & {HERMES.opening, "</think>"}
+    return style.syntax is HERMES and not style.opens_thinking and not special
 
 
 def decode_answer(tokenizer: Any, ids: Sequence[int], tools: Sequence[Tool]) -> str:
     """Return an answer's token ids as text in the format that `answers.read_answer` reads.
 
-    Calls of other syntaxes may be written with special tokens, so these are kept until it is read.
+    Calls may be written with special tokens, so these are kept until the answer is read.
     """
-    syntax = known_syntax(tokenizer)
-    if syntax is HERMES and HERMES.opening not in tokenizer.all_special_tokens:
+    if is_plain(tokenizer):
         return str(tokenizer.decode(ids, skip_special_tokens=True))
-    text = without_end(str(tokenizer.decode(ids, skip_special_tokens=False)), syntax)
-    return in_hermes(syntax.read(text, tools))
+    style = known_style(tokenizer)
+    if len(ids) and ids[-1] == tokenizer.eos_token_id:
+        ids = ids[:-1]
+    text = without_end(str(tokenizer.decode(ids, skip_special_tokens=False)), style)
+    return in_hermes(read_in(style, text, tools))
+
+
+def read_in(style: Style, text: str, tools: Sequence[Tool]) -> Parsed:
+    """Read an answer without the end of its turn; thinking may have begun in the prompt."""
+    return style.syntax.read(f"<think>{text}" if style.opens_thinking else text, tools)
 
 
 def label_text(tokenizer: Any, prompt: Prompt, label: Label) -> str:
@@ -103,15 +166,14 @@ def label_text(tokenizer: Any, prompt: Prompt, label: Label) -> str:
     Raises:
         ConfigError: if the template cannot write it, or what it writes is not read back equal.
     """
-    syntax = known_syntax(tokenizer)
-    if syntax is HERMES:
+    style = known_style(tokenizer)
+    if style.syntax is HERMES:
         return f"{write_label(label)}{tokenizer.eos_token or ''}"
     written = answer_of(tokenizer, prompt, label).rstrip("\n")
-    read = syntax.read(without_end(written, syntax), prompt.tools)
+    read = read_in(style, without_end(written, style), prompt.tools)
     if read.error is not None or list(read.calls) != list(label_calls(label)):
         raise ConfigError(f"the label is not read back equal: {read.error or 'other calls'}")
-    end = _SPECIAL.search(written)
-    if end and end[1] != syntax.closing:
+    if written.rstrip().endswith(style.ends):
         return written
     return f"{written}{_next_turn(tokenizer, prompt, label) or tokenizer.eos_token or ''}"
 
@@ -136,38 +198,39 @@ def round_trip(tokenizer: Any) -> dict[str, bool | str]:
     The value is True, or why not. `cut-off call` says whether every beginning of a call is an
     error.
     """
-    syntax = syntax_of(tokenizer)
-    if syntax is None:
+    style = style_of(tokenizer)
+    if style is None:
         return {}
-    cases = {case: _round_trip(tokenizer, syntax, calls) for case, calls in CASES.items()}
-    return cases | {"cut-off call": _cut_off(tokenizer, syntax)}
+    cases = {case: _round_trip(tokenizer, style, calls) for case, calls in CASES.items()}
+    return cases | {"cut-off call": _cut_off(tokenizer, style)}
 
 
-def _round_trip(tokenizer: Any, syntax: Syntax, calls: Sequence[ToolCall]) -> bool | str:
+def _round_trip(tokenizer: Any, style: Style, calls: Sequence[ToolCall]) -> bool | str:
     try:
         answer = answer_of(tokenizer, Prompt(CONVERSATION, TOOLS), call_label(calls))
     except ConfigError as error:
         return str(error)
-    read = syntax.read(without_end(answer, syntax), TOOLS)
+    read = read_in(style, without_end(answer, style), TOOLS)
     if read.error is not None:
         return read.error
     return list(read.calls) == list(calls) or "other calls are read than were written"
 
 
-def _cut_off(tokenizer: Any, syntax: Syntax) -> bool | str:
-    answer = without_end(
-        answer_of(tokenizer, Prompt(CONVERSATION, TOOLS), call_label([CALL])), syntax
-    )
-    start = answer.index(syntax.opening or "{")
+def _cut_off(tokenizer: Any, style: Style) -> bool | str:
+    written = answer_of(tokenizer, Prompt(CONVERSATION, TOOLS), call_label([CALL]))
+    answer = without_end(written, style)
+    start = answer.index(style.syntax.opening or "{")
     for end in range(start + 1, len(answer)):
-        read = syntax.read(answer[:end], TOOLS)
+        read = read_in(style, without_end(answer[:end], style), TOOLS)
         if read.error is None or read.calls:
             return f"{answer[start:end]!r} is read as a call or as a text"
     return True
 
 
-def without_end(answer: str, syntax: Syntax) -> str:
-    """Return a written answer without what ends the turn."""
-    while (end := _SPECIAL.search(answer)) and end[1] != syntax.closing:
-        answer = answer[: end.start()]
-    return answer.rstrip("\n")
+def without_end(answer: str, style: Style) -> str:
+    """Return an answer without what ends its turn."""
+    answer = answer.rstrip("\n")
+    for end in style.ends:
+        if answer.endswith(end):
+            return answer.removesuffix(end).rstrip("\n")
+    return answer

@@ -17,7 +17,7 @@ from typing import Any
 
 from looptool.core.answers import label_message
 from looptool.core.errors import ConfigError
-from looptool.core.params import Model
+from looptool.core.params import FILE, Model
 from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
 from looptool.engines import Completion, Prompt
@@ -26,6 +26,7 @@ PROJECT_TEMPLATE = Path(__file__).parent / "chat_template.jinja"
 _TURN_END = "<|im_end|>"  # as the project's template writes it
 _OPTIONS = "template_options"  # in tokenizer_config.json
 TODAY = "today"  # the option with the date, YYYY-MM-DD, for templates that print today's
+_RESERVED = {"messages", "tools", "documents", "tokenize", "add_generation_prompt", "conversation"}
 _TODAY_CALL = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
 
 
@@ -69,14 +70,37 @@ def choose_template(tokenizer: Any, model: Model) -> None:
     if model.chat_template == "looptool":
         tokenizer.chat_template = project_template(tokenizer)
     options = dict(model.template_options)
+    if reserved := sorted(options.keys() & _RESERVED):
+        raise ConfigError(
+            f"{FILE}: model.template_options.{reserved[0]}: every prompt sets it; remove it"
+        )
+    tokenizer.chat_template = one_template(tokenizer.chat_template)
     if TODAY in options and tokenizer.chat_template:
         tokenizer.chat_template = with_date(tokenizer.chat_template, options.pop(TODAY))
     if options:
         tokenizer.init_kwargs[_OPTIONS] = options
 
 
+def one_template(templates: Any) -> Any:
+    """Return the template for tools, of a tokenizer that has several by name."""
+    if isinstance(templates, list):
+        templates = {each["name"]: each["template"] for each in templates}
+    if isinstance(templates, dict):
+        return templates.get("tool_use", templates.get("default"))
+    return templates
+
+
 def project_template(tokenizer: Any) -> str:
-    """Return the project's template for a tokenizer: with its beginning and its end of a turn."""
+    """Return the project's template for a tokenizer: with its beginning and its end of a turn.
+
+    Raises:
+        ConfigError: if the tokenizer has no token that ends a turn.
+    """
+    if not tokenizer.eos_token:
+        raise ConfigError(
+            "model.chat_template: looptool: the base's tokenizer has no eos_token; add one to its "
+            "tokenizer_config.json"
+        )
     text = PROJECT_TEMPLATE.read_text("utf-8")
     if tokenizer.eos_token == _TURN_END:
         return text
@@ -90,8 +114,6 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
     Raises:
         ConfigError: if the template cannot render it.
     """
-    import jinja2
-
     try:
         text: str = tokenizer.apply_chat_template(
             conversation(prompt.messages),
@@ -100,7 +122,7 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
             add_generation_prompt=True,
             **options_of(tokenizer),
         )
-    except (jinja2.TemplateError, TypeError, ValueError) as error:
+    except Exception as error:  # a template is code of someone else's
         raise ConfigError(f"the chat template cannot render a prompt: {_line(error)}") from None
     return text
 
@@ -131,7 +153,12 @@ def options_of(tokenizer: Any) -> dict[str, Any]:
 
 def with_date(template: str, today: str) -> str:
     """Return a template that prints a fixed date, YYYY-MM-DD, where it would print today's."""
-    date = dt.date.fromisoformat(today)
+    try:
+        date = dt.date.fromisoformat(today)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{FILE}: model.template_options.{TODAY}: must be a date, YYYY-MM-DD, found {today!r}"
+        ) from None
     return _TODAY_CALL.sub(lambda call: json.dumps(date.strftime(call[2])), template)
 
 
@@ -141,8 +168,6 @@ def answer_of(tokenizer: Any, prompt: Prompt, label: Label) -> str:
     Raises:
         ConfigError: if the template cannot render it, or the prompt is no prefix of the whole.
     """
-    import jinja2
-
     before = render(tokenizer, prompt)
     try:
         whole: str = tokenizer.apply_chat_template(
@@ -151,7 +176,7 @@ def answer_of(tokenizer: Any, prompt: Prompt, label: Label) -> str:
             tokenize=False,
             **options_of(tokenizer),
         )
-    except (jinja2.TemplateError, TypeError, ValueError) as error:
+    except Exception as error:
         raise ConfigError(f"the chat template cannot render an answer: {_line(error)}") from None
     if not whole.startswith(before):
         raise ConfigError(
@@ -182,7 +207,7 @@ class TemplateOf:
         template = jinja.read_text("utf-8") if jinja.is_file() else config.get("chat_template")
         tokens = [config.get(name) for name in ("bos_token", "eos_token")]
         bos, eos = (token.get("content") if isinstance(token, dict) else token for token in tokens)
-        return cls(template, bos, eos, config)
+        return cls(one_template(template), bos, eos, config)
 
     def apply_chat_template(
         self, messages: Sequence[Message], tools: Any, tokenize: bool, **options: Any

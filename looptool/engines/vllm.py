@@ -12,10 +12,9 @@ from typing import Any
 from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import served_name
 from looptool.core.params import Vllm
-from looptool.core.syntaxes import HERMES
 from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.engines.syntax import decode_answer, known_syntax
+from looptool.engines.syntax import decode_answer, is_plain
 from looptool.engines.templates import renderings
 from looptool.engines.transformers import load_tokenizer, refusal
 
@@ -120,10 +119,9 @@ class VllmEngine:
         return [completions[place] for place in range(len(ids))]
 
     def _completion(self, output: Any, sampling: Sampling, tools: Sequence[Tool]) -> Completion:
-        hermes = known_syntax(self.tokenizer) is HERMES
         ids = list(output.token_ids)
         return Completion(
-            output.text if hermes else decode_answer(self.tokenizer, ids, tools),
+            output.text if is_plain(self.tokenizer) else decode_answer(self.tokenizer, ids, tools),
             len(ids),
             float(output.cumulative_logprob) if sampling.logprobs else None,
             "length" if output.finish_reason == "length" else "stop",

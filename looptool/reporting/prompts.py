@@ -11,12 +11,14 @@ from looptool.core.params import load
 from looptool.engines import Prompt
 from looptool.engines.syntax import label_text, round_trip, syntax_of
 from looptool.engines.template_check import template_problem
-from looptool.engines.templates import TemplateOf, render
+from looptool.engines.templates import TemplateOf, choose_template, render
 from looptool.evaluation.targets import target_of
 from looptool.lineage.history import lives, resolve
 from looptool.lineage.revisions import Snapshot
 from looptool.lineage.views import connect
 from looptool.terminal import shown
+
+FIRST_MODEL = Path("models/0")
 
 
 def show_prompt(
@@ -37,6 +39,8 @@ def show_prompt(
     connection = connect(snapshot)
     life = lives(connection, snapshot, [resolve(connection, identity)])[0]
     template: Any = _tokenizer(folder) if tokens else TemplateOf.folder(folder)
+    if model is None and folder != FIRST_MODEL:
+        choose_template(template, load().model)  # as the warm-up will
     prompt = Prompt(life.messages, life.tools)
     label = label_text(template, prompt, life.labels[-1].label)
     texts = {"prompt": render(template, prompt), "label": label}
@@ -66,7 +70,7 @@ def describe_template(folder: Path) -> dict[str, Any]:
 
 
 def _default_model() -> str:
-    return "models/0" if Path("models/0").is_dir() else load().model.base
+    return str(FIRST_MODEL) if FIRST_MODEL.is_dir() else load().model.base
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -37,7 +37,9 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     if problem := base_problem(folder):
         raise ConfigError(f"{folder}: {problem}")
     syntax = syntax_of(TemplateOf.folder(folder)) or HERMES
-    if syntax is not HERMES and "--tool-call-parser" not in options:
+    if syntax is not HERMES and not any(
+        option.partition("=")[0] == "--tool-call-parser" for option in options
+    ):
         raise ConfigError(
             f"{folder}: its calls are in the syntax `{syntax.name}`; name vLLM's parser for its "
             f"family: `looptool serve {model} -- --tool-call-parser NAME`"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from looptool.core.answers import in_hermes, read_answer
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
-from looptool.core.samples import call_label, is_correct, label_calls, text_label
-from looptool.core.syntaxes import SYNTAXES, Syntax, typed
+from looptool.core.samples import call_label, is_correct, text_label
+from looptool.core.syntaxes import SYNTAXES, typed
 from looptool.engines import Prompt
-from looptool.engines.syntax import label_text, syntax_of, without_end
+from looptool.engines.syntax import known_style, label_text, read_in, syntax_of, without_end
 from looptool.engines.templates import TemplateOf, answer_of
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
@@ -97,7 +97,8 @@ def test_a_label_comes_back_equal_or_is_refused(name: str) -> None:
         except ConfigError:
             refused += 1
             return
-        read = SYNTAX[name].read(without_end(written, SYNTAX[name]), TOOLS)
+        style = known_style(template)
+        read = read_in(style, without_end(written, style), TOOLS)
         assert read.error is None and list(read.calls) == calls
 
     check()
@@ -106,13 +107,14 @@ def test_a_label_comes_back_equal_or_is_refused(name: str) -> None:
 
 @each_syntax
 def test_every_beginning_of_an_answer_is_an_error_or_the_calls_that_are_complete(name: str) -> None:
-    syntax, template = SYNTAX[name], template_of(name)
+    template = template_of(name)
+    style = known_style(template)
     calls = [ToolCall("find_rooms", {"city": "Oslo", "price": 2}), ToolCall("rooms.find", {})]
     calls = calls[:1] if name == "json" else calls
-    written = without_end(answer_of(template, PROMPT, call_label(calls)), syntax)
-    start = written.index(syntax.opening or "{")
+    written = answer_of(template, PROMPT, call_label(calls))
+    start = written.index(style.syntax.opening or "{")
     for end in range(start + 1, len(written) + 1):
-        read = syntax.read(written[:end], TOOLS)
+        read = read_in(style, without_end(written[:end], style), TOOLS)
         assert list(read.calls) == calls[: len(read.calls)]
         assert read.error is not None or read.calls
 
@@ -123,12 +125,13 @@ def test_every_beginning_of_an_answer_is_an_error_or_the_calls_that_are_complete
 def test_no_text_raises_and_reading_it_in_hermes_says_the_same(name: str, parts: list[str]) -> None:
     read = SYNTAX[name].read("".join(parts), TOOLS)
     again = read_answer(in_hermes(read))
-    if name == "hermes":
-        return
-    assert (again.error is None) >= (read.error is None and not again.error)
+    assert again.calls == read.calls
     if read.error is not None:
-        assert again.error is not None and not is_correct(again, text_label("?"))
-    assert list(again.calls)[: len(read.calls)] == list(read.calls)
+        assert again.error is not None
+    elif again.error is None:
+        assert again.text == read.text
+    if again.error is not None:
+        assert not is_correct(again, text_label("?"))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +142,14 @@ def test_no_text_raises_and_reading_it_in_hermes_says_the_same(name: str, parts:
         ("gemma", '<|tool_call>call:f{a:<|"|>x}<tool_call|>'), ("gemma", "<|tool"),
         ("gemma", "<|tool_call>call:f{a:1,a:2}<tool_call|>"), ("python", "<|tool_call_start|>[f("),
         ("python", "<|tool_call_start|>[f(1)]<|tool_call_end|>"), ("json", '{"name": "f", "para'),
+        ("functions", "Let me look.\n<tool_call>"), ("functions", "<function=f></function>"),
+        ("functions", "<parameter=a>\n1\n</parameter>"), ("python", "[f(a='x')]"),
+        ("gemma", "Let me look.\n<|tool_call>"), ("gemma", 'call:f{a:<|"|>x<|"|>}'),
+        ("gemma", '<tool_call>{"name": "f", "arguments": {}}</tool_call> Done.'),
+        ("keyed", "f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>"),
+        ("json", "<|python_tag|>f.call(a=1)"), ("json", 'Sure:\n{"name": "f", "parameters": {}}'),
+        ("json", "Let me look.\n<|python_tag|>"),
+        ("json", '```json\n{"parameters": {}, "name": "f"}'),
         ("json", '{"name": "f"}'), ("json", '{"name": "f", "parameters": {}} and so on'),
     ],
 )  # fmt: skip
@@ -151,16 +162,68 @@ def test_a_broken_call_never_gets_the_reward_of_a_text(name: str, text: str) -> 
 
 
 def test_unquoted_values_follow_the_schema() -> None:
-    assert typed("75001", {"type": "string"}) == "75001"
-    assert typed("75001", {"type": "integer"}) == 75001
-    assert typed("7", {"type": ["string", "null"]}) == "7"
-    assert typed("null", {"anyOf": [{"type": "string"}, {"type": "null"}]}) is None
-    assert typed("x", {"type": "integer"}) == "x"  # a wrong type, not a malformed call
-    assert typed("[1]", None) == [1] and typed("Oslo", None) == "Oslo"
+    root = {"$defs": {"code": {"type": "string"}}}
+
+    def value(text: str, *schemas: object) -> object:
+        return typed(text, schemas, root)
+
+    assert value("75001", {"type": "string"}) == "75001"
+    assert value("75001", {"type": "integer"}) == 75001
+    assert value("75001", {"$ref": "#/$defs/code"}) == "75001"
+    assert value("75001", {"allOf": [{"type": "string"}]}) == "75001"
+    assert value("7", {"type": ["string", "null"]}) == "7"
+    assert value("null", {"anyOf": [{"type": "string"}, {"type": "null"}]}) is None
+    assert (
+        value("True", {"type": "boolean"}) is True and value("True", {"type": "string"}) == "True"
+    )
+    assert value("x", {"type": "integer"}) == "x"  # a wrong type, not a malformed call
+    assert value("[1]") == [1] and value("Oslo") == "Oslo"
+
+
+def test_values_of_unnamed_parameters_follow_their_schema_too() -> None:
+    open_tool = {**TOOL, "parameters": {"additionalProperties": {"type": "string"}}}
+    text = "<tool_call><function=find_rooms><parameter=zip>75001</parameter></function></tool_call>"
+    (call,) = SYNTAX["functions"].read(text, [open_tool]).calls
+    assert call.arguments == {"zip": "75001"}
+    for odd in ({"name": "find_rooms"}, {"name": "find_rooms", "parameters": True}):
+        assert SYNTAX["functions"].read(text, [odd]).calls
 
 
 def test_thinking_that_the_prompt_opened_is_no_text() -> None:
-    read: Syntax = SYNTAX["functions"]
-    answer = read.read("I need rooms.\n</think>\n\nWhich city?", TOOLS)
+    style = known_style(template_of("functions"))
+    assert style.opens_thinking
+    answer = read_in(style, "I need rooms.\n</think>\n\nWhich city?", TOOLS)
     assert (answer.thinking, answer.text) == ("I need rooms.", "Which city?")
-    assert label_calls(text_label("x")) == ()
+    cut = read_in(style, "I should call <tool_call>\n<function=find_rooms>\n</function>", TOOLS)
+    assert not cut.calls and not is_correct(read_answer(in_hermes(cut)), text_label("?"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("gemma", '<|tool_call>call:find_rooms{city:<|"|></think> hi<|"|>}<tool_call|>'),
+        ("python", "<|tool_call_start|>[find_rooms(city='</think> hi')]<|tool_call_end|>"),
+        ("json", '{"name": "find_rooms", "parameters": {"city": "</think> hi"}}'),
+    ],
+)
+def test_the_end_of_thinking_in_a_string_is_an_argument(name: str, text: str) -> None:
+    (call,) = SYNTAX[name].read(text, TOOLS).calls
+    assert call.arguments == {"city": "</think> hi"}
+
+
+def test_gemma_s_blanks_and_quoted_keys_are_read() -> None:
+    text = '<|tool_call>\ncall:find_rooms{ "city": <|"|>x<|"|>, price : 5 }<tool_call|>'
+    (call,) = SYNTAX["gemma"].read(text, TOOLS).calls
+    assert call.arguments == {"city": "x", "price": 5}
+    thought = "<|channel>thought\nmaybe <|tool_call>call:f{}<tool_call|>\n<channel|>Which city?"
+    answer = SYNTAX["gemma"].read(thought, TOOLS)
+    assert answer.text == "Which city?" and not answer.calls
+
+
+@each_syntax
+@pytest.mark.parametrize(
+    "text", ["Type <city>", "Use <b>bold</b>", "a < b", '{"city": "Oslo"}', "Ok."]
+)
+def test_a_text_stays_a_text(name: str, text: str) -> None:
+    read = read_answer(in_hermes(SYNTAX[name].read(text, TOOLS)))
+    assert (read.text, read.error, read.calls) == (text, None, ())

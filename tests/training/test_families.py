@@ -18,7 +18,7 @@ from looptool.core.answers import read_answer
 from looptool.core.calls import ToolCall
 from looptool.core.samples import call_label, is_correct, text_label
 from looptool.engines import Prompt, Sampling
-from looptool.engines.syntax import decode_answer, known_syntax
+from looptool.engines.syntax import decode_answer, known_style
 from looptool.engines.transformers import TransformersEngine, load_tokenizer
 from looptool.training.checkpoints import label_ids
 from looptool.training.grpo import train_grpo
@@ -116,6 +116,6 @@ def test_a_family_is_trained_and_answers_in_its_own_syntax(
         assert (f"1 of {count} samples are left out of training" in reported) == takes_one_call
 
     engine = TransformersEngine.load(tmp_path / "1", 4, "float32")
-    assert known_syntax(engine.tokenizer).name == known_syntax(tokenizer).name
+    assert known_style(engine.tokenizer) == known_style(tokenizer)
     for completion in engine.generate(PROMPTS, Sampling(8)):
         assert completion.error is None and completion.tokens <= 8
