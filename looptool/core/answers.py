@@ -1,8 +1,8 @@
-"""An assistant's answer as text and as a chat message, and a tool's result.
+"""An assistant's answer as text in Hermes form and as a chat message, and a tool's result.
 
-Only here is a label written as the text that a model should give (`write_label`), and only here is
-a model's text read (`read_answer`). A model's earlier answers reach it as messages, which its chat
-template writes.
+`write_label` writes a label in Hermes form, and `read_answer` reads it. `engines/syntax.py`
+converts between this form and the syntax of a model. A model's earlier answers reach it as
+messages, which its chat template writes.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def read_answer(text: str) -> Parsed:
 
 
 def in_hermes(answer: Parsed) -> str:
-    """Return an answer that was written in any syntax in the text format that `read_answer` reads.
+    """Write a parsed answer in Hermes form, whatever syntax the model used.
 
     Engines return answers in this form, so that nothing after them depends on a model's syntax. A
-    broken call is a block that `read_answer` reports with its reason.
+    broken call becomes a block that `read_answer` reports with its reason.
     """
     thinking = answer.thinking.replace("</think>", "")
     parts = [f"<think>\n{thinking}\n</think>"] if thinking else []
@@ -71,8 +71,8 @@ def in_hermes(answer: Parsed) -> str:
 def broken_call(text: str) -> str | None:
     """Return why an answer's text is a call that cannot be read, or None if it is a text.
 
-    It is one if it ends in the beginning of `<tool_call>`, begins like a call in JSON, has a line
-    that begins an object with a name and arguments, or has a call as XML.
+    A text is such a call if it ends in the beginning of `<tool_call>`, if it begins like a call in
+    JSON, if one of its lines begins an object with a name and arguments, or if it has `<function=`.
     """
     if "<function=" in text:
         return "a tool call: malformed (<function=…> outside a call)"

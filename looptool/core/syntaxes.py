@@ -61,7 +61,8 @@ def _in_blocks(
     """Return a syntax that writes calls between two texts.
 
     Args:
-        marks: a pattern of what occurs in calls only; in a text it is a call without its opening.
+        marks: a pattern of texts that occur only inside calls. Outside, they show a call without
+            its opening.
         thinking: the texts around thinking.
     """
     cut_off = re.compile(
@@ -95,7 +96,7 @@ def _in_blocks(
         said = said.strip()
         if opened:
             thought = f"{thought}\n{later.strip()}".strip()
-        if not errors and (cut_off.fullmatch(said.rpartition("\n")[2]) if said else False):
+        if not errors and said and cut_off.fullmatch(said.rpartition("\n")[2]):
             errors.append("a tool call: cut off (in its opening tag)")
         elif not errors and (mark := stray.search(said)):
             errors.append(f"a tool call: malformed ({mark[0].strip()!r} outside a call)")

@@ -82,7 +82,7 @@ def choose_template(tokenizer: Any, model: Model) -> None:
 
 
 def one_template(templates: Any) -> Any:
-    """Return the template for tools, of a tokenizer that has several by name."""
+    """Return a tokenizer's template, the one for tools if it has several by name."""
     if isinstance(templates, list):
         templates = {each["name"]: each["template"] for each in templates}
     if isinstance(templates, dict):
@@ -91,7 +91,7 @@ def one_template(templates: Any) -> Any:
 
 
 def project_template(tokenizer: Any) -> str:
-    """Return the project's template for a tokenizer: with its beginning and its end of a turn.
+    """Return the project's template with the tokenizer's BOS and its end of a turn.
 
     Raises:
         ConfigError: if the tokenizer has no token that ends a turn.

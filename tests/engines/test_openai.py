@@ -485,3 +485,24 @@ def test_an_empty_list_asks_nothing(server: HTTPServer) -> None:
     asking = engine(server)
     assert asking.generate([], Sampling(5)) == []
     assert not asking.traffic
+
+
+def test_a_server_gets_the_template_options_of_a_model_folder(
+    server: HTTPServer, tmp_path: Path
+) -> None:
+    config = {"chat_template": "{{ messages }}", "template_options": {"enable_thinking": False}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
+    listed = {"object": "list", "data": [{"id": served_name(tmp_path), "object": "model"}]}
+    server.clear()
+    server.expect_request(MODELS).respond_with_json(listed)
+    bodies: list[dict[str, Any]] = []
+
+    def note(request: Request) -> Response:
+        bodies.append(request.get_json())
+        return echo(request)
+
+    server.expect_request(CHAT, method="POST").respond_with_handler(note)
+    asking = OpenAIEngine.load(tmp_path, "local", settings(server.url_for("/v1")))
+    assert texts_of(asking.generate(prompts("hi"), Sampling(5))) == ["hi"]
+    assert bodies[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "enable_thinking" in asking.identity
