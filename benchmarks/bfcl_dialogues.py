@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.vllm_engines import SETTINGS, enter_vllm
 from looptool.core import runs
-from looptool.engines import Prompt, Sampling
+from looptool.engines import Completion, Prompt, Sampling
 from looptool.evaluation.bfcl import dialogues
 from looptool.evaluation.bfcl.rows import Row, rows
 
@@ -47,10 +47,10 @@ def main() -> None:
         steps, start = 0, time.perf_counter()
         engine.llm.reset_prefix_cache()
 
-        def ask(prompts: Sequence[Prompt]) -> list[str]:
+        def ask(prompts: Sequence[Prompt]) -> list[Completion]:
             nonlocal steps
             steps += len(prompts)
-            return [each.text for each in engine.generate(prompts, Sampling(NEW_TOKENS))]
+            return engine.generate(prompts, Sampling(NEW_TOKENS))
 
         for part in parts:
             dialogues.play(part, ask)

@@ -25,6 +25,7 @@ import polars as pl
 
 from looptool.core import canonical, tables
 from looptool.core.calls import ToolCall, render
+from looptool.engines import Completion
 from looptool.evaluation.bfcl import dialogues, exports, scoring
 from looptool.evaluation.bfcl.rows import CATEGORIES, MULTI_TURN, answers, entries
 
@@ -60,9 +61,17 @@ def valid(results: pl.DataFrame, row_id: str) -> bool:
 
 def verdicts(predictions: Mapping[str, str]) -> pl.DataFrame:
     """Score predictions in the form of `tables.Eval`: for dialogues, JSON by turn and step."""
-    single = {i: text for i, text in predictions.items() if _category(i) not in MULTI_TURN}
-    several = {i: canonical.loads(text) for i, text in predictions.items() if i not in single}
+    single = {i: _said(text) for i, text in predictions.items() if _category(i) not in MULTI_TURN}
+    several = {
+        i: [[_said(each) for each in turn] for turn in canonical.loads(text)]
+        for i, text in predictions.items()
+        if i not in single
+    }
     return pl.concat([scoring.score(single), dialogues.score(several)])
+
+
+def _said(text: str) -> Completion:
+    return Completion(text, 0, None, "stop")
 
 
 def official(predictions: Mapping[str, str]) -> dict[str, bool]:
@@ -73,7 +82,7 @@ def official(predictions: Mapping[str, str]) -> dict[str, bool]:
     with tempfile.TemporaryDirectory() as folder:
         by_category: dict[str, list[dict[str, Any]]] = {}
         for row_id, prediction in predictions.items():
-            result = exports.result_of(prediction, _category(row_id))
+            result = exports.result_of(prediction, None, "native", _category(row_id))
             by_category.setdefault(_category(row_id), []).append({"id": row_id, "result": result})
         (Path(folder) / "results.json").write_text(json.dumps(by_category))
         done = subprocess.run(

@@ -130,7 +130,7 @@ def served(model: Path, prompts: Sequence[Prompt], new_tokens: int) -> dict[str,
             time.sleep(1)
         server = Server(
             base_urls=(f"http://127.0.0.1:{PORT}/v1",), key=None, concurrency=BATCH, timeout=600.0,
-            retries=0, structured_output=True,
+            retries=0, structured_output=True, api="chat",
         )  # fmt: skip
         engine = OpenAIEngine.load(model, "local", server)
         engine.generate(prompts[:BATCH], Sampling(8))  # warms up

@@ -7,14 +7,12 @@ is mastered; one that it answers correctly with high perplexity is still worth t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.answers import read_answer
 from looptool.core.samples import error_type, is_correct, share_of
 from looptool.core.tool_match import MatchMode
 from looptool.engines import Completion
@@ -25,6 +23,7 @@ def probe(
     predictions: Sequence[Completion],
     high_ppl_share: float,
     mode: MatchMode = "schema",
+    left_out: Container[str] = (),
 ) -> pl.DataFrame:
     """Compare each prediction with its sample.
 
@@ -35,6 +34,8 @@ def probe(
             0.25 marks a quarter, rounded down. Ties are broken by sample_id. Rows without a
             perplexity are never marked.
         mode: the mode of ToolMatch.
+        left_out: the sample_ids that the model could not be trained on. It is not at fault if it
+            misses them, so their error type is `refused`.
 
     Returns:
         `tables.Probe`, rows in the order of `samples`.
@@ -46,7 +47,7 @@ def probe(
     if not 0 <= high_ppl_share <= 1:
         raise ValueError(f"high_ppl_share: must lie between 0 and 1, not {high_ppl_share}")
     rows = [
-        _probe_row(row, prediction, mode)
+        _probe_row(row, prediction, mode, row["sample_id"] in left_out)
         for row, prediction in zip(samples.iter_rows(named=True), predictions, strict=True)
     ]
     result = tables.frame(tables.Probe, rows)
@@ -107,21 +108,26 @@ def _shares(rows: pl.DataFrame, column: str) -> dict[str, float]:
     return dict(rows.group_by(column).agg(pl.col("matched").mean()).sort(column).iter_rows())
 
 
-def _probe_row(row: Mapping[str, Any], prediction: Completion, mode: MatchMode) -> dict[str, Any]:
-    text = prediction.text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
-    parsed = read_answer(text)
-    if prediction.error is not None:
-        parsed = replace(parsed, error=f"no answer: {prediction.error}")
+def _probe_row(
+    row: Mapping[str, Any], prediction: Completion, mode: MatchMode, left_out: bool
+) -> dict[str, Any]:
+    parsed = prediction.answer
     tools, label = canonical.loads(row["tools"]), canonical.loads(row["label"])
     matched = is_correct(parsed, label, canonical.loads(row["alternatives"]), tools, mode)
+    kind = None
+    if not matched:
+        refused = left_out or prediction.finish_reason == "refused"
+        kind = "refused" if refused else error_type(parsed, label, tools)
     return {
         "sample_id": row["sample_id"],
-        "prediction": text,
+        "prediction": prediction.text,
         "calls": canonical.dumps([call.to_json() for call in parsed.calls]),
+        "text": parsed.text,
+        "thinking": parsed.thinking,
         "parse_error": parsed.error,
         "matched": matched,
         "ppl": perplexity(prediction.logprob, prediction.tokens),
         "high_ppl": False,
         "tokens": prediction.tokens,
-        "error_type": None if matched else error_type(parsed, label, tools),
+        "error_type": kind,
     }

@@ -36,7 +36,9 @@ def main() -> None:
                     "set probe.keep_high_ppl: false or another engine"
                 )
                 raise run.error("probe.engine", rule)
-        table = probe(samples, completions, params.probe.high_ppl_share, params.match)
+        unfit = tables.read(folder / "left_out.parquet", tables.LeftOut)
+        share, ids = params.probe.high_ppl_share, set(unfit["sample_id"])
+        table = probe(samples, completions, share, params.match, left_out=ids)
         tables.write(table, tables.Probe, folder / "probe.parquet")
         metrics = probe_metrics(samples, table) | answering.settings(params.probe.engine, run.dtype)
         runs.write_json(f"metrics/iterations/{iteration}/probe.json", metrics)

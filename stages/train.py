@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from looptool.core import machine, runs, tables
+from looptool.engines.syntax import format_of
 from looptool.training import memory, processes
 from looptool.training.rewards import make_reward
 
@@ -12,7 +13,7 @@ def main() -> None:
     with runs.stage("train", iteration) as run:
         base, target = Path(f"models/{iteration - 1}"), Path(f"models/{iteration}")
         data = Path(f"data/iterations/{iteration}/train.parquet")
-        tables.read(data, tables.Samples)  # a broken table ends the stage before torch is loaded
+        samples = tables.read(data, tables.Samples)
         train = run.params.train
         if train.vllm in ("colocate", "server") and not machine.gpus():
             raise run.error("train.vllm", "needs a GPU, and there is none here; set it to off")
@@ -24,18 +25,34 @@ def main() -> None:
         scratch = run.scratch(inputs, ["model", "match", "vllm", "train"])
         run.prepare_torch()
         from looptool.training import grpo
+        from looptool.training.left_out import left_out
 
+        unfit = left_out(
+            base, samples, max_tokens=train.max_tokens, new_tokens=train.max_new_tokens
+        )  # fmt: skip
+        tables.write(unfit, tables.LeftOut, data.with_name("left_out.parquet"))
+        data = scratch / "samples.parquet"
+        tables.write(samples.join(unfit, on="sample_id", how="anti"), tables.Samples, data)
         if config:
             history = processes.train_in_processes(config, iteration, base, data, target, scratch)
         else:
             with run.bar("steps", train.steps) as on_progress:
                 history = grpo.train_on(run, base, data, target, scratch, on_progress)
         runs.write_json(f"metrics/iterations/{iteration}/steps.json", history)
-        chosen = {"dtype": run.dtype, "vllm": grpo.rollout_mode(train)}
+        chosen = {
+            "dtype": run.dtype,
+            "vllm": grpo.rollout_mode(train),
+            "left_out": tables.counts(unfit, "check"),
+            "prompt": format_of(target),
+        }
         runs.write_json(
             f"metrics/iterations/{iteration}/train.json", grpo.training_metrics(history) | chosen
         )
-        run.note(steps=len(history), tokens=int(max(row.get("tokens", 0) for row in history)))
+        run.note(
+            left_out=len(unfit),
+            steps=len(history),
+            tokens=int(max(row.get("tokens", 0) for row in history)),
+        )
 
 
 if __name__ == "__main__":

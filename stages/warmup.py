@@ -10,6 +10,7 @@ from pathlib import Path
 from looptool.core import canonical, runs, tables
 from looptool.engines import prompts_of
 from looptool.engines.folders import check_base
+from looptool.engines.syntax import format_of
 from looptool.engines.template_check import check_template
 from looptool.training import memory
 from looptool.training.checkpoints import copy_base
@@ -24,14 +25,21 @@ def main() -> None:
         if params.warmup.steps:
             memory.check(base, "warmup.steps", run.dtype)
         samples = tables.read("data/warmup.parquet", tables.Samples)
-        labels = map(canonical.loads, samples["label"])
-        examples = list(zip(prompts_of(samples), labels, strict=True))
+        unfit = tables.frame(tables.LeftOut, [])
         history = []
         if params.warmup.steps:
             run.prepare_torch()
+            from looptool.training.left_out import left_out
             from looptool.training.warmup import train_sft
 
-            scratch = run.scratch([base, "data/warmup.parquet"], ["model", "warmup"])
+            unfit = left_out(
+                base, samples, chosen=params.model, max_tokens=params.train.max_tokens
+            )  # fmt: skip
+            fit = samples.join(unfit, on="sample_id", how="anti", maintain_order="left")
+            labels = map(canonical.loads, fit["label"])
+            examples = list(zip(prompts_of(fit), labels, strict=True))
+
+            scratch = run.scratch([base, "data/warmup.parquet"], ["model", "warmup", "train"])
             with run.bar("steps", params.warmup.steps) as on_progress:
                 history = train_sft(
                     base,
@@ -50,10 +58,16 @@ def main() -> None:
                 )
         else:
             copy_base(base, target, params.model)
-        metrics = {"samples": len(samples), "dtype": run.dtype if history else None}
+        tables.write(unfit, tables.LeftOut, "data/iterations/0/left_out.parquet")
+        metrics = {
+            "samples": len(samples),
+            "left_out": tables.counts(unfit, "check"),
+            "prompt": format_of(target),
+            "dtype": run.dtype if history else None,
+        }
         runs.write_json("metrics/iterations/0/warmup.json", metrics)
         runs.write_json("metrics/iterations/0/steps.json", history)
-        run.note(samples=len(samples), steps=params.warmup.steps)
+        run.note(samples=len(samples), left_out=len(unfit), steps=params.warmup.steps)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from tests.test_replay_loop import write_script
 
 LLM = {
     "name": "llm", "engine": "openai", "server": "local", "model": scripted.MODEL,
-    "batch_size": 1, "temperature": 0.0, "max_new_tokens": 500,
+    "batch_size": 1, "temperature": 0.0, "max_new_tokens": 500, "template_options": {},
 }  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def settings(server: HTTPServer) -> dict[str, Any]:
     return {
         "servers.local": {
             "base_urls": [server.url_for("/v1")], "key": None, "concurrency": 16,
-            "timeout": 20.0, "retries": 5, "structured_output": True,
+            "timeout": 20.0, "retries": 5, "structured_output": True, "api": "chat",
         },
         "heldout.samples": 6,
         "generate.samples": 60,
@@ -102,7 +102,7 @@ def test_verdicts_are_those_that_both_orders_agree_on(llm: Any) -> None:
     expected = {}
     for row in data.join(probe.filter(~pl.col("matched")), on="sample_id").iter_rows(named=True):
         messages, label = canonical.loads(row["messages"]), canonical.loads(row["label"])
-        told = samples.prediction_label(row["prediction"], row["calls"], row["parse_error"])
+        told = samples.prediction_label(row["text"], row["calls"], row["parse_error"])
         valid = "no_such_tool" not in row["prediction"]
         if told is None:
             right = scripted.is_admitted(messages, label)

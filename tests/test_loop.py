@@ -34,6 +34,7 @@ PARTS = [
     "plugins",
     "stages",
     "configs/accelerate",
+    "configs/chat_templates",
     "data/samples",
     "data/tools",
     "dvc.yaml",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from looptool.core import params, runs
+from looptool.core.answers import read_answer
 from looptool.core.calls import parse
 from looptool.core.errors import ConfigError
 from looptool.engines import Prompt
@@ -91,7 +92,7 @@ def test_a_judge_votes_beside_the_rules(chosen):
 
 
 def test_an_expander_makes_candidates(chosen):
-    seed = ErrorSeed("id", [TOOL], ASKED, LABEL, "single", "wrong_value", "", "", "")
+    seed = ErrorSeed("id", [TOOL], ASKED, LABEL, "single", "wrong_value", read_answer(""), "", "")
     (made,) = make_expander(chosen.expand, cast_of(chosen)).expand([seed], 1, "7")
     assert made.parent_id == "id" and made.messages[0]["content"] == "Please help me. Do it"
 

@@ -1,19 +1,19 @@
-"""An assistant's answer as text in Hermes form and as a chat message, and a tool's result.
+"""An assistant's answer: in Hermes form, as JSON values and as a chat message; a tool's result.
 
-`write_label` writes a label in Hermes form, and `read_answer` reads it. `engines/syntax.py`
-converts between this form and the syntax of a model. A model's earlier answers reach it as
-messages, which its chat template writes.
+`write_label` writes a label in Hermes form, and `read_answer` reads it. `engines/syntax.py` does
+both in the syntax of a model. A model's earlier answers reach it as messages, which its chat
+template writes.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from looptool.core.calls import MALFORMED, Parsed, ToolCall, block, parse, render
+from looptool.core import canonical
+from looptool.core.calls import Parsed, ToolCall, parse, render
 from looptool.core.samples import Label, Message, label_calls
 
 # The start of a tag that ends the text, at the beginning of a line; `<tool_call>` itself is parsed.
@@ -48,24 +48,23 @@ def read_answer(text: str) -> Parsed:
     return parsed
 
 
-def in_hermes(answer: Parsed) -> str:
-    """Write a parsed answer in Hermes form, whatever syntax the model used.
+def to_json(answer: Parsed) -> dict[str, Any]:
+    """Return an answer that has been read as JSON values: calls, text, thinking and error."""
+    calls = [call.to_json() for call in answer.calls]
+    return {
+        "calls": calls, "text": answer.text, "thinking": answer.thinking, "error": answer.error
+    }  # fmt: skip
 
-    Engines return answers in this form, so that nothing after them depends on a model's syntax. A
-    broken call becomes a block that `read_answer` reports with its reason.
-    """
-    thinking = answer.thinking.replace("</think>", "")
-    parts = [f"<think>\n{thinking}\n</think>"] if thinking else []
-    calls = [render(answer.calls)] if answer.calls else []
-    texts = [answer.text] if answer.text else []
-    if answer.error is None:
-        written = "\n".join([*parts, *texts, *calls])
-        again = read_answer(written)
-        if again.error is None and (again.calls, again.text) == (answer.calls, answer.text):
-            return written
-    error = answer.error or "its text cannot be told from calls or thinking"
-    reason = block(json.dumps({MALFORMED: error}, ensure_ascii=False))
-    return "\n".join([*parts, *calls, reason])
+
+def from_json(value: Mapping[str, Any]) -> Parsed:
+    """Return the answer that `to_json` wrote."""
+    return Parsed(label_calls(dict(value)), value["text"], value["thinking"], value["error"])
+
+
+def from_columns(row: Mapping[str, Any]) -> Parsed:
+    """Return the answer in a row of `tables.Probe`."""
+    calls = label_calls({"calls": canonical.loads(row["calls"])})
+    return Parsed(calls, row["text"], row["thinking"], row["parse_error"])
 
 
 def broken_call(text: str) -> str | None:

@@ -14,7 +14,6 @@ from typing import Any
 from looptool.core import canonical
 
 MAX_DEPTH = 64
-MALFORMED = "malformed"  # the key of a block that stands for a broken call in another syntax
 
 _TAG = re.compile(r"<tool_call>|</tool_call>|<think>|</think>")
 _TAG_OUTSIDE_STRINGS = re.compile(
@@ -142,8 +141,7 @@ def parse(text: str | bytes) -> Parsed:
             if call:
                 calls.append(call)
             if error:
-                numbered = error.startswith(("tool call ", "a tool call:"))
-                errors.append(error if numbered else f"tool call {blocks}: {error}")
+                errors.append(f"tool call {blocks}: {error}")
     texts.append(text[position:])
     return Parsed(
         tuple(calls),
@@ -204,8 +202,6 @@ def _read_block(text: str, start: int) -> tuple[ToolCall | None, int, str | None
     after += len("</tool_call>")
     if not isinstance(value, dict):
         return None, after, "not a JSON object"
-    if set(value) == {MALFORMED} and isinstance(value[MALFORMED], str):
-        return None, after, value[MALFORMED]
     if set(value) != {"name", "arguments"}:
         return None, after, 'needs exactly the keys "name" and "arguments"'
     if not isinstance(value["name"], str) or not value["name"]:

@@ -102,10 +102,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+_TEMPLATE_FILE = r"^configs/chat_templates/[^/]+\.jinja$"
+TemplateOptions = Annotated[dict[str, Any], BeforeValidator(_dates_as_text)]
+
+
 class Model(Section):
     base: Annotated[str, Field(min_length=1)]
-    chat_template: Literal["own", "looptool"]
-    template_options: Annotated[dict[str, Any], BeforeValidator(_dates_as_text)]
+    chat_template: Literal["own", "looptool"] | Annotated[str, Field(pattern=_TEMPLATE_FILE)]
+    template_options: TemplateOptions
     dtype: Literal["auto", "bfloat16", "float32"]
     threads: Count | None
 
@@ -125,6 +129,7 @@ class Server(Section):
     timeout: Positive
     retries: Annotated[int, Field(ge=0)]
     structured_output: bool
+    api: Literal["chat", "tokens"]
 
 
 class ModelItem(Section):
@@ -190,6 +195,7 @@ class LLM(Section):
     batch_size: Count | None
     temperature: NotNegative
     max_new_tokens: Count
+    template_options: TemplateOptions
 
 
 def _name_or_llm(value: object) -> str:
@@ -261,6 +267,7 @@ class Train(Section):
     epsilon_high: Positive
     beta: NotNegative
     max_new_tokens: Count
+    max_tokens: Count | None
     updates_per_rollout: Count
     minibatches: Count
     save_steps: Count

@@ -46,6 +46,7 @@ Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 ErrorType = Literal[
+    "refused",
     "unparsable",
     "unexpected_call",
     "missing_call",
@@ -78,7 +79,7 @@ def prediction_label(text: str, calls: str, parse_error: str | None) -> Label | 
     """Return a probed prediction as a label, or None if it is not a complete answer.
 
     Args:
-        text: the raw model output, with or without its thinking.
+        text: the answer's text; in tables of older revisions, the raw one with its thinking.
         calls: the parsed calls as canonical JSON.
         parse_error: the parser's error, or None.
     """
@@ -199,7 +200,7 @@ def is_correct(
 
 
 def error_type(parsed: Parsed, label: Label, tools: Sequence[Tool]) -> ErrorType:
-    """Return how an incorrect prediction differs from the label.
+    """Return how an incorrect prediction differs from the label; `refused` is none of its results.
 
     The error types are tried from coarse to fine, and the first that applies is returned. With
     several calls, matching calls are removed first and the others are compared pairwise, sorted by

@@ -38,22 +38,27 @@ class Syntax:
     Attributes:
         name: for messages and reports.
         opening, closing: the texts around calls; empty where a call is the whole answer.
+        vllm_parser: vLLM's name for its parser of such calls.
         read: returns the calls, text, thinking and error of an answer to a prompt with these tools.
     """
 
     name: str
     opening: str
     closing: str
+    vllm_parser: str
     read: Callable[[str, Sequence[Tool]], Parsed]
 
 
-HERMES = Syntax("hermes", "<tool_call>", "</tool_call>", lambda text, tools: read_answer(text))
+HERMES = Syntax(
+    "hermes", "<tool_call>", "</tool_call>", "hermes", lambda text, tools: read_answer(text)
+)
 
 
 def _in_blocks(
     name: str,
     opening: str,
     closing: str,
+    vllm_parser: str,
     read_block: ReadBlock,
     marks: str,
     thinking: tuple[str, str] = ("<think>", "</think>"),
@@ -104,7 +109,7 @@ def _in_blocks(
             errors.append(broken)
         return Parsed(tuple(calls), said, thought, "; ".join(errors) or None)
 
-    return Syntax(name, opening, closing, read)
+    return Syntax(name, opening, closing, vllm_parser, read)
 
 
 def split_thinking(
@@ -315,20 +320,35 @@ def _foreign(said: str) -> str | None:
 
 SYNTAXES = (
     HERMES,
-    _in_blocks("functions", "<tool_call>", "</tool_call>", _function, "</function>|<parameter="),
-    _in_blocks("keyed", "<tool_call>", "</tool_call>", _keyed, "</?arg_key>|</?arg_value>"),
+    _in_blocks(
+        "functions",
+        "<tool_call>",
+        "</tool_call>",
+        "qwen3_coder",
+        _function,
+        "</function>|<parameter=",
+    ),
+    _in_blocks(
+        "keyed", "<tool_call>", "</tool_call>", "glm45", _keyed, "</?arg_key>|</?arg_value>"
+    ),
     _in_blocks(
         "gemma",
         "<|tool_call>",
         "<tool_call|>",
+        "gemma4",
         _gemma,
         r'<\|"\|>|\Acall:[\w.-]+\{',
         ("<|channel>thought", "<channel|>"),
     ),
     _in_blocks(
-        "python", "<|tool_call_start|>", "<|tool_call_end|>", _python, r"\A\[[\w.]+\(.*\)\]\Z"
+        "python",
+        "<|tool_call_start|>",
+        "<|tool_call_end|>",
+        "lfm2",
+        _python,
+        r"\A\[[\w.]+\(.*\)\]\Z",
     ),
-    Syntax("json", "", "", _read_json),
+    Syntax("json", "", "", "llama3_json", _read_json),
 )
 """`hermes`: Hermes, Qwen2.5, Qwen3. `functions`: Qwen3.5 to 3.8, Nemotron 3. `keyed`: GLM 4.5.
 `gemma`: Gemma 4. `python`: LFM2. `json`: Llama 3.1 and 3.2."""

@@ -54,7 +54,8 @@ HANDOFF_EVENTS = (
     "corrected",  # judged LABEL_WRONG: the prediction became the label
     "alternative",  # judged BOTH_CORRECT: the prediction became an alternative
     "dropped",  # judged BOTH_WRONG: leaves the data
-    "undecided",  # judges did not agree: stays unchanged and is not an error seed
+    "undecided",  # judges did not agree, or the model refused the sample: stays unchanged and is
+    # not an error seed
     "high_ppl",  # matched at high perplexity: stays
     "expanded",  # a new sample made from an error seed
 )
@@ -77,6 +78,11 @@ class Table(pa.DataFrameModel):
     def key(cls) -> tuple[str, ...]:
         """Return the columns that rows are sorted by when written."""
         return ("sample_id",)
+
+    @classmethod
+    def added(cls) -> tuple[str, ...]:
+        """Return the nullable columns that older tables lack; `read` fills them with null."""
+        return ()
 
 
 class Samples(Table):
@@ -112,12 +118,26 @@ class Seen(Table):
     iteration: int = pa.Field(ge=0)
 
 
+class LeftOut(Table):
+    """Samples that a model was not trained on, since it cannot take them."""
+
+    sample_id: str = pa.Field(str_matches=_ID, unique=True)
+    check: str = pa.Field(isin=("template", "length"))
+    reason: str
+
+
 class Probe(Table):
-    """The greedy prediction of model j for each sample of D_j (GCP)."""
+    """The greedy prediction of model j for each sample of D_j (GCP).
+
+    `prediction` is the answer as the model wrote it. The next four columns are the answer as it was
+    read.
+    """
 
     sample_id: str = pa.Field(str_matches=_ID, unique=True)
     prediction: str
     calls: str = pa.Field(str_startswith="[")
+    text: str
+    thinking: str
     parse_error: str = pa.Field(nullable=True)
     matched: bool
     ppl: float = pa.Field(ge=1.0, lt=float("inf"), nullable=True)  # null: unknown
@@ -224,7 +244,11 @@ class Refusals(Table):
 class Eval(Table):
     """One answer to one row of one benchmark.
 
-    `valid` follows the benchmark's own rules. `strict` follows our stricter rules.
+    `prediction` is the answer as the model wrote it, and `answer` the same as it was read: an
+    object with calls, text, thinking and error. In dialogues both are JSON lists of turns, which
+    are lists of steps. `answer` is null where no model answered, and for ACEBench's agents, whose
+    `prediction` is the outcome. `valid` follows the benchmark's own rules, `strict` our stricter
+    ones.
     """
 
     benchmark: str
@@ -232,6 +256,7 @@ class Eval(Table):
     id: str
     split: str = pa.Field(isin=("development", "test"))
     prediction: str
+    answer: str = pa.Field(nullable=True)
     valid: bool
     strict: bool
     error_type: str = pa.Field(nullable=True)
@@ -240,6 +265,10 @@ class Eval(Table):
     @classmethod
     def key(cls) -> tuple[str, ...]:
         return ("benchmark", "category", "id")
+
+    @classmethod
+    def added(cls) -> tuple[str, ...]:
+        return ("answer",)
 
 
 class Bench(Eval):
@@ -328,16 +357,18 @@ def read(path: Path | str, table: type[Table]) -> pl.DataFrame:
         data = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(path, error) from None
-    return check(data, table, str(path))
+    missing = [name for name in table.added() if name not in data.columns]
+    data = data.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+    return check(data.select(polars_schema(table)) if missing else data, table, str(path))
 
 
 def check_columns(
-    path: Path | str, table: type[Table], renamed: Mapping[str, str] | None = None
+    path: Path | str, table: type[Table], older: Mapping[str, str] | None = None
 ) -> None:
     """Check that a file is Parquet with the columns of `table`, without reading its rows.
 
     Args:
-        renamed: columns that an older revision may have, with their names of today.
+        older: columns, each with the one that stands for it in an older revision.
 
     Raises:
         TableError: if it is missing, is not Parquet, or a column is missing or has another type.
@@ -349,8 +380,8 @@ def check_columns(
         types = pl.read_parquet_schema(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(path, error) from None
-    for former, name in (renamed or {}).items():
-        if former in types:
+    for name, former in (older or {}).items():
+        if name not in types and former in types:
             types[name] = types[former]
     for name, kind in polars_schema(table).items():
         if types.get(name) != kind:

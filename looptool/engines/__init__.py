@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from looptool.core import canonical
+from looptool.core.answers import read_answer
+from looptool.core.calls import Parsed
 from looptool.core.samples import Message
 from looptool.core.tools import Tool
 
@@ -57,12 +59,15 @@ class Completion:
     """One answer, or why there is none.
 
     Attributes:
+        text: the answer as the model wrote it, without the end of its turn. Lone surrogates, which
+            no table can hold, become question marks.
         tokens: the number of generated tokens, including the end token.
         logprob: the sum of log p of these tokens under the model's own distribution (temperature
             1), in nats; None if not requested or not available from the engine.
         finish_reason: `stop` or `length`; `refused` if the prompt cannot be answered (too long, for
             example), so that retrying is useless; `failed` if the machine or server is at fault.
         error: the reason for `refused` or `failed`.
+        read: the answer as the engine read it in the model's syntax; None if that is Hermes.
     """
 
     text: str
@@ -70,6 +75,24 @@ class Completion:
     logprob: float | None
     finish_reason: Literal["stop", "length", "refused", "failed"]
     error: str | None = None
+    read: Parsed | None = None
+
+    def __post_init__(self) -> None:
+        if not self.text.isascii():
+            whole = self.text.encode("utf-8", "replace").decode("utf-8")
+            object.__setattr__(self, "text", whole)
+
+    @property
+    def answer(self) -> Parsed:
+        """The calls, text, thinking and error of the answer."""
+        if self.error is not None:
+            return Parsed((), "", "", f"no answer: {self.error}")
+        return read_answer(self.text) if self.read is None else self.read
+
+    @property
+    def error_type(self) -> Literal["refused"] | None:
+        """`refused` if the prompt cannot be answered, else None."""
+        return "refused" if self.finish_reason == "refused" else None
 
 
 Arrived = Callable[[Sequence[tuple[int, Completion]]], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,13 @@ def settings(name: EngineName, dtype: NumberTypeName) -> dict[str, str | None]:
 
 
 def load(
-    name: EngineName, model: Path | str, params: Params, *, batch_size: int | None, server: str
+    name: EngineName,
+    model: Path | str,
+    params: Params,
+    *,
+    batch_size: int | None,
+    server: str,
+    options: Mapping[str, Any] | None = None,
 ) -> Engine:
     """Load the engine `name` with a model.
 
@@ -38,6 +44,7 @@ def load(
             model served by `looptool serve`.
         batch_size: maximum prompts per batch for `transformers`; None for as many as fit.
         server: the entry of `params.servers` to use for `openai`.
+        options: options of the model's chat template, in place of those saved with the model.
 
     Raises:
         ConfigError: if the model, the engine's packages or the server are missing.
@@ -46,25 +53,25 @@ def load(
     if name == "replay":
         from looptool.engines.replay import FILE, ReplayEngine
 
-        return ReplayEngine.load(FILE)
+        return ReplayEngine.load(FILE, model)
     if name == "openai":
         from looptool.engines.openai import OpenAIEngine
 
-        return OpenAIEngine.load(model, server, params.servers[server])
+        return OpenAIEngine.load(model, server, params.servers[server], options)
     dtype = machine.number_type(params.model.dtype).name
     if name == "vllm":
         from looptool.engines.replicas import Replicas, share_gpus
         from looptool.engines.vllm import VllmEngine
 
         settings = params.vllm
-        load_one = partial(VllmEngine.load, model, dtype, settings)
+        load_one = partial(VllmEngine.load, model, dtype, settings, options)
         if settings.data_parallel_size == 1:
             return load_one()
         gpus = share_gpus(settings.data_parallel_size, settings.tensor_parallel_size)
         return Replicas.load(load_one, gpus)
     from looptool.engines.transformers import TransformersEngine
 
-    return TransformersEngine.load(model, batch_size, dtype)
+    return TransformersEngine.load(model, batch_size, dtype, options)
 
 
 def check(params: Params) -> None:

@@ -13,18 +13,37 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from looptool.core.answers import write_label
-from looptool.core.calls import ToolCall, block, read_arguments
+from looptool.core.calls import Parsed, ToolCall, block, read_arguments
+from looptool.core.calls import render as render_calls
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import served_name
 from looptool.core.params import FILE, Server
-from looptool.core.samples import Message, call_label
+from looptool.core.samples import Message
+from looptool.core.syntaxes import HERMES
+from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.engines.templates import TemplateOf, conversation, options_of, wrapped
+from looptool.engines.syntax import (
+    HERMES_STYLE,
+    Style,
+    known_style,
+    read_ids,
+    read_in,
+    reader_of,
+    without_end,
+)
+from looptool.engines.templates import (
+    TemplateOf,
+    conversation,
+    options_of,
+    render,
+    replace_options,
+    wrapped,
+)
+from looptool.engines.transformers import load_tokenizer
 
 CRASHES = 3  # a prompt that gets status 500 this often, while others are answered, is refused
 GIVE_UP = 16  # unanswered requests in a row after which the server counts as gone or misconfigured
@@ -59,6 +78,9 @@ class OpenAIEngine:
             servers; empty if that is not wanted.
         template_options: what the server gives the chat template of a model folder beside messages
             and tools (vLLM and SGLang).
+        style, reader: how the model of a folder writes its turns and what identifies the reader,
+            for servers that do not parse calls.
+        tokenizer: the model's tokenizer, for `api: tokens`.
     """
 
     model: str
@@ -68,24 +90,50 @@ class OpenAIEngine:
     traffic: Counter[str] = field(default_factory=Counter)
     where: str = ""
     template_options: Mapping[str, Any] = field(default_factory=dict)
+    style: Style = HERMES_STYLE
+    reader: str = ""
+    tokenizer: Any = None
 
     @property
     def identity(self) -> str:
         free = "" if self.server.structured_output else " without schemas"
         options = f" {json.dumps(self.template_options)}" if self.template_options else ""
-        return f"openai {self.model}{free}{options}{self.where}"
+        by = " by tokens" if self.tokenizer else ""
+        return f"openai {self.model}{free}{options}{self.reader}{by}{self.where}"
 
     @classmethod
-    def load(cls, model: Path | str, name: str, server: Server) -> OpenAIEngine:
+    def load(
+        cls,
+        model: Path | str,
+        name: str,
+        server: Server,
+        options: Mapping[str, Any] | None = None,
+    ) -> OpenAIEngine:
         """Check a server, `name` in params, and return the engine for one of its models.
+
+        Args:
+            options: options of the chat template, in place of those saved with a model folder.
 
         Raises:
             ConfigError: if the server does not respond or does not have the model.
         """
         cls.check(name, server, [model])
-        folder = Path(model)
-        options = options_of(TemplateOf.folder(folder)) if folder.is_dir() else {}
-        return cls(served_name(model), name, server, template_options=options)
+        engine = cls(served_name(model), name, server)
+        if Path(model).is_dir():
+            template: Any = TemplateOf.folder(Path(model))
+            if server.api == "tokens":
+                template = engine.tokenizer = load_tokenizer(model)
+            replace_options(template, options)
+            engine.template_options, engine.style = options_of(template), known_style(template)
+            engine.reader = reader_of(template)
+        elif server.api == "tokens":
+            raise ConfigError(
+                f"{FILE}: servers.{name}.api: tokens: needs the tokenizer of the model, but "
+                f"{model} is not a folder; set it to chat, or name the model's folder"
+            )
+        else:
+            engine.template_options = dict(options or {})
+        return engine
 
     @classmethod
     def check(cls, name: str, server: Server, models: Sequence[Path | str]) -> None:
@@ -164,12 +212,16 @@ class OpenAIEngine:
     async def _ask(self, url: _Url, prompt: Prompt, sampling: Sampling) -> Completion:
         import openai
 
-        body = self._body(prompt, sampling)
+        try:
+            body = self._body(prompt, sampling)
+        except ConfigError as error:  # the template cannot render it
+            return self._nothing("refused", str(error))
         left, answers = self.server.retries, url.answers
         while True:
             try:
                 patient = url.client.with_options(max_retries=left)
-                response = await patient.chat.completions.with_raw_response.create(**body)
+                api = patient.completions if self.tokenizer else patient.chat.completions
+                response = await api.with_raw_response.create(**body)
             except (openai.AuthenticationError, openai.NotFoundError) as error:
                 raise self._error(url.client.base_url, error) from None
             except (openai.APIConnectionError, openai.RateLimitError) as error:
@@ -180,7 +232,7 @@ class OpenAIEngine:
                     failed = False  # the server answers other prompts, so this prompt is at fault
                 return self._nothing("failed" if failed else "refused", _message(error))
             try:
-                return self._completion(json.loads(response.text), sampling)
+                return self._completion(json.loads(response.text), prompt.tools)
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 left -= response.retries_taken + 1
                 if left < 0:
@@ -189,29 +241,36 @@ class OpenAIEngine:
     def _body(self, prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": list(_messages(prompt.messages)),
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
-        if self.template_options:
-            body["extra_body"] = {"chat_template_kwargs": dict(self.template_options)}
-        if prompt.tools:
-            body["tools"] = wrapped(prompt.tools)
+        more: dict[str, Any] = {}  # what the client library does not know
+        if self.tokenizer or self.style.syntax is not HERMES:
+            more["skip_special_tokens"] = False  # calls may be written with them
+        if self.tokenizer:
+            text = render(self.tokenizer, prompt)
+            body["prompt"] = self.tokenizer(text, add_special_tokens=False).input_ids
+            more["return_token_ids"] = True
+        else:
+            body["messages"] = list(_messages(prompt.messages))
+            if self.template_options:
+                more["chat_template_kwargs"] = dict(self.template_options)
+            if prompt.tools:
+                body["tools"] = wrapped(prompt.tools)
         if sampling.logprobs:
-            body["logprobs"] = True
+            body["logprobs"] = 0 if self.tokenizer else True  # 0: only of the sampled token
         if sampling.schema is not None and self.server.structured_output:
             schema = {"name": "answer", "schema": sampling.schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
+            more["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body | {"extra_body": more} if more else body
 
-    def _completion(self, answer: Mapping[str, Any], sampling: Sampling) -> Completion:
+    def _completion(self, answer: Mapping[str, Any], tools: Sequence[Tool]) -> Completion:
         """Read a server's answer. Raises if a required part is missing."""
         choice = answer["choices"][0]
-        message = choice["message"]
         usage = answer.get("usage") or {}
-        logprobs = (choice.get("logprobs") or {}).get("content") or []
+        logprobs = _logprobs(choice)
         tokens = int(usage.get("completion_tokens") or len(logprobs))
         self.traffic["prompt_tokens"] += int(usage.get("prompt_tokens") or 0)
         self.traffic["tokens"] += tokens
@@ -219,13 +278,45 @@ class OpenAIEngine:
             return self._nothing("refused", "the server's content filter")
         if choice["finish_reason"] in ("error", "abort"):
             raise ValueError(f"it ended by {choice['finish_reason']}")
-        text = "\n".join(part for part in (message.get("content"), _called(message)) if part)
-        text = text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
+        finish: Literal["stop", "length"] = (
+            "length" if choice["finish_reason"] == "length" else "stop"
+        )
+        if (ids := choice.get("token_ids")) is not None and self.tokenizer:
+            text, read = read_ids(self.tokenizer, ids, tools)
+        else:
+            message = {"content": choice["text"]} if self.tokenizer else choice["message"]
+            text, read = self._read(message, finish == "length", tools)
         return Completion(
             text,
             tokens,
-            sum(float(token["logprob"]) for token in logprobs) if logprobs else None,
-            "length" if choice["finish_reason"] == "length" else "stop",
+            sum(logprobs) if logprobs else None,
+            finish,
+            read=read,
+        )
+
+    def _read(
+        self, message: Mapping[str, Any], cut_off: bool, tools: Sequence[Tool]
+    ) -> tuple[str, Parsed | None]:
+        """Return an answer's text and what `Completion.read` holds.
+
+        Servers return the calls and the thinking that they recognise apart from the text.
+        """
+        text = _whole(message.get("content"))
+        thinking = _whole(message.get("reasoning_content") or message.get("reasoning"))
+        calls, errors, blocks = _called(message)
+        written = "\n".join(part for part in (text, *blocks) if part)
+        if not (calls or errors or thinking) and self.style.syntax is HERMES:
+            return written, None
+        style = self.style
+        if style.opens_thinking and (thinking or not ("</think>" in text or cut_off)):
+            style = replace(style, opens_thinking=False)  # the server has removed it
+        read = read_in(style, without_end(text, style), tools)
+        problems = [read.error, *errors] if read.error else errors
+        return written, Parsed(
+            (*read.calls, *calls),
+            read.text,
+            "\n".join(part for part in (thinking.strip(), read.thinking) if part),
+            "; ".join(problems) or None,
         )
 
     def _nothing(self, reason: Any, error: str) -> Completion:
@@ -308,17 +399,34 @@ def _function(function: Mapping[str, Any]) -> dict[str, str]:
     return {"name": function["name"], "arguments": arguments}
 
 
-def _called(message: Mapping[str, Any]) -> str:
-    """Return the calls of an answer in the text format, from which the server parsed them."""
-    parts = []
-    for item in message.get("tool_calls") or ():
+def _called(message: Mapping[str, Any]) -> tuple[list[ToolCall], list[str], list[str]]:
+    """Return the calls of an answer, why others cannot be read, and all of them in Hermes form."""
+    calls, errors, blocks = list[ToolCall](), list[str](), list[str]()
+    for number, item in enumerate(message.get("tool_calls") or (), start=1):
         name, arguments = item["function"]["name"], item["function"].get("arguments")
         try:
-            parts.append(write_label(call_label([ToolCall(name, read_arguments(arguments))])))
-        except ValueError:  # left as it is, for `read_answer` to report
+            call = ToolCall(name, read_arguments(arguments))
+            blocks.append(render_calls([call]))
+            calls.append(call)
+        except ValueError as error:
             text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-            parts.append(block(f'{{"name": {json.dumps(name)}, "arguments": {text}}}'))
-    return "\n".join(parts)
+            blocks.append(block(f'{{"name": {json.dumps(name)}, "arguments": {text}}}'))
+            errors.append(f"tool call {number}: {error}")
+    return calls, errors, blocks
+
+
+def _logprobs(choice: Mapping[str, Any]) -> list[float]:
+    """Return the log probabilities of an answer's tokens, as either API has them."""
+    found = choice.get("logprobs") or {}
+    listed = found.get("token_logprobs") or [
+        token["logprob"] for token in found.get("content") or ()
+    ]
+    return [float(value) for value in listed]
+
+
+def _whole(text: str | None) -> str:
+    """Return a text without lone surrogates, which no table can hold."""
+    return (text or "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _message(error: Exception) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import hash_path
 from looptool.core.samples import sample_id
+from looptool.core.syntaxes import HERMES
 from looptool.engines import Arrived, Completion, Prompt, Sampling
+from looptool.engines.syntax import HERMES_STYLE, Style, known_style, read_in, without_end
+from looptool.engines.templates import TemplateOf
 
 FILE = Path("data/replay.jsonl")
 _FORM = 'a line is {"sample_id": text, "text": text, "tokens": number, "logprob": number or null}'
@@ -26,10 +29,14 @@ class ReplayEngine:
     answers: dict[str, Completion]
     identity: str
     independent: bool = False
+    style: Style = HERMES_STYLE
 
     @classmethod
-    def load(cls, file: Path) -> ReplayEngine:
+    def load(cls, file: Path, model: Path | str) -> ReplayEngine:
         """Read the answers from a file.
+
+        Args:
+            model: the model that wrote them; if it is a folder, its template tells the syntax.
 
         Raises:
             ConfigError: if the file is missing or a line is malformed.
@@ -48,15 +55,23 @@ class ReplayEngine:
             raise ConfigError(f"{file}: line {number}: the field {error} is missing") from None
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{file}: line {number}: {error}; {_FORM}") from None
-        return cls(answers, f"replay {hash_path(file)}")
+        folder = Path(model)
+        style = known_style(TemplateOf.folder(folder)) if folder.is_dir() else HERMES_STYLE
+        return cls(answers, f"replay {hash_path(file)}", style=style)
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None
     ) -> list[Completion]:
         nothing = Completion("", 0, 0.0, "stop")
         completions = [
-            self.answers.get(sample_id(prompt.tools, prompt.messages), nothing)
+            self._read(self.answers.get(sample_id(prompt.tools, prompt.messages), nothing), prompt)
             for prompt in prompts
         ]
         arrived(list(enumerate(completions)))
         return completions
+
+    def _read(self, answer: Completion, prompt: Prompt) -> Completion:
+        if self.style.syntax is HERMES:
+            return answer
+        text = without_end(answer.text, self.style)
+        return replace(answer, read=read_in(self.style, text, prompt.tools))

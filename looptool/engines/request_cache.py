@@ -12,17 +12,19 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from looptool.core.answers import from_json, to_json
 from looptool.core.errors import LooptoolError
 from looptool.engines import Completion
 
 _WAIT = 60.0  # seconds to wait for another writer
 _AT_ONCE = 1000  # keys per statement
 _DAY = 86_400
+_FIELDS = ("text", "tokens", "logprob", "finish_reason", "error")
 _TABLES = """
 create table if not exists engines (
     id integer primary key, identity text unique not null, hits integer not null default 0,
@@ -99,7 +101,7 @@ class RequestCache:
             if any(used < today for _, _, used in rows):
                 self._db.execute(f"update answers set used = {today} where key in ({marks})", part)
             for key, answer, _ in rows:
-                yield key.hex(), Completion(*json.loads(answer))
+                yield key.hex(), _completion(answer)
 
     def store(self, identity: str, answers: Iterable[tuple[str, Completion]]) -> None:
         """Store a group of answers of the engine `identity` atomically."""
@@ -109,7 +111,7 @@ class RequestCache:
             self._db.executemany(
                 "insert or replace into answers values (?, ?, ?, ?)",
                 [
-                    (bytes.fromhex(key), engine, today, json.dumps(astuple(completion)))
+                    (bytes.fromhex(key), engine, today, _stored(completion))
                     for key, completion in answers
                 ],
             )
@@ -153,3 +155,17 @@ class RequestCache:
         self._db.execute("insert or ignore into engines (identity) values (?)", (identity,))
         row = self._db.execute("select id from engines where identity = ?", (identity,)).fetchone()
         return int(row[0])
+
+
+def _stored(completion: Completion) -> str:
+    """Return an answer as JSON, with what the engine read of it, if it did."""
+    fields = [getattr(completion, name) for name in _FIELDS]
+    read = [to_json(completion.read)] if completion.read else []
+    return json.dumps(fields + read)
+
+
+def _completion(stored: str) -> Completion:
+    values = json.loads(stored)
+    fields = dict(zip(_FIELDS, values[: len(_FIELDS)], strict=True))
+    read = [from_json(value) for value in values[len(_FIELDS) :]]
+    return Completion(**fields, read=read[0] if read else None)

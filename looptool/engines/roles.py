@@ -248,11 +248,13 @@ class Cast:
         """Return a model in a role. It is loaded on its first request, once for all its roles."""
 
         def engine() -> Engine:
-            key = (settings.engine, settings.server, settings.model, str(settings.batch_size))
+            options = settings.template_options
+            key = (settings.engine, settings.server, settings.model, str(settings.batch_size),
+                   canonical.dumps(options))  # fmt: skip
             if key not in self._engines:
                 self._engines[key] = load(
                     settings.engine, settings.model, self.params,
-                    batch_size=settings.batch_size, server=settings.server,
+                    batch_size=settings.batch_size, server=settings.server, options=options or None,
                 )  # fmt: skip
             return self._engines[key]
 

@@ -1,24 +1,25 @@
 """A model's own call syntax: found by what its chat template writes, used for labels and answers.
 
-Labels are written by the template. Answers are read from token ids by the syntax's reader and
-returned in Hermes form (`answers.in_hermes`).
+Labels are written by the template. Answers are read from token ids by the syntax's reader.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from looptool.core.answers import in_hermes, label_message, result_message, write_label
+from looptool.core import canonical
+from looptool.core.answers import label_message, read_answer, result_message, write_label
 from looptool.core.calls import Parsed, ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Label, Message, call_label, label_calls, text_label
 from looptool.core.syntaxes import HERMES, SYNTAXES, Syntax
 from looptool.core.tools import Tool
 from looptool.engines import Prompt
-from looptool.engines.templates import answer_of, render
+from looptool.engines.templates import TemplateOf, answer_of, options_of, render
 
 # A conversation in which every part can be recognised.
 TOOL: Tool = {
@@ -65,6 +66,7 @@ CASES: dict[str, list[ToolCall]] = {
     "tag in a string": [ToolCall("find_rooms", {"city": "</tool_call><tool_call>"})],
 }
 TOOLS: list[Tool] = [TOOL, {**TOOL, "name": "rooms.find_all"}]
+_READERS = ("answers", "calls", "python_calls", "syntaxes")  # in looptool/core
 _DECISIVE = ("plain", "no arguments", "number", "number as a string", "boolean")
 
 
@@ -81,6 +83,9 @@ class Style:
     syntax: Syntax
     opens_thinking: bool
     ends: tuple[str, ...]
+
+
+HERMES_STYLE = Style(HERMES, False, ())
 
 
 def syntax_of(tokenizer: Any) -> Syntax | None:
@@ -110,7 +115,7 @@ def known_style(tokenizer: Any) -> Style:
     A base whose calls no reader reads is refused before (`check_template`); a judge needs none.
     """
     if not hasattr(tokenizer, "_looptool_style"):
-        tokenizer._looptool_style = style_of(tokenizer) or Style(HERMES, False, ())
+        tokenizer._looptool_style = style_of(tokenizer) or HERMES_STYLE
     style: Style = tokenizer._looptool_style
     return style
 
@@ -137,22 +142,64 @@ def _ends(tokenizer: Any, syntax: Syntax) -> tuple[str, ...]:
 def is_plain(tokenizer: Any) -> bool:
     """Return whether answers are read from their text without special tokens, as Hermes is."""
     style = known_style(tokenizer)
-    special = set(tokenizer.all_special_tokens) & {HERMES.opening, "</think>"}
+    special = set(getattr(tokenizer, "all_special_tokens", ())) & {HERMES.opening, "</think>"}
     return style.syntax is HERMES and not style.opens_thinking and not special
 
 
-def decode_answer(tokenizer: Any, ids: Sequence[int], tools: Sequence[Tool]) -> str:
-    """Return an answer's token ids as text in the format that `answers.read_answer` reads.
+def reader_of(tokenizer: Any) -> str:
+    """Return what identifies the reader of a model's answers: the syntax and a hash of the code.
 
-    Calls may be written with special tokens, so these are kept until the answer is read.
+    Empty if answers are read from their text whenever they are used (`is_plain`).
     """
     if is_plain(tokenizer):
-        return str(tokenizer.decode(ids, skip_special_tokens=True))
+        return ""
+    core = Path(canonical.__file__).parent
+    code = [(core / f"{name}.py").read_text("utf-8") for name in _READERS]
+    digest = canonical.digest(*code)
+    return f" {known_style(tokenizer).syntax.name} {digest[:8]}"
+
+
+def format_of(folder: Path) -> dict[str, Any]:
+    """Return how the model of a folder is prompted and answers, for metrics and cards.
+
+    Returns:
+        `template`, a hash of the chat template; `options`, its options; `syntax`, that of calls.
+    """
+    template = TemplateOf.folder(folder)
+    return {
+        "template": canonical.digest(template.chat_template or "")[:8],
+        "options": options_of(template),
+        "syntax": known_style(template).syntax.name,
+    }
+
+
+def read_ids(
+    tokenizer: Any, ids: Sequence[int], tools: Sequence[Tool]
+) -> tuple[str, Parsed | None]:
+    """Return the text of an answer's token ids, and how the model's syntax reads it.
+
+    Calls may be written with special tokens, so these are kept until the answer is read.
+
+    Returns:
+        The text without the end of the turn, and what `Completion.read` holds.
+    """
+    if is_plain(tokenizer):
+        return str(tokenizer.decode(ids, skip_special_tokens=True)), None
     style = known_style(tokenizer)
     if len(ids) and ids[-1] == tokenizer.eos_token_id:
         ids = ids[:-1]
     text = without_end(str(tokenizer.decode(ids, skip_special_tokens=False)), style)
-    return in_hermes(read_in(style, text, tools))
+    read = read_in(style, text, tools)
+    said = read.text
+    for token in tokenizer.all_special_tokens:  # what is left of them belongs to no syntax
+        said = said.replace(token, "")
+    return text, replace(read, text=said.strip())
+
+
+def answer_to(tokenizer: Any, ids: Sequence[int], tools: Sequence[Tool]) -> Parsed:
+    """Return an answer's token ids as calls, text, thinking and error."""
+    text, read = read_ids(tokenizer, ids, tools)
+    return read_answer(text) if read is None else read
 
 
 def read_in(style: Style, text: str, tools: Sequence[Tool]) -> Parsed:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,25 @@ def choose_template(tokenizer: Any, model: Model) -> None:
     """
     if model.chat_template == "looptool":
         tokenizer.chat_template = project_template(tokenizer)
-    options = dict(model.template_options)
+    elif model.chat_template != "own":
+        tokenizer.chat_template = read_template(Path(model.chat_template))
+    if model.chat_template != "own":  # it would read answers in the syntax of the base's template
+        tokenizer.init_kwargs.pop("response_template", None)
+        if getattr(tokenizer, "response_template", None) is not None:
+            tokenizer.response_template = None
+    set_options(tokenizer, model.template_options, "model")
+
+
+def set_options(tokenizer: Any, given: Mapping[str, Any], section: str) -> None:
+    """Save template options with a tokenizer; `section` of params has them.
+
+    Raises:
+        ConfigError: if an option is none that a template can be given.
+    """
+    options = dict(given)
     if reserved := sorted(options.keys() & _RESERVED):
         raise ConfigError(
-            f"{FILE}: model.template_options.{reserved[0]}: every prompt sets it; remove it"
+            f"{FILE}: {section}.template_options.{reserved[0]}: every prompt sets it; remove it"
         )
     tokenizer.chat_template = one_template(tokenizer.chat_template)
     if TODAY in options and tokenizer.chat_template:
@@ -88,6 +103,31 @@ def one_template(templates: Any) -> Any:
     if isinstance(templates, dict):
         return templates.get("tool_use", templates.get("default"))
     return templates
+
+
+def read_template(file: Path) -> str:
+    """Return the chat template in a file.
+
+    Raises:
+        ConfigError: if there is no such file, or it is not a Jinja template.
+    """
+    import jinja2
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    field = f"{FILE}: model.chat_template: {file}"
+    try:
+        text = file.read_text("utf-8")
+        render_jinja_template([[]], chat_template=text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not valid UTF-8"
+        raise ConfigError(f"{field}: {reason}") from None
+    except jinja2.TemplateSyntaxError as error:
+        raise ConfigError(
+            f"{field}: line {error.lineno}: not a Jinja template: {error.message}"
+        ) from None
+    except Exception:  # it needs a conversation; `check_template` gives it one
+        pass
+    return text
 
 
 def project_template(tokenizer: Any) -> str:
@@ -111,9 +151,16 @@ def project_template(tokenizer: Any) -> str:
 def render(tokenizer: Any, prompt: Prompt) -> str:
     """Return the text of a prompt, up to where the answer starts.
 
+    Where a template refuses or drops the system turn of a prompt without tools, as models in roles
+    get it, this turn is put at the head of the first user turn.
+
     Raises:
         ConfigError: if the template cannot render it.
     """
+    first = prompt.messages[0] if prompt.messages else {}
+    merged = None
+    if not prompt.tools and first.get("role") == "system":
+        merged = Prompt(_without_system_turn(prompt.messages))
     try:
         text: str = tokenizer.apply_chat_template(
             conversation(prompt.messages),
@@ -123,8 +170,21 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
             **options_of(tokenizer),
         )
     except Exception as error:  # a template is code of someone else's
+        if merged is not None:
+            return render(tokenizer, merged)
         raise ConfigError(f"the chat template cannot render a prompt: {_line(error)}") from None
+    if merged is not None and first["content"].strip() not in text:
+        return render(tokenizer, merged)
     return text
+
+
+def _without_system_turn(messages: Sequence[Message]) -> list[Message]:
+    """Return a conversation with its system turn at the head of the first user turn."""
+    system, *rest = messages
+    if not rest or rest[0]["role"] != "user":
+        return [{"role": "user", "content": system["content"]}, *rest]
+    first = {**rest[0], "content": f"{system['content']}\n\n{rest[0]['content']}"}
+    return [first, *rest[1:]]
 
 
 def renderings(
@@ -144,6 +204,19 @@ def renderings(
             texts.append("")
             refusals[place] = Completion("", 0, None, "refused", str(error))
     return texts, refusals
+
+
+def replace_options(tokenizer: Any, options: Mapping[str, Any] | None) -> str:
+    """Give a tokenizer other template options than were saved with it, unless they are None.
+
+    Returns:
+        What identifies these options, empty if there are none.
+    """
+    if options is None:
+        return ""
+    tokenizer.init_kwargs.pop(_OPTIONS, None)
+    set_options(tokenizer, options, "a role")
+    return f" {json.dumps(dict(options), sort_keys=True)}"
 
 
 def options_of(tokenizer: Any) -> dict[str, Any]:

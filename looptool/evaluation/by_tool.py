@@ -13,7 +13,7 @@ from rich.table import Table
 from looptool.core import canonical, runs, tables
 from looptool.core.errors import LooptoolError
 from looptool.core.params import Params, load
-from looptool.engines import Prompt, Sampling, answering
+from looptool.engines import Completion, Prompt, Sampling, answering
 from looptool.engines.folders import base_problem
 from looptool.evaluation import heldout, own_tools, scores
 from looptool.lineage.revisions import Snapshot, open_workspace
@@ -78,7 +78,7 @@ def _trained() -> list[str]:
     return sorted(numbers, key=int)
 
 
-def _answers(name: str, prompts: Sequence[Prompt], params: Params) -> list[str]:
+def _answers(name: str, prompts: Sequence[Prompt], params: Params) -> list[Completion]:
     model = Path("models", name) if name.isdecimal() else Path(name)
     if problem := base_problem(model):
         hint = f"; run `dvc repro train@{name}`" if name.isdecimal() else ""
@@ -90,7 +90,7 @@ def _answers(name: str, prompts: Sequence[Prompt], params: Params) -> list[str]:
     )
     completions = engine.generate(prompts, Sampling(settings.max_new_tokens))
     answering.check_all_answered(completions, "requests")
-    return [completion.text for completion in completions]
+    return completions
 
 
 def to_json(measured: Measured) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.answers import read_answer
+from looptool.core.answers import from_json, read_answer
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Label, call_label, label_calls, label_id, sample_id, text_label
@@ -71,7 +71,7 @@ def by_tool(samples: pl.DataFrame, results: pl.DataFrame) -> pl.DataFrame:
     joined = samples.join(results, left_on="sample_id", right_on="id", how="inner")
     outcomes = [
         outcome
-        for row in joined.select("tools", "label", "prediction", "valid").rows()
+        for row in joined.select("tools", "label", "prediction", "answer", "valid").rows()
         for outcome in _outcomes(*row)
     ]
     accuracy = pl.col("accuracy")
@@ -85,13 +85,15 @@ def by_tool(samples: pl.DataFrame, results: pl.DataFrame) -> pl.DataFrame:
 
 
 def _outcomes(
-    tools: str, label: str, prediction: str, valid: bool
+    tools: str, label: str, prediction: str, answer: str | None, valid: bool
 ) -> Iterator[tuple[str, str | None, bool]]:
     expected = list(label_calls(canonical.loads(label)))
     names = {call.name for call in expected} or {NO_TOOL}
     yield from ((name, None, valid) for name in sorted(names))
     documents = canonical.loads(tools)
-    left = list(read_answer(prediction).calls)
+    # older revisions store the text alone
+    read = from_json(canonical.loads(answer)) if answer else read_answer(prediction)
+    left = list(read.calls)
     for call in expected:
         same_name = [other for other in left if other.name == call.name]
         best = max(same_name, key=lambda other: _agreeing(call, other, documents), default=None)

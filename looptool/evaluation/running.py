@@ -15,7 +15,7 @@ import polars as pl
 
 from looptool.core.errors import ConfigError
 from looptool.core.params import EvalAcebench, Params
-from looptool.engines import Engine, Prompt, Sampling, answering
+from looptool.engines import Completion, Engine, Prompt, Sampling, answering
 from looptool.evaluation.acebench import agent
 from looptool.evaluation.acebench import prompts as acebench_prompts
 from looptool.evaluation.acebench import rows as acebench_rows
@@ -26,7 +26,7 @@ from looptool.evaluation.bfcl.rows import MULTI_TURN, Row
 
 @dataclass
 class Asker:
-    """Sends prompts to a model and returns its texts, in order.
+    """Sends prompts to a model and returns its answers, in order.
 
     Attributes:
         on_progress: called with the number of prompts answered so far, over all calls.
@@ -41,8 +41,8 @@ class Asker:
     answers: int = 0
     tokens: int = 0
 
-    def __call__(self, prompts: Sequence[Prompt]) -> list[str]:
-        """Return the model's texts; raises LooptoolError if a prompt failed technically."""
+    def __call__(self, prompts: Sequence[Prompt]) -> list[Completion]:
+        """Return the model's answers; raises LooptoolError if a prompt failed technically."""
         before = self.answers
         completions = answering.answer(
             self.engine,
@@ -54,7 +54,7 @@ class Asker:
         answering.check_all_answered(completions, "prompts")
         self.answers += len(completions)
         self.tokens += sum(completion.tokens for completion in completions)
-        return [completion.text for completion in completions]
+        return completions
 
 
 def run_bfcl(
@@ -62,7 +62,7 @@ def run_bfcl(
     ask: agent.Ask,
     style: prompts.Style = "native",
     others: Sequence[Prompt] = (),
-) -> tuple[pl.DataFrame, list[str]]:
+) -> tuple[pl.DataFrame, list[Completion]]:
     """Run a model on BFCL rows and return one row of `tables.Eval` for each.
 
     Args:
@@ -70,24 +70,24 @@ def run_bfcl(
         others: further prompts, not in that style, to ask in the same batches.
 
     Returns:
-        `tables.Eval`, and the model's texts for `others`.
+        `tables.Eval`, and the model's answers to `others`.
 
     Raises:
         LooptoolError: if the checker cannot be run.
     """
     form = prompts.FORMS[style]
 
-    def styled(asked: Sequence[Prompt]) -> list[str]:
+    def styled(asked: Sequence[Prompt]) -> list[Completion]:
         return ask([form.prompt(prompt) for prompt in asked])
 
     single = [row for row in rows if row.category not in MULTI_TURN]
     asked = [form.prompt(Prompt(row.messages, row.tools)) for row in single]
-    texts = ask([*asked, *others])
-    answers = dict(zip((row.id for row in single), texts[: len(single)], strict=True))
+    completions = ask([*asked, *others])
+    answers = dict(zip((row.id for row in single), completions[: len(single)], strict=True))
     several = [row for row in rows if row.category in MULTI_TURN]
-    played = dialogues.play(several, styled, form.read)
+    played = dialogues.play(several, styled, form)
     scores = pl.concat([scoring.score_calls(answers, form), dialogues.score(played, form)])
-    return scores, list(texts[len(single) :])
+    return scores, list(completions[len(single) :])
 
 
 def least_prompts(rows: Sequence[Row]) -> int:
@@ -169,8 +169,8 @@ def run_acebench(
     """
     single = [row for row in rows if row.group != "agent"]
     acting = [row for row in rows if row.group == "agent"]
-    texts = ask([acebench_prompts.prompt(row, style, checkout) for row in single])
-    answers = dict(zip((row.id for row in single), texts, strict=True))
+    completions = ask([acebench_prompts.prompt(row, style, checkout) for row in single])
+    answers = dict(zip((row.id for row in single), completions, strict=True))
     outcomes = agent.drive(acting, checkout, ask, user, style)
     by_id = {outcome.row_id: outcome for outcome in outcomes}
     return pl.concat([acebench_scoring.score(single, answers), agent.score(acting, by_id)])

@@ -11,7 +11,9 @@ from looptool.core.params import FILE, EngineName, Params, Server
 from looptool.engines import Engine, answering
 from looptool.engines.folders import base_problem
 
-_PATIENCE = {"concurrency": 64, "timeout": 300.0, "retries": 5, "structured_output": True}
+_SETTINGS = {
+    "concurrency": 64, "timeout": 300.0, "retries": 5, "structured_output": True, "api": "chat"
+}  # fmt: skip
 KEY = "OPENAI_API_KEY"  # the environment variable with a server's key, if it is set
 
 
@@ -65,7 +67,7 @@ def load(target: Target, params: Params, engine: EngineName | None = None) -> En
     from looptool.engines.openai import OpenAIEngine
 
     like = params.servers.get(settings.server)
-    patience = like.model_dump() if like else _PATIENCE
+    patience = like.model_dump() if like else _SETTINGS
     address = {"base_urls": (target.url,), "key": KEY if os.environ.get(KEY) else None}
     try:
         server = Server.model_validate({**patience, **address})

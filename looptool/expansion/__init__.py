@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from looptool.core.calls import Parsed
 from looptool.core.params import Expand, name_of
 from looptool.core.registry import load
 from looptool.core.samples import Label, Message
@@ -31,8 +32,9 @@ class ErrorSeed:
         label: the current label; that of a LABEL_WRONG sample was just corrected.
         error_type: one of `samples.ERROR_TYPES`: how the prediction differed from the label
             that the model was probed against.
-        prediction: the model's output text; right if the label was wrong.
-        wrong: the answer that was judged wrong: the prediction, or the previous label as JSON.
+        prediction: the model's answer; right if the label was wrong.
+        wrong: the answer that was judged wrong, as the JSON of a label: the prediction or the
+            previous label. A prediction that could not be read stays as the model wrote it.
         rationale: the judge's analysis of the error; empty if nothing was judged.
     """
 
@@ -42,7 +44,7 @@ class ErrorSeed:
     label: Label
     category: str
     error_type: str
-    prediction: str
+    prediction: Parsed
     wrong: str
     rationale: str
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from looptool.core import canonical
+from looptool.core.answers import from_columns
+from looptool.core.samples import prediction_label
 from looptool.expansion import ErrorSeed
 
 
@@ -23,9 +28,14 @@ def error_seeds(outcomes: pl.DataFrame) -> list[ErrorSeed]:
             canonical.loads(row["label"]),
             row["category"],
             row["error_type"],
-            row["prediction"],
-            row["previous_label"] if row["event"] == "corrected" else row["prediction"],
+            from_columns(row),
+            row["previous_label"] if row["event"] == "corrected" else _wrong(row),
             row["rationale"] or "",
         )
         for row in chosen.iter_rows(named=True)
     ]
+
+
+def _wrong(row: Mapping[str, Any]) -> str:
+    label = prediction_label(row["text"], row["calls"], row["parse_error"])
+    return str(row["prediction"]) if label is None else canonical.dumps(label)

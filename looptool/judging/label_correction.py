@@ -7,6 +7,7 @@ import polars as pl
 from looptool.core import canonical
 from looptool.core.errors import TableError
 from looptool.core.samples import category_of, label_id, prediction_label
+from looptool.judging.verify import mismatches_of
 
 EVENT_OF_VERDICT = {
     "PRED_WRONG": "error_seed",
@@ -29,7 +30,8 @@ def outcomes(
 
     Args:
         samples, probe, verdicts: D_j, its probe and the verdicts on all its mismatches. The table
-            of verdicts is empty if nothing was verified; then every mismatch is an error seed.
+            of verdicts is empty if nothing was verified; then every mismatch is an error seed. A
+            sample that the model refused has no verdict and is undecided.
         iteration: j, the iteration of the new labels.
         keep_high_ppl: whether rows matched at high perplexity stay; otherwise they count as
             mastered.
@@ -57,7 +59,11 @@ def outcomes(
         .then(pl.when(kept).then(pl.lit("high_ppl")).otherwise(pl.lit("mastered")))
         .otherwise(
             pl.col("verdict")
-            .fill_null("PRED_WRONG")
+            .fill_null(
+                pl.when(pl.col("error_type") == "refused")
+                .then(pl.lit("NO_CONSENSUS"))
+                .otherwise(pl.lit("PRED_WRONG"))
+            )
             .replace_strict(EVENT_OF_VERDICT, return_dtype=pl.String)
         )
     )
@@ -77,7 +83,7 @@ def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
     changing = rows.filter(pl.col("event").is_in(["corrected", "alternative"]))
     changes = []
     for row in changing.iter_rows(named=True):
-        new = prediction_label(row["prediction"], row["calls"], row["parse_error"])
+        new = prediction_label(row["text"], row["calls"], row["parse_error"])
         if new is None:
             raise TableError(
                 f"verdicts: {row['verdict']} for {row['sample_id']}, which has no valid prediction"
@@ -113,7 +119,7 @@ def _check_tables(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataF
         raise TableError("probe: its sample_ids are not those of D_j; run probe again")
     if verdicts.is_empty():
         return
-    missed = probe.filter(~pl.col("matched")).select("sample_id").sort("sample_id")
+    missed = mismatches_of(probe).select("sample_id").sort("sample_id")
     if not missed["sample_id"].equals(verdicts["sample_id"].sort()):
         raise TableError("verdicts: sample_ids are not the probe's mismatches; run verify again")
     labels = verdicts.join(samples, on="sample_id").filter(

@@ -15,6 +15,8 @@ from looptool.judging import Case, Judge, Opinion
 def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:
     """Judge every sample whose prediction does not match its label.
 
+    What the model refused, as its prompt or label is none that the model can take, is not judged.
+
     Args:
         data: the samples, `tables.Samples`.
         probe: the model's predictions for them, `tables.Probe`.
@@ -32,7 +34,7 @@ def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> 
         raise ValueError("verify needs at least one judge")
     mismatches = (
         data.select("sample_id", "tools", "messages", "label", "label_id")
-        .join(probe.filter(~pl.col("matched")), on="sample_id", how="inner")
+        .join(mismatches_of(probe), on="sample_id", how="inner")
         .sort("sample_id")
         .to_dicts()
     )
@@ -41,9 +43,7 @@ def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> 
             tools=canonical.loads(row["tools"]),
             messages=canonical.loads(row["messages"]),
             label=canonical.loads(row["label"]),
-            prediction=samples.prediction_label(
-                row["prediction"], row["calls"], row["parse_error"]
-            ),
+            prediction=samples.prediction_label(row["text"], row["calls"], row["parse_error"]),
         )
         for row in mismatches
     ]
@@ -54,6 +54,11 @@ def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> 
         for row, case, votes in zip(mismatches, cases, opinions, strict=True)
     ]
     return tables.frame(tables.Verdicts, rows)
+
+
+def mismatches_of(probe: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a probe that need a verdict."""
+    return probe.filter(~pl.col("matched"), pl.col("error_type").ne_missing("refused"))
 
 
 def majority(opinions: Sequence[Opinion], prediction: Label | None) -> tuple[Verdict, float]:

@@ -21,7 +21,7 @@ from looptool.core.samples import dataset_id, prediction_label, sample_id_of_jso
 from looptool.core.samples import label_id as label_id_of
 from looptool.lineage.questions import BIRTHS, OUTCOMES
 from looptool.lineage.revisions import Snapshot
-from looptool.lineage.views import RENAMED_COLUMNS, empty, read_json, renamed
+from looptool.lineage.views import OLDER_COLUMNS, empty, read_json, renamed
 
 FIRST = 20  # maximum problems to report of one kind in one file
 _BATCH = 20_000
@@ -168,7 +168,7 @@ def _view(
         return False
     path = snapshot.files[name]
     try:
-        tables.check_columns(path, getattr(tables, table), RENAMED_COLUMNS)
+        tables.check_columns(path, getattr(tables, table), OLDER_COLUMNS)
     except TableError as error:
         yield Problem(name, None, None, str(error).removeprefix(f"{path}: "))
         return False
@@ -239,7 +239,7 @@ def _data_set(
 def _predictions(connection: duckdb.DuckDBPyConnection, file: str) -> Iterator[Problem]:
     """Check that the new label of a verdict is the answer of the model."""
     rows = connection.execute(
-        "SELECT v.row, sample_id, new_label_id, prediction, calls, parse_error "
+        "SELECT v.row, sample_id, new_label_id, text, calls, parse_error "
         "FROM verdicts v JOIN probe USING (sample_id) WHERE new_label_id IS NOT NULL ORDER BY v.row"
     ).fetchall()
 

@@ -54,8 +54,10 @@ class Step:
 
     Attributes:
         dataset_id: the id of D_j; None if the sample was not in it.
-        model: name (`models/<j>`) and DVC hash of the model trained on D_j; None if there is none,
-            or it was trained on another version of D_j.
+        model: name (`models/<j>`) and DVC hash of the model trained on D_j, and its `prompt`: chat
+            template, template options and syntax of calls. None if there is none, or it was
+            trained on another version of D_j.
+        left_out: why the model was not trained on the sample; None if it was.
         sample: category, origin, label_id, label_source, … in D_j; None if it was not in D_j.
         probe: prediction, matched, ppl, error_type; None if the sample was not probed.
         verdict: verdict, judge, votes, consensus, rationale; None if it was not judged.
@@ -64,7 +66,8 @@ class Step:
 
     iteration: int
     dataset_id: str | None
-    model: Mapping[str, str | None] | None
+    model: Mapping[str, Any] | None
+    left_out: str | None
     sample: Mapping[str, Any] | None
     probe: Mapping[str, Any] | None
     verdict: Mapping[str, Any] | None
@@ -208,7 +211,16 @@ def lives(
     """
     tables = {
         view: _by_sample(connection, f"SELECT * FROM {view} WHERE sample_id IN $1", ids)
-        for view in ("samples", "probes", "verdicts", "lineage", "rejected", "warmup", "heldout")
+        for view in (
+            "samples",
+            "left_out",
+            "probes",
+            "verdicts",
+            "lineage",
+            "rejected",
+            "warmup",
+            "heldout",
+        )
     }
     answers = _by_sample(
         connection,
@@ -258,6 +270,7 @@ def _steps(
     rows: Sequence[dict[str, Any]],
 ) -> Iterator[Step]:
     in_data = {row["iteration"]: row for row in rows} if kind != "rejected" else {}
+    left_out = {row["iteration"]: row["reason"] for row in tables["left_out"]}
     probes = {row["iteration"]: row for row in tables["probes"]}
     verdicts = {row["iteration"]: row for row in tables["verdicts"]}
     events = sorted(
@@ -275,6 +288,7 @@ def _steps(
             iteration,
             recorded_dataset_id(snapshot, iteration) if sample else None,
             _model(snapshot, iteration) if sample else None,
+            left_out.get(iteration),
             sample and {
                 name: sample[name]
                 for name in ("category", "origin", "label_id", "label_iteration", "label_source")
@@ -305,7 +319,7 @@ def _labels(
     for row in tables["verdicts"]:
         probe = probes.get(row["iteration"])
         if row["verdict"] == "LABEL_WRONG" and row["new_label_id"] not in known and probe:
-            label = prediction_label(probe["prediction"], probe["calls"], probe["parse_error"])
+            label = prediction_label(probe["text"], probe["calls"], probe["parse_error"])
             source = f"judge:{row['judge']}"
             yield LabelVersion(row["new_label_id"], label, row["iteration"], source)
 
@@ -316,11 +330,13 @@ def recorded_dataset_id(snapshot: Snapshot, iteration: int) -> str | None:
     return read_json(snapshot, name)["dataset_id"] if name in snapshot.files else None
 
 
-def _model(snapshot: Snapshot, iteration: int) -> dict[str, str | None] | None:
+def _model(snapshot: Snapshot, iteration: int) -> dict[str, Any] | None:
     name = f"models/{iteration}"
     if snapshot.hashes and iteration not in snapshot.trained:
         return None
-    return {"name": name, "md5": snapshot.hashes.get(name)}
+    metrics = f"metrics/iterations/{iteration}/{'train' if iteration else 'warmup'}.json"
+    measured = read_json(snapshot, metrics) if metrics in snapshot.files else {}
+    return {"name": name, "md5": snapshot.hashes.get(name), "prompt": measured.get("prompt")}
 
 
 def _without(row: dict[str, Any] | None, *names: str) -> Any:

@@ -133,7 +133,8 @@ OUTCOMES = [
         WHERE (event = 'corrected' AND verdict IS DISTINCT FROM 'LABEL_WRONG')
             OR (event = 'alternative' AND verdict IS DISTINCT FROM 'BOTH_CORRECT')
             OR (event = 'dropped' AND verdict IS DISTINCT FROM 'BOTH_WRONG')
-            OR (event = 'undecided' AND verdict IS DISTINCT FROM 'NO_CONSENSUS')
+            OR (event = 'undecided' AND verdict IS DISTINCT FROM 'NO_CONSENSUS' AND sample_id NOT IN
+                (SELECT sample_id FROM probe WHERE error_type = 'refused'))
             OR (event = 'error_seed' AND coalesce(verdict, 'PRED_WRONG') <> 'PRED_WRONG')
             OR (event = 'error_seed' AND verdict IS NULL AND (SELECT count(*) > 0 FROM verdicts))
     """),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # importing polars and pandera takes most of a second, and fe
 VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "samples": ("Samples", ("train.parquet",)),
     "carried": ("Samples", ("carried.parquet",)),
+    "left_out": ("LeftOut", ("left_out.parquet",)),
     "probes": ("Probe", ("probe.parquet",)),
     "verdicts": ("Verdicts", ("verdicts.parquet",)),
     "lineage": (
@@ -55,7 +56,8 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 # Names that older revisions store, with their names of today.
-RENAMED_COLUMNS = {"failure_type": "error_type"}
+# Columns of today, each with the one that stands for it in older revisions.
+OLDER_COLUMNS = {"error_type": "failure_type", "text": "prediction", "thinking": "prediction"}
 RENAMED_EVENTS = {"failed": "error_seed", "widened": "alternative", "hard": "high_ppl"}
 RENAMED_METRICS = {f"events.{old}": f"events.{new}" for old, new in RENAMED_EVENTS.items()}
 
@@ -198,11 +200,12 @@ def renamed(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> str
         today = " ".join(f"WHEN '{old}' THEN '{new}'" for old, new in RENAMED_EVENTS.items())
         return f"SELECT * REPLACE (CASE event {today} ELSE event END AS event) FROM {source}"
     if table == "Probe":
-        columns = connection.execute(f"SELECT * FROM {source} LIMIT 0").description or ()
-        former = [f"{old} AS {new}" for old, new in RENAMED_COLUMNS.items()
-                  if old in {column[0] for column in columns}]  # fmt: skip
-        if former:
-            return f"SELECT * RENAME ({', '.join(former)}) FROM {source}"
+        described = connection.execute(f"SELECT * FROM {source} LIMIT 0").description or ()
+        columns = {column[0] for column in described}
+        if "failure_type" in columns:
+            source = f"(SELECT * RENAME (failure_type AS error_type) FROM {source})"
+        if "text" not in columns:  # `prediction_label` removes the thinking
+            return f"SELECT *, prediction AS text, '' AS thinking FROM {source}"
     return f"SELECT * FROM {source}"
 
 

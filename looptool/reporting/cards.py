@@ -20,6 +20,8 @@ from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import hash_path
 from looptool.core.params import Params, load
 from looptool.core.samples import CATEGORIES, dataset_id
+from looptool.core.syntaxes import SYNTAXES
+from looptool.engines.syntax import format_of
 from looptool.lineage.diff import DataSet
 from looptool.lineage.history import recorded_dataset_id
 from looptool.lineage.revisions import Snapshot, open_workspace
@@ -127,8 +129,7 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
         f"Weights: BLAKE2b-128 `{hash_path(source / 'model.safetensors')}`"
         if (source / "model.safetensors").exists()
         else f"Weights: BLAKE2b-128 of the folder `{hash_path(source)}`",
-        "Tools are given as the template in `chat_template.jinja` writes them; calls come as "
-        "`<tool_call>` blocks, one JSON object each.",
+        _format(source),
         "## Data",
         _table(
             ("iteration", "dataset_id", "samples", "origins", "sources of new samples"),
@@ -147,6 +148,17 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
         f"```json\n{json.dumps(_training(params), indent=2)}\n```",
     ]
     _write(ModelCard, facts, lines, target)
+
+
+def _format(model: Path) -> str:
+    """Return how the model is prompted, in which syntax it calls, and how to serve it."""
+    found = format_of(model)
+    parser = next(each.vllm_parser for each in SYNTAXES if each.name == found["syntax"])
+    options = f", with the options `{json.dumps(found['options'])}`" if found["options"] else ""
+    return (
+        f"Prompts are those of its chat template{options}. Calls are in the syntax "
+        f"`{found['syntax']}`; vLLM reads them with `--tool-call-parser {parser}`."
+    )
 
 
 def _data_rows(snapshot: Snapshot, last: int) -> Iterator[Sequence[Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.answers import read_answer
+from looptool.core.answers import from_columns
 from looptool.core.samples import is_correct, label_calls, prediction_label
 from looptool.core.tool_match import MatchMode
 from looptool.core.tool_match import match as same_calls
@@ -96,7 +96,7 @@ def _handoff(
     by_noise: dict[str, Counter[str]] = {}
     for row in wrong.iter_rows(named=True):
         predicted = row["true"] is not None and is_correct(
-            read_answer(row["prediction"]),
+            from_columns(row),
             canonical.loads(row["true"]),
             (),
             canonical.loads(row["tools"]),
@@ -186,7 +186,7 @@ def _relabelled(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFra
     """Return D_j with the labels corrected by judges, from which its expansions were made."""
     replaced = verdicts.filter(verdict="LABEL_WRONG").join(probe, on="sample_id")
     new = [
-        canonical.dumps(prediction_label(row["prediction"], row["calls"], row["parse_error"]))
+        canonical.dumps(prediction_label(row["text"], row["calls"], row["parse_error"]))
         for row in replaced.iter_rows(named=True)
     ]
     labels = replaced.select(

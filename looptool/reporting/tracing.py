@@ -98,7 +98,9 @@ def _step(step: Step, life: Life) -> Tree:
         for alternative in step.sample["alternatives"]:
             branch.add(shown(f"also accepted: {short(_json(alternative), WIDTH)}"))
     if step.model:
-        branch.add(shown(f"trained {step.model['name']}{_md5(step.model['md5'])}"))
+        branch.add(shown(f"trained {step.model['name']}{_md5(step.model['md5'])}{_prompt(step)}"))
+        if step.left_out:
+            branch.add(shown(f"left out of its training: {step.left_out}"))
     elif step.sample:
         branch.add(f"models/{step.iteration} has not been trained on it yet")
     if step.probe:
@@ -184,6 +186,15 @@ def _said(message: dict[str, Any]) -> str:
 
 def _votes(verdict: Any) -> dict[str, str]:
     return {name: vote["verdict"] for name, vote in json.loads(verdict["votes"]).items()}
+
+
+def _prompt(step: Step) -> str:
+    """Return how the model of a step was prompted; older revisions do not record it."""
+    prompt = step.model and step.model["prompt"]
+    if not prompt:
+        return ""
+    options = f" with {_json(prompt['options'])}" if prompt["options"] else ""
+    return f", chat template {prompt['template']}{options}, calls in {prompt['syntax']}"
 
 
 def _md5(value: str | None) -> str:

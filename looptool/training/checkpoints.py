@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from looptool.core.errors import ConfigError
 from looptool.core.files import replacing
@@ -16,14 +14,14 @@ from looptool.core.params import Model
 from looptool.core.samples import Label
 from looptool.engines import Prompt
 from looptool.engines.syntax import label_text
-from looptool.engines.templates import render
-from looptool.engines.transformers import load_tokenizer
+from looptool.engines.transformers import is_composite, load_tokenizer
 
-T = TypeVar("T")
+# What transformers and vLLM need to read images and sound.
+PROCESSORS = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 
 
 def add_lora(model: Any, rank: int, seed: int) -> Any:
-    """Add low-rank adapters to all linear layers of the model; only these are trained.
+    """Add low-rank adapters to all linear layers of the language model; only these are trained.
 
     The adapters are fp32 and have scale 2 (`lora_alpha` is twice the rank).
     """
@@ -31,16 +29,27 @@ def add_lora(model: Any, rank: int, seed: int) -> Any:
     import torch
 
     torch.manual_seed(seed)
+    places: str | list[str] = "all-linear"
+    if is_composite(model.config):
+        layers = {id(each) for each in model.get_decoder().modules()}
+        places = [
+            name
+            for name, layer in model.named_modules()
+            if isinstance(layer, torch.nn.Linear) and id(layer) in layers
+        ]
     return peft.get_peft_model(
-        model, peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+        model, peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=places)
     )
 
 
-def save_model(model: Any, tokenizer: Any, target: Path) -> None:
+def save_model(model: Any, tokenizer: Any, base: Path | str, target: Path) -> None:
     """Write weights (safetensors), config and tokenizer to `target`, atomically.
 
     Adapters are merged into the weights, so that every models/j is a complete model. The saved
     weights are bf16, whatever type they were trained in.
+
+    Args:
+        base: the folder of the model that was trained, for the files of its processors.
     """
     import torch
 
@@ -50,6 +59,9 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
     with replacing(target) as partial:
         model.to(torch.bfloat16).save_pretrained(partial, safe_serialization=True)
         tokenizer.save_pretrained(partial)
+        for name in PROCESSORS:
+            if (Path(base) / name).is_file():
+                shutil.copyfile(Path(base) / name, partial / name)
 
 
 def copy_base(base: Path | str, target: Path, chosen: Model | None = None) -> None:
@@ -95,36 +107,6 @@ def _is_json(path: Path) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     return True
-
-
-def with_writable_labels(
-    tokenizer: Any, examples: Sequence[T], parts: Callable[[T], tuple[Prompt, Label]]
-) -> list[T]:
-    """Return the examples that the model's template can write, and say how many are left out.
-
-    A template may take one call only, or write a string so that it is not read back.
-    """
-    writable = []
-    reason = ""
-    for example in examples:
-        try:
-            prompt, label = parts(example)
-            render(tokenizer, prompt)
-            label_text(tokenizer, prompt, label)
-        except ConfigError as error:
-            reason = str(error)
-        else:
-            writable.append(example)
-    if left_out := len(examples) - len(writable):
-        print(
-            f"{left_out} of {len(examples)} samples are left out of training, because the model's "
-            f"chat template cannot write them: {reason}",
-            file=sys.stderr,
-            flush=True,
-        )
-    if not writable:
-        raise ConfigError(f"the model's chat template cannot write a single sample: {reason}")
-    return writable
 
 
 def label_ids(tokenizer: Any, prompt: Prompt, label: Label) -> list[int]:

@@ -29,7 +29,6 @@ from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from looptool.core import canonical, machine, tables
-from looptool.core.answers import read_answer
 from looptool.core.machine import NumberTypeName
 from looptool.core.params import Train, Vllm
 from looptool.core.runs import Run
@@ -37,7 +36,7 @@ from looptool.core.samples import is_correct
 from looptool.core.tool_match import MatchMode
 from looptool.engines import Prompt, Sampling
 from looptool.engines.sizes import CPU_GROUPS, training_rows
-from looptool.engines.syntax import decode_answer
+from looptool.engines.syntax import answer_to
 from looptool.engines.templates import render
 from looptool.engines.transformers import Tokens, decode, load_model, stop_ids
 from looptool.training.checkpoints import (
@@ -45,7 +44,6 @@ from looptool.training.checkpoints import (
     label_ids,
     last_checkpoint,
     save_model,
-    with_writable_labels,
 )
 from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.optimizer import MasterAdamW
@@ -143,9 +141,6 @@ def train_grpo(
     model, tokenizer = load_model(base, dtype)
     if params.lora_rank:
         model = add_lora(model, params.lora_rank, seed)
-    examples = with_writable_labels(
-        tokenizer, examples, lambda example: (example.prompt, example.label)
-    )
     by_prompt = {render(tokenizer, example.prompt): example for example in examples}
     order = prompt_order(list(by_prompt), params, seed, processes)
     trainer = LoopTrainer(
@@ -161,7 +156,7 @@ def train_grpo(
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "grpo"))
     if trainer.accelerator.is_main_process:
-        save_model(trainer.model, tokenizer, target)
+        save_model(trainer.model, tokenizer, base, target)
     trainer.accelerator.wait_for_everyone()
     return [
         {ours: row[theirs] for theirs, ours in LOGGED.items() if row.get(theirs) is not None}
@@ -279,8 +274,8 @@ class LoopTrainer(GRPOTrainer):
             parts: dict[str, list[float]] = {}
             for prompt, ids in zip(prompts, completion_ids, strict=True):
                 example = examples[prompt]
-                text = decode_answer(tokenizer, ids, example.prompt.tools)
-                rewarded = reward(read_answer(text), example, match)
+                answer = answer_to(tokenizer, ids, example.prompt.tools)
+                rewarded = reward(answer, example, match)
                 if not isinstance(rewarded, Mapping):
                     rewarded = {"": rewarded}
                 for name, value in rewarded.items():
@@ -302,10 +297,10 @@ class LoopTrainer(GRPOTrainer):
             callbacks=[callback],
         )
 
-    def is_correct(self, prompt: str, completion: str) -> bool:
+    def is_correct(self, prompt: str, ids: Sequence[int]) -> bool:
         example = self.examples[prompt]
         return is_correct(
-            read_answer(completion),
+            answer_to(self.processing_class, ids, example.prompt.tools),
             example.label,
             example.alternatives,
             example.prompt.tools,
@@ -416,9 +411,7 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
         for group, prompt in enumerate(unique):
             members = slice(group * size, (group + 1) * size)
             example = trainer.examples[prompt]
-            texts = [decode_answer(tokenizer, r.ids, example.prompt.tools)
-                     for r in rollouts[members]]  # fmt: skip
-            if not any(trainer.is_correct(prompt, text) for text in texts):
+            if not any(trainer.is_correct(prompt, rollout.ids) for rollout in rollouts[members]):
                 reference = label_ids(tokenizer, example.prompt, example.label)
                 rollouts[members.stop - 1] = Tokens(reference, [0.0] * len(reference), True)
                 anchored += 1

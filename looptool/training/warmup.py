@@ -24,7 +24,6 @@ from looptool.training.checkpoints import (
     label_ids,
     last_checkpoint,
     save_model,
-    with_writable_labels,
 )
 from looptool.training.optimizer import MasterAdamW
 
@@ -66,7 +65,6 @@ def train_sft(
     from looptool.training.progress import StepCallback
 
     model, tokenizer = load_model(base, dtype, chosen)
-    examples = with_writable_labels(tokenizer, examples, lambda example: example)
     rows = _tokenized(examples, tokenizer)
     trainer = Trainer(
         model=model,
@@ -88,7 +86,7 @@ def train_sft(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "sft"))
-    save_model(trainer.model, tokenizer, target)
+    save_model(trainer.model, tokenizer, base, target)
     return [
         {name: row[name] for name in ("step", "loss", "learning_rate")}
         for row in trainer.state.log_history

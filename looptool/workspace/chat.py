@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from looptool.core import canonical, runs
-from looptool.core.answers import call_message, read_answer, result_message
+from looptool.core.answers import call_message, result_message
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.params import load
@@ -104,7 +104,7 @@ def _answer(
         if completion.error is not None:
             console.print(shown(f"no answer: {completion.error}", "red"))
             return
-        parsed = read_answer(completion.text)
+        parsed = completion.answer
         if parsed.text:
             console.print(shown(parsed.text))
         if parsed.error is not None:

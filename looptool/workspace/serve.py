@@ -15,16 +15,15 @@ from looptool.core.machine import number_type
 from looptool.core.syntaxes import HERMES
 from looptool.engines.folders import base_problem
 from looptool.engines.syntax import syntax_of
-from looptool.engines.templates import TemplateOf
+from looptool.engines.templates import TemplateOf, options_of
 from looptool.engines.vllm import COMPACT
 
 
 def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     """Replace this process by vLLM's server. Does not return.
 
-    The server uses the chat template of the model's tokenizer, and converts calls in the Hermes
-    syntax to tool calls of the API; for another syntax, `options` name vLLM's parser. Its name for
-    the model is a hash of the folder, as `engine: openai` expects.
+    The server uses the model's chat template with its options, and vLLM's parser for the syntax of
+    its calls. Its name for the model is a hash of the folder, as `engine: openai` expects.
 
     Args:
         model: a model folder, or an iteration number.
@@ -36,14 +35,8 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     folder = Path("models", model) if model.isdecimal() else Path(model)
     if problem := base_problem(folder):
         raise ConfigError(f"{folder}: {problem}")
-    syntax = syntax_of(TemplateOf.folder(folder)) or HERMES
-    if syntax is not HERMES and not any(
-        option.partition("=")[0] == "--tool-call-parser" for option in options
-    ):
-        raise ConfigError(
-            f"{folder}: its calls are in the syntax `{syntax.name}`; name vLLM's parser for its "
-            f"family: `looptool serve {model} -- --tool-call-parser NAME`"
-        )
+    template = TemplateOf.folder(folder)
+    syntax = syntax_of(template) or HERMES
     python = runs.python_with_vllm()
     if python is None:
         raise ConfigError("vLLM is not installed; `looptool setup --with vllm` installs it")
@@ -51,8 +44,9 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     settings = loaded.vllm
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--enable-auto-tool-choice"]
-    command += ["--tool-call-parser", "hermes"] if syntax is HERMES else []
+    command += ["--enable-auto-tool-choice", "--tool-call-parser", syntax.vllm_parser]
+    if template_options := options_of(template):
+        command += ["--default-chat-template-kwargs", json.dumps(template_options)]
     command += ["--structured-outputs-config", json.dumps(COMPACT)]
     # sampling must follow the request only, not the folder's generation_config.json
     command += ["--generation-config", "vllm", "--dtype", number_type(loaded.model.dtype).name]

@@ -15,7 +15,7 @@ SECOND = '    "2": {prev: 1, generate: {}, train: {}}'
 
 LLM = (
     "{name: llm, engine: openai, server: there, model: m, batch_size: null, temperature: 0.0, "
-    "max_new_tokens: 9"
+    "max_new_tokens: 9, template_options: {}"
 )
 
 

@@ -103,8 +103,16 @@ def test_a_missing_column_is_named():
 
 @pytest.mark.parametrize("ppl", [float("nan"), float("inf"), 0.5])
 def test_a_perplexity_that_is_no_number_from_one_up_is_refused(ppl):
-    row = {"sample_id": "0" * 32, "prediction": "", "calls": "[]", "parse_error": None}
-    rest = {"matched": True, "ppl": ppl, "high_ppl": False, "tokens": 1, "error_type": None}
+    row = {"sample_id": "0" * 32, "prediction": "", "calls": "[]", "text": ""}
+    rest = {
+        "thinking": "",
+        "parse_error": None,
+        "matched": True,
+        "ppl": ppl,
+        "high_ppl": False,
+        "tokens": 1,
+        "error_type": None,
+    }
     with pytest.raises(TableError, match="ppl"):
         tables.check(tables.frame(tables.Probe, [{**row, **rest}]), tables.Probe)
 

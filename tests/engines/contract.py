@@ -84,7 +84,7 @@ def serving(command: Sequence[str], patience: float, **options: Any) -> Iterator
             key=None,
             timeout=120.0,
             retries=1,
-            **options,
+            **{"api": "chat"} | options,
         )
     finally:
         process.terminate()

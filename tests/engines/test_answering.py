@@ -14,7 +14,7 @@ from looptool.engines import answering
 SHIPPED = params.read(Path(__file__).parents[2] / "params.yaml")
 LLM = {
     "name": "llm", "engine": "vllm", "server": "", "batch_size": 8, "temperature": 0.0,
-    "max_new_tokens": 9,
+    "max_new_tokens": 9, "template_options": {},
 }  # fmt: skip
 
 

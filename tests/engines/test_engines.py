@@ -220,11 +220,11 @@ def test_replay_answers_by_sample_and_names_a_bad_line(tmp_path: Path) -> None:
     file = tmp_path / "replay.jsonl"
     row = {"sample_id": sample_id([], PROMPTS[0].messages), "text": "x", "tokens": 1, "logprob": 0}
     file.write_text(json.dumps(row) + "\n", "utf-8")
-    engine = ReplayEngine.load(file)
+    engine = ReplayEngine.load(file, "models/none")
     assert [c.text for c in engine.generate(PROMPTS[:2], Sampling(1))] == ["x", ""]
     file.write_text(json.dumps(row) + "\n{}\n", "utf-8")
     with pytest.raises(ConfigError, match="line 2: the field 'text' is missing"):
-        ReplayEngine.load(file)
+        ReplayEngine.load(file, "models/none")
 
 
 def test_a_folder_without_tokenizer_or_template_is_named(

@@ -60,6 +60,7 @@ def settings(*urls: str, **more: Any) -> Server:
     values = {
         "base_urls": urls, "key": None, "concurrency": 8, "timeout": 5.0, "retries": 3,
         "structured_output": True,
+        "api": "chat",
     }  # fmt: skip
     return Server(**values | more)
 

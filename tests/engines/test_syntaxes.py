@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import trl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from looptool.core.answers import in_hermes, read_answer
+from looptool.core.answers import from_json, to_json
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import call_label, is_correct, text_label
@@ -122,16 +123,11 @@ def test_every_beginning_of_an_answer_is_an_error_or_the_calls_that_are_complete
 @each_syntax
 @settings(max_examples=150, deadline=None)
 @given(st.lists(FRAGMENTS | st.text(max_size=4), max_size=8))
-def test_no_text_raises_and_reading_it_in_hermes_says_the_same(name: str, parts: list[str]) -> None:
+def test_no_text_raises_and_what_is_read_can_be_stored(name: str, parts: list[str]) -> None:
     read = SYNTAX[name].read("".join(parts), TOOLS)
-    again = read_answer(in_hermes(read))
-    assert again.calls == read.calls
+    assert from_json(json.loads(json.dumps(to_json(read)))) == read
     if read.error is not None:
-        assert again.error is not None
-    elif again.error is None:
-        assert again.text == read.text
-    if again.error is not None:
-        assert not is_correct(again, text_label("?"))
+        assert not is_correct(read, text_label("?"))
 
 
 @pytest.mark.parametrize(
@@ -156,9 +152,7 @@ def test_no_text_raises_and_reading_it_in_hermes_says_the_same(name: str, parts:
 def test_a_broken_call_never_gets_the_reward_of_a_text(name: str, text: str) -> None:
     read = SYNTAX[name].read(text, TOOLS)
     assert read.error and not read.calls
-    answer = read_answer(in_hermes(read))
-    assert read.error in (answer.error or "")
-    assert not is_correct(answer, text_label("Which city?"))
+    assert not is_correct(read, text_label("Which city?"))
 
 
 def test_unquoted_values_follow_the_schema() -> None:
@@ -195,7 +189,7 @@ def test_thinking_that_the_prompt_opened_is_no_text() -> None:
     answer = read_in(style, "I need rooms.\n</think>\n\nWhich city?", TOOLS)
     assert (answer.thinking, answer.text) == ("I need rooms.", "Which city?")
     cut = read_in(style, "I should call <tool_call>\n<function=find_rooms>\n</function>", TOOLS)
-    assert not cut.calls and not is_correct(read_answer(in_hermes(cut)), text_label("?"))
+    assert not cut.calls and not is_correct(cut, text_label("?"))
 
 
 @pytest.mark.parametrize(
@@ -225,5 +219,5 @@ def test_gemma_s_blanks_and_quoted_keys_are_read() -> None:
     "text", ["Type <city>", "Use <b>bold</b>", "a < b", '{"city": "Oslo"}', "Ok."]
 )
 def test_a_text_stays_a_text(name: str, text: str) -> None:
-    read = read_answer(in_hermes(SYNTAX[name].read(text, TOOLS)))
+    read = SYNTAX[name].read(text, TOOLS)
     assert (read.text, read.error, read.calls) == (text, None, ())

@@ -9,6 +9,7 @@ import pytest
 
 from looptool.core.errors import ConfigError
 from looptool.evaluation import heldout, own_tools
+from tests.answers import said
 
 TOOLS = [
     {
@@ -55,7 +56,7 @@ def test_tools_and_parameters_are_counted_apart(tmp_path: Path) -> None:
         answer(("lift", {"n": 6}), ("lift", {"n": 5})),
         answer(("turn", {"n": 1})),
     ]
-    results = heldout.score(samples, predictions, "schema")
+    results = heldout.score(samples, [said(text) for text in predictions], "schema")
     found = {
         (row["tool"], row["parameter"]): (row["rows"], row["accuracy"])
         for row in own_tools.by_tool(samples, results).iter_rows(named=True)

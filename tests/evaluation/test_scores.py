@@ -23,6 +23,7 @@ def results(**valid: list[bool]) -> pl.DataFrame:
                 "id": f"{category}_{number}",
                 "split": "test",
                 "prediction": "",
+                "answer": None,
                 "valid": value,
                 "strict": value,
             }

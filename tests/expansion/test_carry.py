@@ -62,6 +62,8 @@ def data_of(fates, prediction=SAID, calls=ROME["calls"]):
                 "sample_id": identity,
                 "prediction": prediction,
                 "calls": canonical.dumps(calls),
+                "text": "" if calls else prediction,
+                "thinking": "",
                 "parse_error": None,
                 "matched": not missed,
                 "ppl": 1.5,
@@ -200,7 +202,7 @@ def test_error_seeds_are_the_failed_and_the_corrected_with_their_new_label():
     assert seeds[ids["PRED_WRONG"]].label == OSLO
     assert seeds[ids["LABEL_WRONG"]].label == ROME
     assert seeds[ids["PRED_WRONG"]].rationale == "the user says otherwise"
-    assert seeds[ids["PRED_WRONG"]].wrong == SAID
+    assert canonical.loads(seeds[ids["PRED_WRONG"]].wrong) == ROME
     assert canonical.loads(seeds[ids["LABEL_WRONG"]].wrong) == OSLO
 
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from looptool.core import tables
+from looptool.core.answers import read_answer
 from looptool.core.samples import Message
 from looptool.expansion import ErrorSeed
 from looptool.expansion.accept import failed
@@ -27,7 +28,7 @@ TOOL = {
 LABEL = {"calls": [{"name": "f", "arguments": {"x": 1}}]}
 SEED = ErrorSeed(
     "a" * 32, [TOOL], [{"role": "user", "content": "f of 1"}], LABEL, "single",
-    "wrong_argument", "<tool_call>f of 2", "f of 2", "It took 2 for 1.",
+    "wrong_argument", read_answer("<tool_call>f of 2"), "f of 2", "It took 2 for 1.",
 )  # fmt: skip
 
 

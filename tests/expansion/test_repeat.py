@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from looptool.core import samples
+from looptool.core.answers import read_answer
 from looptool.expansion import ErrorSeed
 from looptool.expansion.repeat import RepeatExpander
 
@@ -25,7 +26,7 @@ def seed_of(tools):
         {"calls": [{"name": tools[0]["name"], "arguments": {"city": "Oslo"}}]},
         "single",
         "wrong_argument",
-        "",
+        read_answer(""),
         "",
         "",
     )

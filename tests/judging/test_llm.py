@@ -225,6 +225,7 @@ def test_requests_on_a_bad_line_are_all_accounted_for(
         settings = Server(
             base_urls=(server.url_for("/v1"),), key=None, concurrency=64, timeout=0.5, retries=2,
             structured_output=True,
+            api="chat",
         )  # fmt: skip
         engine = OpenAIEngine("m", "local", settings)
         role = Role(lambda: engine, "m", Sampling(50), lambda: tmp_path)

@@ -62,6 +62,8 @@ def probe(frame: pl.DataFrame, texts: list[str], matched: list[bool]) -> pl.Data
                 "sample_id": sample,
                 "prediction": text,
                 "calls": canonical.dumps([call.to_json() for call in parsed.calls]),
+                "text": parsed.text,
+                "thinking": parsed.thinking,
                 "parse_error": parsed.error,
                 "matched": hit,
                 "ppl": 1.5,

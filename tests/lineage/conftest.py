@@ -36,7 +36,8 @@ def rename_back(root: Path) -> None:
     """Store a project under the column and event names of older revisions."""
     events = {"error_seed": "failed", "alternative": "widened", "high_ppl": "hard"}
     for path in root.glob("data/iterations/*/probe.parquet"):
-        pl.read_parquet(path).rename({"error_type": "failure_type"}).write_parquet(path)
+        probe = pl.read_parquet(path).rename({"error_type": "failure_type"})
+        probe.drop("text", "thinking").write_parquet(path)
     for path in root.glob("data/iterations/*/lineage/expand.parquet"):
         log = pl.read_parquet(path).with_columns(pl.col("event").replace(events))
         log.write_parquet(path)

@@ -6,38 +6,26 @@ back from them, so that it earns the full reward.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-import trl
 
 from looptool.core import params
-from looptool.core.answers import read_answer
 from looptool.core.calls import ToolCall
-from looptool.core.samples import call_label, is_correct, text_label
+from looptool.core.samples import call_label, is_correct, sample_id, text_label
 from looptool.engines import Prompt, Sampling
-from looptool.engines.syntax import decode_answer, known_style
+from looptool.engines.syntax import answer_to, known_style
 from looptool.engines.transformers import TransformersEngine, load_tokenizer
 from looptool.training.checkpoints import label_ids
 from looptool.training.grpo import train_grpo
+from looptool.training.left_out import left_out
 from looptool.training.rewards import Example
 from looptool.training.warmup import train_sft
-from tests.tiny import make_tiny_model
+from tests.answers import samples_of
+from tests.families import FAMILIES, make_composite, make_family
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = params.load(ROOT / "params.yaml")
-TEMPLATES = Path(trl.__file__).parent / "chat_templates"
-# By template: the special tokens that it writes, among them the one that ends a turn.
-FAMILIES = {
-    "qwen3": ["<tool_call>", "</tool_call>", "<think>", "</think>", "<|im_end|>"],
-    "qwen3_5_nothink": ["<tool_call>", "</tool_call>", "<think>", "</think>", "<|im_end|>"],
-    "gemma4_v2": ["<|tool_call>", "<tool_call|>", '<|"|>', "<|turn>", "<turn|>"],
-    "llama3_2": ["<|start_header_id|>", "<|end_header_id|>", "<|python_tag|>", "<|eot_id|>"],
-    "lfm2_v2": ["<|tool_call_start|>", "<|tool_call_end|>", "<|im_end|>"],
-    "glm4moe": ["<|user|>", "<|assistant|>", "<|observation|>", "<tool_call>", "<|endoftext|>"],
-}
 TOOL = {
     "name": "find_rooms",
     "description": "Finds rooms",
@@ -57,65 +45,83 @@ PROMPTS = [Prompt([{"role": "user", "content": f"Request {n}"}], [TOOL]) for n i
 EXAMPLES = [Example(prompt, label) for prompt, label in zip(PROMPTS, LABELS, strict=True)]
 
 
-def base_of(family: str, target: Path) -> Path:
-    """Write a tiny model with a family's template and special tokens."""
-    from transformers import AutoModelForCausalLM
+def id_of(example: Example) -> str:
+    return sample_id(example.prompt.tools, example.prompt.messages)
 
-    base = make_tiny_model(target)
-    tokenizer: Any = load_tokenizer(base)
-    special = FAMILIES[family]
-    tokenizer.add_special_tokens({"additional_special_tokens": special, "eos_token": special[-1]})
-    tokenizer.chat_template = (TEMPLATES / f"{family}.jinja").read_text("utf-8")
-    model = AutoModelForCausalLM.from_pretrained(base)
-    model.resize_token_embeddings(len(tokenizer))
-    model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
-    shutil.rmtree(base)
-    model.save_pretrained(base)
-    tokenizer.save_pretrained(base)
-    return base
+
+SAMPLES = samples_of((example.prompt, example.label) for example in EXAMPLES)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_is_trained_and_answers_in_its_own_syntax(
-    family: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    base = base_of(family, tmp_path / "base")
+def test_a_family_is_trained_and_answers_in_its_own_syntax(family: str, tmp_path: Path) -> None:
+    base = make_family(family, tmp_path / "base")
     tokenizer = load_tokenizer(base)
+    unfit = left_out(base, SAMPLES)
     takes_one_call = family == "llama3_2"
-    for prompt, label in zip(PROMPTS, LABELS, strict=True):
-        if takes_one_call and len(label.get("calls", ())) > 1:
-            continue
+    assert unfit["check"].to_list() == ["template"] * takes_one_call
+    fit = [example for example in EXAMPLES if id_of(example) not in set(unfit["sample_id"])]
+    assert len(fit) == len(EXAMPLES) - takes_one_call
+    for example in fit:
+        prompt, label = example.prompt, example.label
         ids = label_ids(tokenizer, prompt, label)
         # glm4moe ends no turn, so the token that begins the next one ends the answer
         expected = {"calls": "<|observation|>", "text": "<|user|>"} if family == "glm4moe" else {}
         end = expected.get(next(iter(label)), tokenizer.eos_token)
         assert tokenizer.decode(ids[-1:]) == end
-        answer = read_answer(decode_answer(tokenizer, ids, prompt.tools))
+        answer = answer_to(tokenizer, ids, prompt.tools)
         assert is_correct(answer, label, (), prompt.tools)
         other = text_label("Which city?") if "calls" in label else LABELS[0]
         assert not is_correct(answer, other, (), prompt.tools)
         if "calls" in label:  # cut off within the call
-            cut = read_answer(decode_answer(tokenizer, ids[: len(ids) // 2], prompt.tools))
+            cut = answer_to(tokenizer, ids[: len(ids) // 2], prompt.tools)
             assert not is_correct(cut, text_label("?")) and not is_correct(cut, label)
 
     history = train_sft(
-        base, list(zip(PROMPTS, LABELS, strict=True)), tmp_path / "0", steps=2, batch_size=2,
+        base, [(each.prompt, each.label) for each in fit], tmp_path / "0", steps=2, batch_size=2,
         learning_rate=1e-3, schedule="constant", save_steps=5, dtype="float32", seed=1,
         scratch=tmp_path / "scratch",
     )  # fmt: skip
     assert len(history) == 2
+    calling = [example for example in fit if "calls" in example.label]
     changes = {"steps": 1, "prompts_per_step": 2, "group_size": 2, "max_new_tokens": 12}
     steps = train_grpo(
-        tmp_path / "0", EXAMPLES[:3], tmp_path / "1", SHIPPED.train.model_copy(update=changes),
+        tmp_path / "0", calling, tmp_path / "1", SHIPPED.train.model_copy(update=changes),
         vllm=SHIPPED.vllm, match="schema", dtype="float32", seed=1, scratch=tmp_path / "grpo",
     )  # fmt: skip
     # random weights never succeed, so the label replaces one completion of each group
     assert steps[0]["groups_anchored"] == 2 and steps[0]["reward"] == pytest.approx(0.5)
-    reported = capfd.readouterr().err
-    for count in (4, 3):  # of the SFT and of GRPO
-        assert (f"1 of {count} samples are left out of training" in reported) == takes_one_call
 
     engine = TransformersEngine.load(tmp_path / "1", 4, "float32")
     assert known_style(engine.tokenizer) == known_style(tokenizer)
     for completion in engine.generate(PROMPTS, Sampling(8)):
         assert completion.error is None and completion.tokens <= 8
+
+
+@pytest.mark.parametrize("family", ["qwen3_5_nothink", "gemma4_v2"])
+@pytest.mark.parametrize("rank", [None, 2])
+def test_of_a_checkpoint_with_images_only_the_language_model_is_trained(
+    family: str, rank: int | None, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+    from transformers import AutoModelForImageTextToText
+
+    base = make_composite(family, tmp_path / "base")
+    calling = [example for example in EXAMPLES if "calls" in example.label]
+    changes = {"steps": 1, "prompts_per_step": 2, "group_size": 2, "max_new_tokens": 12,
+               "lora_rank": rank, "learning_rate": 0.01}  # fmt: skip
+    train_grpo(
+        base, calling, tmp_path / "1", SHIPPED.train.model_copy(update=changes),
+        vllm=SHIPPED.vllm, match="schema", dtype="float32", seed=1, scratch=tmp_path / "grpo",
+    )  # fmt: skip
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "1"))
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not before[name].bfloat16().equal(after[name])}
+    assert changed and all("language_model" in name for name in changed)
+    if rank:
+        assert not any("embed" in name for name in changed)
+    assert (tmp_path / "1/preprocessor_config.json").is_file()
+    assert str(tmp_path) not in (tmp_path / "1/config.json").read_text("utf-8")
+    whole = AutoModelForImageTextToText.from_pretrained(tmp_path / "1")
+    assert type(whole).__name__.endswith("ForConditionalGeneration")
+    engine = TransformersEngine.load(tmp_path / "1", 4, "float32")
+    assert all(completion.error is None for completion in engine.generate(PROMPTS, Sampling(8)))

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 ROLE = {
     "name": "llm", "engine": "vllm", "server": "local", "model": "models/base",
-    "batch_size": 1, "temperature": 0.0, "max_new_tokens": 120,
+    "batch_size": 1, "temperature": 0.0, "max_new_tokens": 120, "template_options": {},
 }  # fmt: skip
 
 

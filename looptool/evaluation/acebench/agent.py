@@ -14,12 +14,12 @@ from typing import Any, Literal
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.answers import read_answer, result_message
+from looptool.core.answers import result_message
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.python_calls import decode_python_calls
 from looptool.core.samples import Message
-from looptool.engines import Prompt
+from looptool.engines import Completion, Prompt
 from looptool.evaluation import sandbox
 from looptool.evaluation.acebench import worker
 from looptool.evaluation.acebench.prompts import (
@@ -34,7 +34,7 @@ from looptool.evaluation.acebench.prompts import (
 from looptool.evaluation.acebench.rows import PARAM, Row, assistant_message
 from looptool.evaluation.acebench.scoring import BENCHMARK, Fault, official_text, plain
 
-Ask = Callable[[Sequence[Prompt]], list[str]]
+Ask = Callable[[Sequence[Prompt]], list[Completion]]
 Execute = Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]
 
 MAX_MESSAGES = 40  # by all speakers together, as in the official runner
@@ -125,8 +125,8 @@ def drive(
     while waiting := [dialogue for dialogue in dialogues if dialogue.next != "nobody"]:
         if acting := [dialogue for dialogue in waiting if dialogue.next == "agent"]:
             prompts = [agent_prompt(d.row, d.said, d.messages, style, checkout) for d in acting]
-            for dialogue, text in zip(acting, ask(prompts), strict=True):
-                _agent_says(dialogue, text)
+            for dialogue, said in zip(acting, ask(prompts), strict=True):
+                _agent_says(dialogue, said)
         if calling := [dialogue for dialogue in waiting if dialogue.next == "execution"]:
             items = [_item(dialogue, checkout, saved) for dialogue in calling]
             for dialogue, answer in zip(calling, execute(items), strict=True):
@@ -134,8 +134,8 @@ def drive(
         talking = [dialogue for dialogue in waiting if dialogue.next == "user"]
         if talking and user is not None:
             prompts = [user_prompt(d.row, d.said, checkout) for d in talking]
-            for dialogue, text in zip(talking, user(prompts), strict=True):
-                _user_says(dialogue, text)
+            for dialogue, said in zip(talking, user(prompts), strict=True):
+                _user_says(dialogue, said.answer.text)
     return [Outcome(d.row.id, d.states, d.process, d.messages, d.ended) for d in dialogues]
 
 
@@ -161,6 +161,7 @@ def score(rows: Sequence[Row], outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
                 "id": row.id,
                 "split": "test",
                 "prediction": canonical.dumps(asdict(outcome)) if outcome else "",
+                "answer": None,
                 "valid": fault is None,
                 "strict": outcome is not None and is_strictly_right(row, outcome.states),
                 "error_type": fault.kind if fault else None,
@@ -247,9 +248,9 @@ def _begin(row: Row) -> _Dialogue:
     return _Dialogue(row, "agent", said=[("user", question)], messages=list(row.messages))
 
 
-def _agent_says(dialogue: _Dialogue, text: str) -> None:
+def _agent_says(dialogue: _Dialogue, said: Completion) -> None:
     alone = dialogue.row.category == STEP
-    official = official_text(text)
+    official = official_text(said)
     # with a user, the official runner reads a text as calls only if one line has brackets
     calls = _calls(official) if alone or re.search(r"\[.*\]", official) else None
     dialogue.called = calls
@@ -278,7 +279,6 @@ def _calls(text: str) -> list[ToolCall] | None:
 
 
 def _user_says(dialogue: _Dialogue, text: str) -> None:
-    text = read_answer(text).text
     dialogue.messages.append({"role": "user", "content": text})
     dialogue.add("user", text, "agent")
 

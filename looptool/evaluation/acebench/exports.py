@@ -8,6 +8,7 @@ from pathlib import Path
 
 from looptool.core.errors import ConfigError
 from looptool.core.files import replacing
+from looptool.engines import Completion
 from looptool.evaluation.acebench.agent import Outcome
 from looptool.evaluation.acebench.rows import Row
 from looptool.evaluation.acebench.scoring import official_text
@@ -17,7 +18,7 @@ def write_results(
     folder: Path | str,
     model: str,
     rows: Sequence[Row],
-    texts: Mapping[str, str],
+    answers: Mapping[str, Completion],
     outcomes: Mapping[str, Outcome],
 ) -> list[Path]:
     """Write `result_all/result_<language>/<model>/data_<category>_result.json` below `folder`.
@@ -28,7 +29,7 @@ def write_results(
 
     Args:
         model: the folder's name, which the runner takes as `--model`.
-        texts: answers to `normal` and `special` rows by row id.
+        answers: answers to `normal` and `special` rows by row id.
         outcomes: outcomes of `agent` rows by row id.
 
     Returns:
@@ -49,17 +50,20 @@ def write_results(
         files.setdefault(path, []).append(row)
     for path, inside in files.items():
         lines = [
-            json.dumps(_line(row, texts, outcomes), ensure_ascii=False)
+            json.dumps(_line(row, answers, outcomes), ensure_ascii=False)
             for row in sorted(inside, key=lambda row: row.place)
         ]
         _write(path, "".join(f"{line}\n" for line in lines))
     return sorted(files)
 
 
-def _line(row: Row, texts: Mapping[str, str], outcomes: Mapping[str, Outcome]) -> dict[str, object]:
+def _line(
+    row: Row, answers: Mapping[str, Completion], outcomes: Mapping[str, Outcome]
+) -> dict[str, object]:
     name = row.entry["id"]
     if row.group != "agent":
-        return {"id": name, "result": official_text(texts.get(row.id, ""))}
+        answer = answers.get(row.id)
+        return {"id": name, "result": official_text(answer) if answer else ""}
     outcome = outcomes.get(row.id)
     states, process = (outcome.states, outcome.process) if outcome else ([], [])
     return {"id": name, "result": states, "process": process}

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.answers import read_answer
+from looptool.core.answers import to_json
 from looptool.core.calls import Parsed, ToolCall, render_python
 from looptool.core.python_calls import decode_python_calls, parse_python_calls
+from looptool.engines import Completion
 from looptool.evaluation.acebench.rows import DIALOGUES, Row
 
 BENCHMARK = "acebench"
@@ -61,28 +62,31 @@ class Fault(NamedTuple):
     message: str
 
 
-def score(rows: Sequence[Row], texts: Mapping[str, str]) -> pl.DataFrame:
+def score(rows: Sequence[Row], answers: Mapping[str, Completion]) -> pl.DataFrame:
     """Return one row of `tables.Eval` for each row; all have the split `test`.
 
     Args:
         rows: `normal` and `special` rows; `agent.score` scores agent rows.
-        texts: the model's text by row id; a row without one is wrong (`no_answer`).
+        answers: the model's answer by row id; a row without one is wrong (`no_answer`).
     """
     if agents := [row.id for row in rows if row.group == "agent"]:
         raise ValueError(f"{agents[0]}: agent rows are scored by agent.score")
     scored = []
     for row in rows:
-        text = texts.get(row.id)
-        fault = Fault("no_answer", "no answer") if text is None else official_fault(row, text)
+        answer = answers.get(row.id)
+        fault = Fault("no_answer", "no answer") if answer is None else official_fault(row, answer)
+        if answer is not None and answer.error_type is not None:
+            fault = Fault(answer.error_type, answer.answer.error or "")
         scored.append(
             {
                 "benchmark": BENCHMARK,
                 "category": row.category,
                 "id": row.id,
                 "split": "test",
-                "prediction": text or "",
+                "prediction": answer.text if answer else "",
+                "answer": canonical.dumps(to_json(answer.answer)) if answer else None,
                 "valid": fault is None,
-                "strict": text is not None and is_strictly_right(row, text),
+                "strict": answer is not None and is_strictly_right(row, answer),
                 "error_type": fault.kind if fault else None,
                 "error": fault.message if fault else None,
             }
@@ -90,42 +94,42 @@ def score(rows: Sequence[Row], texts: Mapping[str, str]) -> pl.DataFrame:
     return tables.frame(tables.Eval, scored)
 
 
-def calls_of(text: str) -> Parsed:
-    """Parse a model's text, with calls in Hermes form or as a Python list of calls.
+def calls_of(answer: Completion) -> Parsed:
+    """Return what an answer says, with calls in the model's syntax or as a Python list of calls.
 
-    Hermes form has precedence. Thinking is removed in both cases. A Python list with other text
-    around it counts as text.
+    The model's syntax has precedence. Thinking is removed in both cases. A Python list with other
+    text around it counts as text.
     """
-    parsed = read_answer(text)
+    parsed = answer.answer
     if parsed.calls:
         return parsed
     try:
         # if reading failed on tags inside Python strings, these are text
-        calls = parse_python_calls(text if parsed.error else parsed.text)
+        calls = parse_python_calls(answer.text if parsed.error else parsed.text)
     except ValueError:
         return parsed
     return Parsed(tuple(calls), "", parsed.thinking)
 
 
-def official_text(text: str) -> str:
+def official_text(answer: Completion) -> str:
     """Return an answer in the form for the official runner: calls as Python, otherwise the text.
 
-    A text that is malformed Hermes form, or has neither calls in that form nor thinking, stays
-    unchanged, because white space around a list matters to the official agents.
+    An answer with a malformed call, or with neither calls nor thinking, stays unchanged, because
+    white space around a list matters to the official agents.
     """
-    parsed = read_answer(text)
-    if parsed.error or parsed.text == text.strip():
-        return text
+    parsed = answer.answer
+    if parsed.error or parsed.text == answer.text.strip():
+        return answer.text
     return render_python(parsed.calls) if parsed.calls else parsed.text
 
 
-def official_fault(row: Row, text: str) -> Fault | None:
+def official_fault(row: Row, answer: Completion) -> Fault | None:
     """Return the fault that the official runner finds in an answer, or None.
 
     If the runner would raise an exception, as it does on function documents of an unknown form, the
     answer is wrong (`checker_error`).
     """
-    text = official_text(text)
+    text = official_text(answer)
     if row.group == "special":
         return _special_fault(row, text)
     try:
@@ -136,10 +140,10 @@ def official_fault(row: Row, text: str) -> Fault | None:
         return Fault("wrong_output_format", str(error))
     functions = row.entry["function"]
     first: Fault | None = None
-    for answer in alternatives(row):
+    for accepted in alternatives(row):
         try:
             fault = _normal_fault(
-                functions if isinstance(functions, list) else [functions], calls, answer
+                functions if isinstance(functions, list) else [functions], calls, accepted
             )
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             return Fault("checker_error", f"the official checker raised {error!r}")
@@ -149,7 +153,7 @@ def official_fault(row: Row, text: str) -> Fault | None:
     return first or Fault("checker_error", "the data accept no answer")
 
 
-def is_strictly_right(row: Row, text: str) -> bool:
+def is_strictly_right(row: Row, answer: Completion) -> bool:
     """Whether an answer is right by our own, stricter rule.
 
     `normal`: exactly the calls of one of the accepted answers, in any order, with exactly their
@@ -161,7 +165,7 @@ def is_strictly_right(row: Row, text: str) -> bool:
     `user id` or `user_id`) or every wrong value (`error_param`); case is ignored. `irrelevant` rows
     require no particular words.
     """
-    parsed = calls_of(text)
+    parsed = calls_of(answer)
     if row.group == "special":
         if parsed.calls or parsed.error or not parsed.text or _CALLING.search(parsed.text):
             return False
@@ -169,7 +173,7 @@ def is_strictly_right(row: Row, text: str) -> bool:
     if parsed.error or not parsed.calls:
         return False
     called = Counter(_strict_form(call.name, call.arguments) for call in parsed.calls)
-    return any(called == Counter(_strict_forms(row, answer)) for answer in alternatives(row))
+    return any(called == Counter(_strict_forms(row, accepted)) for accepted in alternatives(row))
 
 
 def alternatives(row: Row) -> list[dict[str, Any]]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.answers import call_message, read_answer, result_message
+from looptool.core.answers import call_message, result_message, to_json
 from looptool.core.calls import Parsed, ToolCall
 from looptool.core.samples import Message
 from looptool.core.tools import Tool
-from looptool.engines import Prompt
+from looptool.engines import Completion, Prompt
 from looptool.evaluation import sandbox
 from looptool.evaluation.bfcl import prompts, worker
 from looptool.evaluation.bfcl.rows import BENCHMARK, Row, answers, category_of, entries, split_of
@@ -26,7 +26,7 @@ from looptool.evaluation.bfcl.rows import BENCHMARK, Row, answers, category_of, 
 MOST_STEPS = 20
 MORE_TOOLS = "More tools are on offer now. Please try again with them."
 
-Turns = list[list[str]]
+Turns = list[list[Completion]]
 """A dialogue's answers, by turn and step."""
 
 
@@ -52,11 +52,11 @@ class _Dialogue:
         said = self.row.turns[place] or [{"role": "user", "content": MORE_TOOLS}]
         self.messages += said
 
-    def take(self, text: str, parsed: Parsed) -> bool:
+    def take(self, answer: Completion, parsed: Parsed) -> bool:
         """Add the model's answer; return whether it has calls to execute."""
-        self.turns[-1].append(text)
+        self.turns[-1].append(answer)
         if not parsed.calls or parsed.error is not None:
-            self.messages.append({"role": "assistant", "content": parsed.text or text})
+            self.messages.append({"role": "assistant", "content": parsed.text or answer.text})
             self.next_turn()
             return False
         self.steps.append(list(parsed.calls))
@@ -76,14 +76,14 @@ class _Dialogue:
 
 def play(
     rows: Sequence[Row],
-    ask: Callable[[Sequence[Prompt]], Sequence[str]],
-    read: Callable[[str], Parsed] = read_answer,
+    ask: Callable[[Sequence[Prompt]], Sequence[Completion]],
+    form: prompts.Form = prompts.FORMS["native"],
 ) -> dict[str, Turns]:
     """Play all dialogues in parallel, one step at a time, and return the model's answers.
 
     Args:
-        ask: returns the model's text for each prompt.
-        read: parses the calls in a text.
+        ask: returns the model's answer to each prompt.
+        form: the prompt style in which the answers are read.
 
     Returns:
         The answers by row id. A dialogue that ended early has fewer turns than its row.
@@ -92,9 +92,11 @@ def play(
     for each in dialogues:
         each.next_turn()
     while going := [each for each in dialogues if not each.over]:
-        texts = ask([Prompt(list(each.messages), list(each.tools)) for each in going])
+        completions = ask([Prompt(list(each.messages), list(each.tools)) for each in going])
         executing = [
-            each for each, text in zip(going, texts, strict=True) if each.take(text, read(text))
+            each
+            for each, answer in zip(going, completions, strict=True)
+            if each.take(answer, form.read(answer))
         ]
         for each, results in zip(executing, _execute(executing), strict=True):
             each.add_results(results)
@@ -112,8 +114,8 @@ def score(
     something is missing. The official package contains a check for the last, but does not use it.
 
     Args:
-        played: row id → the model's texts by turn and step.
-        form: the prompt style that the texts were written in.
+        played: row id → the model's answers by turn and step.
+        form: the prompt style that the answers were written in.
 
     Raises:
         ConfigError: if an id is unknown, or the package is missing.
@@ -121,9 +123,10 @@ def score(
     """
     items: list[dict[str, object]] = []
     clean: dict[str, bool] = {}
+    read: dict[str, list[list[Parsed]]] = {}
     for row_id, turns in played.items():
         category = category_of(row_id)
-        steps = [[form.read(text) for text in turn] for turn in turns]
+        steps = read[row_id] = [[form.read(answer) for answer in turn] for turn in turns]
         called = [[_calls(each) for each in turn if each.calls and each.error is None]
                   for turn in steps]  # fmt: skip
         clean[row_id] = all(
@@ -142,7 +145,8 @@ def score(
                 "category": category_of(row_id),
                 "id": row_id,
                 "split": split_of(row_id),
-                "prediction": canonical.dumps(turns),
+                "prediction": canonical.dumps([[each.text for each in turn] for turn in turns]),
+                "answer": canonical.dumps([[*map(to_json, turn)] for turn in read[row_id]]),
                 "valid": verdict.get("valid", False),
                 "strict": verdict.get("valid", False) and verdict["declined"] and clean[row_id],
                 "error_type": "multi_turn:limits" if broken else verdict["error_type"],

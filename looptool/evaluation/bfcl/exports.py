@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical
-from looptool.core.answers import read_answer
+from looptool.core.answers import from_json, read_answer
 from looptool.core.errors import ConfigError
 from looptool.core.files import replacing
 from looptool.evaluation.bfcl.rows import MULTI_TURN
@@ -35,11 +35,12 @@ def write_results(results: pl.DataFrame, folder: Path, model: str) -> list[Path]
     written = []
     for (category,), part in results.group_by("category", maintain_order=True):
         path = folder / "result" / model / f"BFCL_v3_{category}_result.json"
+        given = part.select("id", "prediction", "answer", "prompt").rows()
         lines = [
-            json.dumps({"id": row_id, "result": result_of(prediction, str(category), prompt)})
-            for row_id, prediction, prompt in sorted(
-                part.select("id", "prediction", "prompt").rows(), key=lambda row: _number(row[0])
+            json.dumps(
+                {"id": row_id, "result": result_of(prediction, answer, prompt, str(category))}
             )
+            for row_id, prediction, answer, prompt in sorted(given, key=lambda row: _number(row[0]))
         ]
         try:
             with replacing(path) as partial:
@@ -50,15 +51,24 @@ def write_results(results: pl.DataFrame, folder: Path, model: str) -> list[Path]
     return sorted(written)
 
 
-def result_of(prediction: str, category: str, prompt: str = "native") -> Any:
-    """Return a prediction of `tables.Eval` in the form of the official result files."""
-    if category in MULTI_TURN:
-        return [[_step(text, prompt) for text in turn] for turn in canonical.loads(prediction)]
-    return _step(prediction, prompt)
+def result_of(prediction: str, answer: str | None, prompt: str, category: str) -> Any:
+    """Return a row of `tables.Eval` in the form of the official result files.
+
+    Args:
+        answer: None in tables of older revisions; calls are then read as Hermes.
+    """
+    if category not in MULTI_TURN:
+        return _step(prediction, canonical.loads(answer) if answer else None, prompt)
+    turns = canonical.loads(prediction)
+    read = canonical.loads(answer) if answer else [[None] * len(turn) for turn in turns]
+    return [
+        [_step(text, each, prompt) for text, each in zip(*turn, strict=True)]
+        for turn in zip(turns, read, strict=True)
+    ]
 
 
-def _step(text: str, prompt: str) -> Any:
-    parsed = read_answer(text)
+def _step(text: str, answer: dict[str, Any] | None, prompt: str) -> Any:
+    parsed = read_answer(text) if answer is None else from_json(answer)
     if prompt != "native" or parsed.error is not None or not parsed.calls:
         return text
     return [{call.name: json.dumps(call.arguments)} for call in parsed.calls]

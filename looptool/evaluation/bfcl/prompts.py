@@ -1,7 +1,7 @@
 """Prompt styles: how tools are presented to a model and how its calls are parsed.
 
-`native` is the model's own chat template, with calls in Hermes form. `bfcl` is the prompt that BFCL
-uses for models without function calling, taken from its package: tools as JSON in the system
+`native` is the model's own chat template, with calls in its own syntax. `bfcl` is the prompt that
+BFCL uses for models without function calling, taken from its package: tools as JSON in the system
 message, calls as `[name(key=value)]`.
 """
 
@@ -16,12 +16,12 @@ from functools import lru_cache
 from typing import Literal
 
 from looptool.core import canonical
-from looptool.core.answers import message_calls, read_answer
+from looptool.core.answers import message_calls
 from looptool.core.calls import Parsed, render_python
 from looptool.core.errors import ConfigError
 from looptool.core.python_calls import decode_python_calls, parse_python_calls
 from looptool.core.samples import Message
-from looptool.engines import Prompt
+from looptool.engines import Completion, Prompt
 from looptool.evaluation.bfcl.rows import REINSTALL, data_folder
 
 Style = Literal["native", "bfcl"]
@@ -39,8 +39,8 @@ class Form:
     """
 
     prompt: Callable[[Prompt], Prompt]
-    read: Callable[[str], Parsed]
-    is_exact: Callable[[str], bool]
+    read: Callable[[Completion], Parsed]
+    is_exact: Callable[[Completion], bool]
 
 
 def in_bfcl_style(prompt: Prompt) -> Prompt:
@@ -58,13 +58,14 @@ def in_bfcl_style(prompt: Prompt) -> Prompt:
     return Prompt([{"role": "system", "content": words}, *messages])
 
 
-def read(text: str) -> Parsed:
+def read(answer: Completion) -> Parsed:
     """Parse the calls in an answer as BFCL's decoder does.
 
     It strips backticks and adds missing outer brackets.
 
     Java and JavaScript values are parsed as Python too; BFCL has parsers for these languages.
     """
+    text = answer.text
     stripped = text.strip("`\n ")
     opened = stripped if stripped.startswith("[") else f"[{stripped}"
     try:
@@ -75,12 +76,12 @@ def read(text: str) -> Parsed:
     return Parsed(tuple(calls), "", "")
 
 
-def is_exact(text: str) -> bool:
+def is_exact(answer: Completion) -> bool:
     """Whether an answer is just a list of calls with literal arguments, or contains no call."""
     try:
-        parse_python_calls(text)
+        parse_python_calls(answer.text)
     except ValueError:
-        return not _CALLING.search(text)
+        return not _CALLING.search(answer.text)
     return True
 
 
@@ -123,7 +124,7 @@ def _joined(node: ast.expr, constants: dict[str, str]) -> str:
 
 FORMS: dict[Style, Form] = {
     "native": Form(
-        lambda prompt: prompt, read_answer, lambda text: read_answer(text).error is None
+        lambda prompt: prompt, lambda given: given.answer, lambda given: given.answer.error is None
     ),
     "bfcl": Form(in_bfcl_style, read, is_exact),
 }

@@ -7,10 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from looptool.core import tables
+from looptool.core import canonical, tables
+from looptool.core.answers import to_json
 from looptool.core.calls import Parsed, ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.tools import check_call
+from looptool.engines import Completion
 from looptool.evaluation import sandbox
 from looptool.evaluation.bfcl import prompts, worker
 from looptool.evaluation.bfcl.rows import (
@@ -26,13 +28,13 @@ from looptool.evaluation.bfcl.rows import (
 CHUNK = 64  # answers per checker process
 
 
-def score(predictions: Mapping[str, str]) -> pl.DataFrame:
-    """Return one row of `tables.Eval` for each prediction (row id → the model's text).
+def score(predictions: Mapping[str, Completion]) -> pl.DataFrame:
+    """Return one row of `tables.Eval` for each prediction (row id → the model's answer).
 
-    A text with a call that cannot be parsed counts as a text without calls, as on servers that
+    An answer with a call that cannot be parsed counts as one without calls, as on servers that
     parse calls (e.g. vLLM's Hermes parser): it is wrong where calls are required and right where no
     tool fits. `strict` also requires that there is no parse error, that the arguments fit the
-    tool's schema, and that the text is not empty where no tool fits.
+    tool's schema, and that the answer is not empty where no tool fits.
 
     Raises:
         ConfigError: if an id is unknown or of a `multi_turn` row, or the package is missing.
@@ -44,15 +46,19 @@ def score(predictions: Mapping[str, str]) -> pl.DataFrame:
     return score_calls(predictions, prompts.FORMS["native"])
 
 
-def score_calls(predictions: Mapping[str, str], form: prompts.Form) -> pl.DataFrame:
+def score_calls(predictions: Mapping[str, Completion], form: prompts.Form) -> pl.DataFrame:
     """Like `score`, for answers in any prompt style."""
-    parsed = {row_id: form.read(text) for row_id, text in predictions.items()}
+    parsed = {row_id: form.read(each) for row_id, each in predictions.items()}
     calls = {row_id: list(each.calls) if each.error is None else []
              for row_id, each in parsed.items()}  # fmt: skip
     verdicts = {row_id: _relevance(category_of(row_id), calls[row_id]) for row_id in parsed}
     unparsed = {row_id: each.error for row_id, each in parsed.items() if each.error is not None}
     verdicts |= {
-        row_id: {"valid": False, "error_type": "unparsable", "error": error}
+        row_id: {
+            "valid": False,
+            "error_type": predictions[row_id].error_type or "unparsable",
+            "error": error,
+        }
         for row_id, error in unparsed.items()
         if verdicts[row_id] is None
     }
@@ -70,10 +76,11 @@ def score_calls(predictions: Mapping[str, str], form: prompts.Form) -> pl.DataFr
                 "category": category,
                 "id": row_id,
                 "split": split_of(row_id),
-                "prediction": predictions[row_id],
+                "prediction": predictions[row_id].text,
+                "answer": canonical.dumps(to_json(parsed[row_id])),
                 "strict": verdict["valid"]
                 and form.is_exact(predictions[row_id])
-                and _fits(row_id, category, parsed[row_id], predictions[row_id]),
+                and _fits(row_id, category, parsed[row_id], predictions[row_id].text),
                 **verdict,
             }
         )

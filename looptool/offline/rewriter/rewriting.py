@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool.core import canonical
-from looptool.core.answers import read_answer
 from looptool.core.calls import ToolCall
 from looptool.core.samples import Label, Message, call_label, label_calls
 from looptool.core.tools import Tool, check_call
@@ -72,7 +71,7 @@ def other_request(seed: ErrorSeed, rng: random.Random) -> tuple[list[Message], L
 
 def confused_with(seed: ErrorSeed) -> set[str]:
     """Return the names of the tools that the failed prediction called."""
-    return {call.name for call in read_answer(seed.prediction).calls}
+    return {call.name for call in seed.prediction.calls}
 
 
 def other_tools(seed: ErrorSeed, rng: random.Random, user_tools: Sequence[Tool] = ()) -> list[Tool]:

@@ -13,10 +13,11 @@ import pytest
 from looptool.core import tables
 from looptool.core.calls import ToolCall, render
 from looptool.core.errors import ConfigError
-from looptool.engines import Prompt
+from looptool.engines import Completion, Prompt
 from looptool.evaluation import sandbox
 from looptool.evaluation.acebench import agent, exports, prompts, worker
 from looptool.evaluation.acebench.rows import Row, rows
+from tests.answers import said
 
 DONE = "finish conversation"
 
@@ -38,10 +39,10 @@ class Scripted:
         self.lines = list(lines)
         self.prompts: list[Prompt] = []
 
-    def __call__(self, asked: Sequence[Prompt]) -> list[str]:
+    def __call__(self, asked: Sequence[Prompt]) -> list[Completion]:
         answers = []
         for prompt in asked:
-            answers.append(self.lines[min(len(self.prompts), len(self.lines) - 1)])
+            answers.append(said(self.lines[min(len(self.prompts), len(self.lines) - 1)]))
             self.prompts.append(prompt)
         return answers
 
@@ -109,9 +110,9 @@ def test_the_end_is_seen_from_the_third_message_on(checkout: Path, step: Row) ->
 def test_many_dialogues_share_their_rounds(checkout: Path, step: Row) -> None:
     sizes = []
 
-    def ask(asked: Sequence[Prompt]) -> list[str]:
+    def ask(asked: Sequence[Prompt]) -> list[Completion]:
         sizes.append(len(asked))
-        return ["[turn_on()]" if len(sizes) == 1 else DONE] * len(asked)
+        return [said("[turn_on()]" if len(sizes) == 1 else DONE)] * len(asked)
 
     copies = [replace(step, id=f"en/agent_multi_step_{number}") for number in range(5)]
     outcomes = agent.drive(copies, checkout, ask, execute=here)
@@ -312,7 +313,7 @@ def test_milestones_count_in_order_and_exact_text(
 def test_results_are_written_for_the_official_runner(checkout: Path, tmp_path: Path) -> None:
     found = rows(checkout, "en", ["normal_atom_bool", "agent_multi_step"])
     calls = [ToolCall("weather_get", {"city": "Rome", "rain": True})]
-    texts = {"en/normal_atom_bool_2": f"<think>hm</think>{render(calls)}"}
+    texts = {"en/normal_atom_bool_2": said(f"<think>hm</think>{render(calls)}")}
     outcome = agent.Outcome("en/agent_multi_step_0", [{"BaseApi": {"on": True}}], ["x"], [], "")
     paths = exports.write_results(tmp_path, "mine-1", found, texts, {outcome.row_id: outcome})
     folder = tmp_path / "result_all" / "result_en" / "mine-1"

@@ -23,6 +23,7 @@ from looptool.evaluation.acebench.scoring import (
     official_text,
     score,
 )
+from tests.answers import said
 from tests.strategies import TAGGED_TEXT, TEXT
 
 NEW_YORK = "city='New York', days=3, rain=True, tags=['a', 'b']"
@@ -37,7 +38,7 @@ def found(checkout: Path) -> dict[str, Row]:
 
 
 def verdicts(row: Row, text: str) -> tuple[bool, bool]:
-    return official_fault(row, text) is None, is_strictly_right(row, text)
+    return official_fault(row, said(text)) is None, is_strictly_right(row, said(text))
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,9 @@ def test_a_wrong_answer_is_named_as_the_official_runner_does(
     found: dict[str, Row], text: str, kind: str
 ) -> None:
     row = found["normal_atom_bool_0"]
-    fault = official_fault(row, text)
+    fault = official_fault(row, said(text))
     assert fault is not None and fault.kind == kind
-    assert not is_strictly_right(row, text)
+    assert not is_strictly_right(row, said(text))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_words_around_the_first_list_are_forgiven_officially(
 )
 def test_in_dialogues_the_list_stands_alone(checkout: Path, text: str, valid: bool) -> None:
     row = rows(checkout, "en", ["normal_multi_turn_user_adjust"])[0]
-    assert (official_fault(row, text) is None) == valid
+    assert (official_fault(row, said(text)) is None) == valid
 
 
 def test_only_dialogues_lose_the_white_space_in_values(
@@ -166,7 +167,7 @@ def test_our_own_form_gets_the_same_verdicts(found: dict[str, Row]) -> None:
                 assert verdicts(row, f"<think>[f()]</think>{render_python(calls)}") == (
                     *(True, True),
                 )
-                assert official_text(render(calls)) == render_python(calls)
+                assert official_text(said(render(calls))) == render_python(calls)
 
 
 def test_repeated_functions_and_alternatives(found: dict[str, Row]) -> None:
@@ -185,7 +186,7 @@ def test_a_document_that_the_official_checker_cannot_read_makes_answers_wrong(
 ) -> None:
     row = found["normal_atom_bool_0"]
     entry = {**row.entry, "function": [{"name": "bad", "arguments": {}}]}
-    fault = official_fault(replace(row, entry=entry, answer={"bad": {"a": 1}}), "[bad(a=1)]")
+    fault = official_fault(replace(row, entry=entry, answer={"bad": {"a": 1}}), said("[bad(a=1)]"))
     assert fault is not None and fault.kind == "checker_error"
 
 
@@ -232,11 +233,11 @@ def test_special_rows(
     )
 )
 def test_any_text_gets_a_verdict(found: dict[str, Row], text: str) -> None:
-    ids = {row.id: text for row in found.values()}
+    ids = {row.id: said(text) for row in found.values()}
     scored = score(list(found.values()), ids)
     tables.check(scored, tables.Eval)
     assert scored.filter("valid")["error_type"].null_count() == scored["valid"].sum()
-    calls_of(text)
+    calls_of(said(text))
 
 
 def test_a_row_without_an_answer_is_wrong(found: dict[str, Row]) -> None:
@@ -259,6 +260,7 @@ def table(verdicts: dict[str, list[tuple[str, bool]]], language: str = "en") -> 
             "id": f"{language}/{name}",
             "split": "test",
             "prediction": "",
+            "answer": None,
             "valid": valid,
             "strict": False,
             "error_type": None,
@@ -295,7 +297,7 @@ def test_without_a_category_there_is_no_overall_score() -> None:
 
 def test_perfect_answers_to_the_benchmarks_own_rows_are_strictly_right(sample: Path) -> None:
     found = rows(sample, "en", ["normal"])
-    texts = {row.id: render(answer_calls(row, alternatives(row)[0])) for row in found}
+    texts = {row.id: said(render(answer_calls(row, alternatives(row)[0]))) for row in found}
     scored = score(found, texts)
     assert scored["strict"].all()
     # two of dialogues, whose white space is stripped also inside the lists in objects, and one

@@ -6,32 +6,45 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from benchmarks import bfcl_parity
 from looptool.core import canonical, tables
 from looptool.core.calls import ToolCall, render
-from looptool.engines import Prompt
+from looptool.engines import Completion, Prompt
 from looptool.evaluation.bfcl import dialogues
 from looptool.evaluation.bfcl.rows import MULTI_TURN, Row, rows
+from tests.answers import said
 
 BASE = {row.id: row for row in rows(["multi_turn_base"], split="development")}
 
 
-def perfect(row_id: str) -> dialogues.Turns:
+Turns = list[list[str]]
+
+
+def perfect(row_id: str) -> Turns:
     category = row_id.rpartition("_")[0]
-    turns: dialogues.Turns = canonical.loads(bfcl_parity.perfect([category])[row_id])
+    turns: Turns = canonical.loads(bfcl_parity.perfect([category])[row_id])
     return turns
 
 
-def scripted(row: Row, turns: dialogues.Turns, seen: list[Prompt]) -> dialogues.Turns:
+def score(played: dict[str, Turns]) -> pl.DataFrame:
+    return dialogues.score(
+        {row_id: [[said(text) for text in turn] for turn in turns]
+         for row_id, turns in played.items()}
+    )  # fmt: skip
+
+
+def scripted(row: Row, turns: Turns, seen: list[Prompt]) -> Turns:
     texts = [text for turn in turns for text in turn]
 
-    def ask(prompts: Sequence[Prompt]) -> list[str]:
+    def ask(prompts: Sequence[Prompt]) -> list[Completion]:
         seen.extend(prompts)
-        return [texts.pop(0) for _ in prompts]
+        return [said(texts.pop(0)) for _ in prompts]
 
-    return dialogues.play([row], ask)[row.id]
+    played = dialogues.play([row], ask)[row.id]
+    return [[each.text for each in turn] for turn in played]
 
 
 @pytest.mark.parametrize("category", MULTI_TURN)
@@ -40,7 +53,7 @@ def test_perfect_answers_are_right_and_what_calls_return_is_told(category: str) 
     seen: list[Prompt] = []
     played = scripted(row, perfect(row.id), seen)
     assert played == perfect(row.id)
-    results = tables.check(dialogues.score({row.id: played}), tables.Eval)
+    results = tables.check(score({row.id: played}), tables.Eval)
     assert results.select("valid", "strict").rows() == [(True, True)]
     last = seen[-1].messages
     called = sum(len(message.get("tool_calls", ())) for message in last)
@@ -62,10 +75,10 @@ def test_a_dialogue_that_does_not_end_is_ended_and_wrong_and_others_go_on() -> N
     again = render([ToolCall(one.tools[0]["name"], {})])
     right = [text for turn in perfect(two.id) for text in turn]
 
-    def ask(prompts: Sequence[Prompt]) -> list[str]:
+    def ask(prompts: Sequence[Prompt]) -> list[Completion]:
         firsts = [prompt.messages[0]["content"] for prompt in prompts]
         mine = one.messages[0]["content"]
-        return [again if first == mine else right.pop(0) for first in firsts]
+        return [said(again if first == mine else right.pop(0)) for first in firsts]
 
     played = dialogues.play([one, two], ask)
     assert len(played[one.id]) == 1 and len(played[one.id][0]) == dialogues.MOST_STEPS + 1
@@ -80,7 +93,7 @@ def test_a_call_where_something_is_missing_is_right_officially_and_not_strictly(
         harmless = {tool["name"] for tool in row.tools} & {"ls", "pwd", "get_stock_info"}
         if harmless & {"ls", "pwd"}:
             turns[place].insert(0, render([ToolCall("pwd", {})]))
-            results = dialogues.score({row.id: turns})
+            results = score({row.id: turns})
             assert results.select("valid", "strict").rows() == [(True, False)]
             return
     raise AssertionError("no row with a harmless tool")
@@ -140,7 +153,7 @@ def test_hostile_answers_run_nothing_score_wrong_and_leave_the_rest_unharmed(
         for row_id, text in zip(ids[1:], HOSTILE.values(), strict=True)
     }
     played[ids[0]] = perfect(ids[0])
-    results = dialogues.score(played)
+    results = score(played)
     assert results.filter("valid")["id"].to_list() == [ids[0]]
     assert not target.exists()
 
@@ -150,7 +163,7 @@ def test_a_hostile_call_beside_the_right_ones_makes_the_dialogue_wrong(name: str
     row_id = next(iter(BASE))
     turns = perfect(row_id)
     turns[0].insert(0, HOSTILE[name])
-    results = dialogues.score({row_id: turns})
+    results = score({row_id: turns})
     assert results.select("valid", "error_type").rows() == [(False, "multi_turn:unsafe_call")]
 
 
@@ -159,7 +172,7 @@ def test_nothing_runs_beside_the_right_calls_either(name: str, tmp_path: Path) -
     row_id, target = next(iter(BASE)), tmp_path / "touched"
     turns = perfect(row_id)
     turns[0].insert(0, HOSTILE[name].replace("{target}", str(target)))
-    results = dialogues.score({row_id: turns})
+    results = score({row_id: turns})
     assert not target.exists()
     told = results["error"][0] or ""
     assert "\0" not in told and results["valid"][0] == (not told)
@@ -173,14 +186,14 @@ def test_a_slip_in_a_name_is_an_error_that_a_dialogue_survives(name: str) -> Non
     for slip in (call(name), keyed("pwd", "a-b"), keyed("pwd", "file:name")):
         turns = perfect(row_id)
         turns[0].insert(0, slip)
-        assert dialogues.score({row_id: turns})["valid"].to_list() == [True]
+        assert score({row_id: turns})["valid"].to_list() == [True]
 
 
 def test_as_many_steps_as_a_turn_may_have_are_strict() -> None:
     row = next(row for row in BASE.values() if "pwd" in {tool["name"] for tool in row.tools})
     turns = perfect(row.id)
     turns[0] = [*[call("pwd")] * (dialogues.MOST_STEPS - 1), *turns[0]]
-    assert dialogues.score({row.id: turns})["strict"].to_list() == [True]
+    assert score({row.id: turns})["strict"].to_list() == [True]
 
 
 def test_hostile_answers_while_playing_are_told_that_they_failed() -> None:

@@ -17,6 +17,7 @@ from looptool.engines import Prompt
 from looptool.evaluation.bfcl import exports, overall, prompts
 from looptool.evaluation.bfcl.rows import CATEGORIES, GROUPS, MULTI_TURN, ROWS, data_folder, entries
 from looptool.evaluation.bfcl.rows import rows as rows_of
+from tests.answers import said
 
 
 def test_always_refusing_scores_what_it_scores_on_the_leaderboard() -> None:
@@ -78,9 +79,9 @@ def test_bfcl_s_own_prompt_tells_the_tools_and_its_answers_are_read() -> None:
         ("f(a=1, b='x'), pkg.g()", False),
         ("```\n[f(a=1, b='x'), pkg.g()]\n```", False),
     ]:
-        assert prompts.read(text).calls == calls and prompts.is_exact(text) == exact
+        assert prompts.read(said(text)).calls == calls and prompts.is_exact(said(text)) == exact
     for text, exact in [("I cannot.", True), ("Sure: [f(a=1", False), ("", True)]:
-        assert prompts.read(text).calls == () and prompts.is_exact(text) == exact
+        assert prompts.read(said(text)).calls == () and prompts.is_exact(said(text)) == exact
 
 
 def test_truncated_data_are_named_with_the_command_that_mends_them(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Mapping
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,11 @@ from looptool.core.tools import check_tool
 from looptool.evaluation import sandbox
 from looptool.evaluation.bfcl import rows as bfcl
 from looptool.evaluation.bfcl import scoring
+from tests.answers import said
+
+
+def score(texts: Mapping[str, str]) -> pl.DataFrame:
+    return scoring.score({row_id: said(text) for row_id, text in texts.items()})
 
 
 def perfect_answers(category: str) -> dict[str, str]:
@@ -37,7 +44,7 @@ def perfect_answers(category: str) -> dict[str, str]:
     ],
 )
 def test_perfect_answers_reach_the_ceiling(category: str, valid: int, rows: int) -> None:
-    results = tables.check(scoring.score(perfect_answers(category)), tables.Eval)
+    results = tables.check(score(perfect_answers(category)), tables.Eval)
     assert (results["valid"].sum(), len(results)) == (valid, rows)
 
 
@@ -124,21 +131,21 @@ def dotted_answer() -> tuple[str, str]:
 def test_a_dotted_name_is_right_as_it_stands_and_wrong_with_underscores() -> None:
     row_id, answer = dotted_answer()
     name = json.loads(answer.splitlines()[1])["name"]
-    assert scoring.score({row_id: answer})["valid"].to_list() == [True]
-    wrong = scoring.score({row_id: answer.replace(name, name.replace(".", "_"))})
+    assert score({row_id: answer})["valid"].to_list() == [True]
+    wrong = score({row_id: answer.replace(name, name.replace(".", "_"))})
     assert wrong["error_type"].to_list() == ["simple_function_checker:wrong_func_name"]
 
 
 def test_any_parse_error_is_unparsable_even_beside_the_right_call() -> None:
     row_id, answer = dotted_answer()
-    results = scoring.score({row_id: answer + "\n<tool_call>\n{"})
+    results = score({row_id: answer + "\n<tool_call>\n{"})
     assert results.select("valid", "error_type").rows() == [(False, "unparsable")]
     assert "cut off" in results["error"][0]
 
 
 def test_text_in_place_of_a_call_is_a_wrong_count() -> None:
     row_id, _ = dotted_answer()
-    results = scoring.score({row_id: "I cannot do that."})
+    results = score({row_id: "I cannot do that."})
     assert results["error_type"].to_list() == ["simple_function_checker:wrong_count"]
 
 
@@ -154,7 +161,7 @@ def test_text_in_place_of_a_call_is_a_wrong_count() -> None:
 )
 def test_irrelevance_is_valid_exactly_if_no_call_decodes(text: str, valid: bool) -> None:
     for row_id in ("irrelevance_0", "live_irrelevance_0-0-0"):
-        results = tables.check(scoring.score({row_id: text}), tables.Eval)
+        results = tables.check(score({row_id: text}), tables.Eval)
     assert results["valid"].to_list() == [valid]
     assert (results["error_type"][0] is None) == valid
 
@@ -182,7 +189,7 @@ def test_arguments_of_any_shape_never_stop_the_checker() -> None:
         predictions[row_id] = render([ToolCall(tool["name"], arguments)])
 
     collect()
-    results = tables.check(scoring.score(predictions), tables.Eval)
+    results = tables.check(score(predictions), tables.Eval)
     assert len(results) == len(predictions) > 10
     assert results.filter("valid").is_empty()
 
@@ -196,18 +203,18 @@ def test_an_item_that_the_checker_cannot_take_is_invalid(
     answer: dict[str, str], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sandbox, "run", lambda worker, items, **_: [answer for _ in items])
-    results = scoring.score(dict([dotted_answer()]))
+    results = score(dict([dotted_answer()]))
     assert results.select("valid", "strict", "error_type").rows() == [(False, False, kind)]
 
 
 def test_no_predictions_give_an_empty_table() -> None:
-    assert tables.check(scoring.score({}), tables.Eval).is_empty()
+    assert tables.check(score({}), tables.Eval).is_empty()
 
 
 @pytest.mark.parametrize("row_id", ["simple_9999", "chatable_0", "nonsense"])
 def test_an_unknown_id_is_refused(row_id: str) -> None:
     with pytest.raises(ConfigError, match=row_id):
-        scoring.score({row_id: ""})
+        score({row_id: ""})
 
 
 def test_an_unknown_category_is_refused_with_those_known() -> None:
@@ -222,6 +229,6 @@ def test_a_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_scoring_leaves_no_folders_beside_the_package() -> None:
-    scoring.score(dict([dotted_answer()]))
+    score(dict([dotted_answer()]))
     beside = bfcl.data_folder().parents[1]
     assert not (beside / "score").exists()

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from looptool.core import canonical, samples
+from looptool.core.answers import read_answer
 from looptool.core.calls import ToolCall, render
 from looptool.core.tools import check_call
 from looptool.english.dates import system_date
@@ -39,7 +40,7 @@ def seed_of(tools, messages, label, category="single", failure="wrong_argument",
         label,
         category,
         failure,
-        prediction,
+        read_answer(prediction),
         prediction,
         "",
     )

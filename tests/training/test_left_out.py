@@ -1,0 +1,71 @@
+"""Samples that a model cannot learn from are left out of its training, each with the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from looptool.core import tables
+from looptool.core.calls import ToolCall
+from looptool.core.errors import ConfigError
+from looptool.core.samples import call_label, sample_id
+from looptool.engines import Prompt, prompts_of
+from looptool.engines.templates import render
+from looptool.engines.transformers import load_tokenizer
+from looptool.probing import probe
+from looptool.training.checkpoints import label_ids
+from looptool.training.left_out import left_out
+from tests.answers import said, samples_of
+from tests.tiny import make_tiny_model
+
+TOOL = {"name": "f", "description": "F", "parameters": {"type": "object", "properties": {}}}
+LABEL = call_label([ToolCall("f", {"x": 1})])
+PROMPTS = [Prompt([{"role": "user", "content": "a" * size}], [TOOL]) for size in (5, 50, 5000)]
+SAMPLES = samples_of((prompt, LABEL) for prompt in PROMPTS)
+IDS = [sample_id(prompt.tools, prompt.messages) for prompt in PROMPTS]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("base"))
+
+
+def tokens_of(base: Path, prompt: Prompt) -> int:
+    tokenizer = load_tokenizer(base)
+    text = render(tokenizer, prompt)
+    return len(tokenizer(text, add_special_tokens=False).input_ids) + len(
+        label_ids(tokenizer, prompt, LABEL)
+    )
+
+
+def test_what_is_longer_than_the_model_s_context_is_left_out(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unfit = tables.check(left_out(base, SAMPLES), tables.LeftOut)
+    assert unfit.select("sample_id", "check").rows() == [(IDS[2], "length")]
+    assert "at most 4096 together" in unfit["reason"][0]
+    assert "1 of 3 samples are left out of training" in capsys.readouterr().err
+
+
+def test_the_limit_of_params_counts_prompt_and_answer_together(base: Path) -> None:
+    limit = tokens_of(base, PROMPTS[1])
+    assert set(left_out(base, SAMPLES, max_tokens=limit)["sample_id"]) == {IDS[2]}
+    assert set(left_out(base, SAMPLES, max_tokens=limit - 1)["sample_id"]) == {*IDS[1:]}
+    longer = left_out(base, SAMPLES, max_tokens=limit, new_tokens=70)
+    assert set(longer["sample_id"]) == {*IDS[1:]}
+
+
+def test_a_limit_that_no_sample_keeps_is_refused(base: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train.max_tokens.*no sample.*at most 9 together"):
+        left_out(base, SAMPLES, max_tokens=9)
+
+
+def test_a_miss_of_what_was_left_out_is_no_fault_of_the_model() -> None:
+    answers = [said("no")] * len(SAMPLES)
+    probed = probe(SAMPLES, answers, 0.0, left_out=IDS[2:])
+    kinds = dict(probed.select("sample_id", "error_type").rows())
+    assert [kinds[each] for each in IDS] == ["missing_call", "missing_call", "refused"]
+    right = [said('<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>')] * len(SAMPLES)
+    assert probe(SAMPLES, right, 0.0, left_out=IDS)["matched"].all()
+    assert prompts_of(SAMPLES) == PROMPTS
