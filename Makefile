@@ -50,7 +50,7 @@ test-browser: setup ## the report in Chromium, by Debian's package where it is m
 test-vllm: setup ## engines and a loop on the real vLLM, in an environment of its own
 	$(BIN)/looptool setup --with vllm
 	$(VENV)-vllm/bin/python -m pytest -q -m vllm tests/vllm/test_engines.py
-	$(BIN)/python -m pytest -q -m vllm tests/vllm/test_loop.py
+	$(BIN)/python -m pytest -q -m vllm tests/vllm/test_loop.py tests/vllm/test_families.py
 
 gpu-pins: setup ## whether constraints-gpu.txt resolves, without installing
 	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed -c constraints-gpu.txt -e '.[vllm]'

@@ -36,10 +36,11 @@ def main() -> None:
         total = len(samples) + running.least_prompts(bfcl_rows)
         with run.bar("answers", total) as on_progress:
             ask = running.Asker(engine, sampling, scratch, on_progress)
-            official, texts = running.run_bfcl(bfcl_rows, ask, others=prompts_of(samples))
+            official, answers = running.run_bfcl(bfcl_rows, ask, others=prompts_of(samples))
             user = running.simulated_user(params, acebench_rows, sampling, scratch)
             others = running.run_acebench(acebench_rows, acebench.path or "", ask, user=user)
-        heldout_scores = heldout.score(samples, texts, params.match)
+        answering.warn_of_thinking(answers, "eval.max_new_tokens")
+        heldout_scores = heldout.score(samples, answers, params.match)
         table = pl.concat([official, others, heldout_scores])
         tables.write(table, tables.Eval, f"data/iterations/{iteration}/eval.parquet")
         metrics = scores.summary(table) | answering.settings(params.eval.engine, run.dtype)

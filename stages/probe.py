@@ -29,6 +29,7 @@ def main() -> None:
                 sampling = Sampling(params.probe.max_new_tokens, logprobs=True)
                 completions = answering.answer(engine, prompts, sampling, scratch, on_progress)
             answering.check_all_answered(completions, "samples")
+            answering.warn_of_thinking(completions, "probe.max_new_tokens")
             unsure = [each for each in completions if each.logprob is None and each.error is None]
             if unsure and params.probe.keep_high_ppl:
                 rule = (

@@ -25,6 +25,7 @@ def parse(
 
     Example: looptool calls parse --model models/base --tools data/tools/api.json < answer.txt
     """
+    from looptool.core.answers import to_json
     from looptool.core.errors import ConfigError
     from looptool.core.tools import read_tools
     from looptool.engines.folders import base_problem
@@ -38,11 +39,4 @@ def parse(
         raise ConfigError("--tools: needed, because this model writes a call as any JSON object")
     text = sys.stdin.read().removesuffix("\n")
     answer = read_in(style, without_end(text, style), read_tools(tools) if tools else [])
-    print_json(
-        {
-            "calls": [call.to_json() for call in answer.calls],
-            "text": answer.text,
-            "thinking": answer.thinking,
-            "error": answer.error,
-        }
-    )
+    print_json(to_json(answer))

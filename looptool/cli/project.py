@@ -26,8 +26,9 @@ def setup(
 
     Example: looptool setup --with vllm
     """
-    from looptool.core import runs
+    from looptool.core import params, runs
     from looptool.engines.folders import EMBEDDED_BASE
+    from looptool.engines.template_check import check_template
     from looptool.workspace import setup as installing
 
     check_in_project()
@@ -38,6 +39,8 @@ def setup(
     installing.prepare_base(EMBEDDED_BASE)
     installing.track_base(EMBEDDED_BASE)
     installing.write_plots_page()
+    loaded = params.load()
+    check_template(loaded.model, loaded.warmup.steps)
 
 
 @app.command()

@@ -359,7 +359,7 @@ def read(path: Path | str, table: type[Table]) -> pl.DataFrame:
         raise _unreadable(path, error) from None
     missing = [name for name in table.added() if name not in data.columns]
     data = data.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
-    return check(data.select(polars_schema(table)) if missing else data, table, str(path))
+    return check(data.select(*polars_schema(table)) if missing else data, table, str(path))
 
 
 def check_columns(

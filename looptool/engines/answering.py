@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -185,6 +186,27 @@ def request_keys(engine: Engine, prompts: Sequence[Prompt], sampling: Sampling) 
 def shared_cache() -> Path:
     """Return the path of the request cache that all runs of this user share."""
     return machine.scratch_root() / "answers.db"
+
+
+def warn_of_thinking(completions: Sequence[Completion], field: str) -> None:
+    """Print how many answers were cut off while the model was still thinking, if any were.
+
+    Args:
+        field: the parameter with the maximum number of tokens.
+    """
+    lost = sum(
+        each.finish_reason == "length" and bool(each.answer.thinking) and not each.answer.text
+        for each in completions
+        if not each.answer.calls
+    )
+    if lost:
+        print(
+            f"{FILE}: {field}: {100 * lost / len(completions):.0f} % of the answers were cut off "
+            "while the model was thinking; raise it, or turn thinking off in "
+            "model.template_options (for example, {enable_thinking: false})",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def check_all_answered(completions: Sequence[Completion], what: str) -> None:

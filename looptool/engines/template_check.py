@@ -80,6 +80,7 @@ def check_template(model: Model, warmup_steps: int) -> None:
     if base_problem(Path(model.base)):
         return  # `check_base` reports it
     template = TemplateOf.folder(Path(model.base))
+    choose_template(template, model.model_copy(update={"template_options": {}}))
     written = template.chat_template or ""
     choose_template(template, model)
     field = f"{FILE}: model.chat_template: {model.chat_template}"

@@ -45,6 +45,8 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--enable-auto-tool-choice", "--tool-call-parser", syntax.vllm_parser]
+    # "auto" gives some templates a list of parts, which they print as such
+    command += ["--chat-template-content-format", "string"]
     if template_options := options_of(template):
         command += ["--default-chat-template-kwargs", json.dumps(template_options)]
     command += ["--structured-outputs-config", json.dumps(COMPACT)]

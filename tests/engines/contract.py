@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,12 @@ GREEDY = Sampling(24, logprobs=True)
 def reference(model: Path) -> list[Completion]:
     """What transformers answers to PROMPTS in float32, a prompt at a time."""
     return TransformersEngine.load(model, 1, "float32").generate(PROMPTS, GREEDY)
+
+
+def serve_command(model: Path, room: int) -> list[str]:
+    """Return the command of `looptool serve`, for `serving`."""
+    command = [sys.executable, "-m", "looptool", "serve", str(model), "--port", "{port}"]
+    return [*command, "--", "--max-model-len", str(room), "--gpu-memory-utilization", "0.3"]
 
 
 @contextmanager

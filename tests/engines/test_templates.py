@@ -184,6 +184,44 @@ def test_an_option_that_the_template_does_not_know_is_refused(tmp_path: Path) ->
         check_template(wrong, 0)
 
 
+def test_a_template_of_one_s_own_takes_the_place_of_the_base_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = base_with(tmp_path, "{{ messages[0].content }}")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "configs/chat_templates/mine.jinja"
+    mine = model.model_copy(update={"chat_template": "configs/chat_templates/mine.jinja"})
+    with pytest.raises(ConfigError, match=r"mine\.jinja: No such file"):
+        check_template(mine, 0)
+    file.parent.mkdir(parents=True)
+    file.write_text("{{ messages\n}}{% if %}", "utf-8")
+    with pytest.raises(ConfigError, match=r"mine\.jinja: line 2: not a Jinja template: Expected"):
+        check_template(mine, 0)
+    file.write_text("{{ messages[0].content }}", "utf-8")
+    with pytest.raises(ConfigError, match=r"mine\.jinja: .*drops the user's text"):
+        check_template(mine, 0)
+    file.write_text(PROJECT_TEMPLATE.read_text("utf-8"), "utf-8")
+    check_template(mine, 0)
+    assert load_tokenizer(model.base, mine).chat_template == PROJECT_TEMPLATE.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}",
+        "{% set messages = messages | rejectattr('role', 'equalto', 'system') | list %}",
+    ],
+)
+def test_a_role_s_system_turn_goes_to_the_user_s_where_a_template_takes_none(template: str) -> None:
+    shown = template_of(
+        template + "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    )
+    asked = [{"role": "system", "content": "Judge. "}, {"role": "user", "content": "Right?"}]
+    assert render(shown, Prompt(asked)) == "<user>Judge. \n\nRight?"
+    with pytest.raises(ConfigError, match="cannot render a prompt"):
+        render(template_of("{{ raise_exception('never') }}"), Prompt(asked))
+
+
 def test_the_light_check_renders_as_the_tokenizer_does(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base")
     light, whole = TemplateOf.folder(base), load_tokenizer(base)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from looptool.core import tables
 from looptool.core.errors import ConfigError
 from looptool.evaluation import heldout, own_tools
 from tests.answers import said
@@ -69,6 +70,10 @@ def test_tools_and_parameters_are_counted_apart(tmp_path: Path) -> None:
         ("lift", "n"): (2, 1.0),
         (own_tools.NO_TOOL, None): (1, 0.0),
     }
+    older = tmp_path / "eval.parquet"  # as revisions wrote it that stored the text alone
+    results.drop("answer").write_parquet(older)
+    again = own_tools.by_tool(samples, tables.read(older, tables.Eval))
+    assert again.equals(own_tools.by_tool(samples, results))
 
 
 def test_what_is_offered_holds_what_is_needed_and_depends_on_the_line_alone(tmp_path: Path) -> None:

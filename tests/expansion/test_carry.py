@@ -195,6 +195,20 @@ def test_high_ppl_rows_count_as_mastered_where_they_are_not_kept():
     assert result.lineage["event"].to_list() == ["mastered"]
 
 
+def test_what_the_model_refused_is_undecided_and_no_error_seed():
+    rows, probed, verdicts = data_of(["PRED_WRONG", "mastered", "PRED_WRONG"])
+    refused = pl.col("sample_id") == rows["sample_id"][0]
+    kind = pl.when(refused).then(pl.lit("refused")).otherwise("error_type")
+    probed = probed.with_columns(error_type=kind)
+    data = (rows, probed, verdicts.filter(~refused))
+    events = dict(outcomes_of(data).select("sample_id", "event").rows())
+    assert [events[each] for each in rows["sample_id"]] == ["undecided", "mastered", "error_seed"]
+    unverified = (rows, probed, verdicts.clear())
+    assert outcomes_of(unverified).filter(refused)["event"].to_list() == ["undecided"]
+    with pytest.raises(TableError, match="sample_ids are not the probe's mismatches"):
+        outcomes_of((rows, probed, verdicts))
+
+
 def test_error_seeds_are_the_failed_and_the_corrected_with_their_new_label():
     seeds = {seed.sample_id: seed for seed in seeds_of(data_of(FATES))}
     ids = dict(zip(FATES, data_of(FATES)[0]["sample_id"], strict=True))
