@@ -27,9 +27,13 @@ def main() -> None:
         from looptool.training import grpo
         from looptool.training.left_out import left_out
 
-        unfit = left_out(
-            base, samples, max_tokens=train.max_tokens, new_tokens=train.max_new_tokens
-        )  # fmt: skip
+        with run.bar("samples checked", len(samples)) as on_progress:
+            unfit = left_out(
+                base, samples, max_tokens=train.max_tokens, new_tokens=train.max_new_tokens,
+                on_progress=on_progress,
+            )  # fmt: skip
+        if len(unfit):
+            run.say(f"{len(unfit)} of {len(samples)} samples are left out: {unfit['reason'][0]}")
         tables.write(unfit, tables.LeftOut, data.with_name("left_out.parquet"))
         data = scratch / "samples.parquet"
         tables.write(samples.join(unfit, on="sample_id", how="anti"), tables.Samples, data)
@@ -49,7 +53,6 @@ def main() -> None:
             f"metrics/iterations/{iteration}/train.json", grpo.training_metrics(history) | chosen
         )
         run.note(
-            left_out=len(unfit),
             steps=len(history),
             tokens=int(max(row.get("tokens", 0) for row in history)),
         )

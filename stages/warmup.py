@@ -32,9 +32,15 @@ def main() -> None:
             from looptool.training.left_out import left_out
             from looptool.training.warmup import train_sft
 
-            unfit = left_out(
-                base, samples, chosen=params.model, max_tokens=params.train.max_tokens
-            )  # fmt: skip
+            with run.bar("samples checked", len(samples)) as on_progress:
+                unfit = left_out(
+                    base, samples, chosen=params.model, max_tokens=params.train.max_tokens,
+                    on_progress=on_progress,
+                )  # fmt: skip
+            if len(unfit):
+                run.say(
+                    f"{len(unfit)} of {len(samples)} samples are left out: {unfit['reason'][0]}"
+                )
             fit = samples.join(unfit, on="sample_id", how="anti", maintain_order="left")
             labels = map(canonical.loads, fit["label"])
             examples = list(zip(prompts_of(fit), labels, strict=True))
@@ -67,7 +73,7 @@ def main() -> None:
         }
         runs.write_json("metrics/iterations/0/warmup.json", metrics)
         runs.write_json("metrics/iterations/0/steps.json", history)
-        run.note(samples=len(samples), left_out=len(unfit), steps=params.warmup.steps)
+        run.note(samples=len(samples), steps=params.warmup.steps)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.machine import NumberTypeName
 from looptool.core.params import FILE, LLM, EngineName, Params, Simulator
 from looptool.engines import Completion, Engine, Prompt, Sampling
+from looptool.engines.template_check import check_role
 
 
 def chosen(name: EngineName) -> EngineName:
@@ -84,6 +85,8 @@ def check(params: Params) -> None:
     in_process: dict[str, set[str]] = {}
     for name, section in params.asking():
         models = [section.model] if isinstance(section, LLM | Simulator) else []
+        if isinstance(section, LLM):
+            check_role(section, name)
         if section.engine == "openai":
             from looptool.engines.openai import OpenAIEngine
 

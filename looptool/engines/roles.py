@@ -125,7 +125,7 @@ class Role:
             template,
             [questions[place] for place in unusable],
             [
-                [*prompts[place], *_objection(completions[place].text, replies[place].error)]
+                [*prompts[place], *_objection(_said(completions[place]), replies[place].error)]
                 for place in unusable
             ],
             schema,
@@ -209,13 +209,18 @@ def _objection(answer: str, reason: str | None) -> list[Message]:
     ]
 
 
+def _said(completion: Completion) -> str:
+    """Return what a model said; engines split off its thinking if its syntax is not Hermes."""
+    return completion.text if completion.read is None else completion.read.text
+
+
 def _understand(
     question: Question[T], completion: Completion, validator: Draft202012Validator
 ) -> Reply[T]:
     if completion.error is not None:
         return Reply(None, f"no answer: {completion.error}")
     try:
-        data = json_of(completion.text)
+        data = json_of(_said(completion))
         error = next(validator.iter_errors(data), None)
         if error is not None:
             where = ".".join(map(str, error.absolute_path)) or "the answer"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from looptool.core.errors import ConfigError
-from looptool.core.params import FILE, Model
+from looptool.core.params import FILE, LLM, Model
 from looptool.core.samples import call_label
 from looptool.engines import Prompt
 from looptool.engines.folders import base_problem
@@ -70,6 +71,27 @@ def template_problem(tokenizer: Any) -> str | None:
     return None
 
 
+def check_role(settings: LLM, field: str) -> None:
+    """Check that the template of a model in a role, if it is a folder, knows its options.
+
+    Raises:
+        ConfigError: if it does not know one.
+    """
+    if Path(settings.model).is_dir():
+        written = TemplateOf.folder(Path(settings.model)).chat_template or ""
+        _check_options(settings.template_options, field, written, settings.model)
+
+
+def _check_options(options: Mapping[str, Any], field: str, template: str, model: str) -> None:
+    for option in options:
+        known = "strftime_now" if option == TODAY else option
+        if not re.search(rf"\b{re.escape(known)}\b", template):
+            raise ConfigError(
+                f"{FILE}: {field}.template_options.{option}: the chat template of {model} has no "
+                "such option"
+            )
+
+
 def check_template(model: Model, warmup_steps: int) -> None:
     """Check the chat template of `model.base`, as params choose it, without loading a tokenizer.
 
@@ -90,13 +112,7 @@ def check_template(model: Model, warmup_steps: int) -> None:
                 f"{field}: the base does not know it, so that warmup.steps must not be 0"
             )
         return
-    for option in model.template_options:
-        known = "strftime_now" if option == TODAY else option
-        if not re.search(rf"\b{re.escape(known)}\b", written):
-            raise ConfigError(
-                f"{FILE}: model.template_options.{option}: the chat template of {model.base} has "
-                "no such option"
-            )
+    _check_options(model.template_options, "model", written, model.base)
     problem = template_problem(template) if template.chat_template else "the base has none"
     if problem:
         raise ConfigError(

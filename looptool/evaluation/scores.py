@@ -108,7 +108,8 @@ def summary(results: pl.DataFrame) -> dict[str, Any]:
 
     `bfcl` is the unweighted mean over the categories that were run, on *test* rows only.
     `bfcl_averages` holds the official averages over all rows that were run, by the official and
-    the strict verdict; `acebench` the same for ACEBench, by language.
+    the strict verdict; `acebench` the same for ACEBench, by language. `refused` is the number of
+    rows whose prompt the model could not take; they count as wrong.
     """
 
     def plain(score: Score) -> dict[str, Any]:
@@ -128,6 +129,7 @@ def summary(results: pl.DataFrame) -> dict[str, Any]:
     official = results.filter(benchmark="bfcl")
     test = official.filter(split="test")
     return {
+        "refused": len(results.filter(error_type="refused")),
         "heldout": {**plain(overall(heldout, macro=False)), "categories": parts(heldout)},
         "bfcl": {**plain(overall(test, macro=True)), "categories": parts(test)},
         "bfcl_all_rows": parts(official),

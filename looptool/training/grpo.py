@@ -29,6 +29,7 @@ from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from looptool.core import canonical, machine, tables
+from looptool.core.errors import LooptoolError
 from looptool.core.machine import NumberTypeName
 from looptool.core.params import Train, Vllm
 from looptool.core.runs import Run
@@ -134,9 +135,14 @@ def train_grpo(
 
     Returns:
         One row per step, with the columns of `LOGGED`.
+
+    Raises:
+        LooptoolError: if there are no examples.
     """
     from datasets import Dataset
 
+    if not examples:
+        raise LooptoolError("there is no sample to train on")
     params = params.model_copy(update={"vllm": rollout_mode(params)})
     model, tokenizer = load_model(base, dtype)
     if params.lora_rank:

@@ -7,6 +7,7 @@ equal. Such samples stay in the data, which does not depend on a model.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import polars as pl
 from looptool.core import canonical, tables
 from looptool.core.errors import ConfigError
 from looptool.core.params import FILE, Model
-from looptool.engines import prompts_of
+from looptool.core.samples import Label, Message
+from looptool.engines import Prompt, prompts_of
 from looptool.engines.syntax import label_text
 from looptool.engines.templates import render
 from looptool.engines.transformers import load_tokenizer, room_of
@@ -28,8 +30,9 @@ def left_out(
     chosen: Model | None = None,
     max_tokens: int | None = None,
     new_tokens: int = 0,
+    on_progress: Callable[[int], Any] = lambda count: None,
 ) -> pl.DataFrame:
-    """Return the samples that a model cannot learn from, as `tables.LeftOut`, and report them.
+    """Return the samples that a model cannot learn from, as `tables.LeftOut`.
 
     Args:
         base: the model's folder.
@@ -37,51 +40,48 @@ def left_out(
         chosen: the section `model` of params, for a base that has no chat template chosen yet.
         max_tokens: the maximum number of tokens of a prompt and its answer; None: the model's own.
         new_tokens: the number of tokens that an answer may have, if that is more than the label's.
+        on_progress: called with the number of samples checked so far.
 
     Raises:
         ConfigError: if no sample is left.
     """
     tokenizer = load_tokenizer(base, chosen)
     room = min(room_of(base), max_tokens or sys.maxsize)
-    texts: dict[str, tuple[str, str]] = {}
     rows: list[dict[str, Any]] = []
-
-    def leave_out(sample_id: str, check: str, reason: str) -> None:
-        rows.append({"sample_id": sample_id, "check": check, "reason": reason})
-
     labels = map(canonical.loads, samples["label"])
-    for sample_id, prompt, label in zip(
-        samples["sample_id"], prompts_of(samples), labels, strict=True
-    ):
-        try:
-            texts[sample_id] = (
-                render(tokenizer, prompt), label_text(tokenizer, prompt, label)
-            )  # fmt: skip
-        except ConfigError as error:
-            leave_out(sample_id, "template", str(error))
-    for sample_id, parts in texts.items():
-        prompt_ids, label_ids = tokenizer(list(parts), add_special_tokens=False).input_ids
-        tokens = len(prompt_ids) + max(len(label_ids), new_tokens)
-        if tokens > room:
-            what = f"{len(prompt_ids)} tokens and an answer of {tokens - len(prompt_ids)}"
-            leave_out(sample_id, "length", f"a prompt of {what}, at most {room} together")
-    if rows:
-        _report(rows, len(samples), max_tokens)
+    parts = zip(samples["sample_id"], prompts_of(samples), labels, strict=True)
+    for number, (sample_id, prompt, label) in enumerate(parts, start=1):
+        if problem := _problem(tokenizer, prompt, label, room, new_tokens):
+            rows.append({"sample_id": sample_id, "check": problem[0], "reason": problem[1]})
+        on_progress(number)
+    if rows and len(rows) == len(samples):
+        too_long = max_tokens and rows[-1]["check"] == "length"
+        field = "train.max_tokens" if too_long else "model.base"
+        raise ConfigError(
+            f"{FILE}: {field}: the model can learn from no sample: {rows[-1]['reason']}"
+        )
     return tables.frame(tables.LeftOut, rows)
 
 
-def _report(rows: list[dict[str, Any]], samples: int, max_tokens: int | None) -> None:
-    """Print how many samples are left out and why.
+def _problem(
+    tokenizer: Any, prompt: Prompt, label: Label, room: int, new_tokens: int
+) -> tuple[str, str] | None:
+    """Return the check that a sample fails and why, or None."""
+    try:
+        parts = render(tokenizer, prompt), label_text(tokenizer, prompt, label)
+    except ConfigError as error:
+        return "template", str(error)
+    if any(_dropped(message, parts[0]) for message in prompt.messages):
+        return "template", "the chat template drops a text beside calls"
+    before, answer = map(len, tokenizer(list(parts), add_special_tokens=False).input_ids)
+    answer = max(answer, new_tokens)
+    if before + answer > room:
+        reason = f"a prompt of {before} tokens and an answer of {answer}, at most {room} together"
+        return "length", reason
+    return None
 
-    Raises:
-        ConfigError: if these are all.
-    """
-    last = rows[-1]["reason"]
-    if len(rows) == samples:
-        field = "train.max_tokens" if max_tokens and rows[-1]["check"] == "length" else "model.base"
-        raise ConfigError(f"{FILE}: {field}: the model can learn from no sample: {last}")
-    print(
-        f"{len(rows)} of {samples} samples are left out of training: {last}",
-        file=sys.stderr,
-        flush=True,
-    )
+
+def _dropped(message: Message, prompt: str) -> bool:
+    """Return whether a prompt lacks the text that an assistant's message has beside its calls."""
+    said = (message.get("content") or "").strip() if message.get("tool_calls") else ""
+    return said not in prompt

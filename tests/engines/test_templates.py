@@ -15,7 +15,7 @@ from looptool.core.errors import ConfigError
 from looptool.core.samples import call_label
 from looptool.engines import Prompt, Sampling
 from looptool.engines.syntax import syntax_of
-from looptool.engines.template_check import check_template, template_problem
+from looptool.engines.template_check import check_role, check_template, template_problem
 from looptool.engines.templates import (
     PROJECT_TEMPLATE,
     TemplateOf,
@@ -220,6 +220,17 @@ def test_a_role_s_system_turn_goes_to_the_user_s_where_a_template_takes_none(tem
     assert render(shown, Prompt(asked)) == "<user>Judge. \n\nRight?"
     with pytest.raises(ConfigError, match="cannot render a prompt"):
         render(template_of("{{ raise_exception('never') }}"), Prompt(asked))
+
+
+def test_options_of_a_model_in_a_role_are_checked_too(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "judge")
+    role = {"name": "llm", "engine": "transformers", "server": "", "model": str(base),
+            "batch_size": None, "temperature": 0.0, "max_new_tokens": 9}  # fmt: skip
+    check_role(params.LLM(**role, template_options={}), "verify.judges.0")
+    wrong = params.LLM(**role, template_options={"enable_thinking": False})
+    told = r"verify\.judges\.0\.template_options\.enable_thinking: .* has no such option"
+    with pytest.raises(ConfigError, match=told):
+        check_role(wrong, "verify.judges.0")
 
 
 def test_the_light_check_renders_as_the_tokenizer_does(tmp_path: Path) -> None:

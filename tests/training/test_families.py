@@ -13,9 +13,15 @@ import pytest
 from looptool.core import params
 from looptool.core.calls import ToolCall
 from looptool.core.samples import call_label, is_correct, sample_id, text_label
-from looptool.engines import Prompt, Sampling
+from looptool.engines import Prompt, Sampling, prompts_of
+from looptool.engines.roles import Cast
 from looptool.engines.syntax import answer_to, known_style
 from looptool.engines.transformers import TransformersEngine, load_tokenizer
+from looptool.expansion.error_seeds import error_seeds
+from looptool.judging import make_judges
+from looptool.judging.label_correction import outcomes
+from looptool.judging.verify import verify
+from looptool.probing import probe
 from looptool.training.checkpoints import label_ids
 from looptool.training.grpo import train_grpo
 from looptool.training.left_out import left_out
@@ -41,7 +47,11 @@ LABELS = [
     call_label([ToolCall("find_rooms", {"city": f"Rom {n}"}) for n in range(2)]),
     text_label("Which city?"),
 ]
-PROMPTS = [Prompt([{"role": "user", "content": f"Request {n}"}], [TOOL]) for n in range(4)]
+REQUESTS = [
+    "Find rooms in Oslo for 2 nights", "Find rooms in 75001", "Find rooms in Rom 0 and in Rom 1",
+    "Find me a room",
+]  # fmt: skip
+PROMPTS = [Prompt([{"role": "user", "content": text}], [TOOL]) for text in REQUESTS]
 EXAMPLES = [Example(prompt, label) for prompt, label in zip(PROMPTS, LABELS, strict=True)]
 
 
@@ -55,8 +65,10 @@ SAMPLES = samples_of((example.prompt, example.label) for example in EXAMPLES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_trained_and_answers_in_its_own_syntax(family: str, tmp_path: Path) -> None:
     base = make_family(family, tmp_path / "base")
-    tokenizer = load_tokenizer(base)
-    unfit = left_out(base, SAMPLES)
+    own = "looptool" if family == "gemma3" else "own"  # its own template drops the tools
+    chosen = SHIPPED.model.model_copy(update={"chat_template": own})
+    tokenizer = load_tokenizer(base, chosen)
+    unfit = left_out(base, SAMPLES, chosen=chosen)
     takes_one_call = family == "llama3_2"
     assert unfit["check"].to_list() == ["template"] * takes_one_call
     fit = [example for example in EXAMPLES if id_of(example) not in set(unfit["sample_id"])]
@@ -77,9 +89,9 @@ def test_a_family_is_trained_and_answers_in_its_own_syntax(family: str, tmp_path
             assert not is_correct(cut, text_label("?")) and not is_correct(cut, label)
 
     history = train_sft(
-        base, [(each.prompt, each.label) for each in fit], tmp_path / "0", steps=2, batch_size=2,
-        learning_rate=1e-3, schedule="constant", save_steps=5, dtype="float32", seed=1,
-        scratch=tmp_path / "scratch",
+        base, [(each.prompt, each.label) for each in fit], tmp_path / "0", chosen=chosen, steps=2,
+        batch_size=2, learning_rate=1e-3, schedule="constant", save_steps=5, dtype="float32",
+        seed=1, scratch=tmp_path / "scratch",
     )  # fmt: skip
     assert len(history) == 2
     calling = [example for example in fit if "calls" in example.label]
@@ -93,8 +105,25 @@ def test_a_family_is_trained_and_answers_in_its_own_syntax(family: str, tmp_path
 
     engine = TransformersEngine.load(tmp_path / "1", 4, "float32")
     assert known_style(engine.tokenizer) == known_style(tokenizer)
-    for completion in engine.generate(PROMPTS, Sampling(8)):
-        assert completion.error is None and completion.tokens <= 8
+    answers = engine.generate(prompts_of(SAMPLES), Sampling(8, logprobs=True))
+    assert all(answer.error is None and answer.tokens <= 8 for answer in answers)
+    probed = probe(SAMPLES, answers, 0.2, left_out=set(unfit["sample_id"]))
+    cast = Cast(SHIPPED, lambda: tmp_path, 1)
+    verdicts = verify(SAMPLES, probed, make_judges(SHIPPED.verify, cast))
+    assert not set(verdicts["sample_id"]) & set(unfit["sample_id"])
+    judged = outcomes(SAMPLES, probed, verdicts, iteration=1, keep_high_ppl=True)
+    seeds = error_seeds(judged)
+    assert seeds
+    second = [
+        Example(Prompt(seed.messages, seed.tools), seed.label)
+        for seed in seeds
+        if "calls" in seed.label
+    ]
+    (step,) = train_grpo(
+        tmp_path / "1", second, tmp_path / "2", SHIPPED.train.model_copy(update=changes),
+        vllm=SHIPPED.vllm, match="schema", dtype="float32", seed=2, scratch=tmp_path / "second",
+    )  # fmt: skip
+    assert step["groups_anchored"] == 2
 
 
 @pytest.mark.parametrize("family", ["qwen3_5_nothink", "gemma4_v2"])

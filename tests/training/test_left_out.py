@@ -17,6 +17,7 @@ from looptool.probing import probe
 from looptool.training.checkpoints import label_ids
 from looptool.training.left_out import left_out
 from tests.answers import said, samples_of
+from tests.families import make_family
 from tests.tiny import make_tiny_model
 
 TOOL = {"name": "f", "description": "F", "parameters": {"type": "object", "properties": {}}}
@@ -39,13 +40,26 @@ def tokens_of(base: Path, prompt: Prompt) -> int:
     )
 
 
-def test_what_is_longer_than_the_model_s_context_is_left_out(
-    base: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_longer_than_the_model_s_context_is_left_out(base: Path) -> None:
     unfit = tables.check(left_out(base, SAMPLES), tables.LeftOut)
     assert unfit.select("sample_id", "check").rows() == [(IDS[2], "length")]
     assert "at most 4096 together" in unfit["reason"][0]
-    assert "1 of 3 samples are left out of training" in capsys.readouterr().err
+
+
+def test_a_text_beside_calls_that_the_template_drops_is_told(tmp_path: Path) -> None:
+    base = make_family("llama3_2", tmp_path)
+    call = {"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}
+    history = [
+        {"role": "user", "content": "Do it"},
+        {"role": "assistant", "content": "I look it up.", "tool_calls": [call]},
+        {"role": "tool", "name": "f", "content": "1"},
+        {"role": "user", "content": "Again"},
+    ]
+    samples = samples_of([(Prompt(history, [TOOL]), LABEL), (PROMPTS[0], LABEL)])
+    unfit = left_out(base, samples)
+    assert unfit.select("check", "reason").rows() == [
+        ("template", "the chat template drops a text beside calls")
+    ]
 
 
 def test_the_limit_of_params_counts_prompt_and_answer_together(base: Path) -> None:
