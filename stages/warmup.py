@@ -25,6 +25,9 @@ def main() -> None:
         if params.warmup.steps:
             memory.check(base, "warmup.steps", run.dtype)
         samples = tables.read("data/warmup.parquet", tables.Samples)
+        inputs: list[Path | str] = [base, "data/warmup.parquet"]
+        if params.model.chat_template not in ("own", "looptool"):
+            inputs.append(params.model.chat_template)
         unfit = tables.frame(tables.LeftOut, [])
         history = []
         if params.warmup.steps:
@@ -45,7 +48,7 @@ def main() -> None:
             labels = map(canonical.loads, fit["label"])
             examples = list(zip(prompts_of(fit), labels, strict=True))
 
-            scratch = run.scratch([base, "data/warmup.parquet"], ["model", "warmup", "train"])
+            scratch = run.scratch(inputs, ["model", "warmup", "train.max_tokens"])
             with run.bar("steps", params.warmup.steps) as on_progress:
                 history = train_sft(
                     base,

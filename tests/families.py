@@ -27,6 +27,7 @@ FAMILIES = {
     "glm4moe": ["<|user|>", "<|assistant|>", "<|observation|>", "<tool_call>", "<|endoftext|>"],
     "gemma3": ["<start_of_turn>", "<end_of_turn>", "<eos>"],
 }
+SECOND_END = "<|second_end|>"  # another token that ends an answer, as Llama 3's `<|eom_id|>`
 LANGUAGE = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 4096,
@@ -80,16 +81,20 @@ def make_composite(family: str, target: Path) -> Path:
 
 
 def _tokenizer(base: Path, family: str) -> Any:
+    from transformers import AddedToken
+
     tokenizer = load_tokenizer(base)
     special = FAMILIES[family]
-    tokenizer.add_special_tokens({"additional_special_tokens": special, "eos_token": special[-1]})
+    # as published: special, but most of them not among the named ones
+    tokenizer.add_tokens([AddedToken(token, special=True) for token in [*special, SECOND_END]])
+    tokenizer.add_special_tokens({"eos_token": special[-1]})
     tokenizer.chat_template = (TEMPLATES / f"{family}.jinja").read_text("utf-8")
     return tokenizer
 
 
 def _save(model: Any, tokenizer: Any, target: Path) -> None:
-    end = tokenizer.eos_token_id
-    model.config.eos_token_id = model.generation_config.eos_token_id = end
+    ends = tokenizer.convert_tokens_to_ids([tokenizer.eos_token, SECOND_END])
+    model.config.eos_token_id, model.generation_config.eos_token_id = ends[0], ends
     shutil.rmtree(target, ignore_errors=True)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -29,14 +29,15 @@ def parse(
     from looptool.core.errors import ConfigError
     from looptool.core.tools import read_tools
     from looptool.engines.folders import base_problem
-    from looptool.engines.syntax import known_style, read_in, without_end
+    from looptool.engines.syntax import known_style, read_text, special_tokens
     from looptool.engines.templates import TemplateOf
 
     if problem := base_problem(model):
         raise ConfigError(f"{model}: {problem}")
-    style = known_style(TemplateOf.folder(model))
+    template = TemplateOf.folder(model)
+    style = known_style(template)
     if style.syntax.name == "json" and tools is None:
         raise ConfigError("--tools: needed, because this model writes a call as any JSON object")
     text = sys.stdin.read().removesuffix("\n")
-    answer = read_in(style, without_end(text, style), read_tools(tools) if tools else [])
+    _, answer = read_text(style, text, read_tools(tools) if tools else [], special_tokens(template))
     print_json(to_json(answer))

@@ -124,13 +124,17 @@ class Run:
 
         Args:
             inputs: files and folders that the result depends on.
-            sections: sections of the params that the result depends on.
+            sections: sections of the params, or single fields as `section.field`, that the result
+                depends on.
 
         Raises:
             LooptoolError: if another run uses that folder.
         """
         hasher = hashlib.blake2b(digest_size=canonical.DIGEST_BYTES)
-        values = self.params.model_dump(include={"seed", *sections})
+        chosen: dict[str, Any] = {"seed": True}
+        for section, _, name in (each.partition(".") for each in sections):
+            chosen[section] = {name} if name else True
+        values = self.params.model_dump(include=chosen)
         packages = sorted({f"{d.name} {d.version}" for d in importlib.metadata.distributions()})
         for part in (values, packages, platform.python_version(), self.threads, self.dtype):
             hasher.update(json.dumps(part, sort_keys=True).encode() + b"\n")

@@ -79,7 +79,7 @@ def prediction_label(text: str, calls: str, parse_error: str | None) -> Label | 
     """Return a probed prediction as a label, or None if it is not a complete answer.
 
     Args:
-        text: the answer's text; in tables of older revisions, the raw one with its thinking.
+        text: the answer's text, without calls and thinking.
         calls: the parsed calls as canonical JSON.
         parse_error: the parser's error, or None.
     """
@@ -87,8 +87,7 @@ def prediction_label(text: str, calls: str, parse_error: str | None) -> Label | 
         return None
     if parsed_calls := canonical.loads(calls):
         return {"calls": parsed_calls}
-    said = text.rsplit("</think>", 1)[-1].strip()
-    return text_label(said) if said and "<think>" not in said else None
+    return text_label(text) if text else None
 
 
 def check_label(label: Any) -> str | None:
@@ -200,7 +199,9 @@ def is_correct(
 
 
 def error_type(parsed: Parsed, label: Label, tools: Sequence[Tool]) -> ErrorType:
-    """Return how an incorrect prediction differs from the label; `refused` is none of its results.
+    """Return how an incorrect prediction differs from the label.
+
+    It is never `refused`: probe and eval set that for what a model cannot take.
 
     The error types are tried from coarse to fine, and the first that applies is returned. With
     several calls, matching calls are removed first and the others are compared pairwise, sorted by

@@ -318,6 +318,15 @@ def _foreign(said: str) -> str | None:
     return f"a tool call: malformed ({tag[0]!r})" if tag else broken_call(said)
 
 
+# Texts that have a meaning in a syntax, and that tokenizers may have as special tokens.
+MARKS = frozenset(
+    (
+        "<tool_call>", "</tool_call>", "<|tool_call>", "<tool_call|>", _QUOTE, "<|channel>",
+        "<channel|>", "<|tool_call_start|>", "<|tool_call_end|>", "<|python_tag|>", "<think>",
+        "</think>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>",
+    )
+)  # fmt: skip
+
 SYNTAXES = (
     HERMES,
     _in_blocks(

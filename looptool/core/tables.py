@@ -54,8 +54,7 @@ HANDOFF_EVENTS = (
     "corrected",  # judged LABEL_WRONG: the prediction became the label
     "alternative",  # judged BOTH_CORRECT: the prediction became an alternative
     "dropped",  # judged BOTH_WRONG: leaves the data
-    "undecided",  # judges did not agree, or the model refused the sample: stays unchanged and is
-    # not an error seed
+    "undecided",  # the judges did not agree, or it was not judged: stays, and is no error seed
     "high_ppl",  # matched at high perplexity: stays
     "expanded",  # a new sample made from an error seed
 )
@@ -359,7 +358,7 @@ def read(path: Path | str, table: type[Table]) -> pl.DataFrame:
         raise _unreadable(path, error) from None
     missing = [name for name in table.added() if name not in data.columns]
     data = data.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
-    return check(data.select(*polars_schema(table)) if missing else data, table, str(path))
+    return check(data, table, str(path))
 
 
 def check_columns(

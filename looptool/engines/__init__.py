@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from looptool.core import canonical
@@ -54,7 +55,7 @@ class Sampling:
     logprobs: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Completion:
     """One answer, or why there is none.
 
@@ -67,7 +68,8 @@ class Completion:
         finish_reason: `stop` or `length`; `refused` if the prompt cannot be answered (too long, for
             example), so that retrying is useless; `failed` if the machine or server is at fault.
         error: the reason for `refused` or `failed`.
-        read: the answer as the engine read it in the model's syntax; None if that is Hermes.
+        read: the calls, text, thinking and error that the engine found; None if `text` is still to
+            be read as Hermes.
     """
 
     text: str
@@ -78,11 +80,9 @@ class Completion:
     read: Parsed | None = None
 
     def __post_init__(self) -> None:
-        if not self.text.isascii():
-            whole = self.text.encode("utf-8", "replace").decode("utf-8")
-            object.__setattr__(self, "text", whole)
+        object.__setattr__(self, "text", without_surrogates(self.text))
 
-    @property
+    @cached_property
     def answer(self) -> Parsed:
         """The calls, text, thinking and error of the answer."""
         if self.error is not None:
@@ -93,6 +93,11 @@ class Completion:
     def error_type(self) -> Literal["refused"] | None:
         """`refused` if the prompt cannot be answered, else None."""
         return "refused" if self.finish_reason == "refused" else None
+
+
+def without_surrogates(text: str) -> str:
+    """Return a text with question marks for lone surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 Arrived = Callable[[Sequence[tuple[int, Completion]]], None]

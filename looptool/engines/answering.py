@@ -204,9 +204,10 @@ def warn_of_thinking(completions: Sequence[Completion], field: str) -> None:
     )
     if lost:
         print(
-            f"{FILE}: {field}: {100 * lost / len(completions):.0f} % of the answers were cut off "
-            "while the model was thinking; raise it, or turn thinking off in "
-            "model.template_options (for example, {enable_thinking: false})",
+            f"{FILE}: {field}: {lost} of {len(completions)} answers "
+            f"({100 * lost / len(completions):.1f} %) were cut off while the model was thinking; "
+            "raise it, or turn thinking off in model.template_options (for example, "
+            "{enable_thinking: false})",
             file=sys.stderr,
             flush=True,
         )

@@ -25,17 +25,18 @@ from looptool.core.params import FILE, Server
 from looptool.core.samples import Message
 from looptool.core.syntaxes import HERMES
 from looptool.core.tools import Tool
-from looptool.engines import Arrived, Completion, Prompt, Sampling
+from looptool.engines import Arrived, Completion, Prompt, Sampling, without_surrogates
 from looptool.engines.syntax import (
     HERMES_STYLE,
     Style,
     known_style,
     read_ids,
-    read_in,
+    read_text,
     reader_of,
-    without_end,
+    special_tokens,
 )
 from looptool.engines.templates import (
+    TODAY,
     TemplateOf,
     conversation,
     options_of,
@@ -81,6 +82,7 @@ class OpenAIEngine:
         style, reader: how the model of a folder writes its turns and what identifies the reader,
             for servers that do not parse calls.
         tokenizer: the model's tokenizer, for `api: tokens`.
+        special: the texts of a model folder's special tokens.
     """
 
     model: str
@@ -93,6 +95,7 @@ class OpenAIEngine:
     style: Style = HERMES_STYLE
     reader: str = ""
     tokenizer: Any = None
+    special: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> str:
@@ -123,9 +126,15 @@ class OpenAIEngine:
             template: Any = TemplateOf.folder(Path(model))
             if server.api == "tokens":
                 template = engine.tokenizer = load_tokenizer(model)
-            replace_options(template, options)
+            elif options and TODAY in options:
+                raise ConfigError(
+                    f"{FILE}: servers.{name}.api: chat: the server renders the prompts of {model}, "
+                    f"so that template_options.{TODAY} has no effect; set it to tokens"
+                )
+            given = replace_options(template, options)
             engine.template_options, engine.style = options_of(template), known_style(template)
-            engine.reader = reader_of(template)
+            engine.reader = f"{reader_of(template)}{given}"
+            engine.special = special_tokens(template)
         elif server.api == "tokens":
             raise ConfigError(
                 f"{FILE}: servers.{name}.api: tokens: needs the tokenizer of the model, but "
@@ -301,16 +310,17 @@ class OpenAIEngine:
 
         Servers return the calls and the thinking that they recognise apart from the text.
         """
-        text = _whole(message.get("content"))
-        thinking = _whole(message.get("reasoning_content") or message.get("reasoning"))
+        text = without_surrogates(message.get("content") or "")
+        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+        thinking = without_surrogates(reasoning)
         calls, errors, blocks = _called(message)
         written = "\n".join(part for part in (text, *blocks) if part)
-        if not (calls or errors or thinking) and self.style.syntax is HERMES:
+        if not (calls or errors or thinking) and self.style.is_hermes:
             return written, None
         style = self.style
         if style.opens_thinking and (thinking or not ("</think>" in text or cut_off)):
             style = replace(style, opens_thinking=False)  # the server has removed it
-        read = read_in(style, without_end(text, style), tools)
+        _, read = read_text(style, text, tools, self.special)
         problems = [read.error, *errors] if read.error else errors
         return written, Parsed(
             (*read.calls, *calls),
@@ -422,11 +432,6 @@ def _logprobs(choice: Mapping[str, Any]) -> list[float]:
         token["logprob"] for token in found.get("content") or ()
     ]
     return [float(value) for value in listed]
-
-
-def _whole(text: str | None) -> str:
-    """Return a text without lone surrogates, which no table can hold."""
-    return (text or "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _message(error: Exception) -> str:

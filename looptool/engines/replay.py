@@ -10,9 +10,8 @@ from pathlib import Path
 from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import hash_path
 from looptool.core.samples import sample_id
-from looptool.core.syntaxes import HERMES
 from looptool.engines import Arrived, Completion, Prompt, Sampling
-from looptool.engines.syntax import HERMES_STYLE, Style, known_style, read_in, without_end
+from looptool.engines.syntax import HERMES_STYLE, Style, known_style, read_text, special_tokens
 from looptool.engines.templates import TemplateOf
 
 FILE = Path("data/replay.jsonl")
@@ -30,6 +29,7 @@ class ReplayEngine:
     identity: str
     independent: bool = False
     style: Style = HERMES_STYLE
+    special: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, file: Path, model: Path | str) -> ReplayEngine:
@@ -55,9 +55,11 @@ class ReplayEngine:
             raise ConfigError(f"{file}: line {number}: the field {error} is missing") from None
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{file}: line {number}: {error}; {_FORM}") from None
-        folder = Path(model)
-        style = known_style(TemplateOf.folder(folder)) if folder.is_dir() else HERMES_STYLE
-        return cls(answers, f"replay {hash_path(file)}", style=style)
+        engine = cls(answers, f"replay {hash_path(file)}")
+        if Path(model).is_dir():
+            template = TemplateOf.folder(Path(model))
+            engine.style, engine.special = known_style(template), special_tokens(template)
+        return engine
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, arrived: Arrived = lambda group: None
@@ -71,7 +73,7 @@ class ReplayEngine:
         return completions
 
     def _read(self, answer: Completion, prompt: Prompt) -> Completion:
-        if self.style.syntax is HERMES:
+        if self.style.is_hermes:
             return answer
-        text = without_end(answer.text, self.style)
-        return replace(answer, read=read_in(self.style, text, prompt.tools))
+        text, read = read_text(self.style, answer.text, prompt.tools, self.special)
+        return replace(answer, text=text, read=read)

@@ -187,7 +187,7 @@ class Role:
                 "version": template.version,
                 "model": self.model,
                 "messages": canonical.dumps(messages),
-                "answer": completion.text.encode("utf-8", "replace").decode("utf-8"),
+                "answer": completion.text,
                 "tokens": completion.tokens,
                 "error": reply.error,
             }
@@ -210,7 +210,7 @@ def _objection(answer: str, reason: str | None) -> list[Message]:
 
 
 def _said(completion: Completion) -> str:
-    """Return what a model said; engines split off its thinking if its syntax is not Hermes."""
+    """Return what a model said, without thinking that the engine has split off."""
     return completion.text if completion.read is None else completion.read.text
 
 
@@ -220,7 +220,9 @@ def _understand(
     if completion.error is not None:
         return Reply(None, f"no answer: {completion.error}")
     try:
-        data = json_of(_said(completion))
+        if completion.read and completion.read.thinking and not completion.read.text:
+            raise ValueError("its thinking has no end")
+        data = json_of(completion.text)
         error = next(validator.iter_errors(data), None)
         if error is not None:
             where = ".".join(map(str, error.absolute_path)) or "the answer"

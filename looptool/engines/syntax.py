@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from looptool.core.answers import label_message, read_answer, result_message, wr
 from looptool.core.calls import Parsed, ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import Label, Message, call_label, label_calls, text_label
-from looptool.core.syntaxes import HERMES, SYNTAXES, Syntax
+from looptool.core.syntaxes import HERMES, MARKS, SYNTAXES, Syntax
 from looptool.core.tools import Tool
 from looptool.engines import Prompt
 from looptool.engines.templates import TemplateOf, answer_of, options_of, render
@@ -84,6 +85,11 @@ class Style:
     opens_thinking: bool
     ends: tuple[str, ...]
 
+    @property
+    def is_hermes(self) -> bool:
+        """Whether an answer is read as Hermes from its beginning."""
+        return self.syntax is HERMES and not self.opens_thinking
+
 
 HERMES_STYLE = Style(HERMES, False, ())
 
@@ -142,8 +148,19 @@ def _ends(tokenizer: Any, syntax: Syntax) -> tuple[str, ...]:
 def is_plain(tokenizer: Any) -> bool:
     """Return whether answers are read from their text without special tokens, as Hermes is."""
     style = known_style(tokenizer)
-    special = set(getattr(tokenizer, "all_special_tokens", ())) & {HERMES.opening, "</think>"}
-    return style.syntax is HERMES and not style.opens_thinking and not special
+    return style.is_hermes and not special_tokens(tokenizer) & {HERMES.opening, "</think>"}
+
+
+def special_tokens(tokenizer: Any) -> frozenset[str]:
+    """Return the texts of a tokenizer's special tokens."""
+    if isinstance(tokenizer, TemplateOf):
+        return tokenizer.special_tokens
+    if not hasattr(tokenizer, "_looptool_special"):
+        added = tokenizer.added_tokens_decoder.values()
+        names = {token.content for token in added if token.special}
+        tokenizer._looptool_special = frozenset({*names, *tokenizer.all_special_tokens})
+    special: frozenset[str] = tokenizer._looptool_special
+    return special
 
 
 def reader_of(tokenizer: Any) -> str:
@@ -185,21 +202,36 @@ def read_ids(
     """
     if is_plain(tokenizer):
         return str(tokenizer.decode(ids, skip_special_tokens=True)), None
-    style = known_style(tokenizer)
-    if len(ids) and ids[-1] == tokenizer.eos_token_id:
-        ids = ids[:-1]
-    text = without_end(str(tokenizer.decode(ids, skip_special_tokens=False)), style)
-    read = read_in(style, text, tools)
-    said = read.text
-    for token in tokenizer.all_special_tokens:  # what is left of them belongs to no syntax
-        said = said.replace(token, "")
-    return text, replace(read, text=said.strip())
+    written = str(tokenizer.decode(ids, skip_special_tokens=False))
+    return read_text(known_style(tokenizer), written, tools, special_tokens(tokenizer))
 
 
 def answer_to(tokenizer: Any, ids: Sequence[int], tools: Sequence[Tool]) -> Parsed:
     """Return an answer's token ids as calls, text, thinking and error."""
     text, read = read_ids(tokenizer, ids, tools)
     return read_answer(text) if read is None else read
+
+
+def read_text(
+    style: Style, written: str, tools: Sequence[Tool], special: frozenset[str]
+) -> tuple[str, Parsed]:
+    """Return an answer without the end of its turn, and how it is read.
+
+    Args:
+        special: the texts of special tokens. Those that end the answer, and those that belong to
+            no syntax, are no part of what it says.
+    """
+    text = without_end(_any_of(special - MARKS, at_end=True).sub("", written), style)
+    read = read_in(style, text, tools)
+    said, thought = (_any_of(special).sub("", part).strip() for part in (read.text, read.thinking))
+    return text, replace(read, text=said, thinking=thought)
+
+
+@lru_cache(maxsize=16)
+def _any_of(texts: frozenset[str], at_end: bool = False) -> re.Pattern[str]:
+    """Return a pattern of any of these texts, or of several of them at the end."""
+    any_text = "|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)"
+    return re.compile(rf"(?:(?:{any_text})\n*)+\Z" if at_end else any_text)
 
 
 def read_in(style: Style, text: str, tools: Sequence[Tool]) -> Parsed:
@@ -214,12 +246,17 @@ def label_text(tokenizer: Any, prompt: Prompt, label: Label) -> str:
         ConfigError: if the template cannot write it, or what it writes is not read back equal.
     """
     style = known_style(tokenizer)
-    if style.syntax is HERMES:
-        return f"{write_label(label)}{tokenizer.eos_token or ''}"
-    written = answer_of(tokenizer, prompt, label).rstrip("\n")
+    if style.is_hermes:
+        written = write_label(label)
+    else:
+        written = answer_of(tokenizer, prompt, label).rstrip("\n")
     read = read_in(style, without_end(written, style), prompt.tools)
-    if read.error is not None or list(read.calls) != list(label_calls(label)):
-        raise ConfigError(f"the label is not read back equal: {read.error or 'other calls'}")
+    if read.error is not None:
+        raise ConfigError(f"the label is not read back: {read.error}")
+    if list(read.calls) != list(label_calls(label)) or read.text != label.get("text", "").strip():
+        raise ConfigError("the label is not read back equal")
+    if style.is_hermes:
+        return f"{written}{tokenizer.eos_token or ''}"
     if written.rstrip().endswith(style.ends):
         return written
     return f"{written}{_next_turn(tokenizer, prompt, label) or tokenizer.eos_token or ''}"

@@ -20,6 +20,7 @@ from looptool.engines.templates import (
     answer_of,
     choose_template,
     render,
+    set_options,
     with_date,
 )
 
@@ -75,10 +76,12 @@ def check_role(settings: LLM, field: str) -> None:
     """Check that the template of a model in a role, if it is a folder, knows its options.
 
     Raises:
-        ConfigError: if it does not know one.
+        ConfigError: if it does not know one, or every prompt sets it.
     """
     if Path(settings.model).is_dir():
-        written = TemplateOf.folder(Path(settings.model)).chat_template or ""
+        template = TemplateOf.folder(Path(settings.model))
+        written = template.chat_template or ""
+        set_options(template, settings.template_options, field)
         _check_options(settings.template_options, field, written, settings.model)
 
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,7 @@ class TemplateOf:
     bos_token: str | None
     eos_token: str | None
     init_kwargs: dict[str, Any]
+    path: Path | None = None
 
     @classmethod
     def folder(cls, folder: Path) -> TemplateOf:
@@ -280,7 +282,16 @@ class TemplateOf:
         template = jinja.read_text("utf-8") if jinja.is_file() else config.get("chat_template")
         tokens = [config.get(name) for name in ("bos_token", "eos_token")]
         bos, eos = (token.get("content") if isinstance(token, dict) else token for token in tokens)
-        return cls(one_template(template), bos, eos, config)
+        return cls(one_template(template), bos, eos, config, folder)
+
+    @cached_property
+    def special_tokens(self) -> frozenset[str]:
+        """The texts of the tokenizer's special tokens."""
+        file = (self.path or Path()) / "tokenizer.json"
+        tokenizer = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        named = {token for token in (self.bos_token, self.eos_token) if token}
+        added = tokenizer.get("added_tokens", [])
+        return frozenset(named | {token["content"] for token in added if token["special"]})
 
     def apply_chat_template(
         self, messages: Sequence[Message], tools: Any, tokenize: bool, **options: Any

@@ -68,7 +68,8 @@ def load(target: Target, params: Params, engine: EngineName | None = None) -> En
 
     like = params.servers.get(settings.server)
     patience = like.model_dump() if like else _SETTINGS
-    address = {"base_urls": (target.url,), "key": KEY if os.environ.get(KEY) else None}
+    address = {"base_urls": (target.url,), "key": KEY if os.environ.get(KEY) else None,
+               "api": "chat"}  # fmt: skip
     try:
         server = Server.model_validate({**patience, **address})
         asked = OpenAIEngine.load(target.model, target.url, server)

@@ -15,7 +15,8 @@ from looptool.judging import Case, Judge, Opinion
 def verify(data: pl.DataFrame, probe: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:
     """Judge every sample whose prediction does not match its label.
 
-    What the model refused, as its prompt or label is none that the model can take, is not judged.
+    Samples of the error type `refused` are not judged: the model cannot take their prompt, or was
+    not trained on them.
 
     Args:
         data: the samples, `tables.Samples`.

@@ -55,9 +55,15 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-# Names that older revisions store, with their names of today.
-# Columns of today, each with the one that stands for it in older revisions.
+# Columns that older revisions lack, each with the column that they have instead.
 OLDER_COLUMNS = {"error_type": "failure_type", "text": "prediction", "thinking": "prediction"}
+# What an answer says, in revisions that store it as text alone: all after its thinking.
+_SAID = (
+    "CASE WHEN calls <> '[]' OR contains(string_split(prediction, '</think>')[-1], '<think>') "
+    "THEN '' ELSE "
+    "regexp_replace(string_split(prediction, '</think>')[-1], '^\\s+|\\s+$', '', 'g') END"
+)
+# Names that older revisions store, with their names of today.
 RENAMED_EVENTS = {"failed": "error_seed", "widened": "alternative", "hard": "high_ppl"}
 RENAMED_METRICS = {f"events.{old}": f"events.{new}" for old, new in RENAMED_EVENTS.items()}
 
@@ -204,8 +210,8 @@ def renamed(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> str
         columns = {column[0] for column in described}
         if "failure_type" in columns:
             source = f"(SELECT * RENAME (failure_type AS error_type) FROM {source})"
-        if "text" not in columns:  # `prediction_label` removes the thinking
-            return f"SELECT *, prediction AS text, '' AS thinking FROM {source}"
+        if "text" not in columns:
+            return f"SELECT *, {_SAID} AS text, '' AS thinking FROM {source}"
     return f"SELECT * FROM {source}"
 
 

@@ -68,7 +68,8 @@ def copy_base(base: Path | str, target: Path, chosen: Model | None = None) -> No
     """Copy a base model's weights, config and tokenizer to `target`, atomically.
 
     Args:
-        chosen: the section `model` of params, for template options to save with the tokenizer.
+        chosen: the section `model` of params, for the chat template and its options to save with
+            the tokenizer.
 
     Raises:
         ConfigError: if the folder has no safetensors weights, or no tokenizer with a template.
@@ -82,7 +83,7 @@ def copy_base(base: Path | str, target: Path, chosen: Model | None = None) -> No
         for path in base.iterdir():
             if path.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model"):
                 shutil.copyfile(path, partial / path.name)
-        if chosen is not None and chosen.template_options:
+        if chosen and (chosen.template_options or chosen.chat_template != "own"):
             tokenizer.save_pretrained(partial)
 
 

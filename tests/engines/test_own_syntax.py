@@ -11,7 +11,6 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from looptool.core.answers import read_answer
 from looptool.core.calls import Parsed, ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import served_name
@@ -162,6 +161,19 @@ def test_tokens_need_the_model_s_folder(server: HTTPServer, gemma: Path) -> None
         OpenAIEngine.load("m", "local", engine.server)
 
 
+def test_a_date_in_a_role_s_prompts_needs_prompts_by_tokens(
+    server: HTTPServer, tmp_path: Path
+) -> None:
+    model = make_family("llama3_2", tmp_path / "llama")
+    settings = engine_for(server, model, lambda body: message("Ok.")).server
+    dates = [{"today": f"2026-01-0{day}"} for day in (1, 2)]
+    with pytest.raises(ConfigError, match=r"api: chat: the server renders .*\.today has no effect"):
+        OpenAIEngine.load(model, "local", settings, dates[0])
+    by_tokens = settings.model_copy(update={"api": "tokens"})
+    one, two = (OpenAIEngine.load(model, "local", by_tokens, each) for each in dates)
+    assert one.identity != two.identity
+
+
 def test_options_of_a_role_reach_a_model_that_is_no_folder(server: HTTPServer) -> None:
     bodies: list[dict[str, Any]] = []
 
@@ -191,17 +203,10 @@ def test_replayed_texts_are_read_in_the_model_s_syntax(tmp_path: Path, gemma: Pa
     assert not other.answer.calls
 
 
-def test_the_cache_keeps_what_was_read_and_reads_what_older_versions_stored(
-    tmp_path: Path,
-) -> None:
+def test_the_cache_keeps_what_was_read(tmp_path: Path) -> None:
     read = Completion(GEMMA, 3, None, "stop", read=Parsed(tuple(CALLS), "", "why", None))
     plain = Completion("Which city?", 3, -1.0, "length")
     with RequestCache(tmp_path / "cache.db") as cache:
         cache.store("engine", [("aa" * 16, read), ("bb" * 16, plain)])
-        cache._db.execute(
-            "insert into answers values (?, 1, 1, ?)",
-            (bytes.fromhex("cc" * 16), json.dumps(["Ok.", 1, None, "stop", None])),
-        )
-        found = dict(cache.look_up([name * 16 for name in ("aa", "bb", "cc")]))
-    assert found["aa" * 16] == read and found["bb" * 16] == plain
-    assert found["cc" * 16].answer == read_answer("Ok.")
+        found = dict(cache.look_up([name * 16 for name in ("aa", "bb")]))
+    assert found == {"aa" * 16: read, "bb" * 16: plain}

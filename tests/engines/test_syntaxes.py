@@ -14,9 +14,16 @@ from looptool.core.answers import from_json, to_json
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import call_label, is_correct, text_label
-from looptool.core.syntaxes import SYNTAXES, typed
+from looptool.core.syntaxes import HERMES, SYNTAXES, typed
 from looptool.engines import Prompt
-from looptool.engines.syntax import known_style, label_text, read_in, syntax_of, without_end
+from looptool.engines.syntax import (
+    known_style,
+    label_text,
+    read_in,
+    read_text,
+    syntax_of,
+    without_end,
+)
 from looptool.engines.templates import TemplateOf, answer_of
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
@@ -107,6 +114,19 @@ def test_a_label_comes_back_equal_or_is_refused(name: str) -> None:
 
 
 @each_syntax
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=30) | st.lists(FRAGMENTS | st.text(max_size=4), max_size=4).map("".join))
+def test_a_text_comes_back_equal_or_is_refused(name: str, text: str) -> None:
+    template, style = template_of(name), known_style(template_of(name))
+    try:
+        written = label_text(template, PROMPT, text_label(text))
+    except ConfigError:
+        return
+    _, read = read_text(style, written, TOOLS, frozenset())
+    assert (read.text, read.error, read.calls) == (text.strip(), None, ())
+
+
+@each_syntax
 def test_every_beginning_of_an_answer_is_an_error_or_the_calls_that_are_complete(name: str) -> None:
     template = template_of(name)
     style = known_style(template)
@@ -190,6 +210,43 @@ def test_thinking_that_the_prompt_opened_is_no_text() -> None:
     assert (answer.thinking, answer.text) == ("I need rooms.", "Which city?")
     cut = read_in(style, "I should call <tool_call>\n<function=find_rooms>\n</function>", TOOLS)
     assert not cut.calls and not is_correct(cut, text_label("?"))
+
+
+def test_hermes_after_thinking_that_the_prompt_opened_is_written_and_read_so() -> None:
+    start = "{{- '<|im_start|>assistant\\n"
+    written = (TEMPLATES / "qwen3.jinja").read_text("utf-8")
+    assert written.count(start) == 1
+    opened = written.replace(start, f"{start}<think>\\n")
+    template = TemplateOf(opened, None, "<|im_end|>", {})
+    style = known_style(template)
+    assert style.syntax is HERMES and not style.is_hermes
+    for label in (call_label([ToolCall("find_rooms", {})]), text_label("Which city?")):
+        assert "</think>" in label_text(template, PROMPT, label)
+    _, cut = read_text(style, "The user wants rooms", TOOLS, frozenset())
+    assert not cut.text and cut.thinking == "The user wants rooms"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("functions", "Close with </think> here."), ("gemma", "Use <|channel>thought now"),
+        ("json", "<think>x</think>"), ("hermes", '{"name": "a", "parameters": {}}'),
+    ],
+)  # fmt: skip
+def test_a_text_that_is_not_read_back_equal_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match="the label is not read back"):
+        label_text(template_of(name), PROMPT, text_label(text))
+
+
+@pytest.mark.parametrize("end", ["<|eom_id|>", "<|end_of_text|>", "<|eot_id|><|eom_id|>"])
+def test_any_control_token_may_end_an_answer(end: str) -> None:
+    special = frozenset({"<|eom_id|>", "<|end_of_text|>", "<|eot_id|>", "<|python_tag|>"})
+    style = known_style(template_of("json"))
+    plain = '{"name": "find_rooms", "parameters": {}}'
+    for call in (plain, f"<|python_tag|>{plain}"):
+        text, read = read_text(style, f"{call}{end}", TOOLS, special)
+        assert (text, read.error, len(read.calls)) == (call, None, 1)
+    assert read_text(style, f"Which<|eom_id|> city?{end}", TOOLS, special)[1].text == "Which city?"
 
 
 @pytest.mark.parametrize(

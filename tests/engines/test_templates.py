@@ -27,6 +27,7 @@ from looptool.engines.templates import (
     wrapped,
 )
 from looptool.engines.transformers import TransformersEngine, load_tokenizer
+from looptool.training.checkpoints import copy_base
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -202,7 +203,8 @@ def test_a_template_of_one_s_own_takes_the_place_of_the_base_s(
         check_template(mine, 0)
     file.write_text(PROJECT_TEMPLATE.read_text("utf-8"), "utf-8")
     check_template(mine, 0)
-    assert load_tokenizer(model.base, mine).chat_template == PROJECT_TEMPLATE.read_text("utf-8")
+    copy_base(model.base, tmp_path / "0", mine)
+    assert load_tokenizer(tmp_path / "0").chat_template == PROJECT_TEMPLATE.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from looptool.training.left_out import left_out
 from looptool.training.rewards import Example
 from looptool.training.warmup import train_sft
 from tests.answers import samples_of
-from tests.families import FAMILIES, make_composite, make_family
+from tests.families import FAMILIES, SECOND_END, make_composite, make_family
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = params.load(ROOT / "params.yaml")
@@ -84,6 +84,10 @@ def test_a_family_is_trained_and_answers_in_its_own_syntax(family: str, tmp_path
         assert is_correct(answer, label, (), prompt.tools)
         other = text_label("Which city?") if "calls" in label else LABELS[0]
         assert not is_correct(answer, other, (), prompt.tools)
+        other_end = tokenizer.convert_tokens_to_ids(SECOND_END)
+        assert answer_to(tokenizer, [*ids[:-1], other_end], prompt.tools) == answer
+        if "text" in label:  # a control token is no part of a text
+            assert answer_to(tokenizer, [other_end, *ids], prompt.tools) == answer
         if "calls" in label:  # cut off within the call
             cut = answer_to(tokenizer, ids[: len(ids) // 2], prompt.tools)
             assert not is_correct(cut, text_label("?")) and not is_correct(cut, label)

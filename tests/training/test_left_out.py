@@ -10,7 +10,7 @@ from looptool.core import tables
 from looptool.core.calls import ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.samples import call_label, sample_id
-from looptool.engines import Prompt, prompts_of
+from looptool.engines import Prompt
 from looptool.engines.templates import render
 from looptool.engines.transformers import load_tokenizer
 from looptool.probing import probe
@@ -82,4 +82,3 @@ def test_a_miss_of_what_was_left_out_is_no_fault_of_the_model() -> None:
     assert [kinds[each] for each in IDS] == ["missing_call", "missing_call", "refused"]
     right = [said('<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>')] * len(SAMPLES)
     assert probe(SAMPLES, right, 0.0, left_out=IDS)["matched"].all()
-    assert prompts_of(SAMPLES) == PROMPTS

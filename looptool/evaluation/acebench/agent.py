@@ -53,7 +53,8 @@ class Outcome:
         states: the final `{class: {attribute: value}}` of each class; empty if nothing was called.
         process: the agent's steps as the official runner records them, as text.
         messages: the whole dialogue.
-        ended: `finished`, `too long`, or the sandbox limit that was exceeded.
+        ended: `finished`, `too long`, `refused` (a prompt that the model could not take), or the
+            sandbox limit that was exceeded.
     """
 
     row_id: str
@@ -126,7 +127,10 @@ def drive(
         if acting := [dialogue for dialogue in waiting if dialogue.next == "agent"]:
             prompts = [agent_prompt(d.row, d.said, d.messages, style, checkout) for d in acting]
             for dialogue, said in zip(acting, ask(prompts), strict=True):
-                _agent_says(dialogue, said)
+                if said.error_type:
+                    dialogue.ended, dialogue.next = said.error_type, "nobody"
+                else:
+                    _agent_says(dialogue, said)
         if calling := [dialogue for dialogue in waiting if dialogue.next == "execution"]:
             items = [_item(dialogue, checkout, saved) for dialogue in calling]
             for dialogue, answer in zip(calling, execute(items), strict=True):
@@ -153,7 +157,8 @@ def score(rows: Sequence[Row], outcomes: Mapping[str, Outcome]) -> pl.DataFrame:
         elif fault := official_fault(row, outcome.states):
             share = process_accuracy(row, outcome)
             message = f"{fault.message} ({outcome.ended}; process accuracy {share:.2f})"
-            fault = fault._replace(message=message)
+            kind = "refused" if outcome.ended == "refused" else fault.kind
+            fault = fault._replace(kind=kind, message=message)
         scored.append(
             {
                 "benchmark": BENCHMARK,

@@ -3,7 +3,8 @@
 These are the official rules of inference. Within a turn the model answers step by step until an
 answer contains no call; the results of its calls are appended to the conversation. A dialogue ends
 when a turn takes more than `MOST_STEPS` steps. Held-back tools are added in a turn of their own. A
-prompt that exceeds the model's context counts as an answer without a call.
+prompt that exceeds the model's context counts as an answer without a call. If the dialogue is
+wrong, its error type is `refused` then.
 """
 
 from __future__ import annotations
@@ -139,6 +140,9 @@ def score(
     rows = []
     for (row_id, turns), verdict in zip(played.items(), verdicts, strict=True):
         broken = verdict.get(sandbox.LIMITS) or verdict.get(sandbox.RAISED)
+        kind = "multi_turn:limits" if broken else verdict["error_type"]
+        if kind and any(answer.error_type for turn in turns for answer in turn):
+            kind = "refused"
         rows.append(
             {
                 "benchmark": BENCHMARK,
@@ -149,7 +153,7 @@ def score(
                 "answer": canonical.dumps([[*map(to_json, turn)] for turn in read[row_id]]),
                 "valid": verdict.get("valid", False),
                 "strict": verdict.get("valid", False) and verdict["declined"] and clean[row_id],
-                "error_type": "multi_turn:limits" if broken else verdict["error_type"],
+                "error_type": kind,
                 "error": broken or verdict["error"],
             }
         )

@@ -33,8 +33,10 @@ def score(predictions: Mapping[str, Completion]) -> pl.DataFrame:
 
     An answer with a call that cannot be parsed counts as one without calls, as on servers that
     parse calls (e.g. vLLM's Hermes parser): it is wrong where calls are required and right where no
-    tool fits. `strict` also requires that there is no parse error, that the arguments fit the
-    tool's schema, and that the answer is not empty where no tool fits.
+    tool fits. A prompt that the model refused is wrong everywhere (`refused`).
+
+    `strict` also requires that there is no parse error, that the arguments fit the tool's schema,
+    and that the answer is not empty where no tool fits.
 
     Raises:
         ConfigError: if an id is unknown or of a `multi_turn` row, or the package is missing.
@@ -52,16 +54,11 @@ def score_calls(predictions: Mapping[str, Completion], form: prompts.Form) -> pl
     calls = {row_id: list(each.calls) if each.error is None else []
              for row_id, each in parsed.items()}  # fmt: skip
     verdicts = {row_id: _relevance(category_of(row_id), calls[row_id]) for row_id in parsed}
-    unparsed = {row_id: each.error for row_id, each in parsed.items() if each.error is not None}
-    verdicts |= {
-        row_id: {
-            "valid": False,
-            "error_type": predictions[row_id].error_type or "unparsable",
-            "error": error,
-        }
-        for row_id, error in unparsed.items()
-        if verdicts[row_id] is None
-    }
+    for row_id, each in predictions.items():
+        error = parsed[row_id].error if each.error is None else each.error
+        if each.error is not None or (error is not None and verdicts[row_id] is None):
+            kind = each.error_type or "unparsable"
+            verdicts[row_id] = {"valid": False, "error_type": kind, "error": error}
     asked = [row_id for row_id, verdict in verdicts.items() if verdict is None]
     items = [_item(row_id, calls[row_id]) for row_id in asked]
     verdicts |= dict(zip(asked, map(_verdict, sandbox.run(worker.__name__, items, chunk=CHUNK)),

@@ -362,3 +362,11 @@ def test_a_template_that_wants_more_than_names_is_refused(tmp_path: Path, checko
         (folder / "prompt.py").write_text(f"{name} = {template!r}\n")
         with pytest.raises(ConfigError, match="a prompt there"):
             prompts.prompt(row, "acebench", folder.parent)
+
+
+def test_a_prompt_that_the_model_refused_ends_the_dialogue(checkout: Path, step: Row) -> None:
+    refusal = Completion("", 0, None, "refused", "the prompt has 9000 tokens")
+    (outcome,) = agent.drive([step], checkout, lambda asked: [refusal] * len(asked), execute=here)
+    assert outcome.ended == "refused"
+    (row,) = agent.score([step], {step.id: outcome}).to_dicts()
+    assert (row["valid"], row["error_type"]) == (False, "refused")

@@ -17,9 +17,10 @@ from looptool.core import tables
 from looptool.core.calls import ToolCall, render
 from looptool.core.errors import ConfigError
 from looptool.core.tools import check_tool
+from looptool.engines import Completion
 from looptool.evaluation import sandbox
+from looptool.evaluation.bfcl import prompts, scoring
 from looptool.evaluation.bfcl import rows as bfcl
-from looptool.evaluation.bfcl import scoring
 from tests.answers import said
 
 
@@ -215,6 +216,16 @@ def test_no_predictions_give_an_empty_table() -> None:
 def test_an_unknown_id_is_refused(row_id: str) -> None:
     with pytest.raises(ConfigError, match=row_id):
         score({row_id: ""})
+
+
+def test_a_prompt_that_the_model_refused_is_wrong_everywhere() -> None:
+    refusal = Completion("", 0, None, "refused", "the prompt has 9000 tokens")
+    ids = [dotted_answer()[0], "irrelevance_0"]
+    for form in prompts.FORMS.values():
+        results = scoring.score_calls(dict.fromkeys(ids, refusal), form)
+        assert results.select("valid", "strict", "error_type", "error").rows() == [
+            (False, False, "refused", "the prompt has 9000 tokens")
+        ] * len(ids)
 
 
 def test_an_unknown_category_is_refused_with_those_known() -> None:
