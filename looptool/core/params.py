@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -52,12 +53,14 @@ EngineName = Literal["auto", "transformers", "vllm", "openai", "replay"]
 Schedule = Literal["constant", "linear"]
 
 
-def _named(*names: str) -> AfterValidator:
-    """Accept one of these names, or the address `package.module:name` of user code."""
+def _named(
+    *names: str, other: re.Pattern[str] = ADDRESS, called: str = "package.module:name"
+) -> AfterValidator:
+    """Accept one of these names, or another of the form `other`, which messages call `called`."""
 
     def check(value: str) -> str:
-        if value not in names and not ADDRESS.fullmatch(value):
-            known = [*names, "package.module:name"]
+        if value not in names and not other.fullmatch(value):
+            known = [*names, called]
             raise PydanticCustomError("unknown_name", "is unknown", {"names": known})
         return value
 
@@ -102,13 +105,20 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-_TEMPLATE_FILE = r"^configs/chat_templates/[^/]+\.jinja$"
+_TEMPLATES = "configs/chat_templates"
+ChatTemplate = Annotated[
+    str,
+    _named(
+        "own", "looptool",
+        other=re.compile(rf"{_TEMPLATES}/[^/]+\.jinja"), called=f"{_TEMPLATES}/NAME.jinja",
+    ),
+]  # fmt: skip
 TemplateOptions = Annotated[dict[str, Any], BeforeValidator(_dates_as_text)]
 
 
 class Model(Section):
     base: Annotated[str, Field(min_length=1)]
-    chat_template: Literal["own", "looptool"] | Annotated[str, Field(pattern=_TEMPLATE_FILE)]
+    chat_template: ChatTemplate
     template_options: TemplateOptions
     dtype: Literal["auto", "bfloat16", "float32"]
     threads: Count | None
