@@ -27,10 +27,12 @@ def main() -> None:
         from looptool.training import grpo
         from looptool.training.left_out import left_out
 
+        rolled_out_by_vllm = grpo.rollout_mode(train) != "off"
+        limits = [train.max_tokens, run.params.vllm.max_model_len if rolled_out_by_vllm else None]
         with run.bar("samples checked", len(samples)) as on_progress:
             unfit = left_out(
-                base, samples, max_tokens=train.max_tokens, new_tokens=train.max_new_tokens,
-                on_progress=on_progress,
+                base, samples, max_tokens=min(filter(None, limits), default=None),
+                new_tokens=train.max_new_tokens, on_progress=on_progress,
             )  # fmt: skip
         if len(unfit):
             run.say(f"{len(unfit)} of {len(samples)} samples are left out: {unfit['reason'][0]}")
