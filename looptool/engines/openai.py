@@ -315,7 +315,7 @@ class OpenAIEngine:
         thinking = without_surrogates(reasoning)
         calls, errors, blocks = _called(message)
         written = "\n".join(part for part in (text, *blocks) if part)
-        if not (calls or errors or thinking) and self.style.is_hermes:
+        if not (calls or errors or thinking or self.tokenizer) and self.style.is_hermes:
             return written, None
         style = self.style
         if style.opens_thinking and (thinking or not ("</think>" in text or cut_off)):

@@ -5,6 +5,7 @@ Labels are written by the template. Answers are read from token ids by the synta
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -246,6 +247,9 @@ def label_text(tokenizer: Any, prompt: Prompt, label: Label) -> str:
         ConfigError: if the template cannot write it, or what it writes is not read back equal.
     """
     style = known_style(tokenizer)
+    said = json.dumps(label, ensure_ascii=False)
+    if token := _any_of(special_tokens(tokenizer) - MARKS).search(said):
+        raise ConfigError(f"the label holds a control token of the model, {token[0]}")
     if style.is_hermes:
         written = write_label(label)
     else:

@@ -62,6 +62,16 @@ def test_a_text_beside_calls_that_the_template_drops_is_told(tmp_path: Path) -> 
     ]
 
 
+def test_a_label_that_holds_a_control_token_is_left_out(base: Path) -> None:
+    labels = [LABEL, {"text": "Write <|im_end|>"}, call_label([ToolCall("f", {"x": "<|im_end|>"})])]
+    prompts = [Prompt([{"role": "user", "content": str(n)}], [TOOL]) for n in range(3)]
+    unfit = left_out(base, samples_of(zip(prompts, labels, strict=True)))
+    assert (
+        unfit["reason"].to_list()
+        == ["the label holds a control token of the model, <|im_end|>"] * 2
+    )
+
+
 def test_the_limit_of_params_counts_prompt_and_answer_together(base: Path) -> None:
     limit = tokens_of(base, PROMPTS[1])
     assert set(left_out(base, SAMPLES, max_tokens=limit)["sample_id"]) == {IDS[2]}
