@@ -23,7 +23,7 @@ FAMILIES = {
     "qwen3_5_nothink": ["<tool_call>", "</tool_call>", "<think>", "</think>", "<|im_end|>"],
     "gemma4_v2": ["<|tool_call>", "<tool_call|>", '<|"|>', "<|turn>", "<turn|>"],
     "llama3_2": ["<|start_header_id|>", "<|end_header_id|>", "<|python_tag|>", "<|eot_id|>"],
-    "lfm2_v2": ["<|tool_call_start|>", "<|tool_call_end|>", "<|im_end|>"],
+    "lfm2_2_5": ["<|tool_call_start|>", "<|tool_call_end|>", "<|im_end|>"],
     "glm4moe": ["<|user|>", "<|assistant|>", "<|observation|>", "<tool_call>", "<|endoftext|>"],
     "gemma3": ["<start_of_turn>", "<end_of_turn>", "<eos>"],
 }
