@@ -25,6 +25,7 @@ FAMILIES = {
     "llama3_2": ["<|start_header_id|>", "<|end_header_id|>", "<|python_tag|>", "<|eot_id|>"],
     "lfm2_2_5": ["<|tool_call_start|>", "<|tool_call_end|>", "<|im_end|>"],
     "glm4moe": ["<|user|>", "<|assistant|>", "<|observation|>", "<tool_call>", "<|endoftext|>"],
+    "gptoss": ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|call|>", "<|return|>"],
     "gemma3": ["<start_of_turn>", "<end_of_turn>", "<eos>"],
 }
 SECOND_END = "<|second_end|>"  # another token that ends an answer, as Llama 3's `<|eom_id|>`

@@ -26,6 +26,13 @@ _FUNCTION = re.compile(r"\s*<function=([^<>\n]+)>\s*(.*?)\s*</function>\s*", re.
 _PARAMETER = re.compile(r"\s*<parameter=([^<>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>\s*", re.DOTALL)
 _NAME = re.compile(r"[^\s{}<>()\[\]\"']+")
+_RECIPIENT = re.compile(r"\bto=functions\.([^\s<]+)")
+_HARMONY_END = re.compile(r"<\|(?:end|call|return)\|>")
+# A text with a part of a header, or that ends in the beginning of one.
+_HARMONY_MARK = re.compile(
+    r"<\|(?:start|channel|message|constrain|end|call|return)\|>|\bto=functions\.|"
+    r"\A\s*(?:t|to|to=|to=f\w{0,8})\Z|<(?:\|\w*\|?)?\Z"
+)
 _PYTHON_NAMES = {"True": "true", "False": "false", "None": "null"}
 _QUOTE = '<|"|>'
 _PLAIN = re.compile(r"[^,\[\]{}<>]+")
@@ -318,12 +325,49 @@ def _foreign(said: str) -> str | None:
     return f"a tool call: malformed ({tag[0]!r})" if tag else broken_call(said)
 
 
+def _read_harmony(text: str, tools: Sequence[Tool]) -> Parsed:
+    """Read messages with headers: ` to=functions.f<|channel|>commentary json<|message|>{"a": 1}`.
+
+    The channel `analysis` is thinking, any other a text. A text without any header, as servers
+    return it, is a text.
+    """
+    if not _HARMONY_MARK.search(text):
+        return Parsed((), text.strip(), "", broken_call(text.strip()))
+    calls: list[ToolCall] = []
+    said: dict[bool, list[str]] = {True: [], False: []}  # by whether it is thinking
+    errors: list[str] = []
+    for part in text.split("<|start|>"):
+        header, found, content = part.removeprefix("assistant").partition("<|message|>")
+        content = _HARMONY_END.split(content, maxsplit=1)[0]
+        recipient = _RECIPIENT.search(header)
+        if not found:
+            if header.strip():
+                errors.append("a message: cut off (in its header)")
+        elif recipient is None:
+            said["analysis" in header].append(content.strip())
+        else:
+            try:
+                arguments = canonical.loads(content)
+                canonical.dumps(arguments)
+                if not isinstance(arguments, dict):
+                    raise ValueError("arguments must be an object")
+                calls.append(ToolCall(recipient[1], arguments))
+            except (ValueError, TypeError, RecursionError) as error:
+                reason = "nested too deeply" if isinstance(error, RecursionError) else error
+                errors.append(f"tool call {len(calls) + 1}: cut off or malformed ({reason})")
+    words, thought = ("\n".join(filter(None, said[kind])) for kind in (False, True))
+    if not errors and (broken := broken_call(words)):
+        errors.append(broken)
+    return Parsed(tuple(calls), words, thought, "; ".join(errors) or None)
+
+
 # Texts that have a meaning in a syntax, and that tokenizers may have as special tokens.
 MARKS = frozenset(
     (
         "<tool_call>", "</tool_call>", "<|tool_call>", "<tool_call|>", _QUOTE, "<|channel>",
         "<channel|>", "<|tool_call_start|>", "<|tool_call_end|>", "<|python_tag|>", "<think>",
-        "</think>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>",
+        "</think>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "<|start|>",
+        "<|channel|>", "<|message|>", "<|constrain|>",
     )
 )  # fmt: skip
 
@@ -358,6 +402,7 @@ SYNTAXES = (
         r"\A\[[\w.]+\(.*\)\]\Z",
     ),
     Syntax("json", "", "", "llama3_json", _read_json),
+    Syntax("harmony", "to=functions.", "}", "openai", _read_harmony),
 )
 """`hermes`: Hermes, Qwen2.5, Qwen3. `functions`: Qwen3.5 to 3.8, Nemotron 3. `keyed`: GLM 4.5.
-`gemma`: Gemma 4. `python`: LFM2. `json`: Llama 3.1 and 3.2."""
+`gemma`: Gemma 4. `python`: LFM2. `json`: Llama 3.1 and 3.2. `harmony`: gpt-oss."""

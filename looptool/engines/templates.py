@@ -176,7 +176,36 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
         raise ConfigError(f"the chat template cannot render a prompt: {_line(error)}") from None
     if merged is not None and first["content"].strip() not in text:
         return render(tokenizer, merged)
+    if _drops_calls(tokenizer, prompt):
+        raise ConfigError("the chat template drops one of several calls of a turn")
     return text
+
+
+def _drops_calls(tokenizer: Any, prompt: Prompt) -> bool:
+    """Return whether one of several calls of a turn does not reach the prompt."""
+    names: list[str] = []
+    messages: list[Message] = []
+    for message in prompt.messages:
+        items = message.get("tool_calls") or ()
+        if len(items) > 1:
+            marked = [f"call_{len(names) + number}" for number in range(len(items))]
+            names += marked
+            calls = [
+                {**item, "function": {**item["function"], "name": name}}
+                for item, name in zip(items, marked, strict=True)
+            ]
+            message = {**message, "tool_calls": calls}
+        messages.append(message)
+    if not names:
+        return False
+    text = tokenizer.apply_chat_template(
+        conversation(messages),
+        tools=wrapped(prompt.tools) or None,
+        tokenize=False,
+        add_generation_prompt=True,
+        **options_of(tokenizer),
+    )
+    return any(name not in text for name in names)
 
 
 def _without_system_turn(messages: Sequence[Message]) -> list[Message]:

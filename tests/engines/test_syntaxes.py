@@ -34,6 +34,7 @@ FAMILIES = {
     "gemma": "gemma4_v2",
     "python": "lfm2_v2",
     "json": "llama3_2",
+    "harmony": "gptoss",
 }
 SYNTAX = {syntax.name: syntax for syntax in SYNTAXES}
 TOOL = {
@@ -131,7 +132,7 @@ def test_every_beginning_of_an_answer_is_an_error_or_the_calls_that_are_complete
     template = template_of(name)
     style = known_style(template)
     calls = [ToolCall("find_rooms", {"city": "Oslo", "price": 2}), ToolCall("rooms.find", {})]
-    calls = calls[:1] if name == "json" else calls
+    calls = calls[:1] if name in ("json", "harmony") else calls
     written = answer_of(template, PROMPT, call_label(calls))
     start = written.index(style.syntax.opening or "{")
     for end in range(start + 1, len(written) + 1):
@@ -166,6 +167,9 @@ def test_no_text_raises_and_what_is_read_can_be_stored(name: str, parts: list[st
         ("json", "<|python_tag|>f.call(a=1)"), ("json", 'Sure:\n{"name": "f", "parameters": {}}'),
         ("json", "Let me look.\n<|python_tag|>"),
         ("json", '```json\n{"parameters": {}, "name": "f"}'),
+        ("harmony", "to=functions.f<|channel|>commentary json<|message|>{"), ("harmony", " to=fun"),
+        ("harmony", " to=functions.f<|channel|>commentary json<|message|>[1]<|call|>"),
+        ("harmony", "<|channel|>commentary to=functions.f<|mess"),
         ("json", '{"name": "f"}'), ("json", '{"name": "f", "parameters": {}} and so on'),
     ],
 )  # fmt: skip
@@ -173,6 +177,21 @@ def test_a_broken_call_never_gets_the_reward_of_a_text(name: str, text: str) -> 
     read = SYNTAX[name].read(text, TOOLS)
     assert read.error and not read.calls
     assert not is_correct(read, text_label("Which city?"))
+
+
+def test_harmony_s_channels_are_told_apart() -> None:
+    text = (
+        "<|channel|>analysis<|message|>Which?<|end|><|start|>assistant<|channel|>commentary "
+        'to=functions.find_rooms <|constrain|>json<|message|>{"city": "<|end|>"}<|call|>'
+    )
+    read = SYNTAX["harmony"].read(text.replace('<|end|>"', 'Oslo"'), TOOLS)
+    assert (read.thinking, read.text, read.error) == ("Which?", "", None)
+    assert list(read.calls) == [ToolCall("find_rooms", {"city": "Oslo"})]
+    assert SYNTAX["harmony"].read(text, TOOLS).error  # a control token in a string ends it
+    said = SYNTAX["harmony"].read("<|channel|>final<|message|>Which city?<|return|>", TOOLS)
+    assert (said.text, said.error) == ("Which city?", None)
+    thought = SYNTAX["harmony"].read("<|channel|>analysis<|message|>I think", TOOLS)
+    assert (thought.text, thought.thinking) == ("", "I think")
 
 
 def test_unquoted_values_follow_the_schema() -> None:

@@ -24,6 +24,7 @@ from looptool.engines.templates import (
     conversation,
     project_template,
     render,
+    with_date,
     wrapped,
 )
 from looptool.engines.transformers import TransformersEngine, load_tokenizer
@@ -47,6 +48,7 @@ SYNTAXES = {
     "gemma": {"gemma4", "gemma4_v2", "gemma4_v3", "gemma4_v4", "gemma4_v5", "diffusion_gemma"},
     "python": {"lfm2_v2", "lfm2_2_5", "lfm2_2_5_v2", "lfm2_2_5_vl"},
     "json": {"llama3_1", "llama3_2"},
+    "harmony": {"gptoss"},
 }  # fmt: skip
 USABLE = {template: syntax for syntax, names in SYNTAXES.items() for template in names}
 RAISES = {"cohere", "cohere2", "deepseekv3", "gemma", "gemma3", "idefics3", "llava_next", "smolvlm"}
@@ -233,6 +235,14 @@ def test_options_of_a_model_in_a_role_are_checked_too(tmp_path: Path) -> None:
     told = r"verify\.judges\.0\.template_options\.enable_thinking: .* has no such option"
     with pytest.raises(ConfigError, match=told):
         check_role(wrong, "verify.judges.0")
+
+
+def test_a_template_that_drops_one_of_several_calls_refuses_such_prompts() -> None:
+    written = (SHIPPED[0].parent / "gptoss.jinja").read_text("utf-8")
+    template = template_of(with_date(written, "2026-01-01"))
+    assert "FIND" in render(template, Prompt([{"role": "user", "content": "FIND"}], [TOOL]))
+    with pytest.raises(ConfigError, match="drops one of several calls of a turn"):
+        render(template, Prompt(MESSAGES, [TOOL]))
 
 
 def test_the_light_check_renders_as_the_tokenizer_does(tmp_path: Path) -> None:
