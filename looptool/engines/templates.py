@@ -163,21 +163,28 @@ def render(tokenizer: Any, prompt: Prompt) -> str:
     if not prompt.tools and first.get("role") == "system":
         merged = Prompt(_without_system_turn(prompt.messages))
     try:
-        text: str = tokenizer.apply_chat_template(
-            conversation(prompt.messages),
-            tools=wrapped(prompt.tools) or None,
-            tokenize=False,
-            add_generation_prompt=True,
-            **options_of(tokenizer),
-        )
-    except Exception as error:  # a template is code of someone else's
-        if merged is not None:
-            return render(tokenizer, merged)
-        raise ConfigError(f"the chat template cannot render a prompt: {_line(error)}") from None
+        text = _apply(tokenizer, prompt.messages, prompt.tools, add_generation_prompt=True)
+    except ConfigError:
+        if merged is None:
+            raise
+        return render(tokenizer, merged)
     if merged is not None and first["content"].strip() not in text:
         return render(tokenizer, merged)
     if _drops_calls(tokenizer, prompt):
         raise ConfigError("the chat template drops one of several calls of a turn")
+    return text
+
+
+def _apply(tokenizer: Any, messages: Sequence[Message], tools: Sequence[Tool], **more: bool) -> str:
+    """Return what a template writes, or raise ConfigError with its own error."""
+    try:
+        text: str = tokenizer.apply_chat_template(
+            conversation(messages), tools=wrapped(tools) or None, tokenize=False,
+            **more, **options_of(tokenizer),
+        )  # fmt: skip
+    except Exception as error:  # a template is code of someone else's
+        what = "a prompt" if more else "an answer"
+        raise ConfigError(f"the chat template cannot render {what}: {_line(error)}") from None
     return text
 
 
@@ -188,7 +195,7 @@ def _drops_calls(tokenizer: Any, prompt: Prompt) -> bool:
     for message in prompt.messages:
         items = message.get("tool_calls") or ()
         if len(items) > 1:
-            marked = [f"call_{len(names) + number}" for number in range(len(items))]
+            marked = [f"call_{len(names) + number}_marked" for number in range(len(items))]
             names += marked
             calls = [
                 {**item, "function": {**item["function"], "name": name}}
@@ -198,13 +205,7 @@ def _drops_calls(tokenizer: Any, prompt: Prompt) -> bool:
         messages.append(message)
     if not names:
         return False
-    text = tokenizer.apply_chat_template(
-        conversation(messages),
-        tools=wrapped(prompt.tools) or None,
-        tokenize=False,
-        add_generation_prompt=True,
-        **options_of(tokenizer),
-    )
+    text = _apply(tokenizer, messages, prompt.tools, add_generation_prompt=True)
     return any(name not in text for name in names)
 
 
@@ -272,15 +273,7 @@ def answer_of(tokenizer: Any, prompt: Prompt, label: Label) -> str:
         ConfigError: if the template cannot render it, or the prompt is no prefix of the whole.
     """
     before = render(tokenizer, prompt)
-    try:
-        whole: str = tokenizer.apply_chat_template(
-            conversation([*prompt.messages, label_message(label)]),
-            tools=wrapped(prompt.tools) or None,
-            tokenize=False,
-            **options_of(tokenizer),
-        )
-    except Exception as error:
-        raise ConfigError(f"the chat template cannot render an answer: {_line(error)}") from None
+    whole = _apply(tokenizer, [*prompt.messages, label_message(label)], prompt.tools)
     if not whole.startswith(before):
         raise ConfigError(
             "a prompt is not the beginning of the same conversation with its answer; "
