@@ -186,7 +186,7 @@ def _read_block(text: str, start: int) -> tuple[ToolCall | None, int, str | None
     try:
         value, end = canonical.decoder().raw_decode(text, start)
         canonical.refuse_surrogates(text[start:end])
-        if _deeper_than(value, MAX_DEPTH):
+        if deeper_than(value, MAX_DEPTH):
             raise RecursionError
     except RecursionError:
         return None, _block_end(text, start), f"JSON nested deeper than {MAX_DEPTH} levels"
@@ -226,12 +226,13 @@ def _block_end(text: str, start: int) -> int:
     return len(text)
 
 
-def _deeper_than(value: Any, depth: int) -> bool:
+def deeper_than(value: Any, depth: int) -> bool:
+    """Return whether JSON values are nested deeper than `depth` levels."""
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, list):
         return False
-    return depth == 0 or any(_deeper_than(item, depth - 1) for item in value)
+    return depth == 0 or any(deeper_than(item, depth - 1) for item in value)
 
 
 def _skip_space(text: str, start: int) -> int:

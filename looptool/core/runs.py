@@ -133,7 +133,8 @@ class Run:
         hasher = hashlib.blake2b(digest_size=canonical.DIGEST_BYTES)
         chosen: dict[str, Any] = {"seed": True}
         for section, _, name in (each.partition(".") for each in sections):
-            chosen[section] = {name} if name else True
+            others = chosen.get(section, set())
+            chosen[section] = {*others, name} if name and others is not True else True
         values = self.params.model_dump(include=chosen)
         packages = sorted({f"{d.name} {d.version}" for d in importlib.metadata.distributions()})
         for part in (values, packages, platform.python_version(), self.threads, self.dtype):

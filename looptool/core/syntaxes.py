@@ -15,7 +15,7 @@ from typing import Any
 
 from looptool.core import canonical
 from looptool.core.answers import broken_call, read_answer
-from looptool.core.calls import MAX_DEPTH, Parsed, ToolCall
+from looptool.core.calls import MAX_DEPTH, Parsed, ToolCall, deeper_than
 from looptool.core.python_calls import parse_python_calls
 from looptool.core.tool_match import branches
 from looptool.core.tools import Tool, schemas_of
@@ -26,7 +26,9 @@ _FUNCTION = re.compile(r"\s*<function=([^<>\n]+)>\s*(.*?)\s*</function>\s*", re.
 _PARAMETER = re.compile(r"\s*<parameter=([^<>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>\s*", re.DOTALL)
 _NAME = re.compile(r"[^\s{}<>()\[\]\"']+")
-_RECIPIENT = re.compile(r"\bto=functions\.([^\s<]+)")
+_RECIPIENT = re.compile(r"\bto=(?:functions\.([^\s<]+))?")
+_CONTENT_TYPE = re.compile(r"<\|constrain\|>|\bjson\b")
+_HARMONY_HEADER = re.compile(r"<\|(?:channel|message|constrain)\|>")
 _HARMONY_END = re.compile(r"<\|(?:end|call|return)\|>")
 # A text with a part of a header, or that ends in the beginning of one.
 _HARMONY_MARK = re.compile(
@@ -98,7 +100,7 @@ def _in_blocks(
             try:
                 made = read_block(block, tools)
                 for call in made:
-                    canonical.dumps(call.arguments)
+                    _check_arguments(call.arguments)
                 calls += made
             except (ValueError, TypeError, RecursionError) as error:
                 reason = "nested too deeply" if isinstance(error, RecursionError) else error
@@ -300,7 +302,7 @@ def _read_json(text: str, tools: Sequence[Tool]) -> Parsed:
         return Parsed((), said, thought, error or _foreign(said))
     try:
         value, end = canonical.decoder().raw_decode(said)
-        canonical.dumps(value)
+        _check_arguments(value)
         if not marked and not {"name", "function", "parameters"} & set(value):
             return Parsed((), said, thought)
         if said[end:].strip():
@@ -328,37 +330,60 @@ def _foreign(said: str) -> str | None:
 def _read_harmony(text: str, tools: Sequence[Tool]) -> Parsed:
     """Read messages with headers: ` to=functions.f<|channel|>commentary json<|message|>{"a": 1}`.
 
-    The channel `analysis` is thinking, any other a text. A text without any header, as servers
-    return it, is a text.
+    Of messages without a recipient, the channel `analysis` is thinking, and any other a text. A
+    text without any header, as servers return it, is a text.
     """
     if not _HARMONY_MARK.search(text):
         return Parsed((), text.strip(), "", broken_call(text.strip()))
     calls: list[ToolCall] = []
-    said: dict[bool, list[str]] = {True: [], False: []}  # by whether it is thinking
+    texts: list[str] = []
+    thoughts: list[str] = []
     errors: list[str] = []
-    for part in text.split("<|start|>"):
-        header, found, content = part.removeprefix("assistant").partition("<|message|>")
-        content = _HARMONY_END.split(content, maxsplit=1)[0]
+    for number, part in enumerate(text.split("<|start|>")):
+        if not part.strip():
+            continue
+        header, found, rest = part.partition("<|message|>")
+        content, end, after = _split_at(_HARMONY_END, rest)
         recipient = _RECIPIENT.search(header)
         if not found:
-            if header.strip():
-                errors.append("a message: cut off (in its header)")
+            errors.append("a message: cut off (in its header)")
+        elif after.strip() or _HARMONY_HEADER.search(content):
+            errors.append("a message: something after its end, or a header within it")
+        elif number and not header.startswith("assistant"):
+            errors.append("a message: of another role")
+        elif recipient is None and (end == "<|call|>" or _CONTENT_TYPE.search(header)):
+            errors.append("a tool call: without a recipient")
         elif recipient is None:
-            said["analysis" in header].append(content.strip())
+            (thoughts if "analysis" in header else texts).append(content.strip())
+        elif not recipient[1]:
+            errors.append("a tool call: to no function")
         else:
             try:
                 arguments = canonical.loads(content)
-                canonical.dumps(arguments)
                 if not isinstance(arguments, dict):
                     raise ValueError("arguments must be an object")
+                _check_arguments(arguments)
                 calls.append(ToolCall(recipient[1], arguments))
             except (ValueError, TypeError, RecursionError) as error:
                 reason = "nested too deeply" if isinstance(error, RecursionError) else error
                 errors.append(f"tool call {len(calls) + 1}: cut off or malformed ({reason})")
-    words, thought = ("\n".join(filter(None, said[kind])) for kind in (False, True))
-    if not errors and (broken := broken_call(words)):
+    said = "\n".join(filter(None, texts))
+    if not errors and (broken := broken_call(said)):
         errors.append(broken)
-    return Parsed(tuple(calls), words, thought, "; ".join(errors) or None)
+    return Parsed(tuple(calls), said, "\n".join(filter(None, thoughts)), "; ".join(errors) or None)
+
+
+def _split_at(pattern: re.Pattern[str], text: str) -> tuple[str, str, str]:
+    """Return what is before a pattern, what it matches, and what is after it."""
+    found = pattern.search(text)
+    return (text[: found.start()], found[0], text[found.end() :]) if found else (text, "", "")
+
+
+def _check_arguments(arguments: Any) -> None:
+    """Raise ValueError if JSON cannot hold a call's arguments, or they are nested too deeply."""
+    if deeper_than(arguments, MAX_DEPTH):
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    canonical.dumps(arguments)
 
 
 # Texts that have a meaning in a syntax, and that tokenizers may have as special tokens.

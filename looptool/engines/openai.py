@@ -122,15 +122,15 @@ class OpenAIEngine:
         """
         cls.check(name, server, [model])
         engine = cls(served_name(model), name, server)
+        if server.api == "chat" and options and TODAY in options:
+            raise ConfigError(
+                f"{FILE}: servers.{name}.api: chat: the server renders the prompts of {model}, so "
+                f"that template_options.{TODAY} has no effect; remove it, or set api to tokens"
+            )
         if Path(model).is_dir():
             template: Any = TemplateOf.folder(Path(model))
             if server.api == "tokens":
                 template = engine.tokenizer = load_tokenizer(model)
-            elif options and TODAY in options:
-                raise ConfigError(
-                    f"{FILE}: servers.{name}.api: chat: the server renders the prompts of {model}, "
-                    f"so that template_options.{TODAY} has no effect; set it to tokens"
-                )
             given = replace_options(template, options)
             engine.template_options, engine.style = options_of(template), known_style(template)
             engine.reader = f"{reader_of(template)}{given}"

@@ -53,7 +53,7 @@ class ReplayEngine:
             raise ConfigError(f"{file}: does not exist, but engine: replay reads it") from None
         except KeyError as error:
             raise ConfigError(f"{file}: line {number}: the field {error} is missing") from None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ConfigError(f"{file}: line {number}: {error}; {_FORM}") from None
         engine = cls(answers, f"replay {hash_path(file)}")
         if Path(model).is_dir():

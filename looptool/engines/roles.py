@@ -214,15 +214,29 @@ def _said(completion: Completion) -> str:
     return completion.text if completion.read is None else completion.read.text
 
 
+def _after_thinking(completion: Completion) -> str:
+    """Return a model's words after its thinking, with all that a reader would take for calls.
+
+    Raises:
+        ValueError: if the thinking has no end.
+    """
+    read, text = completion.read, completion.text
+    if read is None or not read.thinking:
+        return text
+    if not read.text and not read.calls:
+        raise ValueError("its thinking has no end")
+    for end in ("</think>", "<channel|>", "<|message|>"):
+        text = text.rpartition(end)[2]
+    return text
+
+
 def _understand(
     question: Question[T], completion: Completion, validator: Draft202012Validator
 ) -> Reply[T]:
     if completion.error is not None:
         return Reply(None, f"no answer: {completion.error}")
     try:
-        if completion.read and completion.read.thinking and not completion.read.text:
-            raise ValueError("its thinking has no end")
-        data = json_of(completion.text)
+        data = json_of(_after_thinking(completion))
         error = next(validator.iter_errors(data), None)
         if error is not None:
             where = ".".join(map(str, error.absolute_path)) or "the answer"

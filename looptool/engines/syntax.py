@@ -165,15 +165,17 @@ def special_tokens(tokenizer: Any) -> frozenset[str]:
 
 
 def reader_of(tokenizer: Any) -> str:
-    """Return what identifies the reader of a model's answers: the syntax and a hash of the code.
+    """Return what identifies the reader of a model's answers: the syntax and a hash of the code and
+    of the special tokens.
 
     Empty if answers are read from their text whenever they are used (`is_plain`).
     """
     if is_plain(tokenizer):
         return ""
     core = Path(canonical.__file__).parent
-    code = [(core / f"{name}.py").read_text("utf-8") for name in _READERS]
-    digest = canonical.digest(*code)
+    files = [Path(__file__), *(core / f"{name}.py" for name in _READERS)]
+    code = [file.read_text("utf-8") for file in files]
+    digest = canonical.digest(*code, *sorted(special_tokens(tokenizer)))
     return f" {known_style(tokenizer).syntax.name} {digest[:8]}"
 
 
@@ -219,13 +221,21 @@ def read_text(
     """Return an answer without the end of its turn, and how it is read.
 
     Args:
-        special: the texts of special tokens. Those that end the answer, and those that belong to
-            no syntax, are no part of what it says.
+        special: the texts of special tokens. Those that end the answer, and those that have no
+            meaning in a syntax, are no part of what it says. One with a meaning, left in the text,
+            is an error.
     """
     text = without_end(_any_of(special - MARKS, at_end=True).sub("", written), style)
     read = read_in(style, text, tools)
-    said, thought = (_any_of(special).sub("", part).strip() for part in (read.text, read.thinking))
-    return text, replace(read, text=said, thinking=thought)
+    others = _any_of(special - MARKS)
+    said, thought = (others.sub("", part).strip() for part in (read.text, read.thinking))
+    error = read.error
+    if error is None and (mark := _any_of(special & MARKS).search(said)):
+        error = f"a control token in its text, {mark[0]}"
+    if error is None and said != read.text:  # the token may have hidden a call
+        again = style.syntax.read(said, tools)
+        error = again.error or ("a tool call: after a control token" if again.calls else None)
+    return text, replace(read, text=said, thinking=thought, error=error)
 
 
 @lru_cache(maxsize=16)
@@ -254,7 +264,7 @@ def label_text(tokenizer: Any, prompt: Prompt, label: Label) -> str:
         written = write_label(label)
     else:
         written = answer_of(tokenizer, prompt, label).rstrip("\n")
-    read = read_in(style, without_end(written, style), prompt.tools)
+    _, read = read_text(style, written, prompt.tools, special_tokens(tokenizer))
     if read.error is not None:
         raise ConfigError(f"the label is not read back: {read.error}")
     if list(read.calls) != list(label_calls(label)) or read.text != label.get("text", "").strip():

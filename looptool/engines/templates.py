@@ -92,7 +92,8 @@ def set_options(tokenizer: Any, given: Mapping[str, Any], section: str) -> None:
         )
     tokenizer.chat_template = one_template(tokenizer.chat_template)
     if TODAY in options and tokenizer.chat_template:
-        tokenizer.chat_template = with_date(tokenizer.chat_template, options.pop(TODAY))
+        date = options.pop(TODAY)
+        tokenizer.chat_template = with_date(tokenizer.chat_template, date, section)
     if options:
         tokenizer.init_kwargs[_OPTIONS] = options
 
@@ -255,13 +256,14 @@ def options_of(tokenizer: Any) -> dict[str, Any]:
     return dict(tokenizer.init_kwargs.get(_OPTIONS, {}))
 
 
-def with_date(template: str, today: str) -> str:
+def with_date(template: str, today: str, section: str = "model") -> str:
     """Return a template that prints a fixed date, YYYY-MM-DD, where it would print today's."""
     try:
         date = dt.date.fromisoformat(today)
     except (TypeError, ValueError):
         raise ConfigError(
-            f"{FILE}: model.template_options.{TODAY}: must be a date, YYYY-MM-DD, found {today!r}"
+            f"{FILE}: {section}.template_options.{TODAY}: must be a date, YYYY-MM-DD, found "
+            f"{today!r}"
         ) from None
     return _TODAY_CALL.sub(lambda call: json.dumps(date.strftime(call[2])), template)
 
@@ -309,11 +311,15 @@ class TemplateOf:
     @cached_property
     def special_tokens(self) -> frozenset[str]:
         """The texts of the tokenizer's special tokens."""
-        file = (self.path or Path()) / "tokenizer.json"
-        tokenizer = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        file = self.path and self.path / "tokenizer.json"
+        try:
+            tokenizer = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
+        except ValueError as error:
+            raise ConfigError(f"{file}: not valid JSON: {error}") from None
         named = {token for token in (self.bos_token, self.eos_token) if token}
-        added = tokenizer.get("added_tokens", [])
-        return frozenset(named | {token["content"] for token in added if token["special"]})
+        added = [*(tokenizer.get("added_tokens") or ()),
+                 *self.init_kwargs.get("added_tokens_decoder", {}).values()]  # fmt: skip
+        return frozenset(named | {token["content"] for token in added if token.get("special")})
 
     def apply_chat_template(
         self, messages: Sequence[Message], tools: Any, tokenize: bool, **options: Any

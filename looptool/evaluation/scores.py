@@ -109,7 +109,7 @@ def summary(results: pl.DataFrame) -> dict[str, Any]:
     `bfcl` is the unweighted mean over the categories that were run, on *test* rows only.
     `bfcl_averages` holds the official averages over all rows that were run, by the official and
     the strict verdict; `acebench` the same for ACEBench, by language. `refused` is the number of
-    rows whose prompt the model could not take; they count as wrong.
+    rows that are wrong because the model could not take a prompt.
     """
 
     def plain(score: Score) -> dict[str, Any]:

@@ -57,11 +57,17 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 # Columns that older revisions lack, each with the column that they have instead.
 OLDER_COLUMNS = {"error_type": "failure_type", "text": "prediction", "thinking": "prediction"}
+# What Python's strip removes; DuckDB's own class is ASCII.
+_BLANK = (
+    r"[\s\x{0b}\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}"
+    r"\x{205f}\x{3000}]"
+)
 # What an answer says, in revisions that store it as text alone: all after its thinking.
 _SAID = (
     "CASE WHEN calls <> '[]' OR contains(string_split(prediction, '</think>')[-1], '<think>') "
     "THEN '' ELSE "
-    "regexp_replace(string_split(prediction, '</think>')[-1], '^\\s+|\\s+$', '', 'g') END"
+    f"regexp_replace(string_split(prediction, '</think>')[-1], '^{_BLANK}+|{_BLANK}+$', '', 'g')"
+    " END"
 )
 # Names that older revisions store, with their names of today.
 RENAMED_EVENTS = {"failed": "error_seed", "widened": "alternative", "hard": "high_ppl"}

@@ -56,7 +56,7 @@ def left_out(
         on_progress(number)
     if rows and len(rows) == len(samples):
         too_long = max_tokens and rows[-1]["check"] == "length"
-        field = "train.max_tokens" if too_long else "model.base"
+        field = "train.max_tokens or vllm.max_model_len" if too_long else "model.base"
         raise ConfigError(
             f"{FILE}: {field}: the model can learn from no sample: {rows[-1]['reason']}"
         )

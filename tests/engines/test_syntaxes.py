@@ -170,6 +170,14 @@ def test_no_text_raises_and_what_is_read_can_be_stored(name: str, parts: list[st
         ("harmony", "to=functions.f<|channel|>commentary json<|message|>{"), ("harmony", " to=fun"),
         ("harmony", " to=functions.f<|channel|>commentary json<|message|>[1]<|call|>"),
         ("harmony", "<|channel|>commentary to=functions.f<|mess"),
+        ("harmony", '<|channel|>commentary to=f <|constrain|>json<|message|>{"a": 1}<|call|>'),
+        ("harmony", '<|channel|>commentary json<|message|>{"a": 1'),
+        ("harmony", ' to=functions.<|channel|>commentary<|message|>{}<|call|>'),
+        ("harmony", "<|start|>functions.f to=assistant<|channel|>commentary<|message|>1<|end|>"),
+        ("harmony", '<|channel|>final<|message|>Hi<|end|> to=functions.f<|message|>{"a": 1'),
+        ("harmony", "<|channel|>final<|message|>Hi <|channel|>commentary to=functions.f {"),
+        ("harmony", f'to=functions.f<|message|>{{"a": {"[" * 500}{"]" * 500}}}<|call|>'),
+        ("json", f'{{"name": "f", "parameters": {{"a": {"[" * 500}{"]" * 500}}}}}'),
         ("json", '{"name": "f"}'), ("json", '{"name": "f", "parameters": {}} and so on'),
     ],
 )  # fmt: skip
@@ -192,6 +200,22 @@ def test_harmony_s_channels_are_told_apart() -> None:
     assert (said.text, said.error) == ("Which city?", None)
     thought = SYNTAX["harmony"].read("<|channel|>analysis<|message|>I think", TOOLS)
     assert (thought.text, thought.thinking) == ("", "I think")
+
+
+@pytest.mark.parametrize(
+    ("name", "token", "text"),
+    [
+        ("json", "<|begin_of_text|>", '{"name": "find_rooms", "parameters": {"city": "Oslo"'),
+        ("json", "<|begin_of_text|>", '{"name": "find_rooms", "parameters": {}}'),
+        ("python", "<|startoftext|>", '[find_rooms(city="Oslo")]'),
+        ("gemma", "<bos>", "call:find_rooms{city:1}"),
+        ("harmony", "<|startoftext|>", "to=fun"),
+        ("hermes", "<|im_start|>", '{"name": "f", "arguments": {"a'),
+    ],
+)
+def test_a_control_token_hides_no_call(name: str, token: str, text: str) -> None:
+    _, read = read_text(known_style(template_of(name)), f"{token}{text}", TOOLS, frozenset({token}))
+    assert read.error and not is_correct(read, text_label("?"))
 
 
 def test_unquoted_values_follow_the_schema() -> None:

@@ -81,7 +81,7 @@ def test_the_limit_of_params_counts_prompt_and_answer_together(base: Path) -> No
 
 
 def test_a_limit_that_no_sample_keeps_is_refused(base: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train.max_tokens.*no sample.*at most 9 together"):
+    with pytest.raises(ConfigError, match=r"train\.max_tokens.*no sample.*at most 9 together"):
         left_out(base, SAMPLES, max_tokens=9)
 
 

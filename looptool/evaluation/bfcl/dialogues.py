@@ -141,7 +141,7 @@ def score(
     for (row_id, turns), verdict in zip(played.items(), verdicts, strict=True):
         broken = verdict.get(sandbox.LIMITS) or verdict.get(sandbox.RAISED)
         kind = "multi_turn:limits" if broken else verdict["error_type"]
-        if kind and any(answer.error_type for turn in turns for answer in turn):
+        if kind and not broken and any(answer.error_type for turn in turns for answer in turn):
             kind = "refused"
         rows.append(
             {
