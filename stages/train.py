@@ -13,7 +13,7 @@ def main() -> None:
     with runs.stage("train", iteration) as run:
         base, target = Path(f"models/{iteration - 1}"), Path(f"models/{iteration}")
         data = Path(f"data/iterations/{iteration}/train.parquet")
-        samples = tables.read(data, tables.Samples)
+        samples = tables.read(data, tables.Samples)  # before torch is loaded
         train = run.params.train
         if train.vllm in ("colocate", "server") and not machine.gpus():
             raise run.error("train.vllm", "needs a GPU, and there is none here; set it to off")
@@ -25,20 +25,15 @@ def main() -> None:
         scratch = run.scratch(inputs, ["model", "match", "vllm", "train"])
         run.prepare_torch()
         from looptool.training import grpo
-        from looptool.training.left_out import left_out
+        from looptool.training.left_out import split
 
-        rolled_out_by_vllm = grpo.rollout_mode(train) != "off"
-        limits = [train.max_tokens, run.params.vllm.max_model_len if rolled_out_by_vllm else None]
-        with run.bar("samples checked", len(samples)) as on_progress:
-            unfit = left_out(
-                base, samples, max_tokens=min(filter(None, limits), default=None),
-                new_tokens=train.max_new_tokens, on_progress=on_progress,
-            )  # fmt: skip
-        if len(unfit):
-            run.say(f"{len(unfit)} of {len(samples)} samples are left out: {unfit['reason'][0]}")
+        fit, unfit = split(
+            run, base, samples,
+            max_tokens=grpo.length_limit(run.params), new_tokens=train.max_new_tokens,
+        )  # fmt: skip
         tables.write(unfit, tables.LeftOut, data.with_name("left_out.parquet"))
         data = scratch / "samples.parquet"
-        tables.write(samples.join(unfit, on="sample_id", how="anti"), tables.Samples, data)
+        tables.write(fit, tables.Samples, data)
         if config:
             history = processes.train_in_processes(config, iteration, base, data, target, scratch)
         else:
@@ -54,10 +49,7 @@ def main() -> None:
         runs.write_json(
             f"metrics/iterations/{iteration}/train.json", grpo.training_metrics(history) | chosen
         )
-        run.note(
-            steps=len(history),
-            tokens=int(max(row.get("tokens", 0) for row in history)),
-        )
+        run.note(steps=len(history), tokens=int(max(row.get("tokens", 0) for row in history)))
 
 
 if __name__ == "__main__":

@@ -32,19 +32,12 @@ def main() -> None:
         history = []
         if params.warmup.steps:
             run.prepare_torch()
-            from looptool.training.left_out import left_out
+            from looptool.training.left_out import split
             from looptool.training.warmup import train_sft
 
-            with run.bar("samples checked", len(samples)) as on_progress:
-                unfit = left_out(
-                    base, samples, chosen=params.model, max_tokens=params.train.max_tokens,
-                    on_progress=on_progress,
-                )  # fmt: skip
-            if len(unfit):
-                run.say(
-                    f"{len(unfit)} of {len(samples)} samples are left out: {unfit['reason'][0]}"
-                )
-            fit = samples.join(unfit, on="sample_id", how="anti", maintain_order="left")
+            fit, unfit = split(
+                run, base, samples, chosen=params.model, max_tokens=params.train.max_tokens
+            )  # fmt: skip
             labels = map(canonical.loads, fit["label"])
             examples = list(zip(prompts_of(fit), labels, strict=True))
 

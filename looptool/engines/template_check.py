@@ -105,6 +105,7 @@ def check_template(model: Model, warmup_steps: int) -> None:
     if base_problem(Path(model.base)):
         return  # `check_base` reports it
     template = TemplateOf.folder(Path(model.base))
+    # first without options, since a fixed date replaces what shows that a template takes one
     choose_template(template, model.model_copy(update={"template_options": {}}))
     written = template.chat_template or ""
     choose_template(template, model)

@@ -31,7 +31,7 @@ from trl import GRPOConfig, GRPOTrainer
 from looptool.core import canonical, machine, tables
 from looptool.core.errors import LooptoolError
 from looptool.core.machine import NumberTypeName
-from looptool.core.params import Train, Vllm
+from looptool.core.params import Params, Train, Vllm
 from looptool.core.runs import Run
 from looptool.core.samples import is_correct
 from looptool.core.tool_match import MatchMode
@@ -177,6 +177,14 @@ def rollout_mode(params: Train) -> Literal["off", "colocate", "server"]:
     if params.vllm != "auto":
         return params.vllm
     return "colocate" if machine.serves_vllm() else "off"
+
+
+def length_limit(params: Params) -> int | None:
+    """Return the maximum number of tokens of a prompt and its answer, None for the model's own."""
+    limits = [params.train.max_tokens]
+    if rollout_mode(params.train) != "off":
+        limits.append(params.vllm.max_model_len)
+    return min((limit for limit in limits if limit), default=None)
 
 
 def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, Any]:

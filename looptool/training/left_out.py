@@ -16,6 +16,7 @@ import polars as pl
 from looptool.core import canonical, tables
 from looptool.core.errors import ConfigError
 from looptool.core.params import FILE, Model
+from looptool.core.runs import Run
 from looptool.core.samples import Label, Message
 from looptool.engines import Prompt, prompts_of
 from looptool.engines.syntax import label_text
@@ -61,6 +62,30 @@ def left_out(
             f"{FILE}: {field}: the model can learn from no sample: {rows[-1]['reason']}"
         )
     return tables.frame(tables.LeftOut, rows)
+
+
+def split(
+    run: Run,
+    base: Path | str,
+    samples: pl.DataFrame,
+    *,
+    chosen: Model | None = None,
+    max_tokens: int | None = None,
+    new_tokens: int = 0,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the samples that a model can learn from, in their order, and those left out.
+
+    Shows progress, and tells how many are left out. See `left_out` for the arguments.
+    """
+    with run.bar("samples checked", len(samples)) as on_progress:
+        unfit = left_out(
+            base, samples, chosen=chosen, max_tokens=max_tokens, new_tokens=new_tokens,
+            on_progress=on_progress,
+        )  # fmt: skip
+    if len(unfit):
+        reason = unfit["reason"][0]
+        run.say(f"{len(unfit)} of {len(samples)} samples are left out of training: {reason}")
+    return samples.join(unfit, on="sample_id", how="anti", maintain_order="left"), unfit
 
 
 def _problem(
