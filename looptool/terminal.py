@@ -48,13 +48,11 @@ def short(text: str, width: int) -> str:
 
 @contextlib.contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """Show a counter on a terminal. Yields a function that takes the number done so far."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    """Show a counter on a terminal. Yields a function that takes the number done so far.
 
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} " + what), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done: progress.update(task, completed=done)
+    It is of the same library as the bars of downloads from the hub, which may run inside.
+    """
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {what}", unit_scale=True, leave=False, disable=None) as bar:
+        yield lambda done: bar.update(done - bar.n)

@@ -8,6 +8,7 @@ split.
 from pathlib import Path
 
 from looptool.core import runs, tables
+from looptool.engines.folders import check_base
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
 from looptool.synthesis.mixing import make_authors
@@ -17,6 +18,7 @@ from looptool.synthesis.seeds import Recipe, make_seeds, refuser
 def main() -> None:
     with runs.stage("heldout") as run:
         params = run.params
+        check_base(params.model)  # of the whole run, before a large model works for it
         sections = ["model", "heldout", "generate", "verify", "vllm"]
         cast = Cast(params, lambda: run.scratch([], sections), run.seed_number, run.bar)
         author, fill_up = make_authors(params.generate, cast)

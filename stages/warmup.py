@@ -8,6 +8,7 @@ the base model.
 from pathlib import Path
 
 from looptool.core import canonical, runs, tables
+from looptool.core.params import BASE
 from looptool.engines import prompts_of
 from looptool.engines.folders import check_base
 from looptool.engines.syntax import format_of
@@ -19,8 +20,8 @@ from looptool.training.checkpoints import copy_base
 def main() -> None:
     with runs.stage("warmup") as run:
         params = run.params
-        base, target = Path(params.model.base), Path("models/0")
-        check_base(base)
+        base, target = BASE, Path("models/0")
+        check_base(params.model)
         check_template(params.model, params.warmup.steps)
         if params.warmup.steps:
             memory.check(base, "warmup.steps", run.dtype)
@@ -62,6 +63,7 @@ def main() -> None:
             copy_base(base, target, params.model)
         tables.write(unfit, tables.LeftOut, "data/iterations/0/left_out.parquet")
         metrics = {
+            "base": params.model.base,
             "samples": len(samples),
             "left_out": tables.counts(unfit, "check"),
             "prompt": format_of(target),

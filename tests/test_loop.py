@@ -44,6 +44,7 @@ PARTS = [
     ".dvc/config",
 ]
 SMALL: dict[str, Any] = {
+    "model.base": "models/base",
     "model.threads": 1,  # more gain nothing on a model this small, and tests run side by side
     "heldout.samples": 12,
     "warmup.samples": 8,
@@ -111,13 +112,23 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PATH": path, "LOOPTOOL_SCRATCH": str(folder / "scratch")}
 
 
-def dvc(folder: Path, *arguments: str, fails: bool = False) -> str:
+def offline(folder: Path) -> dict[str, str]:
+    """An environment in which Python refuses connections, and logs them in `network.log`."""
+    env = environment(folder)
+    env |= {"NETWORK_LOG": str(folder / "network.log"),
+            "PYTHONPATH": str(ROOT / "tests/offline_python")}  # fmt: skip
+    return env
+
+
+def dvc(
+    folder: Path, *arguments: str, fails: bool = False, env: dict[str, str] | None = None
+) -> str:
     """Run dvc in a project; returns what it printed."""
     command = [sys.executable, "-m", "dvc", *arguments]
     done = subprocess.run(
         command,
         cwd=folder,
-        env=environment(folder),
+        env=env or environment(folder),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -138,7 +149,33 @@ def table(folder: Path, name: str, kind: type[tables.Table]) -> pl.DataFrame:
 def loop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A project whose two iterations have run, and what `dvc repro` printed."""
     folder = project(tmp_path_factory.mktemp("loop"))
-    return folder, dvc(folder, "repro")
+    return folder, dvc(folder, "repro", env=offline(folder))
+
+
+@pytest.mark.slow
+def test_neither_stages_nor_commands_use_a_network(loop: tuple[Path, str]) -> None:
+    folder, _ = loop
+    tools, answers = [{"name": "go", "parameters": {}}], [{"name": "go", "arguments": {}}]
+    record = {"query": "Go", "tools": json.dumps(tools), "answers": json.dumps(answers)}
+    (folder / "calls.jsonl").write_text(json.dumps(record), "utf-8")
+    commands = (
+        "check", "plan", "status", "summary", "report", "diff 1 2", "verify-lineage",
+        "model card 1", "check --model models/1", "bench tools 1",
+        "data import calls.jsonl --output calls", "data export 1 --output d1",
+    )  # fmt: skip
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "looptool", *command.split()],
+            cwd=folder, env=offline(folder), capture_output=True, text=True,
+        )  # fmt: skip
+        assert not done.returncode, (command, done.stderr)
+    assert not (folder / "network.log").exists(), (folder / "network.log").read_text("utf-8")
+
+
+def test_the_refusal_of_a_network_is_one(tmp_path: Path) -> None:
+    asked = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9')"
+    done = subprocess.run([sys.executable, "-c", asked], env=offline(tmp_path), capture_output=True)
+    assert b"the network is refused here" in done.stderr and (tmp_path / "network.log").exists()
 
 
 @pytest.mark.slow

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from looptool.cli.options import print_json
+from looptool.cli.options import MODEL, print_json
 
 app = typer.Typer(help="Read a model's calls.", no_args_is_help=True)
 
 
 @app.command()
 def parse(
-    model: Annotated[Path, typer.Option(help="The folder of the model that wrote the answer.")],
+    model: Annotated[str, typer.Option(help=f"The model that wrote the answer: {MODEL}.")],
     tools: Annotated[
         Path | None,
         typer.Option(help="The tools on offer: a file of `looptool tools import`."),
@@ -28,13 +28,11 @@ def parse(
     from looptool.core.answers import to_json
     from looptool.core.errors import ConfigError
     from looptool.core.tools import read_tools
-    from looptool.engines.folders import base_problem
+    from looptool.engines.folders import model_folder
     from looptool.engines.syntax import known_style, read_text, special_tokens
     from looptool.engines.templates import TemplateOf
 
-    if problem := base_problem(model):
-        raise ConfigError(f"{model}: {problem}")
-    template = TemplateOf.folder(model)
+    template = TemplateOf.folder(model_folder(model)[1])
     style = known_style(template)
     if style.syntax.name == "json" and tools is None:
         raise ConfigError("--tools: needed, because this model writes a call as any JSON object")

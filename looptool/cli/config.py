@@ -16,7 +16,7 @@ def use(
     name: Annotated[
         str,
         typer.Argument(
-            help="one-gpu, qwen3-8b or qwen3-32b, or a file of yours in configs/, without .yaml."
+            help="hub-small, one-gpu, qwen3-8b or qwen3-32b, or a file of yours in configs/."
         ),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,

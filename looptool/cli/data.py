@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from looptool.cli.options import Json, console, print_json
-from looptool.core.errors import LooptoolError
+from looptool.cli.options import Json, Public, Yes, console, print_json, push_folder
+from looptool.core.errors import ConfigError, LooptoolError
 
 app = typer.Typer(help="Import and export your own samples.", no_args_is_help=True)
 
 
 @app.command("import")
 def import_data(
-    file: Annotated[
-        Path,
+    source: Annotated[
+        str,
         typer.Argument(
-            help="JSON lines or a JSON array, also as .gz or .zst; Parquet; or a folder of these."
+            help="JSON lines or a JSON array, also as .gz or .zst; Parquet; a folder of these; or "
+            "hf:owner/name[@revision][:config][:split] of the hub."
         ),
     ],
     form: Annotated[
-        Literal["openai", "sharegpt", "xlam", "toolace", "looptool"] | None,
+        Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "hf"] | None,
         typer.Option("--format", help="Format of the records. Default: detected."),
     ] = None,
     output: Annotated[
@@ -32,22 +34,24 @@ def import_data(
 ) -> None:
     """Import samples from other formats, one per assistant turn, and report what is refused.
 
-    Example: looptool data import xlam_function_calling_60k.json
+    Example: looptool data import hf:Salesforce/xlam-function-calling-60k
     """
     from looptool.exchange import sample_sets
+    from looptool.hub.data import find_data
     from looptool.reporting import imports
     from looptool.terminal import counting
 
-    target = output or sample_sets.place_of(file)
+    found = find_data(source) if source.startswith("hf:") else Path(source)
+    target = output or sample_sets.place_of(found)
     with counting("records") as on_progress:
-        outcome = sample_sets.import_samples(file, target, form, on_progress)
+        outcome = sample_sets.import_samples(found, target, form, on_progress)
     sample_sets.track(target)
     if as_json:
         print_json(outcome.to_json())
     else:
         imports.show_samples(outcome, target, console())
     if not outcome.samples:
-        raise LooptoolError(f"{file}: no samples; {target / sample_sets.REJECTED} says why")
+        raise LooptoolError(f"{found}: no samples; {target / sample_sets.REJECTED} says why")
 
 
 @app.command("export")
@@ -58,19 +62,40 @@ def export_data(
     form: Annotated[
         Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "hf"],
         typer.Option("--format", help="Output format. hf is a folder with a data set card."),
-    ],
-    output: Annotated[Path, typer.Option(help="Output file; for hf, the folder.")],
+    ] = "hf",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Output file; for hf, the folder. Default with --push: exports/data-…"),
+    ] = None,
     license_: Annotated[
         str, typer.Option("--license", help="License of the data, for the hf card.")
     ] = "unknown",
+    push: Annotated[
+        str | None,
+        typer.Option(metavar="OWNER/NAME", help="Also upload the hf folder to the hub."),
+    ] = None,
+    public: Public = False,
+    yes: Yes = False,
 ) -> None:
-    """Write a data set in another format, with its current labels.
+    """Write a data set in another format, with its current labels, or upload it to the hub.
+
+    An upload is private unless you say otherwise. It shows first what is uploaded and who can see
+    it. Again, only what changed is uploaded.
 
     Example: looptool data export 2 --format openai --output d2.jsonl
+    Example: looptool data export 2 --push owner/my-data
     """
     from looptool.exchange import exports
+    from looptool.hub.upload import repository_of
     from looptool.lineage.diff import open_data_set
 
+    name = repository_of(push) if push else None
+    if name and form != "hf":
+        raise ConfigError(f"--push: uploads the format hf, not {form}")
+    if output is None:
+        if name is None:
+            raise ConfigError("--output: missing; name a file, or for hf a folder")
+        output = Path("exports", "data-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", data).strip("-."))
     opened = open_data_set(data)
     if form == "hf":
         from looptool.reporting.cards import write_data_set
@@ -80,3 +105,5 @@ def export_data(
         count, left_out = exports.export_samples(opened.path, output, form)
     rejected = f", {left_out:,} left out, in {output}.rejected.jsonl" if left_out else ""
     typer.echo(f"{count:,} samples → {output}{rejected}")
+    if name:
+        push_folder(output, name, "dataset", f"looptool: data set {data}", public, yes)

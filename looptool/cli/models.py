@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from looptool.cli.options import console
+from looptool.cli.options import MODEL, console
 
 app = typer.Typer()
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def serve(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="An iteration number or a model folder.")
-    ],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"The model: {MODEL}.")],
     port: Annotated[int, typer.Option(help="Port to listen on, on localhost only.")] = 8000,
     more: Annotated[
         list[str] | None,
@@ -34,9 +32,7 @@ def serve(
 
 @app.command()
 def chat(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="An iteration number or a model folder.")
-    ],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"The model: {MODEL}.")],
     tools: Annotated[
         Path | None,
         typer.Option(help="A tool set, as in data/tools. Default: generate.tools in params.yaml."),

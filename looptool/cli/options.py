@@ -14,10 +14,12 @@ Rev = Annotated[
     str | None, typer.Option(help="A git revision or DVC experiment. Default: the workspace.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+MODEL = "an iteration number, a model folder, or hf:owner/name of the hub"
 Targets = Annotated[
     list[str],
     typer.Argument(
-        metavar="TARGET", help="An iteration number, a model folder, or http://…/v1#MODEL."
+        metavar="TARGET",
+        help="An iteration number, a model folder, hf:owner/name of the hub, or http://…/v1#MODEL.",
     ),
 ]
 RowLimit = Annotated[
@@ -27,6 +29,22 @@ RunHere = Annotated[
     Literal["transformers", "vllm"] | None,
     typer.Option("--engine", help="Engine for local models. Default: eval.engine."),
 ]
+
+Public = Annotated[bool, typer.Option(help="Make a new repository public.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Upload without asking.")]
+
+
+def push_folder(folder: Path, name: Any, kind: Any, message: str, public: bool, yes: bool) -> None:
+    """Show what an upload to the hub would do, ask, and do it."""
+    from looptool.hub.upload import prepare, upload
+    from looptool.reporting.uploads import show_upload
+
+    planned = prepare(folder, name, kind, public)
+    show_upload(planned, console())
+    if not planned.changes:
+        typer.echo("nothing to upload")
+    elif yes or typer.confirm("Upload?"):
+        typer.echo(upload(planned, message))
 
 
 def check_in_project() -> None:

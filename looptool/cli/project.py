@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from looptool.cli.options import Json, check_in_project, console, print_json
+from looptool.cli.options import MODEL, Json, check_in_project, console, print_json
 from looptool.core.errors import ConfigError
 
 app = typer.Typer()
@@ -21,25 +21,34 @@ def setup(
         Literal["vllm"] | None,
         typer.Option("--with", help="vllm: also install the environment for `engine: vllm`."),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Also set model.base: hf:owner/name@revision, a model folder, or embedded.",
+        ),
+    ] = None,
 ) -> None:
-    """Install the benchmark and the embedded model, and create models/base.
+    """Install the benchmark, and make or download the models that params.yaml names.
 
-    Example: looptool setup --with vllm
+    The base model becomes models/base. Of a model of the hub, the commit is written to params.yaml.
+
+    Example: looptool setup --base hf:Qwen/Qwen3-0.6B
     """
-    from looptool.core import params, runs
-    from looptool.engines.folders import EMBEDDED_BASE
+    from looptool.core import runs
     from looptool.engines.template_check import check_template
+    from looptool.workspace import base as bases
     from looptool.workspace import setup as installing
 
     check_in_project()
-    runs.quiet()
+    loaded = bases.pin_models(base)
+    source = bases.fetch_models(loaded)
+    runs.quiet()  # no network from here on, except pip's
     if extra == "vllm":
         installing.install_vllm()
     installing.install_packages()
-    installing.prepare_base(EMBEDDED_BASE)
-    installing.track_base(EMBEDDED_BASE)
+    bases.make_base(loaded.model.base, source)
     installing.write_plots_page()
-    loaded = params.load()
     check_template(loaded.model, loaded.warmup.steps)
 
 
@@ -82,17 +91,16 @@ def unroll(
         unrolling.unroll(iterations)
 
 
-def _check_model(folder: Path, as_json: bool) -> None:
-    from looptool.engines.folders import base_problem
+def _check_model(model: str, as_json: bool) -> None:
+    from looptool.engines.folders import model_folder
     from looptool.reporting.prompts import describe_template
 
-    if problem := base_problem(folder):
-        raise ConfigError(f"{folder}: {problem}")
+    name, folder = model_folder(model)
     described = describe_template(folder)
     if as_json:
         print_json(described)
     else:
-        typer.echo(f"{folder}: " + (described["reason"] or "its chat template can be used"))
+        typer.echo(f"{name}: " + (described["reason"] or "its chat template can be used"))
         for case, outcome in described["round_trip"].items():
             typer.echo(f"  {case}: {'ok' if outcome is True else outcome}")
     if not described["usable"]:
@@ -102,8 +110,8 @@ def _check_model(folder: Path, as_json: bool) -> None:
 @app.command()
 def check(
     model: Annotated[
-        Path | None,
-        typer.Option(help="Check only this model folder: can its chat template be used?"),
+        str | None,
+        typer.Option(help=f"Check only whether this model can be used: {MODEL}."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -123,7 +131,7 @@ def check(
     from looptool.training import processes
 
     loaded = params.load()
-    check_base(Path(loaded.model.base))
+    check_base(loaded.model)
     check_template(loaded.model, loaded.warmup.steps)
     check_benchmark()
     bfcl.rows(loaded.eval.bfcl.categories, loaded.eval.bfcl.limit)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from looptool.cli.options import Rev, console, snapshot_of
+from looptool.cli.options import MODEL, Rev, console, snapshot_of
 
 app = typer.Typer(help="Show what models read, word for word.", no_args_is_help=True)
 
@@ -17,7 +17,7 @@ def sample(
         str, typer.Argument(metavar="ID", help="A sample_id or label_id, or its first characters.")
     ],
     model: Annotated[
-        str | None, typer.Option(help="An iteration number or a model folder. Default: models/0.")
+        str | None, typer.Option(help=f"The model: {MODEL}. Default: models/0.")
     ] = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="Print token ids.")] = False,
     rev: Rev = None,

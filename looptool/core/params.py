@@ -28,11 +28,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from looptool.core.errors import ConfigError
+from looptool.core.hub_name import hub_name
 from looptool.core.registry import ADDRESS
 from looptool.core.samples import CarriedOrigin, Category
 from looptool.core.tool_match import MatchMode
 
 FILE = Path("params.yaml")
+BASE = Path("models/base")  # the base model of the run, whatever `model.base` names
+EMBEDDED = "embedded"  # the value of `model.base` for the model that comes with the project
 
 BfclCategory = Literal[
     "all", "non_live", "live", "multi_turn", "simple", "multiple", "parallel", "parallel_multiple",
@@ -75,6 +78,18 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Name = Annotated[str, Field(min_length=1)]
+
+
+def _check_hub_name(value: str) -> str:
+    try:
+        hub_name(value)
+    except ValueError as error:
+        raise PydanticCustomError("hub_name", str(error)) from None
+    return value
+
+
+ModelName = Annotated[Name, AfterValidator(_check_hub_name)]
+"""A model folder, `hf:owner/name@commit`, or a server's name for a model."""
 Url = Annotated[str, Field(pattern="^https?://[^/ ]+")]
 ToolSet = Annotated[str, Field(pattern=r"^data/tools/[^/]+\.json$")]  # in DVC's sight
 SampleSet = Annotated[str, Field(pattern=r"^data/samples/[^/]+$")]
@@ -117,7 +132,7 @@ TemplateOptions = Annotated[dict[str, Any], BeforeValidator(_dates_as_text)]
 
 
 class Model(Section):
-    base: Annotated[str, Field(min_length=1)]
+    base: ModelName
     chat_template: ChatTemplate
     template_options: TemplateOptions
     dtype: Literal["auto", "bfloat16", "float32"]
@@ -201,7 +216,7 @@ class LLM(Section):
     name: Literal["llm"]
     engine: Literal["transformers", "vllm", "openai"]
     server: str
-    model: Name
+    model: ModelName
     batch_size: Count | None
     temperature: NotNegative
     max_new_tokens: Count
@@ -332,7 +347,7 @@ class EvalBfcl(Section):
 class Simulator(Section):
     engine: EngineName
     server: str
-    model: Name
+    model: ModelName
 
 
 class EvalAcebench(Section):

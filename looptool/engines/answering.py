@@ -14,6 +14,7 @@ from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.machine import NumberTypeName
 from looptool.core.params import FILE, LLM, EngineName, Params, Simulator
 from looptool.engines import Completion, Engine, Prompt, Sampling
+from looptool.engines.folders import role_folder
 from looptool.engines.template_check import check_role
 
 
@@ -42,8 +43,8 @@ def load(
     """Load the engine `name` with a model.
 
     Args:
-        model: a model folder; for `openai`, the server's name for the model, or the folder of a
-            model served by `looptool serve`.
+        model: a model folder, or `hf:owner/name@commit` in the hub's cache; for `openai`, the
+            server's name for the model, or the folder of a model served by `looptool serve`.
         batch_size: maximum prompts per batch for `transformers`; None for as many as fit.
         server: the entry of `params.servers` to use for `openai`.
         options: options of the model's chat template, in place of those saved with the model.
@@ -51,7 +52,7 @@ def load(
     Raises:
         ConfigError: if the model, the engine's packages or the server are missing.
     """
-    name = chosen(name)
+    name, model = chosen(name), role_folder(str(model), "model")
     if name == "replay":
         from looptool.engines.replay import FILE, ReplayEngine
 
@@ -84,7 +85,9 @@ def check(params: Params) -> None:
     """
     in_process: dict[str, set[str]] = {}
     for name, section in params.asking():
-        models = [section.model] if isinstance(section, LLM | Simulator) else []
+        models = []
+        if isinstance(section, LLM | Simulator):
+            models = [role_folder(section.model, f"{name}.model")]
         if isinstance(section, LLM):
             check_role(section, name)
         if section.engine == "openai":
@@ -100,8 +103,8 @@ def check(params: Params) -> None:
         for model in models:
             if not Path(model).is_dir():
                 raise ConfigError(
-                    f"{FILE}: {name}.model: {model}: no such folder; download it first: "
-                    f"`hf download {model} --local-dir models/{Path(model).name}`"
+                    f"{FILE}: {name}.model: {model}: no such folder; a model of the hub is named "
+                    f"hf:{model}, and `looptool setup` downloads it"
                 )
     share = params.vllm.gpu_memory_utilization
     for writer in ("generate.author", "expand.expander"):  # their stages load the judges too

@@ -1,12 +1,18 @@
-"""Checks of model folders."""
+"""Model folders: those that params and commands name, and the base model's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from looptool.core.errors import ConfigError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-EMBEDDED_BASE = Path("models/base")
+from looptool.core.errors import ConfigError
+from looptool.core.hub_name import HubName, hub_name
+from looptool.core.params import BASE, FILE, Model
+from looptool.hub import models as hub
+
+RECORD = BASE.with_suffix(".dvc")  # beside DVC's hash it has `meta: {base: …}`, a `model.base`
 
 
 def base_problem(folder: Path) -> str | None:
@@ -17,13 +23,81 @@ def base_problem(folder: Path) -> str | None:
         return "it has no config.json"
     if not any(folder.glob("*.safetensors")):
         return "it has no weights (*.safetensors)"
+    if not hub.weights_are_whole(folder):
+        return "it lacks some of the weights that its index names"
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
         return "it has no tokenizer (tokenizer.json)"
     return None
 
 
-def check_base(base: Path) -> None:
-    """Raise ConfigError unless `base`, the folder in `model.base`, has a model and a tokenizer."""
-    if problem := base_problem(base):
-        hint = "; `looptool setup` creates it" if base == EMBEDDED_BASE else ""
-        raise ConfigError(f"params.yaml: model.base: {base}: {problem}{hint}")
+def recorded_base() -> str | None:
+    """Return the `model.base` that models/base was made from, by its .dvc file; None if unknown."""
+    try:
+        return YAML(typ="safe", pure=True).load(RECORD.read_text("utf-8"))["meta"]["base"]
+    except (OSError, YAMLError, KeyError, TypeError):
+        return None
+
+
+def check_base(model: Model) -> None:
+    """Check that models/base is there, and is the model that `model.base` names.
+
+    Raises:
+        ConfigError: if it is not; names the command that makes it.
+    """
+    problem = base_problem(BASE)
+    if Path(model.base) == BASE:  # a model that the user put there
+        if problem:
+            raise ConfigError(f"{FILE}: model.base: {BASE}: {problem}")
+        return
+    name = named_of_hub(model.base)
+    pin = f" --base {name}" if name is not None and not name.pinned else ""
+    made = f"`looptool setup{pin}` " + ("downloads it" if name else "makes it")
+    if problem:
+        raise ConfigError(f"{FILE}: model.base: {model.base}: {BASE}: {problem}; {made}")
+    if (found := recorded_base()) != model.base:
+        held = f"is {found}" if found else "is of unknown origin"
+        raise ConfigError(f"{FILE}: model.base: {model.base}: {BASE} {held}; {made}")
+
+
+def model_folder(text: str) -> tuple[str, Path]:
+    """Return the name and the folder of a model that a command names.
+
+    Args:
+        text: an iteration number, a folder, or `hf:owner/name[@revision]`, which is downloaded into
+            the hub's cache unless it is there.
+
+    Raises:
+        ConfigError: if there is no such model.
+        LooptoolError: if it cannot be downloaded.
+    """
+    if name := named_of_hub(text):
+        pinned, folder = hub.fetch(name)
+        text = str(pinned)
+    else:
+        folder = Path("models", text) if text.isdecimal() else Path(text)
+    if problem := base_problem(folder):
+        hint = f"; run `dvc repro train@{text}`" if text.isdecimal() and text != "0" else ""
+        raise ConfigError(f"{text if name else folder}: {problem}{hint}")
+    return (text if name else folder.as_posix()), folder
+
+
+def role_folder(model: str, field: str) -> str:
+    """Return the folder of a model in a role if it is of the hub; else `model` unchanged.
+
+    Raises:
+        ConfigError: if it is not in the hub's cache.
+    """
+    name = named_of_hub(model)
+    return str(hub.at_hand(name, f"{FILE}: {field}")) if name else model
+
+
+def named_of_hub(text: str) -> HubName | None:
+    """Parse a name of the hub, or return None for any other text.
+
+    Raises:
+        ConfigError: if it begins as one and is none.
+    """
+    try:
+        return hub_name(text)
+    except ValueError as error:
+        raise ConfigError(f"{text}: {error}") from None

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from looptool.core.errors import ConfigError
-from looptool.core.params import FILE, LLM, Model
+from looptool.core.params import BASE, FILE, LLM, Model
 from looptool.core.samples import call_label
 from looptool.engines import Prompt
-from looptool.engines.folders import base_problem
+from looptool.engines.folders import base_problem, role_folder
 from looptool.engines.syntax import CALL, CONVERSATION, TOOL, syntax_of
 from looptool.engines.templates import (
     TODAY,
@@ -78,8 +78,9 @@ def check_role(settings: LLM, field: str) -> None:
     Raises:
         ConfigError: if it does not know one, or every prompt sets it.
     """
-    if Path(settings.model).is_dir():
-        template = TemplateOf.folder(Path(settings.model))
+    folder = Path(role_folder(settings.model, f"{field}.model"))
+    if folder.is_dir():
+        template = TemplateOf.folder(folder)
         written = template.chat_template or ""
         set_options(template, settings.template_options, field)
         _check_options(settings.template_options, field, written, settings.model)
@@ -102,9 +103,9 @@ def check_template(model: Model, warmup_steps: int) -> None:
         ConfigError: if there is none, it loses parts of a conversation, or its calls cannot be
             read; or if a template that the base does not know comes without a warm-up.
     """
-    if base_problem(Path(model.base)):
+    if base_problem(BASE):
         return  # `check_base` reports it
-    template = TemplateOf.folder(Path(model.base))
+    template = TemplateOf.folder(BASE)
     # first without options, since a fixed date replaces what shows that a template takes one
     choose_template(template, model.model_copy(update={"template_options": {}}))
     written = template.chat_template or ""

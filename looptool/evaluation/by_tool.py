@@ -14,7 +14,7 @@ from looptool.core import canonical, runs, tables
 from looptool.core.errors import LooptoolError
 from looptool.core.params import Params, load
 from looptool.engines import Completion, Prompt, Sampling, answering
-from looptool.engines.folders import base_problem
+from looptool.engines.folders import model_folder
 from looptool.evaluation import heldout, own_tools, scores
 from looptool.lineage.revisions import Snapshot, open_workspace
 from looptool.terminal import shown
@@ -79,14 +79,11 @@ def _trained() -> list[str]:
 
 
 def _answers(name: str, prompts: Sequence[Prompt], params: Params) -> list[Completion]:
-    model = Path("models", name) if name.isdecimal() else Path(name)
-    if problem := base_problem(model):
-        hint = f"; run `dvc repro train@{name}`" if name.isdecimal() else ""
-        raise LooptoolError(f"{model}: {problem}{hint}")
+    _, folder = model_folder(name)
     runs.quiet()
     settings = params.eval
     engine = answering.load(
-        settings.engine, model, params, batch_size=settings.batch_size, server=settings.server
+        settings.engine, folder, params, batch_size=settings.batch_size, server=settings.server
     )
     completions = engine.generate(prompts, Sampling(settings.max_new_tokens))
     answering.check_all_answered(completions, "requests")

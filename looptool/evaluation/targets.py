@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from looptool.core.errors import ConfigError
 from looptool.core.params import FILE, EngineName, Params, Server
 from looptool.engines import Engine, answering
-from looptool.engines.folders import base_problem
+from looptool.engines.folders import model_folder
 
 _SETTINGS = {
     "concurrency": 64, "timeout": 300.0, "retries": 5, "structured_output": True, "api": "chat"
@@ -22,7 +21,7 @@ class Target:
     """A model to evaluate.
 
     Attributes:
-        name: its name in tables: `models/2`, a folder, or `MODEL at URL`.
+        name: its name in tables: `models/2`, a folder, `hf:owner/name@commit`, or `MODEL at URL`.
         model: a model folder, or the model's name on the server.
         url: the server's URL; None for a local model.
     """
@@ -33,21 +32,19 @@ class Target:
 
 
 def target_of(text: str) -> Target:
-    """Parse a target: `2`, `models/base` or `http://host:8000/v1#MODEL`.
+    """Parse a target: `2`, `models/base`, `hf:owner/name` or `http://host:8000/v1#MODEL`.
 
     Raises:
         ConfigError: if there is no such model, or a URL names no model.
+        LooptoolError: if a model of the hub cannot be downloaded.
     """
     if text.startswith(("http://", "https://")):
         url, _, model = text.partition("#")
         if not model:
             raise ConfigError(f"{text}: names no model; write it as {text}#MODEL")
         return Target(f"{model} at {url}", model, url)
-    folder = Path("models", text) if text.isdecimal() else Path(text)
-    if problem := base_problem(folder):
-        hint = f"; run `dvc repro train@{text}`" if text.isdecimal() and text != "0" else ""
-        raise ConfigError(f"{folder}: {problem}{hint}")
-    return Target(folder.as_posix(), str(folder))
+    name, folder = model_folder(text)
+    return Target(name, str(folder))
 
 
 def load(target: Target, params: Params, engine: EngineName | None = None) -> Engine:

@@ -59,16 +59,25 @@ def read_records(path: Path) -> Iterator[Raw]:
         elif (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
             yield from _rows(_saved_batches(path))
         else:
-            before = 0
-            for file in _files(path):
-                line = 0
-                for raw in _file(file):
-                    line = raw.line
-                    reason = f"{file.relative_to(path)}: {raw.reason}" if raw.reason else ""
-                    yield Raw(before + line, raw.text, reason)
-                before += line
+            yield from read_files((str(file.relative_to(path)), file) for file in _files(path))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
+
+
+def read_files(files: Iterable[tuple[str, Path]]) -> Iterator[Raw]:
+    """Yield the records of several files as of one, from files as (name, path).
+
+    Raises:
+        ConfigError: if one cannot be read.
+    """
+    before = 0
+    for name, file in files:
+        line = 0
+        for raw in _file(file):
+            line = raw.line
+            reason = f"{name}: {raw.reason}" if raw.reason else ""
+            yield Raw(before + line, raw.text, reason)
+        before += line
 
 
 def stem(path: Path) -> str:

@@ -2,12 +2,13 @@
 
 `samples.parquet` (`tables.Imported`) has one row for each assistant turn that became a sample.
 `rejected.parquet` (`tables.Refusals`) has one row for each record or turn that did not. Both give
-the line of the source file and keep its order. `description.json` names the source file and counts
-the changes made to its records.
+the line of the source and keep its order. `description.json` names the source, a file or a data set
+of the hub at its commit, and counts the changes made to its records.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import re
@@ -28,7 +29,8 @@ from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.files import replacing
 from looptool.exchange.formats import Changes, Format, Refused, formats
 from looptool.exchange.formats.cutting import Cut, cut
-from looptool.exchange.records import Raw, read_records, stem
+from looptool.exchange.records import Raw, read_files, read_records, stem
+from looptool.hub.data import DataFiles, download
 
 FOLDER = Path("data/samples")
 SAMPLES, REJECTED = "samples.parquet", "rejected.parquet"
@@ -67,27 +69,47 @@ class Outcome:
         }
 
 
-def place_of(path: Path) -> Path:
-    """Return the default folder for the samples of a file.
+Source = Path | DataFiles
+"""A file or folder, or the files of a data set of the hub."""
+
+
+def place_of(source: Source) -> Path:
+    """Return the default folder for the samples of a source.
 
     It is `data/samples/<name>`, or `data/samples/<parent>-<name>` if the first holds the samples of
-    another file.
+    another source. For the hub, the parent is the owner.
 
     Raises:
-        ConfigError: if both hold the samples of other files.
+        ConfigError: if both hold the samples of other sources.
     """
-    full = path.absolute()
-    for name in (stem(full), f"{full.parent.name}-{stem(full)}"):
+    if isinstance(source, Path):
+        parent, last = source.absolute().parent.name, stem(source.absolute())
+    else:
+        parent, last = source.name.repository.split("/")
+        more = [part for part in (source.config, source.split) if part not in ("default", "train")]
+        last = "-".join([last, *more])
+    for name in (last, f"{parent}-{last}"):
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "samples"
         place = FOLDER / name[:64]
-        if not (place / SAMPLES).exists() or _source(place) == _source_of(path):
+        if not (place / SAMPLES).exists() or _origin(_source(place)) == _origin(_source_of(source)):
             return place
-    raise ConfigError(f"{place}: contains the samples of another file; name a folder with --output")
+    raise ConfigError(
+        f"{place}: contains the samples of another source; name a folder with --output"
+    )
 
 
-def _source_of(path: Path) -> str:
-    """Return a file's path in the project, or else its last three parts, as a portable identity."""
-    full = path.absolute()
+def _origin(source: str | None) -> str | None:
+    """Return a source without its commit, since a newer commit replaces the samples."""
+    return source and re.sub(r"^(hf:[^@]+)@[0-9a-f]{40}", r"\1", source)
+
+
+def _source_of(source: Source) -> str:
+    """Return a portable identity: for the hub, its name with the commit; for a file, its path in
+    the project, or else the last three parts.
+    """
+    if isinstance(source, DataFiles):
+        return str(source)
+    full = source.absolute()
     if full.is_relative_to(Path.cwd()):
         return full.relative_to(Path.cwd()).as_posix()
     return Path(*full.parts[-3:]).as_posix().lstrip("/")
@@ -101,32 +123,34 @@ def _source(folder: Path) -> str | None:
 
 
 def import_samples(
-    path: Path,
+    source: Source,
     target: Path,
     form: str | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
-    """Import the samples of a file or folder into `target`.
+    """Import the samples of a source into `target`.
 
-    Memory use does not grow with the file, except for one id per sample.
+    Memory use does not grow with the source, except for one id per sample. The files of a data set
+    of the hub are downloaded one by one, into the hub's cache, as their turn comes.
 
     Args:
         form: name of the format; default: detected from the first records.
         on_progress: called with the number of records done.
 
     Raises:
-        ConfigError: if the file cannot be read, or the format of its records is unknown.
+        ConfigError: if a file cannot be read, or the format of its records is unknown.
+        LooptoolError: if a download fails; `target` is as before.
     """
-    records = read_records(path)
+    records = read_records(source) if isinstance(source, Path) else read_files(download(source))
     first = next(_batches(records), [])
-    format_ = _format_of(path, first, form)
+    format_ = _format_of(source, first, form)
     done = Outcome(format_.name)
     seen: dict[bytes, tuple[int, int]] = {}
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{target}: is not a writable folder: {error.strerror}") from None
-    with replacing(target / SAMPLES) as kept, replacing(target / REJECTED) as refused:
+    with (
+        _folder(target),
+        replacing(target / SAMPLES) as kept,
+        replacing(target / REJECTED) as refused,
+    ):
         with (
             _Writer(kept, tables.Imported, target / SAMPLES) as samples,
             _Writer(refused, tables.Refusals, target / REJECTED) as rejected,
@@ -147,11 +171,25 @@ def import_samples(
         if not done.samples:
             kept.unlink()  # do not overwrite an existing set
     if done.samples:
-        described = {"source": _source_of(path), **done.to_json()}
+        described = {"source": _source_of(source), **done.to_json()}
         text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
         with replacing(target / DESCRIPTION) as partial:
             partial.write_text(text, "utf-8")
     return done
+
+
+@contextlib.contextmanager
+def _folder(target: Path) -> Iterator[None]:
+    """Create a folder, and remove it at the end if nothing was written."""
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{target}: is not a writable folder: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            target.rmdir()
 
 
 def track(folder: Path) -> None:
@@ -169,7 +207,7 @@ def track(folder: Path) -> None:
         raise LooptoolError(f"`dvc add {folder}` failed; see its message above")
 
 
-def _format_of(path: Path, first: list[Raw], name: str | None) -> Format:
+def _format_of(source: Source, first: list[Raw], name: str | None) -> Format:
     known = formats()
     if name is not None:
         return known[name]
@@ -182,9 +220,9 @@ def _format_of(path: Path, first: list[Raw], name: str | None) -> Format:
             if isinstance(record, dict) and form.fits(record):
                 return form
     if broken := next((raw for raw in first if raw.reason), None):
-        raise ConfigError(f"{path}: line {broken.line}: {broken.reason}")
+        raise ConfigError(f"{source}: line {broken.line}: {broken.reason}")
     raise ConfigError(
-        f"{path}: the format of its first records is unknown; name one with --format: "
+        f"{source}: the format of its first records is unknown; name one with --format: "
         f"{', '.join(known)}"
     )
 

@@ -1,6 +1,6 @@
 """Cards: the README.md of a published data set or model, with its lineage.
 
-They are cards of Hugging Face's hub, so the folder is ready for `hf upload`.
+They are cards of Hugging Face's hub.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import polars as pl
 from looptool.core import tables
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import hash_path
-from looptool.core.params import Params, load
+from looptool.core.hub_name import HubName, hub_name
+from looptool.core.params import EMBEDDED, Params, load
 from looptool.core.samples import CATEGORIES, dataset_id
 from looptool.core.syntaxes import SYNTAXES
 from looptool.engines.syntax import format_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # importing it takes half a second
 _MARK = "<!-- written by looptool -->"
 _PROJECTS = ("data", "metrics", "models", "stages", ".dvc", ".git")
 _TAGS = ["tool-calling", "function-calling", "looptool"]
+EMBEDDED_NAME = HubName("HuggingFaceTB/SmolLM2-135M-Instruct")
 _COLUMNS = {
     "sample_id": "BLAKE2b-128 of tools and messages",
     "tools": "JSON text: a list of `{name, description, parameters}`, parameters a JSON Schema",
@@ -118,12 +120,15 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
     _make_room(target, {*names, "README.md"})
     for name in sorted(names - {"README.md"}):
         _hand_over(source / name, target / name)
+    base = params.model.base
+    published = hub_name(base) or (EMBEDDED_NAME if base == EMBEDDED else None)
     facts = ModelCardData(
-        license=license_, library_name="transformers", pipeline_tag="text-generation", tags=_TAGS
-    )
+        license=license_, library_name="transformers", pipeline_tag="text-generation", tags=_TAGS,
+        base_model=published.repository if published else None,
+    )  # fmt: skip
     lines = [
         f"# A tool-calling model: iteration {iteration}",
-        f"Trained from `{params.model.base}` by the closed loop of "
+        f"Trained from `{published or Path(base).name}` by the closed loop of "
         "[LoopTool](https://arxiv.org/abs/2511.09148), "
         + (f"mode {params.loop.mode}." if iteration else "the warm-up alone."),
         f"Weights: BLAKE2b-128 `{hash_path(source / 'model.safetensors')}`"

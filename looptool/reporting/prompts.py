@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from looptool.core.params import load
+from looptool.core.params import BASE, load
 from looptool.engines import Prompt
 from looptool.engines.syntax import label_text, round_trip, syntax_of
 from looptool.engines.template_check import template_problem
@@ -28,7 +28,7 @@ def show_prompt(
 
     Args:
         identity: a sample_id or label_id, or a prefix of one.
-        model: an iteration or a model folder. Default: models/0, or `model.base` if there is none.
+        model: see `targets.target_of`. Default: models/0, or the base if there is none.
         tokens: whether to print token ids with their texts instead.
 
     Raises:
@@ -70,7 +70,7 @@ def describe_template(folder: Path) -> dict[str, Any]:
 
 
 def _default_model() -> str:
-    return str(FIRST_MODEL) if FIRST_MODEL.is_dir() else load().model.base
+    return str(FIRST_MODEL if FIRST_MODEL.is_dir() else BASE)
 
 
 def _tokenizer(folder: Path) -> Any:

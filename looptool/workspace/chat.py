@@ -19,7 +19,7 @@ from looptool.core.params import load
 from looptool.core.samples import Message
 from looptool.core.tools import Tool, check_call, read_tools
 from looptool.engines import Engine, Prompt, Sampling, answering
-from looptool.engines.folders import base_problem
+from looptool.engines.folders import model_folder
 from looptool.exchange import mcp
 from looptool.terminal import shown
 
@@ -145,7 +145,7 @@ def open_chat(
     """Load a model and chat with it on the terminal.
 
     Args:
-        model: an iteration number, or a model folder.
+        model: see `folders.model_folder`.
         tools: a tool set; default: `generate.tools` in params, or else the tools of `server`.
         server: an MCP server that runs the calls.
         offer: the maximum number of tools offered to the model at a time.
@@ -154,9 +154,7 @@ def open_chat(
         ConfigError: if there is no such model, there are no tools, or the server does not respond.
     """
     params = load()
-    folder = Path("models", model) if model.isdecimal() else Path(model)
-    if problem := base_problem(folder):
-        raise ConfigError(f"{folder}: {problem}")
+    named, folder = model_folder(model)
     with contextlib.ExitStack() as stack:
         execute: Execute | None = None
         path = tools or params.generate.tools
@@ -176,7 +174,7 @@ def open_chat(
             batch_size=1,
             server=params.probe.server,
         )
-        console.print(shown(f"{folder}: {len(known)} tools; /new starts over, /quit ends", "dim"))
+        console.print(shown(f"{named}: {len(known)} tools; /new starts over, /quit ends", "dim"))
         limit = params.probe.max_new_tokens
         talk(engine, known, console, input, offer=offer, max_new_tokens=limit, system=system,
              execute=execute)  # fmt: skip

@@ -17,9 +17,9 @@ from pathlib import Path
 from looptool.core import machine
 from looptool.core.errors import LooptoolError
 from looptool.core.machine import NumberType
-from looptool.core.params import LLM, Params, name_of
+from looptool.core.params import BASE, LLM, Params, name_of
 from looptool.engines import answering
-from looptool.engines.folders import base_problem, check_base
+from looptool.engines.folders import check_base
 from looptool.engines.sizes import BYTES_GRADIENT, BYTES_TRAINED
 from looptool.engines.template_check import check_template
 from looptool.evaluation.bfcl.package import check_benchmark
@@ -106,7 +106,7 @@ class Plan:
 
 def plan(params: Params) -> Plan:
     """Estimate the cost of a run of all iterations on this machine."""
-    weights = weights_of(params.model.base)
+    weights = weights_of(_base(params))
     work = list(_work(params))
     dtype = machine.number_type(params.model.dtype)
     device, speeds = _device()
@@ -128,9 +128,18 @@ def plan(params: Params) -> Plan:
     return Plan(work, weights, disk, train, lora, device, dtype, hours, measured, missing)
 
 
+def _base(params: Params) -> str:
+    """Return the folder of the base model, or its name if it is not there yet."""
+    try:
+        check_base(params.model)
+    except LooptoolError:
+        return params.model.base
+    return str(BASE)
+
+
 def _measured(params: Params, weights: int, dtype: NumberType) -> tuple[float, float, float] | None:
     """Return the measured operations per second of the base model, or None if not measured."""
-    if base_problem(Path(params.model.base)):
+    if _base(params) != str(BASE):
         return None
     if dtype.warning or (not dtype.on_gpu and weights > MEASURED_WEIGHTS):
         return None
@@ -140,7 +149,7 @@ def _measured(params: Params, weights: int, dtype: NumberType) -> tuple[float, f
 
     torch.set_num_threads(params.model.threads or machine.cores())
     try:
-        rates = speeds.measure(params.model.base, dtype.name)
+        rates = speeds.measure(BASE, dtype.name)
     except Exception:  # a plan is possible for a model that cannot be timed
         return None
     return 2 * weights * rates.read, 2 * weights * rates.written, 6 * weights * rates.trained
@@ -230,7 +239,7 @@ def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[st
     from looptool.training import processes
 
     checks: tuple[Callable[[], None], ...] = (
-        lambda: check_base(Path(params.model.base)),
+        lambda: check_base(params.model),
         lambda: check_template(params.model, params.warmup.steps),
         check_benchmark,
         lambda: answering.check(params),

@@ -13,7 +13,7 @@ from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import served_name
 from looptool.core.machine import number_type
 from looptool.core.syntaxes import HERMES
-from looptool.engines.folders import base_problem
+from looptool.engines.folders import model_folder
 from looptool.engines.syntax import syntax_of
 from looptool.engines.templates import TemplateOf, options_of
 from looptool.engines.vllm import COMPACT
@@ -26,15 +26,13 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
     its calls. Its name for the model is a hash of the folder, as `engine: openai` expects.
 
     Args:
-        model: a model folder, or an iteration number.
+        model: see `folders.model_folder`.
         options: options passed on to vLLM, after those that follow from `vllm` in params.
 
     Raises:
         ConfigError: if there is no such model, vLLM is not installed, or params.yaml is invalid.
     """
-    folder = Path("models", model) if model.isdecimal() else Path(model)
-    if problem := base_problem(folder):
-        raise ConfigError(f"{folder}: {problem}")
+    named, folder = model_folder(model)
     template = TemplateOf.folder(folder)
     syntax = syntax_of(template) or HERMES
     python = runs.python_with_vllm()
@@ -60,5 +58,5 @@ def serve(model: str, port: int, options: Sequence[str] = ()) -> None:
         command += ["--max-model-len", str(settings.max_model_len)]
     if not Path("/dev/nvidiactl").exists():
         command.append("--enforce-eager")
-    print(f"{folder} as {name} at http://127.0.0.1:{port}/v1", file=sys.stderr, flush=True)
+    print(f"{named} as {name} at http://127.0.0.1:{port}/v1", file=sys.stderr, flush=True)
     os.execve(python, [*command, *options], {**os.environ, "VLLM_NO_USAGE_STATS": "1"})

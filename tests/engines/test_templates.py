@@ -148,8 +148,14 @@ def test_what_params_choose_is_saved_with_the_tokenizer(tmp_path: Path) -> None:
     assert "Tools:\n" in render(load_tokenizer(base, project), Prompt(MESSAGES[:1], [TOOL]))
 
 
-def base_with(tmp_path: Path, template: str | None) -> params.Model:
-    base = make_tiny_model(tmp_path / "base")
+@pytest.fixture
+def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def base_with(template: str | None) -> params.Model:
+    base = make_tiny_model(Path("models/base"))
     (base / "chat_template.jinja").unlink()
     if template is not None:
         (base / "chat_template.jinja").write_text(template, "utf-8")
@@ -165,10 +171,11 @@ def base_with(tmp_path: Path, template: str | None) -> params.Model:
         ("{{ raise_exception('No tools!') }}", "cannot render a prompt: No tools!"),
     ],
 )
+@pytest.mark.usefixtures("in_project")
 def test_a_base_s_template_is_checked_before_a_model_is_loaded(
-    tmp_path: Path, template: str | None, reason: str
+    template: str | None, reason: str
 ) -> None:
-    model = base_with(tmp_path, template)
+    model = base_with(template)
     with pytest.raises(ConfigError) as error:
         check_template(model, 10)
     assert reason in str(error.value) and "model.chat_template" in str(error.value)
@@ -179,20 +186,18 @@ def test_a_base_s_template_is_checked_before_a_model_is_loaded(
         check_template(looptool, 0)
 
 
-def test_an_option_that_the_template_does_not_know_is_refused(tmp_path: Path) -> None:
-    model = base_with(tmp_path, PROJECT_TEMPLATE.read_text("utf-8"))
+@pytest.mark.usefixtures("in_project")
+def test_an_option_that_the_template_does_not_know_is_refused() -> None:
+    model = base_with(PROJECT_TEMPLATE.read_text("utf-8"))
     check_template(model, 0)
     wrong = model.model_copy(update={"template_options": {"enable_thinkng": False}})
     with pytest.raises(ConfigError, match=r"template_options\.enable_thinkng: .* no such option"):
         check_template(wrong, 0)
 
 
-def test_a_template_of_one_s_own_takes_the_place_of_the_base_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = base_with(tmp_path, "{{ messages[0].content }}")
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / "configs/chat_templates/mine.jinja"
+def test_a_template_of_one_s_own_takes_the_place_of_the_base_s(in_project: Path) -> None:
+    model = base_with("{{ messages[0].content }}")
+    file = in_project / "configs/chat_templates/mine.jinja"
     mine = model.model_copy(update={"chat_template": "configs/chat_templates/mine.jinja"})
     with pytest.raises(ConfigError, match=r"mine\.jinja: No such file"):
         check_template(mine, 0)
@@ -205,8 +210,8 @@ def test_a_template_of_one_s_own_takes_the_place_of_the_base_s(
         check_template(mine, 0)
     file.write_text(PROJECT_TEMPLATE.read_text("utf-8"), "utf-8")
     check_template(mine, 0)
-    copy_base(model.base, tmp_path / "0", mine)
-    assert load_tokenizer(tmp_path / "0").chat_template == PROJECT_TEMPLATE.read_text("utf-8")
+    copy_base(model.base, in_project / "0", mine)
+    assert load_tokenizer(in_project / "0").chat_template == PROJECT_TEMPLATE.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

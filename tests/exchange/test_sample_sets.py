@@ -226,7 +226,9 @@ def conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 @settings(deadline=None)
 @given(
-    conversations(), LABELS, st.sampled_from(["openai", "sharegpt", "looptool", "toolace", "xlam"])
+    conversations(),
+    LABELS,
+    st.sampled_from(["openai", "sharegpt", "looptool", "toolace", "xlam", "hf"]),
 )
 def test_a_sample_is_read_as_it_was_written(messages, label, form):
     chosen = formats()[form]

@@ -11,6 +11,7 @@ from looptool.evaluation.bfcl import rows as bfcl
 from looptool.training import memory
 from looptool.workspace import plan as planning
 from looptool.workspace import presets
+from tests.test_loop import set_params
 from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,7 @@ def test_benchmark_rows_are_those_of_the_benchmark() -> None:
 
 def test_weights_are_counted_without_loading_them() -> None:
     folder = make_tiny_model(Path("models/base"))
+    set_params(Path(), **{"model.base": "models/base"})
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -71,7 +73,7 @@ def test_the_papers_run_on_a_bare_machine_says_all_that_is_missing() -> None:
     presets.use("qwen3-8b", lambda *texts: True)
     plan = planning.plan(params.load("params.yaml"))
     told = "\n".join(plan.missing)
-    assert "model.base: models/Qwen3-8B: no such folder" in told
+    assert "model.base: hf:Qwen/Qwen3-8B@" in told and "`looptool setup` downloads it" in told
     assert "servers.local: http://127.0.0.1:8000/v1" in told or "vLLM is not installed" in told
     assert "there is no GPU" in told
     work = work_of(plan)

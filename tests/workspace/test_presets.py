@@ -59,7 +59,7 @@ def test_nothing_is_written_without_a_yes() -> None:
     seen: list[tuple[str, str]] = []
     assert not presets.use("qwen3-8b", lambda *texts: bool(seen.append(texts)))
     assert Path("params.yaml").read_text("utf-8") == before == seen[0][0]
-    assert "model.base" not in seen[0][1] and "base: models/Qwen3-8B" in seen[0][1]
+    assert "model.base" not in seen[0][1] and "base: hf:Qwen/Qwen3-8B@" in seen[0][1]
 
 
 def test_comments_stay() -> None:

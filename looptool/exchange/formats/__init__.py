@@ -60,9 +60,16 @@ class Format:
 
 def formats() -> Mapping[str, Format]:
     """Return all formats by name, in the order in which detection tries them."""
-    from looptool.exchange.formats import instruction, openai, sharegpt, toolace, xlam
+    from looptool.exchange.formats import instruction, openai, rows, sharegpt, toolace, xlam
 
-    known = (openai.FORMAT, xlam.FORMAT, instruction.FORMAT, toolace.FORMAT, sharegpt.FORMAT)
+    known = (
+        rows.FORMAT,
+        openai.FORMAT,
+        xlam.FORMAT,
+        instruction.FORMAT,
+        toolace.FORMAT,
+        sharegpt.FORMAT,
+    )
     return {form.name: form for form in known}
 
 

@@ -1,0 +1,5 @@
+"""Hugging Face's hub: models and data sets that are named `hf:owner/name@revision`.
+
+Only commands use the network, and only for such names. Stages take what is in the hub's cache.
+Tokens are those of `huggingface_hub`: HF_TOKEN, or `hf auth login`.
+"""

@@ -1,0 +1,140 @@
+"""Data sets of the hub: which files a split consists of, and their download one by one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from looptool.core.errors import ConfigError
+from looptool.core.hub_name import HubName, hub_name
+from looptool.hub.models import check_sums, missing_bytes
+from looptool.hub.problems import causes, check_space, told
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
+
+FORM = "hf:owner/name[@revision][:config][:split]"
+
+
+@dataclass(frozen=True, slots=True)
+class DataFiles:
+    """The files of one split of one configuration, at one commit.
+
+    Attributes:
+        name: with the commit.
+        files: in order, with sizes and checksums.
+    """
+
+    name: HubName
+    config: str
+    split: str
+    files: tuple[RepoSibling, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.config}:{self.split}"
+
+
+def find_data(text: str) -> DataFiles:
+    """Look up what `hf:owner/name[@revision][:config][:split]` names. Needs the network.
+
+    One word after the name is a configuration if there is one of that name, else a split. Without
+    a split, the only one or `train` is meant.
+
+    Raises:
+        ConfigError: if there is no such configuration or split, or several and none is named.
+        LooptoolError: if the hub cannot be asked.
+    """
+    head, *parts = text.removeprefix("hf:").split(":")
+    try:
+        name = hub_name(f"hf:{head}")
+    except ValueError:
+        name = None
+    if name is None or len(parts) > 2 or not all(parts):
+        raise ConfigError(f"{text}: must be {FORM}")
+    import datasets
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # a missing card is none of the user's business
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    with told(name):
+        api = HfApi()
+        info = api.dataset_info(name.repository, revision=name.revision, files_metadata=True)
+        api.auth_check(name.repository, repo_type="dataset")  # a gated set has public metadata
+        pinned = HubName(name.repository, info.sha)
+        asked = {"path": pinned.repository, "revision": pinned.revision}
+        try:
+            configs = datasets.get_dataset_config_names(**asked)
+            config = _chosen_config(pinned, configs, parts)
+            builder = datasets.load_dataset_builder(**asked, name=config)
+        except (
+            datasets.exceptions.DatasetsError, FileNotFoundError, RuntimeError, ValueError,
+        ) as error:  # fmt: skip
+            if any(isinstance(each, HfHubHTTPError) for each in causes(error)):
+                raise
+            why = str(error).strip().splitlines()[0]
+            raise ConfigError(f"{pinned}: `datasets` finds no data in it: {why}") from None
+    splits = builder.config.data_files or {}
+    split = _chosen_split(pinned, list(map(str, splits)), parts)
+    prefix = f"hf://datasets/{pinned.repository}@{pinned.revision}/"
+    known = {file.rfilename: file for file in info.siblings or ()}
+    paths = [str(path).removeprefix(prefix) for path in splits[split]]
+    if lost := [path for path in paths if path not in known]:
+        raise ConfigError(f"{pinned}: split {split}: {lost[0]} is not in this repository")
+    return DataFiles(pinned, config, split, tuple(known[path] for path in paths))
+
+
+def download(data: DataFiles) -> Iterator[tuple[str, Path]]:
+    """Yield (name, path) of each file of a split in order, downloading it when its turn comes.
+
+    A file in the hub's cache is not downloaded again.
+
+    Raises:
+        LooptoolError: if the network or the disk does not allow it, or a checksum differs.
+    """
+    from huggingface_hub import constants, hf_hub_download
+
+    logging.getLogger("huggingface_hub").setLevel(logging.WARNING)  # says what is tried again
+    name = data.name
+    with told(name):
+        needed = missing_bytes(name, data.files, "dataset")
+        check_space(name, needed, Path(constants.HF_HUB_CACHE))
+    for file in data.files:
+        with told(name):
+            path = Path(
+                hf_hub_download(
+                    name.repository, file.rfilename, repo_type="dataset", revision=name.revision
+                )
+            )
+            folder = path.parents[file.rfilename.count("/")]
+            check_sums(name, folder, [file])
+        yield file.rfilename, path
+
+
+def _chosen_config(name: HubName, configs: list[str], parts: list[str]) -> str:
+    if parts and parts[0] in configs:
+        return parts.pop(0)
+    if len(parts) == 2:
+        raise ConfigError(f"{name}: has no configuration {parts[0]}; it has {', '.join(configs)}")
+    if len(configs) == 1 or "default" in configs:
+        return configs[0] if len(configs) == 1 else "default"
+    raise ConfigError(
+        f"{name}: has several configurations ({', '.join(configs)}); name one: "
+        f"hf:{name.repository}:{configs[0]}"
+    )
+
+
+def _chosen_split(name: HubName, splits: list[str], parts: list[str]) -> str:
+    if parts:
+        if parts[0] in splits:
+            return parts[0]
+        raise ConfigError(f"{name}: has no split {parts[0]}; it has {', '.join(splits)}")
+    if len(splits) == 1 or "train" in splits:
+        return splits[0] if len(splits) == 1 else "train"
+    raise ConfigError(
+        f"{name}: has several splits ({', '.join(splits)}); name one: "
+        f"hf:{name.repository}:{splits[0]}"
+    )

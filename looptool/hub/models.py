@@ -1,0 +1,226 @@
+"""Models of the hub: downloading one, and finding it again without a network."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.hub_name import HubName
+from looptool.hub.problems import check_space, told
+
+if TYPE_CHECKING:  # importing it takes half a second
+    from huggingface_hub.hf_api import RepoSibling
+
+# A repository may also hold other forms of the same weights, and code. Only these are taken.
+_SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
+_OTHER_WEIGHTS = ("consolidated", "adapter_")  # of other programs; of adapters without a model
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def fetch(name: HubName) -> tuple[HubName, Path]:
+    """Return a model's name with the commit and its folder. Downloads it unless it is there.
+
+    Raises: see `download`.
+    """
+    if name.pinned and (folder := find(name)):
+        return name, folder
+    return download(name)
+
+
+def pin(name: HubName) -> HubName:
+    """Look up the commit that a name means now.
+
+    Raises:
+        LooptoolError: if the hub cannot be asked, or has no such repository or revision.
+    """
+    from huggingface_hub import HfApi
+
+    with told(name):
+        return HubName(
+            name.repository, HfApi().model_info(name.repository, revision=name.revision).sha
+        )
+
+
+def download(name: HubName) -> tuple[HubName, Path]:
+    """Download a model into the hub's cache, without the files that are there. Shows progress.
+
+    Only the tokenizer, the configuration and `*.safetensors` are taken, and their checksums are
+    compared. No code of the repository is ever run.
+
+    Returns:
+        The name with the commit, and the folder.
+
+    Raises:
+        LooptoolError: if the repository, the network or the disk does not allow it.
+        ConfigError: if it holds no model that can be used.
+    """
+    from huggingface_hub import HfApi, constants, is_offline_mode, snapshot_download
+
+    if is_offline_mode() and name.pinned and (folder := find(name)):
+        return name, folder
+    with told(name):
+        info = HfApi().model_info(name.repository, revision=name.revision, files_metadata=True)
+        pinned = HubName(name.repository, info.sha)
+        files = info.siblings or []
+        small, weights = _parts(pinned, files)
+
+        def download(chosen: Sequence[RepoSibling]) -> Path:
+            patterns = [glob.escape(file.rfilename) for file in chosen]
+            return Path(
+                snapshot_download(
+                    pinned.repository, revision=pinned.revision, allow_patterns=patterns
+                )
+            )
+
+        size = missing_bytes(pinned, [*small, *weights])
+        check_space(pinned, size, Path(constants.HF_HUB_CACHE))
+        if size:
+            print(f"{pinned}: downloading {size / 1e9:.2f} GB", file=sys.stderr, flush=True)
+        folder = download(small)
+        _check_code(pinned, folder)
+        # weights come last: where they are, the rest is
+        download(weights)
+        check_sums(pinned, folder, [*small, *weights])
+    return pinned, folder
+
+
+def find(name: HubName) -> Path | None:
+    """Return the folder of a pinned model in the hub's cache, or None if it is not there whole.
+
+    Uses no network.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name.repository, "config.json", revision=name.revision)
+    if not isinstance(found, str):
+        return None
+    folder = Path(found).parent
+    return folder if weights_are_whole(folder) else None
+
+
+def is_taken(path: str) -> bool:
+    """Whether a file of a repository, or of a model folder, belongs to a base model."""
+    return "/" not in path and path.endswith(_SUFFIXES) and not path.startswith(_OTHER_WEIGHTS)
+
+
+def weights_are_whole(folder: Path) -> bool:
+    """Whether a folder has weights, and all the files that their index names."""
+    index = folder / "model.safetensors.index.json"
+    try:
+        named = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except FileNotFoundError:
+        return any(folder.glob("*.safetensors"))
+    except (ValueError, KeyError, AttributeError):
+        return False
+    return all((folder / name).is_file() for name in named)
+
+
+def at_hand(name: HubName, field: str) -> Path:
+    """Return the folder of a model that a field of params.yaml names. Uses no network.
+
+    Raises:
+        ConfigError: if it is not there; names the command that fetches it.
+    """
+    if not name.pinned:
+        raise ConfigError(f"{field}: {name}: names no commit; `looptool setup` looks it up")
+    folder = find(name)
+    if folder is None:
+        raise ConfigError(
+            f"{field}: {name}: is not in the hub's cache; `looptool setup` downloads it"
+        )
+    return folder
+
+
+def _parts(
+    name: HubName, files: Sequence[RepoSibling]
+) -> tuple[list[RepoSibling], list[RepoSibling]]:
+    """Return the files to take: the small ones, and those of the weights.
+
+    Raises:
+        ConfigError: if there are no weights, or no configuration.
+    """
+    taken = [file for file in files if is_taken(file.rfilename)]
+    weights = [file for file in taken if file.rfilename.endswith(".safetensors")]
+    small = [file for file in taken if file not in weights]
+    if not weights:
+        pickled = [file.rfilename for file in files if file.rfilename.endswith(_PICKLED)]
+        why = "has no weights (*.safetensors)"
+        if pickled:
+            why = (
+                f"has only pickled weights ({pickled[0]}), which can run code when they are "
+                "loaded; choose a revision or a repository with *.safetensors"
+            )
+        raise ConfigError(f"{name}: {why}")
+    if not any(file.rfilename == "config.json" for file in small):
+        raise ConfigError(f"{name}: has no config.json; choose a repository of transformers' form")
+    return small, weights
+
+
+def _check_code(name: HubName, folder: Path) -> None:
+    """Raise ConfigError if the model's architecture is not one of the installed transformers."""
+    from transformers import CONFIG_MAPPING, __version__
+
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    kind = config.get("model_type")
+    if kind not in CONFIG_MAPPING:
+        code = ", and the repository's own code is never run" if "auto_map" in config else ""
+        raise ConfigError(
+            f"{name}: its architecture, {kind}, is not in transformers {__version__}{code}; choose "
+            "another model"
+        )
+
+
+def missing_bytes(name: HubName, files: Iterable[RepoSibling], kind: str = "model") -> int:
+    """Return the bytes of the files that are not in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return sum(
+        file.size or 0
+        for file in files
+        if not isinstance(
+            try_to_load_from_cache(
+                name.repository, file.rfilename, revision=name.revision, repo_type=kind
+            ),
+            str,
+        )
+    )
+
+
+def check_sums(name: HubName, folder: Path, files: Iterable[RepoSibling]) -> None:
+    """Compare downloaded files with the hub's checksums, and delete those that differ.
+
+    Raises:
+        LooptoolError: naming the file.
+    """
+    for file in files:
+        path = folder / file.rfilename
+        if checksum(path, file) != known_checksum(file):
+            path.resolve().unlink()  # the cache has links to it
+            path.unlink(missing_ok=True)
+            raise LooptoolError(
+                f"{name}: {file.rfilename}: what arrived does not have the hub's checksum and was "
+                "deleted; run the same command again, through another network if that repeats"
+            )
+
+
+def known_checksum(file: RepoSibling) -> str | None:
+    """Return the checksum that the hub gives for a file."""
+    return file.lfs.sha256 if file.lfs else file.blob_id
+
+
+def checksum(path: Path, file: RepoSibling) -> str:
+    """Return the checksum that the hub would give for the content of `path` in place of `file`.
+
+    It is SHA-256 in large file storage, and git's hash elsewhere.
+    """
+    with open(path, "rb") as content:
+        if file.lfs:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+        data = content.read()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

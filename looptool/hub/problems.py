@@ -1,0 +1,118 @@
+"""Failures of the hub, each as one line: the repository, what is wrong, what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from looptool.core.errors import LooptoolError
+from looptool.core.hub_name import HubName
+
+LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+_AGAIN = "run the same command again, which keeps the files that are complete"
+
+
+@contextlib.contextmanager
+def told(name: HubName) -> Iterator[None]:
+    """Raise a LooptoolError of one line for what `huggingface_hub` and `datasets` raise."""
+    try:
+        yield
+    except (LooptoolError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        chain = list(causes(error))
+        problem = next(filter(None, (_problem(name, each) for each in chain)), "")
+        if not problem and any(type(each).__name__ == "LocalEntryNotFoundError" for each in chain):
+            problem = f"no hub answers ({_first_line(error)}); {_AGAIN}"  # a proxy, for example
+        if not problem:
+            raise
+        raise LooptoolError(f"{name}: {problem}") from None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it: the first of them that is known explains most."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def _problem(name: HubName, error: BaseException) -> str:
+    """Return what is wrong and what to do; empty for an unknown error."""
+    from huggingface_hub import constants, errors, get_token
+
+    page = f"{constants.ENDPOINT}/{name.repository}"
+    has_token = get_token() is not None
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return (
+            "HF_HUB_OFFLINE is set, and the hub's cache "
+            f"({constants.HF_HUB_CACHE}) lacks a part of it; unset it, or fill the cache elsewhere"
+        )
+    if isinstance(error, errors.LocalTokenNotFoundError):
+        return f"you are not logged in; {LOG_IN}"
+    if isinstance(error, errors.GatedRepoError):
+        access = "your account has no access" if has_token else f"you are not logged in; {LOG_IN}"
+        return f"is gated, and {access}; ask for access at {page}"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"has no revision {name.revision}; its branches, tags and commits are at {page}"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        if has_token:
+            return (
+                "does not exist, or is private and your token may not read it; check the name, and "
+                "the token's permissions at " + f"{constants.ENDPOINT}/settings/tokens"
+            )
+        return f"does not exist, or is private; check the name, or {LOG_IN}"
+    if isinstance(error, errors.HfHubHTTPError):
+        return _status(error.response)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full; make room, or set HF_HOME to a folder on another disk; {_AGAIN}"
+    if isinstance(error, _network()) or "Consistency check" in str(error):
+        return f"the connection to {constants.ENDPOINT} failed ({_first_line(error)}); {_AGAIN}"
+    return ""
+
+
+def _network() -> tuple[type[BaseException], ...]:
+    """Return the classes of failures of a connection."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # its base class is that of the HTTP library, which is not the same in all versions
+    return ConnectionError, TimeoutError, HfHubHTTPError.__bases__[0]
+
+
+def _status(response: Any) -> str:
+    code, seconds = response.status_code, response.headers.get("retry-after")
+    if code == 401:
+        return f"the hub does not accept your token (401); {LOG_IN}"
+    if code == 403:
+        return "your token does not permit this (403); use one with the right permissions"
+    if code == 429:
+        wait = f"wait {seconds} s" if seconds else "wait some minutes"
+        return f"too many requests to the hub (429); {wait}, or {LOG_IN}; {_AGAIN}"
+    if code >= 500:
+        return f"the hub has a problem ({code}); try again later; {_AGAIN}"
+    return f"the hub refuses the request ({code})"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def check_space(name: HubName, needed: int, folder: Path) -> None:
+    """Raise LooptoolError unless the disk of a folder, which need not exist, has room.
+
+    Args:
+        needed: bytes to be written.
+    """
+    import shutil
+
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise LooptoolError(
+            f"{name}: the disk of {folder} is too full: {needed / 1e9:.2f} GB are needed, "
+            f"{free / 1e9:.2f} GB are free; make room, or set HF_HOME to a folder on another disk"
+        )

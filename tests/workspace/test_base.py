@@ -1,0 +1,196 @@
+"""models/base: made from what params name, the same for all, and described in its .dvc file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from looptool.core import params
+from tests.hub.conftest import env, hub, only_line, tiny
+from tests.hub_server import Fault, Hub
+from tests.test_loop import dvc, project, set_params
+from tests.tiny import make_tiny_model
+
+__all__ = ["hub", "tiny"]  # fixtures
+NO_WARMUP = {"warmup.steps": 0, "warmup.samples": 4, "heldout.samples": 6}
+
+
+def setup(folder: Path, server: Hub, *arguments: str, **more: str) -> Any:
+    command = [sys.executable, "-m", "looptool", "setup", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=env(server, folder.parent, PATH=path(), **more),
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def path() -> str:
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.check_output(["git", *arguments], cwd=folder, text=True)
+
+
+def fresh(folder: Path, **changes: Any) -> Path:
+    """A project under git and DVC, in a folder of its own beside the caches, without a base."""
+    folder.mkdir(parents=True)
+    made = project(folder / "project", **NO_WARMUP, **changes)
+    shutil.rmtree(made / "models/base")
+    return made
+
+
+def recorded(folder: Path) -> tuple[str, str]:
+    content = YAML(typ="safe").load((folder / "models/base.dvc").read_text("utf-8"))
+    return content["meta"]["base"], content["outs"][0]["md5"]
+
+
+@pytest.mark.slow
+def test_a_pinned_base_is_the_same_on_two_machines(hub: Hub, tiny: Path, tmp_path: Path) -> None:
+    commit = hub.model("acme/tiny", tiny)
+    locks = []
+    for machine in ("one", "two"):
+        folder = fresh(tmp_path / machine)
+        done = setup(folder, hub, "--base", "hf:acme/tiny" + (f"@{commit}" if locks else ""))
+        assert not done.returncode, done.stderr
+        assert params.load(folder / "params.yaml").model.base == f"hf:acme/tiny@{commit}"
+        assert recorded(folder)[0] == f"hf:acme/tiny@{commit}"
+        assert "models/base.dvc" in git(folder, "status", "--short", "-uall")
+        dvc(folder, "repro", "warmup")
+        locks.append((folder / "dvc.lock").read_text("utf-8"))
+        measured = (folder / "metrics/iterations/0/warmup.json").read_text("utf-8")
+        assert f'"base": "hf:acme/tiny@{commit}"' in measured
+    assert locks[0] == locks[1] and f"base: hf:acme/tiny@{commit}" in locks[0]
+    # a colleague's clone has the model with `dvc pull`, and one with the network by `setup`
+    dvc(folder, "remote", "add", "-d", "store", str(tmp_path / "store"))
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "base")
+    dvc(folder, "push", "models/base")
+    clone = tmp_path / "three/project"
+    subprocess.run(["git", "clone", "-q", folder, clone], check=True)
+    dvc(clone, "pull", "models/base")
+    hub.log.clear()
+    assert not setup(clone, hub).returncode and not hub.log  # nothing is left to do
+    # the branch moves: the pin stays, until a new one is asked for
+    newer = hub.model("acme/tiny", make_tiny_model(tmp_path / "newer", seed=1))
+    again = tmp_path / "four/project"
+    subprocess.run(["git", "clone", "-q", folder, again], check=True)
+    told = dvc(again, "repro", "warmup", fails=True)
+    assert "heldout: params.yaml: model.base: hf:acme/tiny@" in told
+    assert "models/base: no such folder; `looptool setup` downloads it" in told
+    assert not setup(again, hub).returncode and recorded(again) == recorded(folder)
+    done = setup(again, hub, "--base", "hf:acme/tiny@main")
+    assert f"params.yaml: hf:acme/tiny@main → hf:acme/tiny@{newer}" in done.stderr
+    assert recorded(again)[0].endswith(newer) and recorded(again)[1] != recorded(folder)[1]
+
+
+@pytest.mark.slow
+def test_models_in_roles_are_pinned_and_downloaded_and_only_then(
+    hub: Hub, tiny: Path, tmp_path: Path
+) -> None:
+    commit = hub.model("acme/judge", tiny)
+    judge = {
+        "name": "llm", "engine": "transformers", "server": "local", "model": "hf:acme/judge",
+        "batch_size": 1, "temperature": 0.0, "max_new_tokens": 4, "template_options": {},
+    }  # fmt: skip
+    folder = fresh(tmp_path / "one", **{"verify.judges": ["rules", judge]})
+    make_tiny_model(folder / "models/base")
+
+    def check() -> Any:
+        command = [sys.executable, "-m", "looptool", "check"]
+        own = env(hub, folder.parent, PATH=path())
+        return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True)
+
+    assert only_line(check()) == (
+        "params.yaml: verify.judges.1.model: hf:acme/judge: names no commit; "
+        "`looptool setup` looks it up"
+    )
+    assert not hub.log
+    done = setup(folder, hub)
+    assert not done.returncode, done.stderr
+    assert f"params.yaml: hf:acme/judge → hf:acme/judge@{commit}" in done.stderr
+    text = (folder / "params.yaml").read_text("utf-8")
+    assert text.count(f"hf:acme/judge@{commit}") == 1 and "# clip higher" in text
+    hub.log.clear()
+    assert not check().returncode
+    shutil.rmtree(folder.parent / "hf")
+    assert only_line(check()) == (
+        f"params.yaml: verify.judges.1.model: hf:acme/judge@{commit}: is not in the hub's cache; "
+        "`looptool setup` downloads it"
+    )
+    assert not hub.log  # checks never use the network
+
+
+@pytest.mark.slow
+def test_another_base_in_params_than_in_the_folder_is_told(hub: Hub, tmp_path: Path) -> None:
+    folder = fresh(tmp_path / "one", **{"model.base": "mine"})
+    make_tiny_model(folder / "mine")
+    (folder / "mine/pytorch_model.bin").write_bytes(b"x")
+    assert not setup(folder, hub).returncode
+    assert not (folder / "models/base/pytorch_model.bin").exists()
+    assert recorded(folder)[0] == "mine"
+    before = (folder / "models/base/model.safetensors").stat().st_mtime_ns
+    assert not setup(folder, hub).returncode  # the same folder is not copied again
+    assert (folder / "models/base/model.safetensors").stat().st_mtime_ns == before
+    make_tiny_model(folder / "mine", seed=1)
+    hash_before = recorded(folder)[1]
+    assert not setup(folder, hub).returncode and recorded(folder)[1] != hash_before
+    dvc(folder, "repro", "warmup_samples")
+    set_params(folder, **{"model.base": f"hf:acme/tiny@{'0' * 40}"})
+    told = dvc(folder, "repro", "warmup", fails=True)
+    assert re.search(
+        r"model.base: hf:acme/tiny@0+: models/base is mine; `looptool setup` down", told
+    )
+    set_params(folder, **{"model.base": "hf:acme/tiny"})
+    told = dvc(folder, "repro", "warmup", fails=True)
+    assert "`looptool setup --base hf:acme/tiny` downloads it" in told
+    assert only_line(setup(folder, hub, "--base", "nowhere")) == "nowhere: no such folder"
+    set_params(folder, **{"model.base": "hf:tiny"})
+    assert only_line(setup(folder, hub)) == (
+        "params.yaml: model.base: must be hf:owner/name or hf:owner/name@revision, found 'hf:tiny'"
+    )
+
+
+@pytest.mark.slow
+def test_a_download_that_fails_leaves_the_base_and_the_params(
+    hub: Hub, tiny: Path, tmp_path: Path
+) -> None:
+    folder = fresh(tmp_path / "one")
+    commit = hub.model("acme/tiny", tiny)
+    assert not setup(folder, hub, "--base", "hf:acme/tiny").returncode
+    hub.model("acme/other", make_tiny_model(tmp_path / "other", seed=2))
+    hub.faults.append(Fault("/cdn/", "corrupt", 1))
+    line = only_line(setup(folder, hub, "--base", "hf:acme/other"))
+    assert "model.safetensors: what arrived does not have the hub's checksum" in line
+    assert recorded(folder)[0] == f"hf:acme/tiny@{commit}"
+    assert (folder / "models/base/model.safetensors").read_bytes() == (
+        tiny / "model.safetensors"
+    ).read_bytes()
+    assert not setup(folder, hub).returncode  # the params name the new one already
+    assert recorded(folder)[0].startswith("hf:acme/other@")
+
+
+@pytest.mark.slow
+def test_a_cache_that_lacks_a_file_gives_no_other_base_for_the_same_pin(
+    hub: Hub, tiny: Path, tmp_path: Path
+) -> None:
+    folder = fresh(tmp_path / "one")
+    hub.model("acme/tiny", tiny)
+    assert not setup(folder, hub, "--base", "hf:acme/tiny").returncode
+    before = (folder / "models/base.dvc").read_text("utf-8")
+    shutil.rmtree(folder / "models/base")
+    (snapshot,) = (folder.parent / "hf/hub/models--acme--tiny/snapshots").iterdir()
+    (snapshot / "generation_config.json").unlink()
+    line = only_line(setup(folder, hub, HF_HUB_OFFLINE="1"))
+    assert "its files are not those that models/base.dvc records" in line
+    assert not (folder / "models/base").exists()
+    assert (folder / "models/base.dvc").read_text("utf-8") == before
+    assert not setup(folder, hub).returncode
+    assert (folder / "models/base.dvc").read_text("utf-8") == before
