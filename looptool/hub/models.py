@@ -81,7 +81,7 @@ def download(name: HubName) -> tuple[HubName, Path]:
         size = missing_bytes(pinned, [*small, *weights])
         check_space(pinned, size, Path(constants.HF_HUB_CACHE))
         if size:
-            print(f"{pinned}: downloading {size / 1e9:.2f} GB", file=sys.stderr, flush=True)
+            print(f"{pinned}: downloading {size / 1e6:,.1f} MB", file=sys.stderr, flush=True)
         folder = download(small)
         _check_code(pinned, folder)
         # weights come last: where they are, the rest is

@@ -47,6 +47,10 @@ def _problem(name: HubName, error: BaseException) -> str:
     page = f"{constants.ENDPOINT}/{name.repository}"
     has_token = get_token() is not None
     if isinstance(error, errors.OfflineModeIsEnabled):
+        if not name.pinned:
+            return (
+                "HF_HUB_OFFLINE is set, so no commit can be looked up; unset it, or name a commit"
+            )
         return (
             "HF_HUB_OFFLINE is set, and the hub's cache "
             f"({constants.HF_HUB_CACHE}) lacks a part of it; unset it, or fill the cache elsewhere"

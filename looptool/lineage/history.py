@@ -54,9 +54,9 @@ class Step:
 
     Attributes:
         dataset_id: the id of D_j; None if the sample was not in it.
-        model: name (`models/<j>`) and DVC hash of the model trained on D_j, and its `prompt`: chat
-            template, template options and syntax of calls. None if there is none, or it was
-            trained on another version of D_j.
+        model: name (`models/<j>`) and DVC hash of the model trained on D_j, its `base` (the
+            `model.base` of the run), and its `prompt`: chat template, template options and syntax
+            of calls. None if there is none, or it was trained on another version of D_j.
         left_out: why the model was not trained on the sample; None if it was.
         sample: category, origin, label_id, label_source, … in D_j; None if it was not in D_j.
         probe: prediction, matched, ppl, error_type; None if the sample was not probed.
@@ -335,8 +335,12 @@ def _model(snapshot: Snapshot, iteration: int) -> dict[str, Any] | None:
     if snapshot.hashes and iteration not in snapshot.trained:
         return None
     metrics = f"metrics/iterations/{iteration}/{'train' if iteration else 'warmup'}.json"
-    measured = read_json(snapshot, metrics) if metrics in snapshot.files else {}
-    return {"name": name, "md5": snapshot.hashes.get(name), "prompt": measured.get("prompt")}
+    measured, first = (
+        read_json(snapshot, each) if each in snapshot.files else {}
+        for each in (metrics, "metrics/iterations/0/warmup.json")
+    )
+    return {"name": name, "md5": snapshot.hashes.get(name), "prompt": measured.get("prompt"),
+            "base": first.get("base")}  # fmt: skip
 
 
 def _without(row: dict[str, Any] | None, *names: str) -> Any:

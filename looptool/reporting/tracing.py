@@ -98,7 +98,7 @@ def _step(step: Step, life: Life) -> Tree:
         for alternative in step.sample["alternatives"]:
             branch.add(shown(f"also accepted: {short(_json(alternative), WIDTH)}"))
     if step.model:
-        branch.add(shown(f"trained {step.model['name']}{_md5(step.model['md5'])}{_prompt(step)}"))
+        branch.add(shown(f"trained {step.model['name']}{_md5(step.model['md5'])}{_origin(step)}"))
         if step.left_out:
             branch.add(shown(f"left out of its training: {step.left_out}"))
     elif step.sample:
@@ -188,13 +188,16 @@ def _votes(verdict: Any) -> dict[str, str]:
     return {name: vote["verdict"] for name, vote in json.loads(verdict["votes"]).items()}
 
 
-def _prompt(step: Step) -> str:
-    """Return how the model of a step was prompted; older revisions do not record it."""
-    prompt = step.model and step.model["prompt"]
+def _origin(step: Step) -> str:
+    """Return the base of the model of a step, and how the model was prompted; older revisions do
+    not record them.
+    """
+    base, prompt = (step.model or {}).get("base"), (step.model or {}).get("prompt")
+    text = f", base {base}" if base else ""
     if not prompt:
-        return ""
+        return text
     options = f" with {_json(prompt['options'])}" if prompt["options"] else ""
-    return f", chat template {prompt['template']}{options}, calls in {prompt['syntax']}"
+    return f"{text}, chat template {prompt['template']}{options}, calls in {prompt['syntax']}"
 
 
 def _md5(value: str | None) -> str:

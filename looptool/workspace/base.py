@@ -81,9 +81,10 @@ def fetch_models(loaded: Params) -> Path | None:
     Raises:
         ConfigError, LooptoolError: see `hub.models.download`.
     """
-    for _, section in loaded.asking():
-        if isinstance(section, LLM | Simulator) and (name := named_of_hub(section.model)):
-            hub.fetch(name)
+    for iteration in range(loaded.loop.last + 1):  # each may have overrides
+        for _, section in params.load(iteration=iteration).asking():
+            if isinstance(section, LLM | Simulator) and (name := named_of_hub(section.model)):
+                hub.fetch(name)
     base = loaded.model.base
     if base == EMBEDDED or Path(base) == BASE or _is_made(base):
         return None
@@ -104,6 +105,8 @@ def make_base(base: str, source: Path | None) -> None:
         LooptoolError: if a part is missing, DVC fails, or the files are not those that
             models/base.dvc records for the same commit.
     """
+    if recorded_base() not in (None, base):
+        _record(None)  # a run that is killed below must not leave one base with the name of another
     if source is not None:
         with replacing(BASE) as partial:
             _copy(source, partial)
@@ -115,7 +118,8 @@ def make_base(base: str, source: Path | None) -> None:
         raise ConfigError(f"{params.FILE}: model.base: {BASE}: {problem}")
     recorded = _recorded_hash() if recorded_base() == base and named_of_hub(base) else None
     before = RECORD.read_text("utf-8") if RECORD.exists() else ""
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(BASE)]
+    quiet = [] if source else ["--quiet"]  # hashing a large model takes minutes
+    command = [sys.executable, "-m", "dvc", "add", *quiet, str(BASE)]
     if subprocess.run(command).returncode:
         raise LooptoolError(f"setup: `dvc add {BASE}` failed; see DVC's message above")
     if recorded not in (None, _recorded_hash()):
@@ -147,8 +151,8 @@ def _taken(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and hub.is_taken(path.name))
 
 
-def _record(base: str) -> None:
-    """Write `meta: {base: …}` to models/base.dvc, which DVC keeps."""
+def _record(base: str | None) -> None:
+    """Write `meta: {base: …}` to models/base.dvc, which DVC keeps there."""
     yaml = YAML()
     document = yaml.load(RECORD.read_text("utf-8"))
     document["meta"] = {"base": base}
