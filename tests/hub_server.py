@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN, USER = "hf_aTokenForTests", "owner"
+STRANGER = "hf_aTokenOfAnother"  # of an account without access to anything gated or private
 LARGE = 20_000  # bytes from which a file is kept in large file storage
 
 
@@ -113,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.log.append((self.command, path, self.headers.get("range")))
         token = (self.headers.get("authorization") or "").removeprefix("Bearer ")
         self.hub.tokens |= {token} - {""}
-        self.known = token == TOKEN
+        self.known, self.stranger = token == TOKEN, token == STRANGER
         self.fault = next((f for f in self.hub.faults if f.path in path and f.times > 0), None)
         if self.fault:
             self.fault.times -= 1
@@ -121,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._break()
             if isinstance(self.fault.how, int):
                 return self._send(self.fault.how, {"error": "a fault"}, self.fault.headers)
-        if token and not self.known:
+        if token and not self.known and not self.stranger:
             return self._error(401, None, "Invalid credentials in Authorization header")
         for pattern, answer in _ROUTES:
             if found := re.fullmatch(pattern, path):
@@ -158,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _held(self, kind: str, name: str) -> Repository | None:
         held = self.hub.repositories.get((kind, name))
         if held is None or (held.private and not self.known):
-            if self.known:
+            if self.known or self.stranger:
                 self._error(404, "RepoNotFound", "Repository not found")
             else:  # the hub does not tell whether it exists
                 self._error(401, "RepoNotFound", "Invalid username or password.")
@@ -175,9 +176,10 @@ class _Handler(BaseHTTPRequestHandler):
     # the API
 
     def whoami(self) -> None:
-        if not self.known:
+        if not self.known and not self.stranger:
             return self._error(401, None, "Invalid username or password.")
-        self._send(200, {"type": "user", "name": USER, "orgs": [{"name": "team"}], "auth": {}})
+        name = USER if self.known else "stranger"
+        self._send(200, {"type": "user", "name": name, "orgs": [{"name": "team"}], "auth": {}})
 
     def info(self, kind: str, name: str, revision: str = "main") -> None:
         if (held := self._held(kind, name)) and (found := self._at(held, revision)):
@@ -228,7 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
         if (held := self._held(kind, name)) and (found := self._at(held, revision)):
             sha, files = found
             if held.gated and not self.known:
-                return self._error(401, "GatedRepo", f"Access to {name} is restricted.")
+                status = 403 if self.stranger else 401
+                return self._error(status, "GatedRepo", f"Access to {name} is restricted.")
             if path not in files:
                 return self._error(404, "EntryNotFound", f"{path} does not exist")
             data = files[path]
@@ -255,15 +258,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def create(self) -> None:
         asked = json.loads(self.body)
-        if not self.known:
+        if not self.known and not self.stranger:
             return self._error(401, None, "Invalid username or password.")
         owner = asked.get("organization") or USER
         kind = {"dataset": "datasets"}.get(asked.get("type", "model"), "models")
-        if owner not in (USER, "team"):
-            return self._error(403, None, f"You don't have the rights to create in {owner}")
         key = (kind, f"{owner}/{asked['name']}")
         if key in self.hub.repositories:
             return self._error(409, None, "You already created this repo")
+        if owner not in (USER, "team"):
+            return self._error(403, None, f"You don't have the rights to create in {owner}")
         private = asked.get("private") or asked.get("visibility") == "private"
         self.hub.repositories[key] = Repository(kind, private=bool(private))
         self.hub.repositories[key].commit({".gitattributes": b"*.safetensors filter=lfs\n"})
@@ -325,7 +328,8 @@ class _Handler(BaseHTTPRequestHandler):
     def auth_check(self, kind: str, name: str) -> None:
         if held := self._held(kind, name):
             if held.gated and not self.known:
-                return self._error(401, "GatedRepo", f"Access to {name} is restricted.")
+                status = 403 if self.stranger else 401
+                return self._error(status, "GatedRepo", f"Access to {name} is restricted.")
             self._send(200, {})
 
     def refs(self, kind: str, name: str) -> None:

@@ -48,8 +48,8 @@ def test_a_stage_lists_no_code_that_it_does_not_import(name: str) -> None:
     assert not idle, f"dvc.yaml: {name} lists {sorted(idle)} and imports none of it"
 
 
-def test_eval_comes_first_so_that_it_runs_right_after_its_training() -> None:
-    assert next(iter(STAGES)) == "eval"
+def test_heldout_comes_first_to_check_the_base_and_eval_right_after_each_training() -> None:
+    assert list(STAGES)[:2] == ["heldout", "eval"]
 
 
 def test_no_output_switches_the_run_cache_off() -> None:

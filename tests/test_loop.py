@@ -158,10 +158,14 @@ def test_neither_stages_nor_commands_use_a_network(loop: tuple[Path, str]) -> No
     tools, answers = [{"name": "go", "parameters": {}}], [{"name": "go", "arguments": {}}]
     record = {"query": "Go", "tools": json.dumps(tools), "answers": json.dumps(answers)}
     (folder / "calls.jsonl").write_text(json.dumps(record), "utf-8")
+    sample = table(folder, "iterations/1/train.parquet", tables.Samples)["sample_id"][0]
     commands = (
         "check", "plan", "status", "summary", "report", "diff 1 2", "verify-lineage",
-        "model card 1", "check --model models/1", "bench tools 1",
-        "data import calls.jsonl --output calls", "data export 1 --output d1",
+        "model card 1", "check --model models/1", "bench tools 1", "cache",
+        "data import calls.jsonl --output calls", "data export 1 --format hf --output d1",
+        "data export 1 --format openai --output d1.jsonl",
+        "bench bfcl 1 --category simple --limit 1",
+        f"trace {sample}", f"prompts sample {sample}",
     )  # fmt: skip
     for command in commands:
         done = subprocess.run(

@@ -18,7 +18,8 @@ def bench_tools(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL]...",
-            help="Iteration numbers; with --requests, also model folders. Default: all iterations.",
+            help="Iteration numbers; with --requests, also model folders and hf:owner/name. "
+            "Default: all iterations.",
         ),
     ] = None,
     requests: Annotated[

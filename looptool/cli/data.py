@@ -60,9 +60,11 @@ def export_data(
         str, typer.Argument(metavar="DATA", help="2, main:2, exp-name:2, or a .parquet file.")
     ],
     form: Annotated[
-        Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "hf"],
-        typer.Option("--format", help="Output format. hf is a folder with a data set card."),
-    ] = "hf",
+        Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "hf"] | None,
+        typer.Option(
+            "--format", help="Output format. hf, the default with --push, is a folder with a card."
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="Output file; for hf, the folder. Default with --push: exports/data-…"),
@@ -90,6 +92,9 @@ def export_data(
     from looptool.lineage.diff import open_data_set
 
     name = repository_of(push) if push else None
+    form = form or ("hf" if name else None)
+    if form is None:
+        raise ConfigError("--format: missing; name one, such as openai, or hf for a folder")
     if name and form != "hf":
         raise ConfigError(f"--push: uploads the format hf, not {form}")
     if output is None:

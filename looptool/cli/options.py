@@ -30,7 +30,7 @@ RunHere = Annotated[
     typer.Option("--engine", help="Engine for local models. Default: eval.engine."),
 ]
 
-Public = Annotated[bool, typer.Option(help="Make a new repository public.")]
+Public = Annotated[bool, typer.Option(help="Make a new repository public, or agree that one is.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Upload without asking.")]
 
 
@@ -43,6 +43,8 @@ def push_folder(folder: Path, name: Any, kind: Any, message: str, public: bool, 
     show_upload(planned, console())
     if not planned.changes:
         typer.echo("nothing to upload")
+    elif yes and planned.exists and not planned.private and not public:
+        raise ConfigError(f"{name}: is public; --yes needs --public too")
     elif yes or typer.confirm("Upload?"):
         typer.echo(upload(planned, message))
 

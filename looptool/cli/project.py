@@ -43,7 +43,7 @@ def setup(
     check_in_project()
     loaded = bases.pin_models(base)
     source = bases.fetch_models(loaded)
-    runs.quiet()  # no network from here on, except pip's
+    runs.quiet()  # after the downloads, which it would forbid
     if extra == "vllm":
         installing.install_vllm()
     installing.install_packages()

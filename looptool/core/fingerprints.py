@@ -5,12 +5,18 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import re
 from functools import lru_cache
 from pathlib import Path
 
+from looptool.core import canonical
 from looptool.core.canonical import DIGEST_BYTES
 from looptool.core.errors import ConfigError
+from looptool.core.hub_name import PREFIX
 from looptool.core.registry import ADDRESS
+
+# where the hub's library keeps a model; no name has two hyphens in a row
+_CACHED = re.compile(r"/models--([^/]+?)--([^/]+)/snapshots/([0-9a-f]{40})$")
 
 
 def hash_path(path: Path | str) -> str:
@@ -42,13 +48,24 @@ def served_name(model: Path | str) -> str:
     """Return the name under which a server knows a model.
 
     For a folder, the name has the hash of its content, so that two trainings never share a name.
-    Any other name is returned unchanged.
+    For a pinned model of the hub, also in the hub's cache, it has the hash of repository and
+    commit. Any other name is returned unchanged.
     """
+    if pinned := _pinned(str(model)):
+        return f"looptool-{canonical.digest(pinned)[:12]}"
     if not Path(model).is_dir():
         return str(model)
     files = sorted(path for path in Path(model).rglob("*") if path.is_file())
     stamps = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return f"looptool-{_hash_unless_touched(Path(model), tuple(stamps))[:12]}"
+
+
+def _pinned(model: str) -> str | None:
+    """Return `hf:owner/name@commit` for such a name, or for a folder of the hub's cache."""
+    if model.startswith(PREFIX):
+        return model
+    cached = _CACHED.search(Path(model).as_posix())
+    return f"{PREFIX}{cached[1]}/{cached[2]}@{cached[3]}" if cached else None
 
 
 @lru_cache(maxsize=16)

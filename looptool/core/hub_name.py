@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 PREFIX = "hf:"
 FORM = "hf:owner/name or hf:owner/name@revision"
-_NAME = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([^\s:@]+))?", re.ASCII)
+_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_NAME = re.compile(rf"hf:({_PART}/{_PART})(?:@([^\s:@]+))?")
+_NEVER = re.compile(r"--|\.\.|\.git$")  # in a repository's name, by the hub's rules
+_LONGEST = 96
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -41,6 +44,6 @@ def hub_name(text: str) -> HubName | None:
     if not text.startswith(PREFIX):
         return None
     found = _NAME.fullmatch(text)
-    if not found:
+    if not found or _NEVER.search(found[1]) or len(found[1]) > _LONGEST:
         raise ValueError(f"must be {FORM}")
     return HubName(found[1], found[2])

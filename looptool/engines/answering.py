@@ -52,7 +52,7 @@ def load(
     Raises:
         ConfigError: if the model, the engine's packages or the server are missing.
     """
-    name, model = chosen(name), role_folder(str(model), "model")
+    name = chosen(name)
     if name == "replay":
         from looptool.engines.replay import FILE, ReplayEngine
 
@@ -61,6 +61,7 @@ def load(
         from looptool.engines.openai import OpenAIEngine
 
         return OpenAIEngine.load(model, server, params.servers[server], options)
+    model = role_folder(str(model))
     dtype = machine.number_type(params.model.dtype).name
     if name == "vllm":
         from looptool.engines.replicas import Replicas, share_gpus
@@ -85,9 +86,7 @@ def check(params: Params) -> None:
     """
     in_process: dict[str, set[str]] = {}
     for name, section in params.asking():
-        models = []
-        if isinstance(section, LLM | Simulator):
-            models = [role_folder(section.model, f"{name}.model")]
+        models = [section.model] if isinstance(section, LLM | Simulator) else []
         if isinstance(section, LLM):
             check_role(section, name)
         if section.engine == "openai":
@@ -99,12 +98,13 @@ def check(params: Params) -> None:
             raise ConfigError(
                 f"{FILE}: {name}.engine: vLLM is not installed; run `looptool setup --with vllm`"
             )
+        models = [role_folder(model, f"{name}.model") for model in models]
         in_process[name] = set(models) if section.engine == "vllm" else set()
         for model in models:
             if not Path(model).is_dir():
                 raise ConfigError(
-                    f"{FILE}: {name}.model: {model}: no such folder; a model of the hub is named "
-                    f"hf:{model}, and `looptool setup` downloads it"
+                    f"{FILE}: {name}.model: {model}: no such folder; write hf:owner/name for a "
+                    "model of the hub, which `looptool setup` downloads"
                 )
     share = params.vllm.gpu_memory_utilization
     for writer in ("generate.author", "expand.expander"):  # their stages load the judges too

@@ -12,7 +12,8 @@ from looptool.core.hub_name import HubName, hub_name
 from looptool.core.params import BASE, FILE, Model
 from looptool.hub import models as hub
 
-RECORD = BASE.with_suffix(".dvc")  # beside DVC's hash it has `meta: {base: …}`, a `model.base`
+# beside DVC's hash it has `meta: {base: …, md5: …}`: a `model.base`, and the hash of its files
+RECORD = BASE.with_suffix(".dvc")
 
 
 def base_problem(folder: Path) -> str | None:
@@ -31,10 +32,15 @@ def base_problem(folder: Path) -> str | None:
 
 
 def recorded_base() -> str | None:
-    """Return the `model.base` that models/base was made from, by its .dvc file; None if unknown."""
+    """Return the `model.base` that models/base was made from, by its .dvc file.
+
+    None if that is unknown, also because DVC has found other files in models/base since then.
+    """
     try:
-        return YAML(typ="safe", pure=True).load(RECORD.read_text("utf-8"))["meta"]["base"]
-    except (OSError, YAMLError, KeyError, TypeError):
+        record = YAML(typ="safe", pure=True).load(RECORD.read_text("utf-8"))
+        same = record["outs"][0]["md5"] == record["meta"]["md5"]
+        return record["meta"]["base"] if same else None
+    except (OSError, YAMLError, KeyError, IndexError, TypeError):
         return None
 
 
@@ -55,7 +61,7 @@ def check_base(model: Model) -> None:
     if problem:
         raise ConfigError(f"{FILE}: model.base: {model.base}: {BASE}: {problem}; {made}")
     if (found := recorded_base()) != model.base:
-        held = f"is {found}" if found else "is of unknown origin"
+        held = f"is {found}" if found else "is another model, or was changed"
         raise ConfigError(f"{FILE}: model.base: {model.base}: {BASE} {held}; {made}")
 
 
@@ -81,14 +87,17 @@ def model_folder(text: str) -> tuple[str, Path]:
     return (text if name else folder.as_posix()), folder
 
 
-def role_folder(model: str, field: str) -> str:
+def role_folder(model: str, field: str = "") -> str:
     """Return the folder of a model in a role if it is of the hub; else `model` unchanged.
+
+    Args:
+        field: the field of params.yaml, for the message.
 
     Raises:
         ConfigError: if it is not in the hub's cache.
     """
     name = named_of_hub(model)
-    return str(hub.at_hand(name, f"{FILE}: {field}")) if name else model
+    return str(hub.at_hand(name, f"{FILE}: {field}" if field else FILE.name)) if name else model
 
 
 def named_of_hub(text: str) -> HubName | None:

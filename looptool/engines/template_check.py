@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from looptool.core.errors import ConfigError
+from looptool.core.hub_name import PREFIX
 from looptool.core.params import BASE, FILE, LLM, Model
 from looptool.core.samples import call_label
 from looptool.engines import Prompt
@@ -78,6 +79,8 @@ def check_role(settings: LLM, field: str) -> None:
     Raises:
         ConfigError: if it does not know one, or every prompt sets it.
     """
+    if settings.engine == "openai" and settings.model.startswith(PREFIX):
+        return  # the server renders the prompts
     folder = Path(role_folder(settings.model, f"{field}.model"))
     if folder.is_dir():
         template = TemplateOf.folder(folder)

@@ -24,6 +24,7 @@ from looptool.core.fingerprints import code_files, hash_path
 from looptool.core.params import EngineName
 from looptool.core.params import load as load_params
 from looptool.engines import Completion, Sampling
+from looptool.engines.folders import named_of_hub
 from looptool.evaluation import running, scores
 from looptool.evaluation.acebench import agent
 from looptool.evaluation.acebench import exports as acebench_exports
@@ -279,7 +280,8 @@ def export(
     Raises:
         ConfigError: if the target has no stored results; the message names the command to run.
     """
-    path = kept_at(benchmark, style, target_of(target).name)
+    name = named_of_hub(target)  # which need not be downloaded for this
+    path = kept_at(benchmark, style, str(name) if name else target_of(target).name)
     if not path.exists():
         raise ConfigError(
             f"{path}: does not exist; run `looptool bench {benchmark} {target} --prompt {style}`"

@@ -64,9 +64,11 @@ def ask(requests: Path, models: Sequence[str]) -> Measured:
         Prompt(canonical.loads(messages), canonical.loads(offered))
         for messages, offered in samples.select("messages", "tools").rows()
     ]
+    folders = {name: model_folder(name)[1] for name in models or _trained()}
+    runs.quiet()  # after the downloads, which it would forbid
     measured = {}
-    for name in models or _trained():
-        results = heldout.score(samples, _answers(name, prompts, params), params.match)
+    for name, folder in folders.items():
+        results = heldout.score(samples, _answers(folder, prompts, params), params.match)
         measured[name] = results, own_tools.by_tool(samples, results)
     return measured
 
@@ -78,9 +80,7 @@ def _trained() -> list[str]:
     return sorted(numbers, key=int)
 
 
-def _answers(name: str, prompts: Sequence[Prompt], params: Params) -> list[Completion]:
-    _, folder = model_folder(name)
-    runs.quiet()
+def _answers(folder: Path, prompts: Sequence[Prompt], params: Params) -> list[Completion]:
     settings = params.eval
     engine = answering.load(
         settings.engine, folder, params, batch_size=settings.batch_size, server=settings.server

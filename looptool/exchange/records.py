@@ -59,13 +59,17 @@ def read_records(path: Path) -> Iterator[Raw]:
         elif (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
             yield from _rows(_saved_batches(path))
         else:
-            yield from read_files((str(file.relative_to(path)), file) for file in _files(path))
+            files = ((str(file.relative_to(path)), file) for file in _files(path))
+            yield from read_files(files, f"{path}/")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
 
 
-def read_files(files: Iterable[tuple[str, Path]]) -> Iterator[Raw]:
+def read_files(files: Iterable[tuple[str, Path]], where: str) -> Iterator[Raw]:
     """Yield the records of several files as of one, from files as (name, path).
+
+    Args:
+        where: what precedes a name in messages.
 
     Raises:
         ConfigError: if one cannot be read.
@@ -73,10 +77,15 @@ def read_files(files: Iterable[tuple[str, Path]]) -> Iterator[Raw]:
     before = 0
     for name, file in files:
         line = 0
-        for raw in _file(file):
-            line = raw.line
-            reason = f"{name}: {raw.reason}" if raw.reason else ""
-            yield Raw(before + line, raw.text, reason)
+        try:
+            for raw in _file(file):
+                line = raw.line
+                reason = f"{name}: {raw.reason}" if raw.reason else ""
+                yield Raw(before + line, raw.text, reason)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(str(file), f"{where}{name}")) from None
+        except OSError as error:
+            raise ConfigError(f"{where}{name}: {error.strerror or error}") from None
         before += line
 
 

@@ -141,7 +141,10 @@ def import_samples(
         ConfigError: if a file cannot be read, or the format of its records is unknown.
         LooptoolError: if a download fails; `target` is as before.
     """
-    records = read_records(source) if isinstance(source, Path) else read_files(download(source))
+    if isinstance(source, Path):
+        records = read_records(source)
+    else:
+        records = read_files(download(source), f"{source}: ")
     first = next(_batches(records), [])
     format_ = _format_of(source, first, form)
     done = Outcome(format_.name)

@@ -60,7 +60,7 @@ def find_data(text: str) -> DataFiles:
 
     # a missing card is none of the user's business
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    with told(name):
+    with told(name, "dataset"):
         api = HfApi()
         info = api.dataset_info(name.repository, revision=name.revision, files_metadata=True)
         api.auth_check(name.repository, repo_type="dataset")  # a gated set has public metadata
@@ -99,11 +99,11 @@ def download(data: DataFiles) -> Iterator[tuple[str, Path]]:
 
     logging.getLogger("huggingface_hub").setLevel(logging.WARNING)  # says what is tried again
     name = data.name
-    with told(name):
+    with told(name, "dataset"):
         needed = missing_bytes(name, data.files, "dataset")
         check_space(name, needed, Path(constants.HF_HUB_CACHE))
     for file in data.files:
-        with told(name):
+        with told(name, "dataset"):
             path = Path(
                 hf_hub_download(
                     name.repository, file.rfilename, repo_type="dataset", revision=name.revision

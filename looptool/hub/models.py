@@ -6,12 +6,16 @@ import glob
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from looptool.core import canonical
 from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.files import replacing
 from looptool.core.hub_name import HubName
+from looptool.core.machine import scratch_root
 from looptool.hub.problems import check_space, told
 
 if TYPE_CHECKING:  # importing it takes half a second
@@ -21,6 +25,7 @@ if TYPE_CHECKING:  # importing it takes half a second
 _SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 _OTHER_WEIGHTS = ("consolidated", "adapter_")  # of other programs; of adapters without a model
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_STALE = 3600  # seconds after which a partial file belongs to a process that was killed
 
 
 def fetch(name: HubName) -> tuple[HubName, Path]:
@@ -42,16 +47,16 @@ def pin(name: HubName) -> HubName:
     from huggingface_hub import HfApi
 
     with told(name):
-        return HubName(
-            name.repository, HfApi().model_info(name.repository, revision=name.revision).sha
-        )
+        info = HfApi().model_info(name.repository, revision=name.revision)
+        return HubName(name.repository, info.sha)
 
 
 def download(name: HubName) -> tuple[HubName, Path]:
     """Download a model into the hub's cache, without the files that are there. Shows progress.
 
     Only the tokenizer, the configuration and `*.safetensors` are taken, and their checksums are
-    compared. No code of the repository is ever run.
+    compared. No code of the repository is ever run. Without a network, a pinned model is taken that
+    another program downloaded whole.
 
     Returns:
         The name with the commit, and the folder.
@@ -60,18 +65,17 @@ def download(name: HubName) -> tuple[HubName, Path]:
         LooptoolError: if the repository, the network or the disk does not allow it.
         ConfigError: if it holds no model that can be used.
     """
-    from huggingface_hub import HfApi, constants, is_offline_mode, snapshot_download
+    from huggingface_hub import HfApi, constants, snapshot_download
 
-    if is_offline_mode() and name.pinned and (folder := find(name)):
+    if constants.is_offline_mode() and (folder := _of_another_program(name)):
         return name, folder
     with told(name):
         info = HfApi().model_info(name.repository, revision=name.revision, files_metadata=True)
         pinned = HubName(name.repository, info.sha)
-        files = info.siblings or []
-        small, weights = _parts(pinned, files)
+        small, weights = _parts(pinned, info.siblings or [])
 
-        def download(chosen: Sequence[RepoSibling]) -> Path:
-            patterns = [glob.escape(file.rfilename) for file in chosen]
+        def take(files: Sequence[RepoSibling]) -> Path:
+            patterns = [glob.escape(file.rfilename) for file in files]
             return Path(
                 snapshot_download(
                     pinned.repository, revision=pinned.revision, allow_patterns=patterns
@@ -82,18 +86,19 @@ def download(name: HubName) -> tuple[HubName, Path]:
         check_space(pinned, size, Path(constants.HF_HUB_CACHE))
         if size:
             print(f"{pinned}: downloading {size / 1e6:,.1f} MB", file=sys.stderr, flush=True)
-        folder = download(small)
-        _check_code(pinned, folder)
-        # weights come last: where they are, the rest is
-        download(weights)
+        folder = take(small)
+        _check_architecture(pinned, folder)
+        remove_stale(folder)
+        take(weights)
         check_sums(pinned, folder, [*small, *weights])
+        _mark(folder)
     return pinned, folder
 
 
 def find(name: HubName) -> Path | None:
-    """Return the folder of a pinned model in the hub's cache, or None if it is not there whole.
+    """Return the folder of a pinned model in the hub's cache, or None if it was not downloaded.
 
-    Uses no network.
+    Uses no network. A folder that another program downloaded in part does not count.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -101,7 +106,25 @@ def find(name: HubName) -> Path | None:
     if not isinstance(found, str):
         return None
     folder = Path(found).parent
-    return folder if weights_are_whole(folder) else None
+    return folder if _marked(folder).exists() and weights_are_whole(folder) else None
+
+
+def at_hand(name: HubName, field: str) -> Path:
+    """Return the folder of a model that a field of params.yaml names. Uses no network.
+
+    Raises:
+        ConfigError: if it is not there; names the command that downloads it.
+    """
+    if not name.pinned:
+        raise ConfigError(
+            f"{field}: {name}: names no commit; `looptool setup` looks it up and writes it there"
+        )
+    folder = find(name)
+    if folder is None:
+        raise ConfigError(
+            f"{field}: {name}: is not in the hub's cache; `looptool setup` downloads it"
+        )
+    return folder
 
 
 def is_taken(path: str) -> bool:
@@ -121,19 +144,35 @@ def weights_are_whole(folder: Path) -> bool:
     return all((folder / name).is_file() for name in named)
 
 
-def at_hand(name: HubName, field: str) -> Path:
-    """Return the folder of a model that a field of params.yaml names. Uses no network.
+def _marked(folder: Path) -> Path:
+    """Return the file that says that a folder of the hub's cache is whole and was checked.
 
-    Raises:
-        ConfigError: if it is not there; names the command that fetches it.
+    It is not in that cache, which other programs own and which may be read-only.
     """
-    if not name.pinned:
-        raise ConfigError(f"{field}: {name}: names no commit; `looptool setup` looks it up")
-    folder = find(name)
-    if folder is None:
-        raise ConfigError(
-            f"{field}: {name}: is not in the hub's cache; `looptool setup` downloads it"
-        )
+    return scratch_root() / "hub" / canonical.digest(str(folder))[:24]
+
+
+def _mark(folder: Path) -> None:
+    with replacing(_marked(folder)) as partial:
+        partial.write_text(f"{folder}\n", "utf-8")
+
+
+def _of_another_program(name: HubName) -> Path | None:
+    """Return the folder of a pinned model of which the hub's cache has every file, and mark it."""
+    from huggingface_hub import get_cached_repo_tree, try_to_load_from_cache
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        files = get_cached_repo_tree(name.repository, revision=name.revision)
+    except CachedRepoTreeNotFoundError:
+        return None
+    taken = [file.path for file in files if is_taken(file.path)]
+    found = [try_to_load_from_cache(name.repository, each, revision=name.revision)
+             for each in taken]  # fmt: skip
+    if not found or not all(isinstance(each, str) for each in found):
+        return None
+    folder = Path(str(found[0])).parent
+    _mark(folder)
     return folder
 
 
@@ -150,7 +189,7 @@ def _parts(
     small = [file for file in taken if file not in weights]
     if not weights:
         pickled = [file.rfilename for file in files if file.rfilename.endswith(_PICKLED)]
-        why = "has no weights (*.safetensors)"
+        why = "has no weights (*.safetensors); choose a repository with a whole model"
         if pickled:
             why = (
                 f"has only pickled weights ({pickled[0]}), which can run code when they are "
@@ -162,7 +201,7 @@ def _parts(
     return small, weights
 
 
-def _check_code(name: HubName, folder: Path) -> None:
+def _check_architecture(name: HubName, folder: Path) -> None:
     """Raise ConfigError if the model's architecture is not one of the installed transformers."""
     from transformers import CONFIG_MAPPING, __version__
 
@@ -190,6 +229,13 @@ def missing_bytes(name: HubName, files: Iterable[RepoSibling], kind: str = "mode
             str,
         )
     )
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the partial files of downloads that were killed, which no download continues."""
+    for partial in (folder.parents[1] / "blobs").glob("*.incomplete"):
+        if time.time() - partial.stat().st_mtime > _STALE:
+            partial.unlink(missing_ok=True)
 
 
 def check_sums(name: HubName, folder: Path, files: Iterable[RepoSibling]) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from looptool.core.errors import ConfigError
 from looptool.core.hub_name import HubName, hub_name
 from looptool.hub.models import checksum, known_checksum
-from looptool.hub.problems import told
+from looptool.hub.problems import Kind, told
 
-Kind = Literal["model", "dataset"]
-_REPLACED = {  # files of an earlier upload that would mix with those of this one
-    "model": ["*.safetensors", "*.safetensors.index.json"],
-    "dataset": ["data/*.parquet"],
+_REPLACED = {  # top-level files of an earlier upload that would mix with those of this one
+    "model": "*.safetensors*",
+    "dataset": "data/*.parquet",
 }
 
 
@@ -73,7 +73,7 @@ def prepare(folder: Path, name: HubName, kind: Kind, public: bool) -> Upload:
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    with told(name):
+    with told(name, kind):
         api = HfApi()
         account = api.whoami()["name"]
         info: Any = None
@@ -92,7 +92,9 @@ def prepare(folder: Path, name: HubName, kind: Kind, public: bool) -> Upload:
         if known is not None and checksum(path, known) == known_checksum(known):
             what = "same"
         files.append((at, path.stat().st_size, what))
-    removed = [at for at in held if any(fnmatch.fnmatch(at, each) for each in _REPLACED[kind])]
+    pattern = _REPLACED[kind]
+    removed = [at for at in held
+               if fnmatch.fnmatch(at, pattern) and at.count("/") == pattern.count("/")]  # fmt: skip
     files += [(at, held[at].size or 0, "removed") for at in removed]
     private = bool(info.private) if info else not public
     return Upload(
@@ -109,12 +111,13 @@ def upload(planned: Upload, message: str) -> str:
     from huggingface_hub import HfApi
 
     name = planned.name
-    with told(name):
+    with told(name, planned.kind):
         api = HfApi()
         if not planned.exists:
             api.create_repo(name.repository, repo_type=planned.kind, private=planned.private)
         done = api.upload_folder(
             repo_id=name.repository, repo_type=planned.kind, folder_path=planned.folder,
-            commit_message=message, delete_patterns=_REPLACED[planned.kind],
+            commit_message=message,
+            delete_patterns=[glob.escape(at) for at, _, what in planned.files if what == "removed"],
         )  # fmt: skip
     return str(done.repo_url)

@@ -120,7 +120,9 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
     _make_room(target, {*names, "README.md"})
     for name in sorted(names - {"README.md"}):
         _hand_over(source / name, target / name)
-    base = params.model.base
+    made = "metrics/iterations/0/warmup.json"  # by another base perhaps than params name now
+    base = (read_json(snapshot, made) if made in snapshot.files else {}).get("base")
+    base = base or params.model.base
     published = hub_name(base) or (EMBEDDED_NAME if base == EMBEDDED else None)
     facts = ModelCardData(
         license=license_, library_name="transformers", pipeline_tag="text-generation", tags=_TAGS,

@@ -7,6 +7,7 @@ it in models/base.dvc, whose `meta` says which one it is.
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import importlib.util
 import json
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from looptool.core import params
 from looptool.core.errors import ConfigError, LooptoolError
@@ -54,10 +56,11 @@ def pin_models(base: str | None = None) -> Params:
     is_folder = base not in (None, EMBEDDED) and named_of_hub(str(base)) is None
     if is_folder and (problem := base_problem(Path(str(base)))):
         raise ConfigError(f"{base}: {problem}")
+    before = params.load().model.base
     content = params.read(params.FILE)
-    params.load()
-    pins = {text: str(hub.pin(name)) for text, name in _unpinned([content, base])}
-    if not pins and base in (None, content["model"]["base"]):
+    content["model"] = {**content["model"], "base": base or before}
+    pins = {text: str(hub.pin(name)) for text, name in _unpinned(content)}
+    if not pins and base in (None, before):
         return params.load()
 
     def change(document: Any) -> None:
@@ -83,13 +86,18 @@ def fetch_models(loaded: Params) -> Path | None:
     """
     for iteration in range(loaded.loop.last + 1):  # each may have overrides
         for _, section in params.load(iteration=iteration).asking():
-            if isinstance(section, LLM | Simulator) and (name := named_of_hub(section.model)):
+            if not isinstance(section, LLM | Simulator) or section.engine == "openai":
+                continue
+            if name := named_of_hub(section.model):
                 hub.fetch(name)
     base = loaded.model.base
     if base == EMBEDDED or Path(base) == BASE or _is_made(base):
         return None
-    name = named_of_hub(base)
-    return hub.download(name)[1] if name else Path(base)
+    if name := named_of_hub(base):
+        return hub.download(name)[1]
+    if problem := base_problem(Path(base)):
+        raise ConfigError(f"{params.FILE}: model.base: {base}: {problem}")
+    return Path(base)
 
 
 def make_base(base: str, source: Path | None) -> None:
@@ -102,43 +110,42 @@ def make_base(base: str, source: Path | None) -> None:
         source: see `fetch_models`.
 
     Raises:
-        LooptoolError: if a part is missing, DVC fails, or the files are not those that
-            models/base.dvc records for the same commit.
+        LooptoolError: if a part is missing, the disk is full, DVC fails, or the files are not those
+            that models/base.dvc records for the same commit.
     """
-    if recorded_base() not in (None, base):
-        _record(None)  # a run that is killed below must not leave one base with the name of another
-    if source is not None:
+    expected = _field("meta", "md5") if _field("meta", "base") == base else None
+    package = _embedded_folder() if base == EMBEDDED and not _is_made(base) else None
+    if package or source:
+        if expected is None:
+            _record(None)  # so that a killed run leaves no model under another one's name
         with replacing(BASE) as partial:
-            _copy(source, partial)
-    elif base == EMBEDDED and not _is_made(base):
-        package = _embedded_folder()
-        with replacing(BASE) as partial:
-            _convert(package, partial)
+            if source:
+                _copy(source, partial, base)
+            else:
+                _convert(str(package), partial)
     if problem := base_problem(BASE):
         raise ConfigError(f"{params.FILE}: model.base: {BASE}: {problem}")
-    recorded = _recorded_hash() if recorded_base() == base and named_of_hub(base) else None
-    before = RECORD.read_text("utf-8") if RECORD.exists() else ""
     quiet = [] if source else ["--quiet"]  # hashing a large model takes minutes
     command = [sys.executable, "-m", "dvc", "add", *quiet, str(BASE)]
     if subprocess.run(command).returncode:
         raise LooptoolError(f"setup: `dvc add {BASE}` failed; see DVC's message above")
-    if recorded not in (None, _recorded_hash()):
-        RECORD.write_text(before, "utf-8")
-        shutil.rmtree(BASE)
+    if named_of_hub(base) and expected not in (None, _field("outs", "md5")):
         raise LooptoolError(
-            f"{base}: its files are not those that {RECORD} records for this commit; {BASE} was "
-            "deleted. The hub's cache may lack some: run `looptool setup` with a network"
+            f"{base}: its files differ from those that {RECORD} records for this commit (md5 "
+            f"{expected}); if that record is wrong, delete it and run `looptool setup` again"
         )
     _record(base)
 
 
 def _is_made(base: str) -> bool:
-    """Whether models/base is whole and was made from `base`."""
+    """Whether models/base was made from `base`, by its record and by its files."""
     if base_problem(BASE) or recorded_base() != base:
+        return False
+    if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet", str(RECORD)]).returncode:
         return False
     if base == EMBEDDED:
         return _is_same(PROJECT_TEMPLATE, BASE / "chat_template.jinja")
-    if named_of_hub(base):
+    if named_of_hub(base) or not Path(base).is_dir():  # a folder of another machine
         return True
     return all(_is_same(path, BASE / path.name) for path in _taken(Path(base)))
 
@@ -152,30 +159,49 @@ def _taken(folder: Path) -> list[Path]:
 
 
 def _record(base: str | None) -> None:
-    """Write `meta: {base: …}` to models/base.dvc, which DVC keeps there."""
+    """Write `meta: {base: …, md5: …}` to models/base.dvc, where DVC keeps it; None removes it."""
+    if not RECORD.exists():
+        return
     yaml = YAML()
     document = yaml.load(RECORD.read_text("utf-8"))
-    document["meta"] = {"base": base}
+    document.pop("meta", None)
+    if base is not None:
+        document["meta"] = {"base": base, "md5": document["outs"][0]["md5"]}
     with replacing(RECORD) as partial, open(partial, "w", encoding="utf-8") as file:
         yaml.dump(document, file)
 
 
-def _recorded_hash() -> str | None:
+def _field(part: str, name: str) -> str | None:
+    """Return a field of `meta`, or of DVC's `outs`, in models/base.dvc; None if it is not there."""
     try:
-        return YAML(typ="safe", pure=True).load(RECORD.read_text("utf-8"))["outs"][0]["md5"]
-    except (OSError, KeyError, IndexError, TypeError):
+        found = YAML(typ="safe", pure=True).load(RECORD.read_text("utf-8"))[part]
+        return (found[0] if part == "outs" else found)[name]
+    except (OSError, YAMLError, KeyError, IndexError, TypeError):
         return None
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy the files that a model needs; as hard links where the hub's cache allows it."""
+def _copy(source: Path, target: Path, base: str) -> None:
+    """Copy the files that a model needs; as hard links where the hub's cache allows it.
+
+    Raises:
+        LooptoolError: if the disk is full.
+    """
     target.mkdir()
-    for path in _taken(source):
-        if path.is_symlink():  # the hub's cache, in which nothing is ever changed in place
-            with contextlib.suppress(OSError):
-                os.link(path.resolve(), target / path.name)
-                continue
-        shutil.copy2(path, target / path.name)
+    try:
+        for path in _taken(source):
+            if path.is_symlink():  # the hub's cache, in which nothing is ever changed in place
+                with contextlib.suppress(OSError):
+                    os.link(path.resolve(), target / path.name)
+                    continue
+            shutil.copy2(path, target / path.name)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        size = sum(path.stat().st_size for path in _taken(source))
+        raise LooptoolError(
+            f"{base}: the disk of {BASE} is full: {size / 1e9:.2f} GB are needed; make room and "
+            "run `looptool setup` again"
+        ) from None
 
 
 def _unpinned(value: Any) -> Iterator[tuple[str, HubName]]:

@@ -37,7 +37,8 @@ _PARTS = (
 )
 _HEAD = """\
 # The loop, unrolled: D_j is data/iterations/<j>/train.parquet, model j is models/<j>.
-# `eval` comes first: DVC walks this file in order, depth first, so eval@j runs right after train@j.
+# DVC walks this file in order, depth first. `heldout` comes first, because it says which command
+# makes a missing base model, and then `eval`, so that eval@j runs right after train@j.
 # The stages depend on {pins}: with another version of looptool in it they run again.
 # `looptool unroll N` changes the number of iterations.
 """
@@ -47,7 +48,7 @@ _README = """\
 A closed data-training loop for tool-calling models, made by `looptool init`.
 
     pip install -r {pins}      # if not yet installed
-    looptool setup             # the embedded model and the benchmark
+    looptool setup             # the model and the benchmark
     dvc repro                  # the loop with the settings of params.yaml
     looptool summary
 

@@ -35,7 +35,9 @@ def _vllm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_that_is_no_folder_is_told_with_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"verify\.judges\.0\.model: .*hf download .*/none"):
+    with pytest.raises(
+        ConfigError, match=r"verify\.judges\.0\.model: .*/none: no such folder; write hf:owner"
+    ):
         answering.check(judged_by(tmp_path / "none", share=0.5))
 
 

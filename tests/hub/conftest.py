@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tests.tiny import make_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Runs = Callable[..., list[subprocess.CompletedProcess[str]]]
 
 
 @pytest.fixture
@@ -48,6 +51,34 @@ def looptool(hub: Hub, tmp_path: Path) -> Run:
     return run
 
 
+@pytest.fixture
+def looptools(hub: Hub, tmp_path: Path, looptool: Run) -> Runs:
+    """Run several commands as `looptool` does one, in one process, which saves its start."""
+    script = (
+        "import contextlib, io, json, sys\n"
+        "from looptool import cli\n"
+        "for command in json.load(sys.stdin):\n"
+        "    out, err, status = io.StringIO(), io.StringIO(), 0\n"
+        "    sys.argv = ['looptool', *command]\n"
+        "    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):\n"
+        "        try: cli.main()\n"
+        "        except SystemExit as stop: status = stop.code or 0\n"
+        "    print(json.dumps([status, out.getvalue(), err.getvalue()]))\n"
+    )
+
+    def run(*commands: Sequence[str], **environment: str) -> list[Any]:
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(
+            command, cwd=tmp_path / "project", env=env(hub, tmp_path, **environment),
+            input=json.dumps(commands), capture_output=True, text=True,
+        )  # fmt: skip
+        assert not done.returncode, done.stderr
+        results = [json.loads(line) for line in done.stdout.splitlines()]
+        return [subprocess.CompletedProcess(command, *result) for result in results]
+
+    return run
+
+
 def env(hub: Hub, folder: Path, **more: str) -> dict[str, str]:
     """The environment of a user of this hub, whose token is given as HF_TOKEN if at all."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
@@ -57,10 +88,18 @@ def env(hub: Hub, folder: Path, **more: str) -> dict[str, str]:
     return {**kept, **own, **more}
 
 
+# what the hub's library says of its work and of what it tries again, and what we say of ours
+_PROGRESS = re.compile(
+    r"\s*$|.*Fetching \d+ files|Error while downloading|Trying to resume|Max retries|HTTP Error"
+    r"|Retrying in|hf:\S+: downloading|params\.yaml: hf:\S+ → "
+)
+
+
 def only_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line that a failed command says, without what the hub's library says before."""
+    """The one line that a failed command says, beside its progress."""
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
+    (line,) = (each for each in done.stderr.splitlines() if not _PROGRESS.match(each))
+    return line
 
 
 def half_written(folder: Path) -> list[str]:

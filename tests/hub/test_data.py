@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pytest
 
-from tests.hub.conftest import Run, half_written, only_line
+from tests.hub.conftest import Run, Runs, half_written, only_line
 from tests.hub_server import TOKEN, Fault, Hub
 
 CARD = b"""---
@@ -87,22 +86,19 @@ def test_the_samples_and_the_rejects_are_those_of_the_files(
         assert (sets / "calls" / name).read_bytes() == (sets / "local" / name).read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("named", "place", "count"),
-    [
+def test_a_split_a_configuration_and_parquet(hub: Hub, looptools: Runs, tmp_path: Path) -> None:
+    hub.data("acme/calls", FILES)
+    hub.data("acme/tables", {"data/train-00000-of-00001.parquet": parquet(0, 30)})
+    wanted = [
         ("hf:acme/calls:test", "calls-test", 10),
         ("hf:acme/calls:small", "calls-small", 5),
         ("hf:acme/calls@main:small:train", "calls-small", 5),
         ("hf:acme/tables", "tables", 30),
-    ],
-)
-def test_a_split_a_configuration_and_parquet(
-    named: str, place: str, count: int, hub: Hub, looptool: Run, tmp_path: Path
-) -> None:
-    hub.data("acme/calls", FILES)
-    hub.data("acme/tables", {"data/train-00000-of-00001.parquet": parquet(0, 30)})
-    assert not looptool("data", "import", named).returncode
-    assert len(samples(tmp_path / "project/data/samples" / place)) == count
+    ]
+    for done in looptools(*(["data", "import", named] for named, *_ in wanted)):
+        assert not done.returncode, done.stderr
+    for _, place, count in wanted:
+        assert len(samples(tmp_path / "project/data/samples" / place)) == count
 
 
 def test_a_newer_commit_takes_the_place_and_another_set_does_not(
@@ -131,13 +127,12 @@ MISSING: dict[str, tuple[str, list[str]]] = {
     "no data": ("hf:acme/none", ["`datasets` finds no data in it"]),
     "code": ("hf:acme/code", ["`datasets` finds no data in it", "scripts are no longer supported"]),
     "not a name": ("hf:acme", ["hf:acme: must be hf:owner/name[@revision][:config][:split]"]),
-    "gated": ("hf:acme/gated", ["is gated, and you are not logged in", "ask for access at http"]),
+    "gated": ("hf:acme/gated", ["is gated, and you are not logged in", "/datasets/acme/gated"]),
     "private": ("hf:acme/private", ["does not exist, or is private", "`hf auth login`"]),
 }
 
 
-@pytest.mark.parametrize("case", MISSING)
-def test_what_is_not_there_is_one_line(case: str, hub: Hub, looptool: Run, tmp_path: Path) -> None:
+def test_what_is_not_there_is_one_line(hub: Hub, looptools: Runs, tmp_path: Path) -> None:
     hub.data("acme/calls", FILES)
     hub.data("acme/two", {
         "README.md": b"---\nconfigs:\n- {config_name: a, data_files: a.jsonl}\n"
@@ -148,12 +143,19 @@ def test_what_is_not_there_is_one_line(case: str, hub: Hub, looptool: Run, tmp_p
     hub.data("acme/code", {"code.py": b"1 / 0"})
     hub.data("acme/gated", FILES, gated=True)
     hub.data("acme/private", FILES, private=True)
-    named, told = MISSING[case]
-    line = only_line(looptool("data", "import", named))
-    assert all(part in line for part in told), line
-    assert not (tmp_path / "project/data/samples").exists() or not any(
-        (tmp_path / "project/data/samples").iterdir()
-    )
+    results = looptools(*(["data", "import", named] for named, _ in MISSING.values()))
+    for done, (_, told) in zip(results, MISSING.values(), strict=True):
+        line = only_line(done)
+        assert all(part in line for part in told), line
+    assert not (tmp_path / "project/data").exists()
+
+
+def test_a_file_that_cannot_be_read_is_named_by_its_repository(hub: Hub, looptool: Run) -> None:
+    commit = hub.data("acme/empty", {"train.jsonl": b"  "})
+    line = only_line(looptool("data", "import", "hf:acme/empty"))
+    assert line == f"hf:acme/empty@{commit}:default:train: train.jsonl: is empty"
+    line = only_line(looptool("data", "import", f"hf:acme/empty@{commit}", HF_HUB_OFFLINE="1"))
+    assert "HF_HUB_OFFLINE is set, so the hub cannot be asked; unset it" in line
 
 
 def test_a_private_set_is_read_with_a_token_which_is_written_nowhere(

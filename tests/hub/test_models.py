@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.hub.conftest import Run, half_written, only_line
-from tests.hub_server import TOKEN, Fault, Hub
+from tests.hub.conftest import Run, env, half_written, only_line
+from tests.hub_server import STRANGER, TOKEN, Fault, Hub
 
 Files = dict[str, bytes]
 
@@ -53,7 +57,7 @@ CASES: dict[str, tuple[Callable[[Hub, Files], object], dict[str, str], list[str]
         ["hf:acme/m: does not exist, or is private", "`hf auth login` or set HF_TOKEN"],
     ),
     "private, with a token that may not read it": (
-        lambda hub, files: None, {"HF_TOKEN": TOKEN},
+        lambda hub, files: hub.model("acme/m", files, private=True), {"HF_TOKEN": STRANGER},
         ["hf:acme/m: does not exist, or is private and your token may not read it", "/tokens"],
     ),
     "a token that is not accepted": (
@@ -63,6 +67,11 @@ CASES: dict[str, tuple[Callable[[Hub, Files], object], dict[str, str], list[str]
     "gated": (
         lambda hub, files: hub.model("acme/m", files, gated=True), {},
         ["is gated, and you are not logged in", "ask for access at http://", "/acme/m"],
+    ),
+    "gated, without access": (
+        lambda hub, files: hub.model("acme/m", files, gated=True),
+        {"HF_TOKEN": STRANGER},
+        ["is gated, and your account has no access; ask for access at http://", "/acme/m"],
     ),
     "too many requests": (
         lambda hub, files: (
@@ -109,7 +118,7 @@ def test_a_failure_is_one_line_and_leaves_nothing(
     spoil(hub, read(tiny))
     line = only_line(looptool("check", "--model", "hf:acme/m", **environment))
     assert all(part in line for part in told), line
-    assert not half_written(tmp_path) and TOKEN not in line
+    assert not half_written(tmp_path) and TOKEN not in line and STRANGER not in line
     if hub.faults:
         hub.faults.clear()
         hub.model("acme/m", tiny)
@@ -120,8 +129,9 @@ def test_a_wrong_revision_and_a_wrong_name_are_told(hub: Hub, tiny: Path, loopto
     hub.model("acme/m", tiny)
     line = only_line(looptool("check", "--model", "hf:acme/m@v9"))
     assert line.startswith("hf:acme/m@v9: has no revision v9; its branches, tags and commits are")
-    line = only_line(looptool("check", "--model", "hf:acme"))
-    assert line == "hf:acme: must be hf:owner/name or hf:owner/name@revision"
+    for name in ("hf:acme", "hf:acme/a--b", "hf:acme/m.git", "hf:acme/..", "hf:acme/" + "m" * 96):
+        line = only_line(looptool("check", "--model", name))
+        assert line == f"{name}: must be hf:owner/name or hf:owner/name@revision"
 
 
 def test_a_cut_connection_is_resumed_where_it_broke(
@@ -198,3 +208,45 @@ def test_a_file_system_that_is_full_in_the_middle_is_told(
     assert "the disk is full; make room, or set HF_HOME" in line
     assert not half_written(tmp_path)
     assert not looptool("check", "--model", "hf:acme/m").returncode
+
+
+def test_a_model_that_another_program_cached_in_part_is_completed(
+    hub: Hub, tiny: Path, looptool: Run, tmp_path: Path
+) -> None:
+    commit = hub.model("acme/m", tiny)
+    partial = (
+        "from huggingface_hub import hf_hub_download as get\n"
+        "for name in ('config.json', 'model.safetensors'):\n"
+        f"    get('acme/m', name, revision='{commit}')"
+    )
+    own = env(hub, tmp_path)
+    subprocess.run([sys.executable, "-c", partial], env=own, check=True, capture_output=True)
+    line = only_line(looptool("check", "--model", f"hf:acme/m@{commit}", HF_HUB_OFFLINE="1"))
+    assert line.startswith(f"hf:acme/m@{commit}: HF_HUB_OFFLINE is set, and the hub's cache")
+    assert not looptool("check", "--model", f"hf:acme/m@{commit}").returncode
+
+
+def test_a_model_of_hf_download_is_used_without_a_network(
+    hub: Hub, tiny: Path, looptool: Run, tmp_path: Path
+) -> None:
+    commit = hub.model("acme/m", {**read(tiny), "notes.md": b"x"})
+    whole = (
+        f"from huggingface_hub import snapshot_download as get; get('acme/m', revision='{commit}')"
+    )
+    own = env(hub, tmp_path)
+    subprocess.run([sys.executable, "-c", whole], env=own, check=True, capture_output=True)
+    done = looptool("check", "--model", f"hf:acme/m@{commit}", HF_HUB_OFFLINE="1")
+    assert not done.returncode, done.stderr
+
+
+def test_what_a_killed_download_left_is_removed_when_it_is_old(
+    hub: Hub, tiny: Path, looptool: Run, tmp_path: Path
+) -> None:
+    hub.model("acme/m", tiny)
+    blobs = tmp_path / "hf/hub/models--acme--m/blobs"
+    blobs.mkdir(parents=True)
+    for name, age in (("old", 7200), ("new", 0)):
+        (blobs / f"{name}.incomplete").write_bytes(b"x")
+        os.utime(blobs / f"{name}.incomplete", (time.time() - age,) * 2)
+    assert not looptool("check", "--model", "hf:acme/m").returncode
+    assert half_written(tmp_path) == ["new.incomplete"]  # of a process that may be running

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.hub.conftest import ROOT, env, only_line
-from tests.hub_server import TOKEN, Hub
+from tests.hub_server import STRANGER, TOKEN, Hub
 from tests.lineage.conftest import make_project
 from tests.tiny import make_tiny_model
 
@@ -79,7 +79,8 @@ def test_a_second_push_uploads_what_changed_and_takes_old_weights_away(
     repository, files = held(hub, "models", "owner/mine")
     count = len(repository.commits)
     assert "nothing to upload" in run(*push).stdout and len(repository.commits) == count
-    repository.commit({**files, "model-00001-of-00002.safetensors": b"old", "notes.md": b"mine"})
+    mine = {"notes.md": b"mine", "adapter/adapter_model.safetensors": b"mine"}
+    repository.commit({**files, "model-00001-of-00002.safetensors": b"old", **mine})
     make_tiny_model(tmp_path / "project/models/2", seed=5)
     hub.log.clear()
     done = run(*push)
@@ -89,7 +90,7 @@ def test_a_second_push_uploads_what_changed_and_takes_old_weights_away(
     assert shown <= what_happens(done.stdout) and "notes.md" not in done.stdout
     _, files = held(hub, "models", "owner/mine")
     new = (tmp_path / "project/models/2/model.safetensors").read_bytes()
-    assert files["model.safetensors"] == new and files["notes.md"] == b"mine"
+    assert files["model.safetensors"] == new and mine.items() <= files.items()
     assert "model-00001-of-00002.safetensors" not in files
     assert sum(method == "PUT" for method, *_ in hub.log) == 1  # the weights alone
 
@@ -113,7 +114,9 @@ def test_who_can_see_it_is_said_before_anything_is_uploaded(run: Any, hub: Hub) 
     assert "exists, and is public: everyone can see it" in shown
     shown = run("model", "push", "2", "owner/new", "--public", answer="n\n").stdout
     assert "is new, and is public: everyone can see it" in shown
-    assert len(hub.repositories) == 1
+    line = only_line(run("model", "push", "2", "owner/open", "--yes"))
+    assert line == "hf:owner/open: is public; --yes needs --public too"
+    assert len(hub.repositories) == 1 and len(hub.repositories["models", "owner/open"].commits) == 1
 
 
 def test_without_a_login_or_a_right_nothing_is_created(run: Any, hub: Hub) -> None:
@@ -124,6 +127,10 @@ def test_without_a_login_or_a_right_nothing_is_created(run: Any, hub: Hub) -> No
     )
     line = only_line(run(*push, HF_TOKEN="hf_wrong"))
     assert "does not accept your token (401)" in line
+    hub.model("owner/hidden", {"README.md": b"x"}, private=True)
+    line = only_line(run("model", "push", "2", "owner/hidden", "--yes", HF_TOKEN=STRANGER))
+    assert "your token may not see it (409)" in line
+    hub.repositories.clear()
     line = only_line(run("model", "push", "2", "stranger/mine", "--yes"))
     assert line.startswith("hf:stranger/mine: your token does not permit this (403)")
     assert only_line(run("model", "push", "2", "mine")) == "mine: must be owner/name"

@@ -14,12 +14,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from looptool.core import params
+from looptool.lineage.revisions import open_revision
 from tests.hub.conftest import env, hub, only_line, tiny
 from tests.hub_server import Fault, Hub
-from tests.test_loop import dvc, project, set_params
+from tests.test_loop import ROOT, dvc, project, set_params
 from tests.tiny import make_tiny_model
 
 __all__ = ["hub", "tiny"]  # fixtures
+DVC = "import sys; from dvc.cli import main; sys.exit(main(sys.argv[1:]))"
 NO_WARMUP = {"warmup.steps": 0, "warmup.samples": 4, "heldout.samples": 6}
 
 
@@ -44,6 +46,8 @@ def fresh(folder: Path, **changes: Any) -> Path:
     folder.mkdir(parents=True)
     made = project(folder / "project", **NO_WARMUP, **changes)
     shutil.rmtree(made / "models/base")
+    (made / ".dvc/plots").mkdir()
+    (made / ".dvc/plots/page.html").touch()  # setup would take a second to write it
     return made
 
 
@@ -82,7 +86,7 @@ def test_a_pinned_base_is_the_same_on_two_machines(hub: Hub, tiny: Path, tmp_pat
     newer = hub.model("acme/tiny", make_tiny_model(tmp_path / "newer", seed=1))
     again = tmp_path / "four/project"
     subprocess.run(["git", "clone", "-q", folder, again], check=True)
-    told = dvc(again, "repro", "warmup", fails=True)
+    told = dvc(again, "repro", fails=True)
     assert "heldout: params.yaml: model.base: hf:acme/tiny@" in told
     assert "models/base: no such folder; `looptool setup` downloads it" in told
     assert not setup(again, hub).returncode and recorded(again) == recorded(folder)
@@ -110,7 +114,7 @@ def test_models_in_roles_are_pinned_and_downloaded_and_only_then(
 
     assert only_line(check()) == (
         "params.yaml: verify.judges.1.model: hf:acme/judge: names no commit; "
-        "`looptool setup` looks it up"
+        "`looptool setup` looks it up and writes it there"
     )
     assert not hub.log
     done = setup(folder, hub)
@@ -178,19 +182,82 @@ def test_a_download_that_fails_leaves_the_base_and_the_params(
 
 
 @pytest.mark.slow
-def test_a_cache_that_lacks_a_file_gives_no_other_base_for_the_same_pin(
+def test_files_that_the_record_of_the_same_commit_does_not_have_are_refused(
     hub: Hub, tiny: Path, tmp_path: Path
 ) -> None:
     folder = fresh(tmp_path / "one")
     hub.model("acme/tiny", tiny)
     assert not setup(folder, hub, "--base", "hf:acme/tiny").returncode
-    before = (folder / "models/base.dvc").read_text("utf-8")
+    record = folder / "models/base.dvc"
+    before = record.read_text("utf-8")
+    record.write_text(before.replace(recorded(folder)[1], f"{'0' * 32}.dir"), "utf-8")
     shutil.rmtree(folder / "models/base")
-    (snapshot,) = (folder.parent / "hf/hub/models--acme--tiny/snapshots").iterdir()
-    (snapshot / "generation_config.json").unlink()
-    line = only_line(setup(folder, hub, HF_HUB_OFFLINE="1"))
-    assert "its files are not those that models/base.dvc records" in line
-    assert not (folder / "models/base").exists()
-    assert (folder / "models/base.dvc").read_text("utf-8") == before
+    line = only_line(setup(folder, hub))
+    assert "its files differ from those that models/base.dvc records for this commit" in line
+    told = dvc(folder, "repro", "warmup", fails=True)
+    assert "models/base is another model, or was changed; `looptool setup` downloads it" in told
+    record.unlink()
+    assert not setup(folder, hub).returncode and record.read_text("utf-8") == before
+
+
+@pytest.mark.slow
+def test_the_base_of_another_branch_is_not_trained_under_this_one_s_name(
+    hub: Hub, tiny: Path, tmp_path: Path
+) -> None:
+    folder = fresh(tmp_path / "one")
+    hub.model("acme/a", tiny)
+    hub.model("acme/b", make_tiny_model(tmp_path / "b", seed=1))
+    for name in "ab":
+        assert not setup(folder, hub, "--base", f"hf:acme/{name}").returncode
+        git(folder, "checkout", "-qb", name)
+        git(folder, "add", "-A")
+        git(folder, "commit", "-qm", name)
+    git(folder, "checkout", "-q", "a")  # without `dvc checkout`: models/base is that of b
+    told = dvc(folder, "repro", "warmup", fails=True)
+    assert "heldout: params.yaml: model.base: hf:acme/a@" in told and "was changed" in told
     assert not setup(folder, hub).returncode
-    assert (folder / "models/base.dvc").read_text("utf-8") == before
+    assert git(folder, "status", "--short", "models") == ""
+    # an experiment has the base of the workspace that it was queued in
+    set_params(folder, **{"warmup.samples": 5})
+    dvc(folder, "exp", "run", "--queue", "-n", "of-a", "warmup")
+    git(folder, "checkout", "-q", ".")
+    assert not setup(folder, hub, "--base", "hf:acme/b").returncode
+    dvc(folder, "exp", "run", "--queue", "-n", "of-b", "warmup")
+    dvc(folder, "exp", "run", "--run-all")
+    for name in "ab":
+        lock = open_revision(f"of-{name}", folder).path("metrics/iterations/0/warmup.json")
+        assert f"hf:acme/{name}@" in Path(lock).read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_a_killed_setup_leaves_no_base_under_another_s_name(
+    hub: Hub, tiny: Path, tmp_path: Path
+) -> None:
+    folder = fresh(tmp_path / "one")
+    hub.model("acme/a", tiny)
+    hub.model("acme/b", make_tiny_model(tmp_path / "b", seed=1))
+    assert not setup(folder, hub, "--base", "hf:acme/a").returncode
+    of_a = recorded(folder)
+    for after_adding in (False, True):
+        stub = tmp_path / f"stub{after_adding}"
+        (stub / "dvc").mkdir(parents=True)
+        real = f"subprocess.run([sys.executable, '-c', {DVC!r}, *sys.argv[1:]], env=env)"
+        (stub / "dvc/__main__.py").write_text(
+            "import os, signal, subprocess, sys\n"
+            "env = {**os.environ, 'PYTHONPATH': ''}\n"
+            "if sys.argv[1] == 'status': sys.exit("
+            + real
+            + ".returncode)\n"
+            + (real + "\n" if after_adding else "")
+            + "os.kill(os.getppid(), signal.SIGKILL)\n"
+        )
+        (stub / "dvc/__init__.py").touch()
+        killed = setup(folder, hub, "--base", "hf:acme/b", PYTHONPATH=f"{stub}:{ROOT}")
+        assert killed.returncode == -9
+        told = subprocess.run(
+            [sys.executable, "-m", "looptool", "check"], cwd=folder,
+            env=env(hub, folder.parent, PATH=path()), capture_output=True, text=True,
+        ).stderr  # fmt: skip
+        assert "models/base is another model, or was changed" in told
+        assert not setup(folder, hub, "--base", "hf:acme/a").returncode
+        assert recorded(folder) == of_a
