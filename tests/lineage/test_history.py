@@ -39,7 +39,8 @@ def test_a_corrected_sample_tells_both_labels_and_who_replaced_the_first(history
     assert old.label != new.label
     later = next(s for s in life.steps if s.iteration == step.iteration + 1)
     assert later.sample and later.sample["label_id"] == new.label_id
-    assert later.model == {"name": f"models/{later.iteration}", "md5": None, "prompt": None}
+    unknown = {"md5": None, "prompt": None, "base": None}
+    assert later.model == {"name": f"models/{later.iteration}", **unknown}
 
 
 def test_a_model_that_was_trained_on_other_data_is_not_told_as_trained(own: Path) -> None:
@@ -52,7 +53,8 @@ def test_a_model_that_was_trained_on_other_data_is_not_told_as_trained(own: Path
         }  # fmt: skip
 
     identity = first(own, "select min(sample_id) from samples where iteration = 1")
-    for read, model in (("a", {"name": "models/1", "md5": "m", "prompt": None}), ("b", None)):
+    told = {"name": "models/1", "md5": "m", "prompt": None, "base": None}
+    for read, model in (("a", told), ("b", None)):
         YAML().dump({"stages": locked(read)}, own / "dvc.lock")
         assert trace(open_workspace(own), identity).lives[-1].steps[0].model == model
 
