@@ -76,7 +76,10 @@ def find_data(text: str) -> DataFiles:
             if any(isinstance(each, HfHubHTTPError) for each in causes(error)):
                 raise
             why = str(error).strip().splitlines()[0]
-            raise ConfigError(f"{pinned}: `datasets` finds no data in it: {why}") from None
+            raise ConfigError(
+                f"{pinned}: `datasets` finds no data in it ({why.rstrip('.')}); choose a "
+                "repository with JSON or Parquet files"
+            ) from None
     splits = builder.config.data_files or {}
     split = _chosen_split(pinned, list(map(str, splits)), parts)
     prefix = f"hf://datasets/{pinned.repository}@{pinned.revision}/"

@@ -66,7 +66,7 @@ def _problem(name: HubName, kind: Kind, error: BaseException) -> str:
         access = "your account has no access" if has_token else f"you are not logged in; {LOG_IN}"
         return f"is gated, and {access}; ask for access at {page}"
     if isinstance(error, errors.RevisionNotFoundError):
-        return f"has no revision {name.revision}; its branches, tags and commits are at {page}"
+        return f"has no revision {name.revision}; choose a branch, tag or commit of {page}"
     if isinstance(error, errors.RepositoryNotFoundError):
         if has_token:
             return (
@@ -128,6 +128,6 @@ def check_space(name: HubName, needed: int, folder: Path) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise LooptoolError(
-            f"{name}: the disk of {folder} is too full: {needed / 1e9:.2f} GB are needed, "
-            f"{free / 1e9:.2f} GB are free; make room, or set HF_HOME to a folder on another disk"
+            f"{name}: the disk of {folder} is too full: {needed / 1e6:,.1f} MB are needed, "
+            f"{free / 1e6:,.1f} MB are free; make room, or set HF_HOME to a folder on another disk"
         )

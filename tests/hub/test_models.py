@@ -128,7 +128,7 @@ def test_a_failure_is_one_line_and_leaves_nothing(
 def test_a_wrong_revision_and_a_wrong_name_are_told(hub: Hub, tiny: Path, looptool: Run) -> None:
     hub.model("acme/m", tiny)
     line = only_line(looptool("check", "--model", "hf:acme/m@v9"))
-    assert line.startswith("hf:acme/m@v9: has no revision v9; its branches, tags and commits are")
+    assert line.startswith("hf:acme/m@v9: has no revision v9; choose a branch, tag or commit of")
     for name in ("hf:acme", "hf:acme/a--b", "hf:acme/m.git", "hf:acme/..", "hf:acme/" + "m" * 96):
         line = only_line(looptool("check", "--model", name))
         assert line == f"{name}: must be hf:owner/name or hf:owner/name@revision"
