@@ -41,8 +41,7 @@ def setup(
     from looptool.workspace import setup as installing
 
     check_in_project()
-    loaded = bases.pin_models(base)
-    source = bases.fetch_models(loaded)
+    loaded, source = bases.fetch_models(base)
     runs.quiet()  # after the downloads, which it would forbid
     if extra == "vllm":
         installing.install_vllm()

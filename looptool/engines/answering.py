@@ -60,6 +60,8 @@ def load(
     if name == "openai":
         from looptool.engines.openai import OpenAIEngine
 
+        if params.servers[server].api == "tokens":  # which takes the tokenizer
+            model = role_folder(str(model))
         return OpenAIEngine.load(model, server, params.servers[server], options)
     model = role_folder(str(model))
     dtype = machine.number_type(params.model.dtype).name
@@ -92,7 +94,10 @@ def check(params: Params) -> None:
         if section.engine == "openai":
             from looptool.engines.openai import OpenAIEngine
 
-            OpenAIEngine.check(section.server, params.servers[section.server], models)
+            server = params.servers[section.server]
+            if server.api == "tokens":
+                models = [role_folder(model, f"{name}.model") for model in models]
+            OpenAIEngine.check(section.server, server, models)
             continue
         if section.engine == "vllm" and runs.python_with_vllm() is None:
             raise ConfigError(

@@ -9,7 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from looptool.core.errors import ConfigError
 from looptool.core.hub_name import HubName, hub_name
-from looptool.core.params import BASE, FILE, Model
+from looptool.core.params import BASE, EMBEDDED, FILE, Model
 from looptool.hub import models as hub
 
 # beside DVC's hash it has `meta: {base: …, md5: …}`: a `model.base`, and the hash of its files
@@ -31,17 +31,22 @@ def base_problem(folder: Path) -> str | None:
     return None
 
 
+def field_of_record(part: str, name: str) -> str | None:
+    """Return a field of `meta`, or of DVC's `outs`, in models/base.dvc; None if it is not there."""
+    try:
+        found = YAML(typ="safe", pure=True).load(RECORD.read_text("utf-8"))[part]
+        return (found[0] if part == "outs" else found)[name]
+    except (OSError, YAMLError, KeyError, IndexError, TypeError):
+        return None
+
+
 def recorded_base() -> str | None:
     """Return the `model.base` that models/base was made from, by its .dvc file.
 
     None if that is unknown, also because DVC has found other files in models/base since then.
     """
-    try:
-        record = YAML(typ="safe", pure=True).load(RECORD.read_text("utf-8"))
-        same = record["outs"][0]["md5"] == record["meta"]["md5"]
-        return record["meta"]["base"] if same else None
-    except (OSError, YAMLError, KeyError, IndexError, TypeError):
-        return None
+    same = field_of_record("outs", "md5") == field_of_record("meta", "md5")
+    return field_of_record("meta", "base") if same else None
 
 
 def check_base(model: Model) -> None:
@@ -58,6 +63,8 @@ def check_base(model: Model) -> None:
     name = named_of_hub(model.base)
     pin = f" --base {name}" if name is not None and not name.pinned else ""
     made = f"`looptool setup{pin}` " + ("downloads it" if name else "makes it")
+    if model.base != EMBEDDED and field_of_record("meta", "base") == model.base:
+        made += f", or `dvc pull {BASE}` if it was pushed"
     if problem:
         raise ConfigError(f"{FILE}: model.base: {model.base}: {BASE}: {problem}; {made}")
     if (found := recorded_base()) != model.base:
@@ -78,13 +85,14 @@ def model_folder(text: str) -> tuple[str, Path]:
     """
     if name := named_of_hub(text):
         pinned, folder = hub.fetch(name)
-        text = str(pinned)
-    else:
-        folder = Path("models", text) if text.isdecimal() else Path(text)
+        if problem := base_problem(folder):
+            raise ConfigError(f"{pinned}: {problem}")
+        return str(pinned), folder
+    folder = Path("models", text) if text.isdecimal() else Path(text)
     if problem := base_problem(folder):
         hint = f"; run `dvc repro train@{text}`" if text.isdecimal() and text != "0" else ""
-        raise ConfigError(f"{text if name else folder}: {problem}{hint}")
-    return (text if name else folder.as_posix()), folder
+        raise ConfigError(f"{folder}: {problem}{hint}")
+    return folder.as_posix(), folder
 
 
 def role_folder(model: str, field: str = "") -> str:

@@ -26,6 +26,7 @@ from looptool.core.samples import Message
 from looptool.core.syntaxes import HERMES
 from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling, without_surrogates
+from looptool.engines.folders import named_of_hub
 from looptool.engines.syntax import (
     HERMES_STYLE,
     Style,
@@ -149,14 +150,21 @@ class OpenAIEngine:
         """Check that every URL of a server responds and has these models.
 
         Raises:
-            ConfigError: if one does not; names the fix.
+            ConfigError: if one does not, or a model of the hub has no commit; names the fix.
         """
+        hub_names = {model: named_of_hub(str(model)) for model in models}
+        for model, of_hub in hub_names.items():
+            if of_hub and not of_hub.pinned:
+                raise ConfigError(
+                    f"{FILE}: {model}: names no commit; `looptool setup` looks it up and writes it "
+                    "there"
+                )
         for url in server.base_urls:
             available = cls("", name, server)._models(url)
             for model in models if available is not None else ():
                 if served_name(model) not in (available or ()):
                     hint = ""
-                    if Path(model).is_dir():
+                    if Path(model).is_dir() or hub_names[model]:
                         hint = f"; `looptool serve {model}` starts a server that has it"
                     raise ConfigError(
                         f"{FILE}: servers.{name}: {url} has no model {served_name(model)!r}{hint} "

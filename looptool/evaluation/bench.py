@@ -281,6 +281,10 @@ def export(
         ConfigError: if the target has no stored results; the message names the command to run.
     """
     name = named_of_hub(target)  # which need not be downloaded for this
+    if name and not name.pinned:
+        raise ConfigError(
+            f"{target}: names no commit; name the target as `looptool bench` shows it"
+        )
     path = kept_at(benchmark, style, str(name) if name else target_of(target).name)
     if not path.exists():
         raise ConfigError(

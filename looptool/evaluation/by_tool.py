@@ -14,7 +14,7 @@ from looptool.core import canonical, runs, tables
 from looptool.core.errors import LooptoolError
 from looptool.core.params import Params, load
 from looptool.engines import Completion, Prompt, Sampling, answering
-from looptool.engines.folders import model_folder
+from looptool.engines.folders import model_folder, named_of_hub
 from looptool.evaluation import heldout, own_tools, scores
 from looptool.lineage.revisions import Snapshot, open_workspace
 from looptool.terminal import shown
@@ -64,7 +64,10 @@ def ask(requests: Path, models: Sequence[str]) -> Measured:
         Prompt(canonical.loads(messages), canonical.loads(offered))
         for messages, offered in samples.select("messages", "tools").rows()
     ]
-    folders = {name: model_folder(name)[1] for name in models or _trained()}
+    folders = {}
+    for text in models or _trained():
+        name, folder = model_folder(text)
+        folders[name if named_of_hub(text) else text] = folder
     runs.quiet()  # after the downloads, which it would forbid
     measured = {}
     for name, folder in folders.items():

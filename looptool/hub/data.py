@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from looptool.core.errors import ConfigError
 from looptool.core.hub_name import HubName, hub_name
-from looptool.hub.models import check_sums, missing_bytes
+from looptool.hub.models import check_sums, missing_bytes, remove_stale
 from looptool.hub.problems import causes, check_space, told
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def find_data(text: str) -> DataFiles:
         info = api.dataset_info(name.repository, revision=name.revision, files_metadata=True)
         api.auth_check(name.repository, repo_type="dataset")  # a gated set has public metadata
         pinned = HubName(name.repository, info.sha)
-        asked = {"path": pinned.repository, "revision": pinned.revision}
+        # with the prefix, since a folder of that name here would be read in place of it
+        asked = {"path": f"hf://datasets/{pinned.repository}", "revision": pinned.revision}
         try:
             configs = datasets.get_dataset_config_names(**asked)
             config = _chosen_config(pinned, configs, parts)
@@ -113,6 +114,7 @@ def download(data: DataFiles) -> Iterator[tuple[str, Path]]:
                 )
             )
             folder = path.parents[file.rfilename.count("/")]
+            remove_stale(folder)
             check_sums(name, folder, [file])
         yield file.rfilename, path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -31,19 +32,20 @@ _STALE = 3600  # seconds after which a partial file belongs to a process that wa
 def fetch(name: HubName) -> tuple[HubName, Path]:
     """Return a model's name with the commit and its folder. Downloads it unless it is there.
 
-    Raises: see `download`.
+    Raises: see `pin` and `download`.
     """
-    if name.pinned and (folder := find(name)):
-        return name, folder
-    return download(name)
+    pinned = pin(name)
+    return pinned, find(pinned) or download(pinned)
 
 
 def pin(name: HubName) -> HubName:
-    """Look up the commit that a name means now.
+    """Return the name with the commit that it means now, which is looked up unless it has one.
 
     Raises:
         LooptoolError: if the hub cannot be asked, or has no such repository or revision.
     """
+    if name.pinned:
+        return name
     from huggingface_hub import HfApi
 
     with told(name):
@@ -51,15 +53,15 @@ def pin(name: HubName) -> HubName:
         return HubName(name.repository, info.sha)
 
 
-def download(name: HubName) -> tuple[HubName, Path]:
-    """Download a model into the hub's cache, without the files that are there. Shows progress.
+def download(name: HubName) -> Path:
+    """Download a pinned model into the hub's cache, without the files that are there.
 
-    Only the tokenizer, the configuration and `*.safetensors` are taken, and their checksums are
-    compared. No code of the repository is ever run. Without a network, a pinned model is taken that
-    another program downloaded whole.
+    Shows progress. Only the tokenizer, the configuration and `*.safetensors` are taken, and their
+    checksums are compared. No code of the repository is ever run. Without a network, a model is
+    taken that another program downloaded whole; its checksums are not compared.
 
     Returns:
-        The name with the commit, and the folder.
+        The folder.
 
     Raises:
         LooptoolError: if the repository, the network or the disk does not allow it.
@@ -68,37 +70,35 @@ def download(name: HubName) -> tuple[HubName, Path]:
     from huggingface_hub import HfApi, constants, snapshot_download
 
     if constants.is_offline_mode() and (folder := _of_another_program(name)):
-        return name, folder
+        return folder
     with told(name):
         info = HfApi().model_info(name.repository, revision=name.revision, files_metadata=True)
-        pinned = HubName(name.repository, info.sha)
-        small, weights = _parts(pinned, info.siblings or [])
+    small, weights = _parts(name, info.siblings or [])
 
-        def take(files: Sequence[RepoSibling]) -> Path:
-            patterns = [glob.escape(file.rfilename) for file in files]
+    def take(files: Sequence[RepoSibling]) -> Path:
+        patterns = [glob.escape(file.rfilename) for file in files]
+        with told(name):
             return Path(
-                snapshot_download(
-                    pinned.repository, revision=pinned.revision, allow_patterns=patterns
-                )
+                snapshot_download(name.repository, revision=name.revision, allow_patterns=patterns)
             )
 
-        size = missing_bytes(pinned, [*small, *weights])
-        check_space(pinned, size, Path(constants.HF_HUB_CACHE))
-        if size:
-            print(f"{pinned}: downloading {size / 1e6:,.1f} MB", file=sys.stderr, flush=True)
-        folder = take(small)
-        _check_architecture(pinned, folder)
-        remove_stale(folder)
-        take(weights)
-        check_sums(pinned, folder, [*small, *weights])
-        _mark(folder)
-    return pinned, folder
+    size = missing_bytes(name, [*small, *weights])
+    check_space(name, size, Path(constants.HF_HUB_CACHE))
+    if size:
+        print(f"{name}: downloading {size / 1e6:,.1f} MB", file=sys.stderr, flush=True)
+    folder = take(small)
+    remove_stale(folder)
+    _check_architecture(name, folder)
+    take(weights)
+    check_sums(name, folder, [*small, *weights])
+    _mark(folder, [file.rfilename for file in (*small, *weights)])
+    return folder
 
 
 def find(name: HubName) -> Path | None:
-    """Return the folder of a pinned model in the hub's cache, or None if it was not downloaded.
+    """Return the folder of a pinned model in the hub's cache, or None if it is not there whole.
 
-    Uses no network. A folder that another program downloaded in part does not count.
+    Uses no network.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -106,7 +106,12 @@ def find(name: HubName) -> Path | None:
     if not isinstance(found, str):
         return None
     folder = Path(found).parent
-    return folder if _marked(folder).exists() and weights_are_whole(folder) else None
+    try:
+        sizes = json.loads(_marked(folder).read_text("utf-8"))
+        whole = all((folder / each).stat().st_size == size for each, size in sizes.items())
+    except (OSError, ValueError):
+        return None
+    return folder if whole else None
 
 
 def at_hand(name: HubName, field: str) -> Path:
@@ -122,7 +127,7 @@ def at_hand(name: HubName, field: str) -> Path:
     folder = find(name)
     if folder is None:
         raise ConfigError(
-            f"{field}: {name}: is not in the hub's cache; `looptool setup` downloads it"
+            f"{field}: {name}: is not in the hub's cache as a whole; `looptool setup` downloads it"
         )
     return folder
 
@@ -145,16 +150,17 @@ def weights_are_whole(folder: Path) -> bool:
 
 
 def _marked(folder: Path) -> Path:
-    """Return the file that says that a folder of the hub's cache is whole and was checked.
+    """Return the file with the sizes of a model's files in the hub's cache, once they are whole.
 
     It is not in that cache, which other programs own and which may be read-only.
     """
-    return scratch_root() / "hub" / canonical.digest(str(folder))[:24]
+    return scratch_root() / "hub" / f"{canonical.digest(str(folder))[:24]}.json"
 
 
-def _mark(folder: Path) -> None:
+def _mark(folder: Path, names: Iterable[str]) -> None:
+    sizes = {name: (folder / name).stat().st_size for name in names}
     with replacing(_marked(folder)) as partial:
-        partial.write_text(f"{folder}\n", "utf-8")
+        partial.write_text(json.dumps(sizes), "utf-8")
 
 
 def _of_another_program(name: HubName) -> Path | None:
@@ -172,7 +178,7 @@ def _of_another_program(name: HubName) -> Path | None:
     if not found or not all(isinstance(each, str) for each in found):
         return None
     folder = Path(str(found[0])).parent
-    _mark(folder)
+    _mark(folder, taken)
     return folder
 
 
@@ -234,8 +240,9 @@ def missing_bytes(name: HubName, files: Iterable[RepoSibling], kind: str = "mode
 def remove_stale(folder: Path) -> None:
     """Remove the partial files of downloads that were killed, which no download continues."""
     for partial in (folder.parents[1] / "blobs").glob("*.incomplete"):
-        if time.time() - partial.stat().st_mtime > _STALE:
-            partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may be another user's
+            if time.time() - partial.stat().st_mtime > _STALE:
+                partial.unlink()
 
 
 def check_sums(name: HubName, folder: Path, files: Iterable[RepoSibling]) -> None:

@@ -31,7 +31,7 @@ def told(name: HubName, kind: Kind = "model") -> Iterator[None]:
     except Exception as error:
         chain = list(causes(error))
         problem = next(filter(None, (_problem(name, kind, each) for each in chain)), "")
-        if not problem and any(type(each).__name__ == "LocalEntryNotFoundError" for each in chain):
+        if not problem and any(isinstance(each, FileNotFoundError) for each in chain):
             problem = f"no hub answers ({_first_line(error)}); {_AGAIN}"  # a proxy, for example
         if not problem:
             raise
@@ -78,6 +78,8 @@ def _problem(name: HubName, kind: Kind, error: BaseException) -> str:
         return _status(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full; make room, or set HF_HOME to a folder on another disk; {_AGAIN}"
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.filename}: cannot be written; set HF_HOME to a folder of yours"
     if isinstance(error, _failures()) or "Consistency check" in str(error):
         return f"the connection to {constants.ENDPOINT} failed ({_first_line(error)}); {_AGAIN}"
     return ""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # importing it takes half a second
 _MARK = "<!-- written by looptool -->"
 _PROJECTS = ("data", "metrics", "models", "stages", ".dvc", ".git")
 _TAGS = ["tool-calling", "function-calling", "looptool"]
-EMBEDDED_NAME = HubName("HuggingFaceTB/SmolLM2-135M-Instruct")
+_EMBEDDED = HubName("HuggingFaceTB/SmolLM2-135M-Instruct")
 _COLUMNS = {
     "sample_id": "BLAKE2b-128 of tools and messages",
     "tools": "JSON text: a list of `{name, description, parameters}`, parameters a JSON Schema",
@@ -123,7 +123,7 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
     made = "metrics/iterations/0/warmup.json"  # by another base perhaps than params name now
     base = (read_json(snapshot, made) if made in snapshot.files else {}).get("base")
     base = base or params.model.base
-    published = hub_name(base) or (EMBEDDED_NAME if base == EMBEDDED else None)
+    published = hub_name(base) or (_EMBEDDED if base == EMBEDDED else None)
     facts = ModelCardData(
         license=license_, library_name="transformers", pipeline_tag="text-generation", tags=_TAGS,
         base_model=published.repository if published else None,

@@ -60,7 +60,8 @@ def weights_of(model: Path | str) -> int | None:
     files = list(Path(model).glob("*.safetensors"))
     if files:
         return sum(map(_weights_in, files))
-    size = re.search(r"(\d+(?:\.\d+)?)\s*([BM])\b", Path(model).name, re.I)
+    name = Path(model).name.partition("@")[0]  # without the commit of a model of the hub
+    size = re.search(r"(\d+(?:\.\d+)?)\s*([BM])\b", name, re.I)
     return int(float(size[1]) * (1e9 if size[2].upper() == "B" else 1e6)) if size else None
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from looptool.core import params
 from looptool.core.errors import ConfigError, LooptoolError
@@ -30,6 +29,7 @@ from looptool.core.params import BASE, EMBEDDED, LLM, Params, Simulator
 from looptool.engines.folders import (
     RECORD,
     base_problem,
+    field_of_record,
     named_of_hub,
     recorded_base,
 )
@@ -41,62 +41,62 @@ from looptool.workspace.setup import SMOLLM2
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def pin_models(base: str | None = None) -> Params:
-    """Set `model.base`, write the commits of models of the hub to params.yaml; return the params.
+def fetch_models(base: str | None = None) -> tuple[Params, Path | None]:
+    """Download the models of the hub that params.yaml names, and write their commits there.
 
-    The newest commit of each name without a whole commit is looked up, and printed.
+    The newest commit of each name without a whole commit is looked up, and printed. params.yaml is
+    written once the base is known to be usable.
 
     Args:
         base: the new `model.base`; None to keep it.
 
+    Returns:
+        The params, and the folder that models/base is to be made from: None for the embedded
+        model, or if models/base is that model already.
+
     Raises:
         ConfigError: if there is no such model, or params.yaml is invalid.
-        LooptoolError: if the hub cannot be asked.
+        LooptoolError: if the hub does not allow it.
     """
-    is_folder = base not in (None, EMBEDDED) and named_of_hub(str(base)) is None
-    if is_folder and (problem := base_problem(Path(str(base)))):
-        raise ConfigError(f"{base}: {problem}")
     before = params.load().model.base
     content = params.read(params.FILE)
     content["model"] = {**content["model"], "base": base or before}
     pins = {text: str(hub.pin(name)) for text, name in _unpinned(content)}
-    if not pins and base in (None, before):
-        return params.load()
+    chosen = pins.get(base or before, base or before)
+    source = _source(chosen)
 
     def change(document: Any) -> None:
-        if base is not None:
-            document["model"]["base"] = base
+        document["model"]["base"] = chosen
         _replace(document, pins)
 
-    unroll.edit(params.FILE, change)
+    if pins or chosen != before:
+        unroll.edit(params.FILE, change)
     for text, pinned in pins.items():
         print(f"{params.FILE}: {text} → {pinned}", file=sys.stderr)
-    return params.load()
-
-
-def fetch_models(loaded: Params) -> Path | None:
-    """Download the models of the hub that params.yaml names, unless they are there.
-
-    Returns:
-        The folder that models/base is to be made from; None for the embedded model, or if
-        models/base is that model already.
-
-    Raises:
-        ConfigError, LooptoolError: see `hub.models.download`.
-    """
+    loaded = params.load()
     for iteration in range(loaded.loop.last + 1):  # each may have overrides
         for _, section in params.load(iteration=iteration).asking():
-            if not isinstance(section, LLM | Simulator) or section.engine == "openai":
-                continue
-            if name := named_of_hub(section.model):
+            name = named_of_hub(section.model) if isinstance(section, LLM | Simulator) else None
+            # a server that renders the prompts needs only the name
+            if name and (section.engine != "openai" or _takes_tokens(loaded, section.server)):
                 hub.fetch(name)
-    base = loaded.model.base
+    return loaded, source
+
+
+def _takes_tokens(loaded: Params, server: str) -> bool:
+    return loaded.servers[server].api == "tokens"
+
+
+def _source(base: str) -> Path | None:
+    """Return the folder that models/base is to be made from; see `fetch_models`."""
     if base == EMBEDDED or Path(base) == BASE or _is_made(base):
         return None
     if name := named_of_hub(base):
-        return hub.download(name)[1]
+        return hub.find(name) or hub.download(name)
     if problem := base_problem(Path(base)):
-        raise ConfigError(f"{params.FILE}: model.base: {base}: {problem}")
+        pull = field_of_record("meta", "base") == base
+        hint = f"; `dvc pull {BASE}` brings the model if it was pushed" if pull else ""
+        raise ConfigError(f"{params.FILE}: model.base: {base}: {problem}{hint}")
     return Path(base)
 
 
@@ -113,9 +113,11 @@ def make_base(base: str, source: Path | None) -> None:
         LooptoolError: if a part is missing, the disk is full, DVC fails, or the files are not those
             that models/base.dvc records for the same commit.
     """
-    expected = _field("meta", "md5") if _field("meta", "base") == base else None
+    of_base = field_of_record("meta", "base") == base
+    expected = field_of_record("meta", "md5") if of_base else None
     package = _embedded_folder() if base == EMBEDDED and not _is_made(base) else None
     if package or source:
+        _keep_other()
         if expected is None:
             _record(None)  # so that a killed run leaves no model under another one's name
         with replacing(BASE) as partial:
@@ -126,10 +128,8 @@ def make_base(base: str, source: Path | None) -> None:
     if problem := base_problem(BASE):
         raise ConfigError(f"{params.FILE}: model.base: {BASE}: {problem}")
     quiet = [] if source else ["--quiet"]  # hashing a large model takes minutes
-    command = [sys.executable, "-m", "dvc", "add", *quiet, str(BASE)]
-    if subprocess.run(command).returncode:
-        raise LooptoolError(f"setup: `dvc add {BASE}` failed; see DVC's message above")
-    if named_of_hub(base) and expected not in (None, _field("outs", "md5")):
+    _add(*quiet)
+    if named_of_hub(base) and expected not in (None, field_of_record("outs", "md5")):
         raise LooptoolError(
             f"{base}: its files differ from those that {RECORD} records for this commit (md5 "
             f"{expected}); if that record is wrong, delete it and run `looptool setup` again"
@@ -137,17 +137,41 @@ def make_base(base: str, source: Path | None) -> None:
     _record(base)
 
 
+def _add(*options: str) -> None:
+    command = [sys.executable, "-m", "dvc", "add", *options, str(BASE)]
+    if subprocess.run(command).returncode:
+        raise LooptoolError(f"setup: `dvc add {BASE}` failed; see DVC's message above")
+
+
+def _is_recorded() -> bool:
+    """Whether models/base has the files that models/base.dvc records."""
+    command = [sys.executable, "-m", "dvc", "status", "--quiet", str(RECORD)]
+    return RECORD.exists() and subprocess.run(command).returncode == 0
+
+
+def _keep_other() -> None:
+    """Put a model in models/base that DVC does not know into DVC's cache before it is replaced."""
+    if not base_problem(BASE) and not _is_recorded():
+        before = RECORD.read_text("utf-8") if RECORD.exists() else None
+        _add("--quiet")
+        kept = field_of_record("outs", "md5")
+        print(f"{BASE}: another model was there; DVC's cache keeps it, md5 {kept}", file=sys.stderr)
+        if before is not None:
+            RECORD.write_text(before, "utf-8")
+
+
 def _is_made(base: str) -> bool:
     """Whether models/base was made from `base`, by its record and by its files."""
-    if base_problem(BASE) or recorded_base() != base:
-        return False
-    if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet", str(RECORD)]).returncode:
+    if base_problem(BASE) or recorded_base() != base or not _is_recorded():
         return False
     if base == EMBEDDED:
         return _is_same(PROJECT_TEMPLATE, BASE / "chat_template.jinja")
     if named_of_hub(base) or not Path(base).is_dir():  # a folder of another machine
         return True
-    return all(_is_same(path, BASE / path.name) for path in _taken(Path(base)))
+    mine, made = _taken(Path(base)), _taken(BASE)
+    return [path.name for path in mine] == [path.name for path in made] and all(
+        map(_is_same, mine, made)
+    )
 
 
 def _is_same(source: Path, copy: Path) -> bool:
@@ -171,17 +195,8 @@ def _record(base: str | None) -> None:
         yaml.dump(document, file)
 
 
-def _field(part: str, name: str) -> str | None:
-    """Return a field of `meta`, or of DVC's `outs`, in models/base.dvc; None if it is not there."""
-    try:
-        found = YAML(typ="safe", pure=True).load(RECORD.read_text("utf-8"))[part]
-        return (found[0] if part == "outs" else found)[name]
-    except (OSError, YAMLError, KeyError, IndexError, TypeError):
-        return None
-
-
 def _copy(source: Path, target: Path, base: str) -> None:
-    """Copy the files that a model needs; as hard links where the hub's cache allows it.
+    """Copy the files that a model needs; from the hub's cache as hard links where it allows them.
 
     Raises:
         LooptoolError: if the disk is full.
@@ -189,7 +204,7 @@ def _copy(source: Path, target: Path, base: str) -> None:
     target.mkdir()
     try:
         for path in _taken(source):
-            if path.is_symlink():  # the hub's cache, in which nothing is ever changed in place
+            if named_of_hub(base):  # nothing in the hub's cache is ever changed in place
                 with contextlib.suppress(OSError):
                     os.link(path.resolve(), target / path.name)
                     continue

@@ -106,12 +106,13 @@ class Plan:
 
 def plan(params: Params) -> Plan:
     """Estimate the cost of a run of all iterations on this machine."""
-    weights = weights_of(_base(params))
+    base = _base(params)
+    weights = weights_of(base)
     work = list(_work(params))
     dtype = machine.number_type(params.model.dtype)
     device, speeds = _device()
     hours, measured = None, False
-    if weights and (rates := _measured(params, weights, dtype)):
+    if weights and base == str(BASE) and (rates := _measured(params, weights, dtype)):
         speeds, measured = rates, True
     if weights:
         work = [
@@ -128,6 +129,11 @@ def plan(params: Params) -> Plan:
     return Plan(work, weights, disk, train, lora, device, dtype, hours, measured, missing)
 
 
+def _check_base(params: Params) -> None:
+    check_base(params.model)
+    check_template(params.model, params.warmup.steps)
+
+
 def _base(params: Params) -> str:
     """Return the folder of the base model, or its name if it is not there yet."""
     try:
@@ -139,8 +145,6 @@ def _base(params: Params) -> str:
 
 def _measured(params: Params, weights: int, dtype: NumberType) -> tuple[float, float, float] | None:
     """Return the measured operations per second of the base model, or None if not measured."""
-    if _base(params) != str(BASE):
-        return None
     if dtype.warning or (not dtype.on_gpu and weights > MEASURED_WEIGHTS):
         return None
     import torch
@@ -239,8 +243,7 @@ def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[st
     from looptool.training import processes
 
     checks: tuple[Callable[[], None], ...] = (
-        lambda: check_base(params.model),
-        lambda: check_template(params.model, params.warmup.steps),
+        lambda: _check_base(params),
         check_benchmark,
         lambda: answering.check(params),
         lambda: processes.check(params.train),

@@ -415,6 +415,17 @@ def test_a_model_that_the_server_has_not_is_told_with_those_it_has(server: HTTPS
         OpenAIEngine.load("other", "local", settings(server.url_for("/v1")))
 
 
+def test_a_model_of_the_hub_goes_by_its_commit(server: HTTPServer, tmp_path: Path) -> None:
+    commit = "0123456789" * 4
+    name = f"hf:acme/judge@{commit}"
+    told = rf"has no model 'looptool-[0-9a-f]{{12}}'; `looptool serve {name}` starts a server"
+    with pytest.raises(ConfigError, match=told):
+        OpenAIEngine.load(name, "local", settings(server.url_for("/v1")))
+    assert served_name(name) == served_name(tmp_path / f"models--acme--judge/snapshots/{commit}")
+    with pytest.raises(ConfigError, match="hf:acme/judge: names no commit; `looptool setup` looks"):
+        OpenAIEngine.load("hf:acme/judge", "local", settings(server.url_for("/v1")))
+
+
 def test_a_trained_folder_goes_by_its_content(server: HTTPServer, tmp_path: Path) -> None:
     (tmp_path / "weights").write_text("1")
     with pytest.raises(ConfigError, match=r"has no model 'looptool-[0-9a-f]{12}'; `looptool serve"):

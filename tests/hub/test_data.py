@@ -71,6 +71,9 @@ def test_the_samples_and_the_rejects_are_those_of_the_files(
     hub: Hub, looptool: Run, tmp_path: Path
 ) -> None:
     commit = hub.data("acme/calls", FILES)
+    here = tmp_path / "project/acme/calls"  # a folder of the same name is not read in its place
+    here.mkdir(parents=True)
+    (here / "train.jsonl").write_bytes(lines(0, 3))
     done = looptool("data", "import", "hf:acme/calls")
     assert not done.returncode, done.stderr
     sets = tmp_path / "project/data/samples"

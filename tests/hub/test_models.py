@@ -173,7 +173,7 @@ def test_other_bytes_than_the_hubs_are_deleted(
 
 
 def test_a_full_disk_is_told_before_anything_is_written(
-    hub: Hub, tiny: Path, looptool: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, tiny: Path, looptool: Run, tmp_path: Path
 ) -> None:
     commit = hub.model("acme/m", tiny)
     full = tmp_path / "full"
@@ -224,6 +224,10 @@ def test_a_model_that_another_program_cached_in_part_is_completed(
     line = only_line(looptool("check", "--model", f"hf:acme/m@{commit}", HF_HUB_OFFLINE="1"))
     assert line.startswith(f"hf:acme/m@{commit}: HF_HUB_OFFLINE is set, and the hub's cache")
     assert not looptool("check", "--model", f"hf:acme/m@{commit}").returncode
+    (file,) = (tmp_path / "hf/hub").rglob("tokenizer.json")
+    file.unlink()  # as after the cache was cleaned, and filled in part by another program
+    assert not looptool("check", "--model", f"hf:acme/m@{commit}").returncode
+    assert file.exists()
 
 
 def test_a_model_of_hf_download_is_used_without_a_network(

@@ -126,8 +126,8 @@ def test_models_in_roles_are_pinned_and_downloaded_and_only_then(
     assert not check().returncode
     shutil.rmtree(folder.parent / "hf")
     assert only_line(check()) == (
-        f"params.yaml: verify.judges.1.model: hf:acme/judge@{commit}: is not in the hub's cache; "
-        "`looptool setup` downloads it"
+        f"params.yaml: verify.judges.1.model: hf:acme/judge@{commit}: is not in the hub's cache "
+        "as a whole; `looptool setup` downloads it"
     )
     assert not hub.log  # checks never use the network
 
@@ -144,8 +144,11 @@ def test_another_base_in_params_than_in_the_folder_is_told(hub: Hub, tmp_path: P
     assert not setup(folder, hub).returncode  # the same folder is not copied again
     assert (folder / "models/base/model.safetensors").stat().st_mtime_ns == before
     make_tiny_model(folder / "mine", seed=1)
+    (folder / "mine/generation_config.json").unlink()
     hash_before = recorded(folder)[1]
     assert not setup(folder, hub).returncode and recorded(folder)[1] != hash_before
+    assert not (folder / "models/base/generation_config.json").exists()
+    assert (folder / "mine/model.safetensors").stat().st_nlink == 1  # a copy, which may be edited
     dvc(folder, "repro", "warmup_samples")
     set_params(folder, **{"model.base": f"hf:acme/tiny@{'0' * 40}"})
     told = dvc(folder, "repro", "warmup", fails=True)
@@ -155,7 +158,9 @@ def test_another_base_in_params_than_in_the_folder_is_told(hub: Hub, tmp_path: P
     set_params(folder, **{"model.base": "hf:acme/tiny"})
     told = dvc(folder, "repro", "warmup", fails=True)
     assert "`looptool setup --base hf:acme/tiny` downloads it" in told
-    assert only_line(setup(folder, hub, "--base", "nowhere")) == "nowhere: no such folder"
+    assert only_line(setup(folder, hub, "--base", "nowhere")) == (
+        "params.yaml: model.base: nowhere: no such folder"
+    )
     set_params(folder, **{"model.base": "hf:tiny"})
     assert only_line(setup(folder, hub)) == (
         "params.yaml: model.base: must be hf:owner/name or hf:owner/name@revision, found 'hf:tiny'"
@@ -177,8 +182,36 @@ def test_a_download_that_fails_leaves_the_base_and_the_params(
     assert (folder / "models/base/model.safetensors").read_bytes() == (
         tiny / "model.safetensors"
     ).read_bytes()
-    assert not setup(folder, hub).returncode  # the params name the new one already
+    assert params.load(folder / "params.yaml").model.base == f"hf:acme/tiny@{commit}"
+    assert not setup(folder, hub, "--base", "hf:acme/other").returncode
     assert recorded(folder)[0].startswith("hf:acme/other@")
+
+
+@pytest.mark.slow
+def test_a_base_that_stands_stays_and_one_that_dvc_does_not_know_is_kept(
+    hub: Hub, tiny: Path, tmp_path: Path
+) -> None:
+    folder = fresh(tmp_path / "one")
+    base = make_tiny_model(folder / "models/base")
+    assert not setup(folder, hub).returncode and recorded(folder)[0] == "models/base"
+    record = folder / "models/base.dvc"
+    record.write_text(record.read_text("utf-8").replace("base: models/base", "base: embedded"))
+    set_params(folder, **{"model.base": "embedded"})
+    before = {file: file.stat().st_mtime_ns for file in base.iterdir()}
+    assert not setup(folder, hub).returncode and recorded(folder)[0] == "embedded"
+    assert {file: file.stat().st_mtime_ns for file in base.iterdir()} == before
+    shutil.rmtree(base)
+    mine = (make_tiny_model(base, seed=7) / "model.safetensors").read_bytes()
+    hub.model("acme/tiny", tiny)
+    done = setup(folder, hub, "--base", "hf:acme/tiny")
+    kept = re.search(
+        r"models/base: another model was there; DVC's cache keeps it, md5 (\S+)", done.stderr
+    )
+    assert kept and not done.returncode
+    text = record.read_text("utf-8").replace(recorded(folder)[1], kept[1])
+    record.write_text(text, "utf-8")
+    dvc(folder, "checkout", "--force", "models/base.dvc")
+    assert (base / "model.safetensors").read_bytes() == mine
 
 
 @pytest.mark.slow

@@ -61,12 +61,21 @@ def test_weights_are_counted_without_loading_them() -> None:
 @pytest.mark.parametrize(
     ("name", "weights"),
     [("Qwen/Qwen3-8B", 8e9), ("models/Qwen3-1.7B", 1.7e9), ("SmolLM2-135M-Instruct", 135e6),
-     ("gpt-x", None)],
+     ("gpt-x", None), (f"hf:acme/phi@{'0' * 38}7b", None), (f"hf:Qwen/Qwen3-0.6B@{'0' * 40}", 6e8)],
 )  # fmt: skip
 def test_a_size_is_read_from_a_name_where_there_are_no_files(
     name: str, weights: float | None
 ) -> None:
     assert memory.weights_of(name) == weights
+
+
+def test_nothing_is_said_of_the_template_of_another_base_than_the_params_name() -> None:
+    make_tiny_model(Path("models/base"))
+    presets.use("hub-small", lambda *texts: True)
+    told = planning.plan(params.load()).missing
+    assert "model.base: hf:Qwen/Qwen3-0.6B@" in told[0] and not any(
+        "option" in each for each in told
+    )
 
 
 def test_the_papers_run_on_a_bare_machine_says_all_that_is_missing() -> None:
