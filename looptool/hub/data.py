@@ -69,7 +69,8 @@ def find_data(text: str) -> DataFiles:
         asked = {"path": f"hf://datasets/{pinned.repository}", "revision": pinned.revision}
         try:
             configs = datasets.get_dataset_config_names(**asked)
-            config = _chosen_config(pinned, configs, parts)
+            named = parts.pop(0) if parts and (parts[0] in configs or len(parts) == 2) else None
+            config = _one_of(pinned, "configuration", configs, named, "default")
             builder = datasets.load_dataset_builder(**asked, name=config)
         except (
             datasets.exceptions.DatasetsError, FileNotFoundError, RuntimeError, ValueError,
@@ -82,7 +83,8 @@ def find_data(text: str) -> DataFiles:
                 "repository with JSON or Parquet files"
             ) from None
     splits = builder.config.data_files or {}
-    split = _chosen_split(pinned, list(map(str, splits)), parts)
+    asked_split = parts[0] if parts else None
+    split = _one_of(pinned, "split", list(map(str, splits)), asked_split, "train")
     prefix = f"hf://datasets/{pinned.repository}@{pinned.revision}/"
     known = {file.rfilename: file for file in info.siblings or ()}
     paths = [str(path).removeprefix(prefix) for path in splits[split]]
@@ -119,27 +121,19 @@ def download(data: DataFiles) -> Iterator[tuple[str, Path]]:
         yield file.rfilename, path
 
 
-def _chosen_config(name: HubName, configs: list[str], parts: list[str]) -> str:
-    if parts and parts[0] in configs:
-        return parts.pop(0)
-    if len(parts) == 2:
-        raise ConfigError(f"{name}: has no configuration {parts[0]}; it has {', '.join(configs)}")
-    if len(configs) == 1 or "default" in configs:
-        return configs[0] if len(configs) == 1 else "default"
-    raise ConfigError(
-        f"{name}: has several configurations ({', '.join(configs)}); name one: "
-        f"hf:{name.repository}:{configs[0]}"
-    )
+def _one_of(name: HubName, what: str, known: list[str], asked: str | None, usual: str) -> str:
+    """Return the configuration or split that was asked for, else the only or the usual one.
 
-
-def _chosen_split(name: HubName, splits: list[str], parts: list[str]) -> str:
-    if parts:
-        if parts[0] in splits:
-            return parts[0]
-        raise ConfigError(f"{name}: has no split {parts[0]}; it has {', '.join(splits)}")
-    if len(splits) == 1 or "train" in splits:
-        return splits[0] if len(splits) == 1 else "train"
+    Raises:
+        ConfigError: if there is no such one, or several and none was named.
+    """
+    if asked in known:
+        return str(asked)
+    if asked is not None:
+        raise ConfigError(f"{name}: has no {what} {asked}; it has {', '.join(known)}")
+    if len(known) == 1 or usual in known:
+        return known[0] if len(known) == 1 else usual
     raise ConfigError(
-        f"{name}: has several splits ({', '.join(splits)}); name one: "
-        f"hf:{name.repository}:{splits[0]}"
+        f"{name}: has several {what}s ({', '.join(known)}); name one: "
+        f"hf:{name.repository}:{known[0]}"
     )

@@ -76,15 +76,13 @@ def fetch_models(base: str | None = None) -> tuple[Params, Path | None]:
     loaded = params.load()
     for iteration in range(loaded.loop.last + 1):  # each may have overrides
         for _, section in params.load(iteration=iteration).asking():
-            name = named_of_hub(section.model) if isinstance(section, LLM | Simulator) else None
-            # a server that renders the prompts needs only the name
-            if name and (section.engine != "openai" or _takes_tokens(loaded, section.server)):
+            if not isinstance(section, LLM | Simulator):
+                continue
+            rendered = section.engine == "openai" and loaded.servers[section.server].api == "chat"
+            name = named_of_hub(section.model)
+            if name and not rendered:  # a server that renders the prompts needs only the name
                 hub.fetch(name)
     return loaded, source
-
-
-def _takes_tokens(loaded: Params, server: str) -> bool:
-    return loaded.servers[server].api == "tokens"
 
 
 def _source(base: str) -> Path | None:
