@@ -247,7 +247,8 @@ def test_the_base_of_another_branch_is_not_trained_under_this_one_s_name(
         git(folder, "commit", "-qm", name)
     git(folder, "checkout", "-q", "a")  # without `dvc checkout`: models/base is that of b
     told = dvc(folder, "repro", "warmup", fails=True)
-    assert "heldout: params.yaml: model.base: hf:acme/a@" in told and "was changed" in told
+    # by heldout if DVC looked at models/base before it, else by warmup: DVC's order is by chance
+    assert "params.yaml: model.base: hf:acme/a@" in told and "was changed" in told
     assert not setup(folder, hub).returncode
     assert git(folder, "status", "--short", "models") == ""
     # an experiment has the base of the workspace that it was queued in
