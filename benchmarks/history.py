@@ -203,6 +203,8 @@ def _verdict(rng: random.Random, row: dict[str, str], said: str) -> dict[str, An
         "consensus": 1.0,
         "old_label_id": row["label_id"],
         "new_label_id": said if verdict in ("LABEL_WRONG", "BOTH_CORRECT") else None,
+        "new_label": None,
+        "proposed": verdict,
     }
 
 

@@ -47,12 +47,14 @@ def short(text: str, width: int) -> str:
 
 
 @contextlib.contextmanager
-def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """Show a counter on a terminal. Yields a function that takes the number done so far.
+def counting(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a counter on a terminal, with the time left if the total is known.
+
+    Yields a function that takes the number done so far.
 
     It is of the same library as the bars of downloads from the hub, which may run inside.
     """
     from tqdm import tqdm
 
-    with tqdm(unit=f" {what}", unit_scale=True, leave=False, disable=None) as bar:
+    with tqdm(total=total, unit=f" {what}", unit_scale=True, leave=False, disable=None) as bar:
         yield lambda done: bar.update(done - bar.n)

@@ -6,6 +6,7 @@ from looptool.core import runs, tables
 from looptool.core.samples import VERDICTS
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
+from looptool.judging.human import misfits, overrule, read_reviews
 from looptool.judging.verify import verify
 
 
@@ -20,15 +21,23 @@ def main() -> None:
         inputs = [folder / "train.parquet", folder / "probe.parquet"]
         sections = ["model", "verify", "vllm"]
         cast = Cast(run.params, lambda: run.scratch(inputs, sections), run.seed_number, run.bar)
+        reviews = read_reviews()
         verdicts = verify(samples, probe, make_judges(run.params.verify, cast))
+        verdicts = overrule(verdicts, probe, reviews, run.params.verify.review)
+        stale = misfits(verdicts, samples, reviews, iteration)
+        for row in stale.iter_rows(named=True):
+            run.say(f"{row['sample_id']}: {row['reason']}")
         tables.write(verdicts, tables.Verdicts, folder / "verdicts.parquet")
+        tables.write(stale, tables.Rejected, folder / "rejected/verify.parquet")
         tables.write(cast.frame(), tables.Requests, folder / "requests/verify.parquet")
         counts = tables.counts(verdicts, "verdict")
+        reviewed = int(verdicts["judge"].str.starts_with("human:").sum())
         runs.write_json(
             f"metrics/iterations/{iteration}/verify.json",
-            {name: counts.get(name, 0) for name in VERDICTS},
+            {name: counts.get(name, 0) for name in VERDICTS}
+            | {"reviewed": reviewed, "misfits": len(stale)},
         )
-        run.note(judged=len(verdicts), **counts, **cast.figures())
+        run.note(judged=len(verdicts), reviewed=reviewed, **counts, **cast.figures())
 
 
 if __name__ == "__main__":

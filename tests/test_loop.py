@@ -35,6 +35,7 @@ PARTS = [
     "stages",
     "configs/accelerate",
     "configs/chat_templates",
+    "data/reviews",
     "data/samples",
     "data/tools",
     "dvc.yaml",

@@ -18,6 +18,7 @@ from looptool.cli import (
     models,
     project,
     prompts,
+    review,
     tools,
 )
 from looptool.core.errors import LooptoolError
@@ -27,7 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for commands in (project, models, lineage):
+for commands in (project, models, review, lineage):
     app.add_typer(commands.app)
 for name, group in {
     "tools": tools, "data": data, "bench": bench, "model": model, "config": config,

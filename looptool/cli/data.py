@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,6 +53,89 @@ def import_data(
         imports.show_samples(outcome, target, console())
     if not outcome.samples:
         raise LooptoolError(f"{found}: no samples; {target / sample_sets.REJECTED} says why")
+
+
+@app.command("audit")
+def audit_data(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="SET",
+            help="An imported set, a data set (2, main:2, exp-name:2), a file that `data import` "
+            "reads, or hf:owner/name.",
+        ),
+    ],
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="Compare labels with the answers of this model: an iteration, a folder, "
+            "hf:owner/name, or http://…/v1#MODEL. Repeatable; the most frequent answer counts.",
+        ),
+    ] = None,
+    engine: Annotated[
+        Literal["transformers", "vllm", "openai"] | None,
+        typer.Option(help="Engine for local models. Default: eval.engine."),
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="Compare labels with answers in a file (docs/audit.md)."),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rules|llm|both|MODULE:NAME", help="Who judges. Default: verify.judges."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the audit. Default: data/audits/<name>.")
+    ] = None,
+    apply: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.parquet",
+            help="Do not judge again: write the set with the decisions of `looptool review`.",
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Number of suspects to show.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Find the wrong labels in a set. The set itself is never changed.
+
+    Without --model and --answers, judges inspect each label alone.
+
+    Example: looptool data audit calls.jsonl --judge rules
+    Example: looptool data audit calls.jsonl --apply corrected.parquet
+    """
+    from looptool.auditing import AUDIT, running
+    from looptool.auditing.apply import apply as apply_reviews
+    from looptool.auditing.sets import check_folder, open_set
+    from looptool.core import tables
+    from looptool.judging.human import read_reviews
+    from looptool.reporting.audits import show_applied, show_audit
+    from looptool.terminal import counting
+
+    if models and answers:
+        raise ConfigError("--answers: cannot be combined with --model")
+    params, targets = running.check(models or [], answers, judge)
+    with counting("records") as on_progress:
+        opened = open_set(data, output, on_progress)
+    if apply is not None:
+        applied = apply_reviews(opened, opened.place, apply, read_reviews())
+        if as_json:
+            print_json(asdict(applied))
+        else:
+            show_applied(applied, apply, console())
+        return
+    check_folder(opened.place, opened.source)
+    described = running.run(
+        opened, opened.place, params, targets, engine=engine, answers_file=answers, judge=judge
+    )
+    if as_json:
+        print_json(described)
+        return
+    table = tables.read(opened.place / AUDIT, tables.Audit)
+    show_audit(described, table, rows, opened.place, console())
 
 
 @app.command("export")

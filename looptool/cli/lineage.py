@@ -81,16 +81,19 @@ def sql(
     """Query the tables of all iterations with SQL (DuckDB). No statement can change a file.
 
     Views: samples, carried, probes, verdicts, lineage, rejected, requests, evals, metrics, truth,
-    warmup, heldout, each with the column iteration; and bench, the answers of `looptool bench`.
+    warmup, heldout, each with the column iteration; bench, the answers of `looptool bench`; audits
+    and reviews; and judges, agreement and review_costs, what judges and reviews are worth.
     `looptool sql "describe samples"` lists the columns of a view.
 
     Example: looptool sql "select iteration, verdict, count(*) from verdicts group by all"
     """
     from looptool.lineage import views
-    from looptool.reporting import answers
+    from looptool.reporting import answers, judges
 
-    connection = views.connect(snapshot_of(rev), guarded=True)
+    snapshot = snapshot_of(rev)
+    connection = views.connect(snapshot, guarded=True)
     try:
+        judges.add_views(connection, snapshot)
         if query is None:
             answers.prompt(connection, console())
         else:

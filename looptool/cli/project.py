@@ -117,6 +117,7 @@ def check(
     """Check that everything a run needs is present and valid, or whether a model can be used."""
     if model is not None:
         return _check_model(model, as_json)
+    from looptool.auditing.unread import unread_shares
     from looptool.core import machine, params
     from looptool.core.registry import load
     from looptool.core.tools import read_tools
@@ -126,7 +127,8 @@ def check(
     from looptool.evaluation import running
     from looptool.evaluation.bfcl import rows as bfcl
     from looptool.evaluation.bfcl.package import check_benchmark
-    from looptool.synthesis.own import check_own
+    from looptool.synthesis.own import FILE, check_own
+    from looptool.terminal import percent
     from looptool.training import processes
 
     loaded = params.load()
@@ -148,6 +150,14 @@ def check(
         raise ConfigError("no git repository here, but DVC needs one; run `git init`")
     if not shutil.which("dvc"):
         raise ConfigError("command not found: dvc; add this environment's bin folder to PATH")
+    if loaded.generate.own and "rules" in loaded.verify.judges:
+        shares = unread_shares(Path(loaded.generate.own) / FILE)
+        if shares:
+            reasons = ", ".join(f"{reason} {percent(share)} %" for reason, share in shares.items())
+            typer.echo(
+                f"{loaded.generate.own}: {percent(sum(shares.values()))} % of the labels cannot be "
+                f"checked by the judge rules ({reasons}); a large model can (docs/models.md)"
+            )
     dtype = machine.number_type(loaded.model.dtype)
     typer.echo(f"ready: {loaded.loop.last} iterations, mode {loaded.loop.mode}")
     typer.echo(f"{dtype.name}: {dtype.reason}")

@@ -323,6 +323,7 @@ class Probe(Section):
 class Verify(Section):
     enabled: bool
     judges: Annotated[tuple[JudgeSettings, ...], Field(strict=False, min_length=1)]
+    review: Literal["off", "corrected", "all"]
 
 
 class Carry(Section):

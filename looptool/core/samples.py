@@ -45,6 +45,18 @@ Verdict = Literal["PRED_WRONG", "LABEL_WRONG", "BOTH_CORRECT", "BOTH_WRONG", "NO
 """NO_CONSENSUS means that there is no verdict: the judges disagree, or one cannot decide."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
+Decision = Literal["keep", "take", "both", "edit", "drop", "unsure"]
+"""A person's decision on a verdict (docs/audit.md)."""
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
+VERDICT_OF_DECISION: dict[Decision, Verdict] = {
+    "keep": "PRED_WRONG",  # the label is right
+    "take": "LABEL_WRONG",  # the prediction is right
+    "both": "BOTH_CORRECT",
+    "edit": "LABEL_WRONG",  # neither is right; the person wrote a label
+    "drop": "BOTH_WRONG",  # neither is right; the sample is left out
+    "unsure": "NO_CONSENSUS",
+}
+
 ErrorType = Literal[
     "refused",
     "unparsable",

@@ -11,13 +11,13 @@ import contextlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 
 from looptool.core.errors import TableError
 from looptool.core.files import replacing
-from looptool.core.samples import CATEGORIES, ERROR_TYPES, ORIGINS, VERDICTS
+from looptool.core.samples import CATEGORIES, DECISIONS, ERROR_TYPES, ORIGINS, VERDICTS
 
 
 class _NoPandas:
@@ -64,7 +64,10 @@ EVENTS = (
     *HANDOFF_EVENTS,
 )
 
+WRITTEN_ROWS = 20_000  # at a time, by `Writer`
+
 _ID = r"^[0-9a-f]{32}$"
+REVIEWER = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$"
 
 
 class Table(pa.DataFrameModel):
@@ -146,7 +149,11 @@ class Probe(Table):
 
 
 class Verdicts(Table):
-    """The judges' verdict on each mismatch (JGLV)."""
+    """The verdict on each mismatch (JGLV): that of the judges, unless people decided.
+
+    `proposed` is the judges' own verdict. `new_label` is a label that a person wrote or took from
+    an earlier prediction; where it is null, the new label is the prediction.
+    """
 
     sample_id: str = pa.Field(str_matches=_ID, unique=True)
     verdict: str = pa.Field(isin=VERDICTS)
@@ -156,6 +163,69 @@ class Verdicts(Table):
     consensus: float = pa.Field(ge=0.0, le=1.0)
     old_label_id: str = pa.Field(str_matches=_ID)
     new_label_id: str = pa.Field(str_matches=_ID, nullable=True)
+    new_label: str = pa.Field(str_startswith="{", nullable=True)
+    proposed: str = pa.Field(isin=VERDICTS, nullable=True)
+
+    @classmethod
+    def added(cls) -> tuple[str, ...]:
+        return ("new_label", "proposed")
+
+
+class Reviews(Table):
+    """The decisions of one reviewer, in the order in which they were made.
+
+    `source` is what was reviewed, an iteration or an audit, and `verdict` the judges' verdict that
+    was shown, null if nothing spoke against the label. `weight` is the number of rows that a row of
+    a random sample stands for; null for rows that the reviewer chose.
+    """
+
+    number: int = pa.Field(ge=0, unique=True)
+    reviewer: str = pa.Field(str_matches=REVIEWER)
+    source: str
+    sample_id: str = pa.Field(str_matches=_ID)
+    label_id: str = pa.Field(str_matches=_ID)
+    prediction_id: str = pa.Field(str_matches=_ID, nullable=True)
+    verdict: str = pa.Field(isin=VERDICTS, nullable=True)
+    decision: str = pa.Field(isin=DECISIONS)
+    new_label: str = pa.Field(str_startswith="{", nullable=True)
+    new_label_id: str = pa.Field(str_matches=_ID, nullable=True)
+    note: str
+    seconds: float = pa.Field(ge=0.0)
+    weight: float = pa.Field(ge=1.0, nullable=True)
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("number",)
+
+
+class Audit(Table):
+    """What an audit says about each label of a set (docs/audit.md), the most suspicious first.
+
+    `verdict` is null where nothing speaks against the label. `prediction` is the answer that it is
+    compared with: of the models, or one that a judge thinks fits better. `answers` has each model's
+    answer. `suspicion` is how likely the label is wrong, by the judges.
+    """
+
+    sample_id: str = pa.Field(str_matches=_ID, unique=True)
+    label_id: str = pa.Field(str_matches=_ID)
+    category: str = pa.Field(isin=CATEGORIES)
+    tool: str  # the first one that the label calls; empty for a text
+    arguments: str = pa.Field(str_startswith="[")  # those at fault, as `tool.argument`
+    verdict: str = pa.Field(isin=VERDICTS, nullable=True)
+    suspicion: float = pa.Field(ge=0.0, le=1.0)
+    confidence: float = pa.Field(ge=0.0, le=1.0, nullable=True)
+    judge: str
+    votes: str = pa.Field(str_startswith="{")
+    rationale: str
+    unread: str = pa.Field(isin=("language", "knowledge"), nullable=True)
+    prediction: str = pa.Field(str_startswith="{", nullable=True)
+    prediction_id: str = pa.Field(str_matches=_ID, nullable=True)
+    answers: str = pa.Field(str_startswith="{")
+    agreement: float = pa.Field(ge=0.0, le=1.0, nullable=True)
+    ppl: float = pa.Field(ge=1.0, nullable=True)
+    label_ppl: float = pa.Field(ge=1.0, nullable=True)
+    line: int = pa.Field(ge=1, nullable=True)
+    turn: int = pa.Field(ge=1, nullable=True)
 
 
 class Rejected(Table):
@@ -343,6 +413,42 @@ def write(data: pl.DataFrame, table: type[Table], path: Path | str, *, sort: boo
         raise TableError(f"{path}: could not be written: {error}") from error
 
 
+class Writer:
+    """Writes a table in checked pieces, in order; `named` is the path that errors name."""
+
+    def __init__(self, path: Path, table: type[Table], named: Path) -> None:
+        self.path = path
+        self.table = table
+        self.named = named
+        self.schema = polars_schema(table)
+        self.columns: dict[str, list[Any]] = {name: [] for name in self.schema}
+
+    def __enter__(self) -> Self:
+        import pyarrow.parquet as pq
+
+        schema = pl.DataFrame(schema=self.schema).to_arrow().schema
+        self.file = pq.ParquetWriter(self.path, schema, compression="zstd", compression_level=3)
+        return self
+
+    def add(self, columns: dict[str, list[Any]]) -> None:
+        for name, values in columns.items():
+            self.columns[name] += values
+        if len(next(iter(self.columns.values()))) >= WRITTEN_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = pl.DataFrame(self.columns, schema=self.schema)
+        self.file.write_table(check(data, self.table, str(self.named)).to_arrow())
+        self.columns = {name: [] for name in self.schema}
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self.file.close()
+
+
 def read(path: Path | str, table: type[Table]) -> pl.DataFrame:
     """Read and validate a table.
 
@@ -383,7 +489,7 @@ def check_columns(
         if name not in types and former in types:
             types[name] = types[former]
     for name, kind in polars_schema(table).items():
-        if types.get(name) != kind:
+        if types.get(name) != kind and (name in types or name not in table.added()):
             problem = "is missing" if name not in types else f"is {types[name]}, not {kind}"
             raise TableError(f"{path}: not a {table.__name__} table: column {name} {problem}")
 

@@ -20,10 +20,11 @@ from looptool.core.errors import ConfigError
 from looptool.core.fingerprints import served_name
 from looptool.core.machine import NumberTypeName
 from looptool.core.params import Model
+from looptool.core.samples import Label
 from looptool.core.tools import Tool
 from looptool.engines import Arrived, Completion, Prompt, Sampling
 from looptool.engines.sizes import decoding_rows, reading_rows
-from looptool.engines.syntax import read_ids, reader_of
+from looptool.engines.syntax import label_text, read_ids, reader_of
 from looptool.engines.templates import choose_template, renderings, replace_options
 
 
@@ -339,3 +340,50 @@ def _draw(logits: Any, sampling: Sampling, generator: Any) -> tuple[Any, Any]:
         last = torch.searchsorted(ends, total)  # the limit, in case rounding makes point == total
         token = torch.searchsorted(ends, point, right=True).minimum(last)[:, 0]
     return token, logprobs.gather(-1, token[:, None])[:, 0]
+
+
+def score(
+    engine: TransformersEngine, prompts: Sequence[Prompt], labels: Sequence[Label]
+) -> Iterator[tuple[int, float, int]]:
+    """Yield (place, sum of log p, number of tokens) of each label as the answer to its prompt.
+
+    Labels that the model's template cannot write, or that are too long for it, are left out.
+    """
+    import torch
+
+    model, tokenizer = engine.model, engine.tokenizer
+    texts, refusals = renderings(tokenizer, prompts)
+    room = _room(model.config)
+    rows = []
+    for place, (prompt, label) in enumerate(zip(prompts, labels, strict=True)):
+        if place in refusals:
+            continue
+        try:
+            written = label_text(tokenizer, prompt, label)
+        except ConfigError:
+            continue
+        parts = tokenizer([texts[place], written], add_special_tokens=False).input_ids
+        if sum(map(len, parts)) < room and all(parts):
+            rows.append((sum(map(len, parts)), place, *parts))
+    rows.sort(key=lambda row: row[:2])
+    while rows:
+        size = reading_rows(model, len(rows), rows[-1][0])
+        batch, rows = rows[:size], rows[size:]
+        width, kept = batch[-1][0], max(len(label) for *_, label in batch)
+        mask = torch.tensor([[0] * (width - n) + [1] * n for n, *_ in batch], device=model.device)
+        pad = tokenizer.pad_token_id
+        ids = torch.tensor(
+            [[pad] * (width - n) + prompt + label for n, _, prompt, label in batch],
+            device=model.device,
+        )
+        with torch.inference_mode():
+            logits = model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+                logits_to_keep=kept + 1,
+            ).logits[:, :-1]
+            logprobs = logits.float().log_softmax(-1)
+        said = logprobs.gather(-1, ids[:, -kept:, None])[..., 0]
+        for (_, place, _, label), values in zip(batch, said, strict=True):
+            yield place, float(values[-len(label) :].sum()), len(label)

@@ -20,9 +20,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
-
-import polars as pl
+from typing import Any
 
 from looptool.core import canonical, tables
 from looptool.core.errors import ConfigError, LooptoolError
@@ -38,7 +36,6 @@ DESCRIPTION = "description.json"
 PROCESSES = 2
 _BATCH = 2000  # maximum records converted at a time
 _CHARACTERS = 8_000_000  # maximum characters converted at a time
-_GROUP = 20_000  # rows written at a time
 _PROBED = 20  # records from which the format is detected
 _KEPT = 2000  # characters stored of a rejected record
 
@@ -155,8 +152,8 @@ def import_samples(
         replacing(target / REJECTED) as refused,
     ):
         with (
-            _Writer(kept, tables.Imported, target / SAMPLES) as samples,
-            _Writer(refused, tables.Refusals, target / REJECTED) as rejected,
+            tables.Writer(kept, tables.Imported, target / SAMPLES) as samples,
+            tables.Writer(refused, tables.Refusals, target / REJECTED) as rejected,
         ):
             for count, (good, bad, changes) in _converted(first, records, format_.name):
                 done.records += count
@@ -342,39 +339,3 @@ def _take_out_repeated(
     for column in good.values() if repeated else ():
         for place in reversed(repeated):
             del column[place]
-
-
-class _Writer:
-    """Writes a table in checked pieces, in order; `named` is the path that errors name."""
-
-    def __init__(self, path: Path, table: type[tables.Table], named: Path) -> None:
-        self.path = path
-        self.table = table
-        self.named = named
-        self.schema = tables.polars_schema(table)
-        self.columns: dict[str, list[Any]] = {name: [] for name in self.schema}
-
-    def __enter__(self) -> Self:
-        import pyarrow.parquet as pq
-
-        schema = pl.DataFrame(schema=self.schema).to_arrow().schema
-        self.file = pq.ParquetWriter(self.path, schema, compression="zstd", compression_level=3)
-        return self
-
-    def add(self, columns: dict[str, list[Any]]) -> None:
-        for name, values in columns.items():
-            self.columns[name] += values
-        if len(next(iter(self.columns.values()))) >= _GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        data = pl.DataFrame(self.columns, schema=self.schema)
-        self.file.write_table(tables.check(data, self.table, str(self.named)).to_arrow())
-        self.columns = {name: [] for name in self.schema}
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        try:
-            if kind is None:
-                self._flush()
-        finally:
-            self.file.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from looptool.core.params import Verify, name_of
 from looptool.core.registry import load
@@ -46,8 +46,35 @@ class Opinion:
     confidence: float
 
 
+Unread = Literal["language", "knowledge"]
+"""Why a judge cannot check a label: the request's language, or a value that is knowledge."""
+
+
+@dataclass(frozen=True)
+class Impression:
+    """One judge's view of a label without a prediction.
+
+    Attributes:
+        wrong: how likely the label is wrong, from 0 to 1.
+        rationale: the reason, for human readers; "" if nothing speaks against the label.
+        unread: why the judge could not check the label, or None if it could.
+        instead: a label that fits better, or None.
+        argument: the argument that is at fault, as `tool.argument`, if it is one.
+    """
+
+    wrong: float
+    rationale: str = ""
+    unread: Unread | None = None
+    instead: Label | None = None
+    argument: str | None = None
+
+
 class Judge(Protocol):
-    """Compares the label and the prediction of mismatches, and admits or refuses new samples."""
+    """Compares the label and the prediction of mismatches, and admits or refuses new samples.
+
+    A judge may also have `inspect`, with the arguments of `admit`, which returns an `Impression` of
+    each label; `impressions` is what every judge can do.
+    """
 
     name: str
 
@@ -60,6 +87,15 @@ class Judge(Protocol):
     ) -> list[str | None]:
         """Return None for each sound (tools, messages, label), else the reason it is refused."""
         ...
+
+
+def impressions(
+    judge: Judge, samples: Sequence[tuple[Sequence[Tool], Sequence[Message], Label]]
+) -> list[Impression]:
+    """Return a judge's view of labels without predictions: by `inspect`, or else by `admit`."""
+    if inspect := getattr(judge, "inspect", None):
+        return list(inspect(samples))
+    return [Impression(float(reason is not None), reason or "") for reason in judge.admit(samples)]
 
 
 JUDGES: Mapping[str, str] = {

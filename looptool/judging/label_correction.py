@@ -47,7 +47,13 @@ def outcomes(
     _check_tables(samples, probe, verdicts)
     joined = samples.join(probe, on="sample_id", validate="1:1").join(
         verdicts.select(
-            "sample_id", "verdict", "rationale", "judge", "old_label_id", "new_label_id"
+            "sample_id",
+            "verdict",
+            "rationale",
+            "judge",
+            "old_label_id",
+            "new_label_id",
+            "new_label",
         ),
         on="sample_id",
         how="left",
@@ -79,11 +85,17 @@ def outcomes(
 
 
 def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add the prediction to rows that it changes: as the label, or as an alternative."""
+    """Add the new label to rows that it changes: as the label, or as an alternative.
+
+    It is the prediction, or what a person wrote.
+    """
     changing = rows.filter(pl.col("event").is_in(["corrected", "alternative"]))
     changes = []
     for row in changing.iter_rows(named=True):
-        new = prediction_label(row["text"], row["calls"], row["parse_error"])
+        if row["new_label"] is not None:
+            new = canonical.loads(row["new_label"])
+        else:
+            new = prediction_label(row["text"], row["calls"], row["parse_error"])
         if new is None:
             raise TableError(
                 f"verdicts: {row['verdict']} for {row['sample_id']}, which has no valid prediction"
@@ -91,7 +103,7 @@ def _relabelled(rows: pl.DataFrame) -> pl.DataFrame:
         identity = label_id(new)
         if row["new_label_id"] not in (None, identity):
             raise TableError(
-                f"verdicts: new_label_id of {row['sample_id']} is not the probe's prediction"
+                f"verdicts: new_label_id of {row['sample_id']} is not that of its new label"
             )
         if row["event"] == "corrected":
             # The alternatives were accepted next to the wrong label, so they are dropped with it.

@@ -107,6 +107,8 @@ def _verdict_row(
             if takes_over and case.prediction is not None
             else None
         ),
+        "new_label": None,
+        "proposed": verdict,
     }
 
 

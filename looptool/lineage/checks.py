@@ -237,21 +237,21 @@ def _data_set(
 
 
 def _predictions(connection: duckdb.DuckDBPyConnection, file: str) -> Iterator[Problem]:
-    """Check that the new label of a verdict is the answer of the model."""
+    """Check that the new label of a verdict is what a person wrote, or the model's answer."""
     rows = connection.execute(
-        "SELECT v.row, sample_id, new_label_id, text, calls, parse_error "
+        "SELECT v.row, sample_id, new_label_id, new_label, text, calls, parse_error "
         "FROM verdicts v JOIN probe USING (sample_id) WHERE new_label_id IS NOT NULL ORDER BY v.row"
     ).fetchall()
 
     def wrong() -> Iterator[Problem]:
-        for row, sample_id, new, *answer in rows:
+        for row, sample_id, new, written, *answer in rows:
             try:
-                label = prediction_label(*answer)
+                label = canonical.loads(written) if written else prediction_label(*answer)
             except ValueError:
                 label = None
             if label is None or label_id_of(label) != new:
-                yield Problem(file, row, sample_id, f"gives the label {new}, which is not the "
-                              "model's answer in probe.parquet")  # fmt: skip
+                whose = "its new_label" if written else "the model's answer in probe.parquet"
+                yield Problem(file, row, sample_id, f"gives the label {new}, which is not {whose}")
 
     yield from islice(wrong(), FIRST)
 

@@ -79,12 +79,15 @@ class Life:
     """A sample with everything that happened to it.
 
     Attributes:
-        kind: `sample`, `warmup`, `heldout`, or `rejected` if it was never admitted.
+        kind: `sample`, `warmup`, `heldout`, `rejected` if it was never admitted, or `audited` if it
+            is only in an audit.
         steps: one for each iteration in which something happened to it.
         labels: its labels, the oldest first.
         answers: for held-out samples, the answer of each model: iteration, prediction, valid,
             error_type.
         rejected: the checks that refused it, with their reasons.
+        audits: what audits said of its label: audit, verdict, confidence, rationale, prediction.
+        reviews: what people decided: reviewer, source, label_id, decision, new_label, note.
     """
 
     sample_id: str
@@ -96,6 +99,8 @@ class Life:
     labels: Sequence[LabelVersion]
     answers: Sequence[Mapping[str, Any]]
     rejected: Sequence[Mapping[str, Any]]
+    audits: Sequence[Mapping[str, Any]] = ()
+    reviews: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,12 @@ def resolve(connection: duckdb.DuckDBPyConnection, identity: str) -> str:
     raise LooptoolError(f"{identity}: no such sample or label{_nearest(connection, identity)}")
 
 
+# The views that only some projects have, with the columns of `Life.audits` and `Life.reviews`.
+_LOOSE = {
+    "audits": "audit, label_id, verdict, confidence, judge, rationale, prediction",
+    "reviews": "reviewer, source, label_id, verdict, decision, new_label, new_label_id, note",
+    "audited": "* EXCLUDE (sample_id), 0::BIGINT AS iteration",
+}
 _EVERY_ID = (
     "SELECT sample_id FROM samples WHERE {0} UNION SELECT sample_id FROM warmup WHERE {0} "
     "UNION SELECT sample_id FROM heldout WHERE {0} UNION SELECT sample_id FROM rejected WHERE {0} "
@@ -173,7 +184,10 @@ _EVERY_ID = (
 def _samples_from(connection: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
     """Return the sample_ids with a prefix. A range comparison lets DuckDB skip sorted files."""
     in_range = "sample_id >= $1 AND sample_id < $2"
-    rows = connection.execute(_EVERY_ID.format(in_range) + " ORDER BY 1", [prefix, prefix + "g"])
+    every = _EVERY_ID
+    if "audited" in {row[0] for row in connection.execute("SHOW TABLES").fetchall()}:
+        every += " UNION SELECT sample_id FROM audited WHERE {0}"
+    rows = connection.execute(every.format(in_range) + " ORDER BY 1", [prefix, prefix + "g"])
     return [row[0] for row in rows.fetchall()]
 
 
@@ -222,6 +236,13 @@ def lives(
             "heldout",
         )
     }
+    views = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
+    for view, columns in _LOOSE.items():
+        sql = f"SELECT sample_id, {columns} FROM {view} WHERE sample_id IN $1"
+        loose = rows(connection, sql, list(ids)) if view in views else []
+        tables[view] = {
+            identity: [row for row in loose if row["sample_id"] == identity] for identity in ids
+        }
     answers = _by_sample(
         connection,
         "SELECT id AS sample_id, iteration, prediction, valid, error_type FROM evals "
@@ -241,7 +262,8 @@ def _life(
     tables: Mapping[str, list[dict[str, Any]]],
     answers: Sequence[dict[str, Any]],
 ) -> Life:
-    kinds = {"sample": "samples", "warmup": "warmup", "heldout": "heldout", "rejected": "rejected"}
+    kinds = {"sample": "samples", "warmup": "warmup", "heldout": "heldout", "audited": "audited",
+             "rejected": "rejected"}  # fmt: skip
     kind = next((kind for kind, view in kinds.items() if tables[view]), None)
     if kind is None:
         known = "is in the event log" if tables["lineage"] else "is named as a parent"
@@ -255,11 +277,13 @@ def _life(
         rows[0]["parent_id"],
         canonical.loads(rows[0]["tools"]),
         canonical.loads(rows[0]["messages"]),
-        [] if kind == "heldout" else list(_steps(snapshot, tables, kind, rows)),
+        [] if kind in ("heldout", "audited") else list(_steps(snapshot, tables, kind, rows)),
         list(_labels(rows, tables)),
         [_without(row, "sample_id") for row in answers],
         [{name: row[name] for name in ("iteration", "check", "reason")}
          for row in tables["rejected"]],
+        [_without(row, "sample_id") for row in tables["audits"]],
+        [_without(row, "sample_id") for row in tables["reviews"]],
     )  # fmt: skip
 
 
@@ -320,8 +344,15 @@ def _labels(
         probe = probes.get(row["iteration"])
         if row["verdict"] == "LABEL_WRONG" and row["new_label_id"] not in known and probe:
             label = prediction_label(probe["text"], probe["calls"], probe["parse_error"])
+            if row["new_label"] is not None:
+                label = canonical.loads(row["new_label"])
             source = f"judge:{row['judge']}"
             yield LabelVersion(row["new_label_id"], label, row["iteration"], source)
+    for row in tables["reviews"] if tables["audits"] else ():
+        if row["decision"] in ("take", "edit") and row["new_label_id"] not in known:
+            known.add(row["new_label_id"])
+            label, source = canonical.loads(row["new_label"]), f"human:{row['reviewer']}"
+            yield LabelVersion(row["new_label_id"], label, 0, source)
 
 
 def recorded_dataset_id(snapshot: Snapshot, iteration: int) -> str | None:

@@ -71,10 +71,10 @@ def open_workspace(root: Path | str = ".") -> Snapshot:
     """Return a snapshot of the current workspace.
 
     Raises:
-        ConfigError: if `root` is not the root of a project.
+        ConfigError: if `root` is not the root of a project and has no audits.
     """
     root = Path(root)
-    if not (root / "dvc.yaml").exists():
+    if not (root / "dvc.yaml").exists() and not (root / "data/audits").is_dir():
         raise ConfigError(f"{root / 'dvc.yaml'}: does not exist; run from the project's root")
     files = {
         path.relative_to(root).as_posix(): path

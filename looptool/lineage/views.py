@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
             "rejected/heldout.parquet",
             "rejected/warmup.parquet",
             "rejected/generate.parquet",
+            "rejected/verify.parquet",
             "rejected/expand.parquet",
         ),
     ),
@@ -55,6 +57,13 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+# Views of files that belong to no iteration; a named group of the pattern is a column.
+LOOSE: dict[str, tuple[str, re.Pattern[str]]] = {
+    "bench": ("Bench", re.compile(r"data/bench/.+\.parquet")),
+    "reviews": ("Reviews", re.compile(r"data/reviews/[^/]+\.parquet")),
+    "audits": ("Audit", re.compile(r"data/audits/(?P<audit>[^/]+)/audit\.parquet")),
+    "audited": ("Samples", re.compile(r"data/audits/(?P<audit>[^/]+)/samples\.parquet")),
+}
 # Columns that older revisions lack, each with the column that they have instead.
 OLDER_COLUMNS = {"error_type": "failure_type", "text": "prediction", "thinking": "prediction"}
 # What Python's strip removes; DuckDB's own class is ASCII.
@@ -77,8 +86,9 @@ RENAMED_METRICS = {f"events.{old}": f"events.{new}" for old, new in RENAMED_EVEN
 def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB connection with views over the tables of a snapshot.
 
-    The views of VIEWS and `metrics` have the column `iteration`. `bench` holds the answers that
-    `looptool bench` stored; if there are none, only a guarded connection has it. `samples` is D_j
+    The views of VIEWS and `metrics` have the column `iteration`. Those of LOOSE are the answers
+    that `looptool bench` stored, decisions of people, and audits with their samples; where there
+    are none, only a guarded connection has the view. `samples` is D_j
     for j ≥ 1. `lineage` has the additional column `number`: the row of an event in the file of its
     stage. `metrics` has one row for each number in metrics/labels.json and
     metrics/iterations/*/*.json, except lists such as steps.json: iteration, stage, name (dotted),
@@ -116,18 +126,19 @@ def connect(snapshot: Snapshot, guarded: bool = False) -> duckdb.DuckDBPyConnect
             connection.execute(f"CREATE VIEW {view} AS {_union(connection, view, table, sources)}")
         except duckdb.Error as error:
             raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
-    files = [
-        (0, path)
-        for name, path in sorted(snapshot.files.items())
-        if name.startswith("data/bench/") and name.endswith(".parquet")
-    ]
-    kept = [f"readonly://{path.resolve()}" if guarded else str(path.resolve()) for _, path in files]
-    allowed += kept
-    try:
-        if kept or guarded:  # only users' queries read it, and `empty` is slow
-            connection.execute(f"CREATE VIEW bench AS {_bench(kept)}")
-    except duckdb.Error as error:
-        raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
+    for view, (table, pattern) in LOOSE.items():
+        matches = ((pattern.fullmatch(name), path) for name, path in sorted(snapshot.files.items()))
+        found = {path: match for match, path in matches if match}
+        kept = {f"readonly://{path.resolve()}" if guarded else str(path.resolve()): match
+                for path, match in found.items()}  # fmt: skip
+        allowed += kept
+        try:
+            if kept or guarded:  # only users' queries and `trace` read them, and `empty` is slow
+                query = _loose(table, pattern.groupindex, kept)
+                connection.execute(f"CREATE VIEW {view} AS {query}")
+        except duckdb.Error as error:
+            files = [(0, path) for path in found]
+            raise TableError(f"{_spoilt(files)}: cannot be read: {_plain(error)}") from None
     connection.execute(f"CREATE VIEW metrics AS {_metrics(snapshot)}")
     if guarded:
         connection.execute("SET allowed_paths = $1", [allowed])
@@ -211,9 +222,13 @@ def renamed(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> str
     if table == "Lineage":
         today = " ".join(f"WHEN '{old}' THEN '{new}'" for old, new in RENAMED_EVENTS.items())
         return f"SELECT * REPLACE (CASE event {today} ELSE event END AS event) FROM {source}"
+    if table not in ("Probe", "Verdicts"):
+        return f"SELECT * FROM {source}"
+    described = connection.execute(f"SELECT * FROM {source} LIMIT 0").description or ()
+    columns = {column[0] for column in described}
+    if table == "Verdicts" and "proposed" not in columns:
+        return "SELECT *, NULL::VARCHAR AS new_label, NULL::VARCHAR AS proposed FROM " + source
     if table == "Probe":
-        described = connection.execute(f"SELECT * FROM {source} LIMIT 0").description or ()
-        columns = {column[0] for column in described}
         if "failure_type" in columns:
             source = f"(SELECT * RENAME (failure_type AS error_type) FROM {source})"
         if "text" not in columns:
@@ -221,9 +236,16 @@ def renamed(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> str
     return f"SELECT * FROM {source}"
 
 
-def _bench(sources: Sequence[str]) -> str:
-    parts = [f"SELECT * FROM read_parquet({_quoted(source)})" for source in sources]
-    return " UNION ALL BY NAME ".join(parts) or empty("Bench")
+def _loose(table: str, columns: Iterable[str], sources: Mapping[str, re.Match[str]]) -> str:
+    """Return the query of a view of LOOSE, with the columns that its pattern names."""
+    names = {source: match.groupdict() for source, match in sources.items()}
+    parts = [
+        "SELECT "
+        + "".join(f"{_quoted(value)} AS {column}, " for column, value in named.items())
+        + f"* FROM read_parquet({_quoted(source)})"
+        for source, named in names.items()
+    ]
+    return " UNION ALL BY NAME ".join(parts) or empty(table, **dict.fromkeys(columns, "VARCHAR"))
 
 
 def empty(table: str, **more: str) -> str:

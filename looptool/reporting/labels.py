@@ -84,7 +84,7 @@ def _handoff(
         `by_noise`: wrong, predicted_right and replaced for each kind of planted noise.
     """
     rows = probe.join(states, on="sample_id").join(
-        verdicts.select("sample_id", "verdict"), on="sample_id", how="left"
+        verdicts.select("sample_id", "verdict", "new_label"), on="sample_id", how="left"
     )
     replaced = rows.filter(pl.col("verdict") == "LABEL_WRONG", pl.col("state") != UNKNOWN)
     wrong = (
@@ -106,7 +106,10 @@ def _handoff(
         if row["matched"]:
             fate = "memorised"
         elif row["verdict"] == "LABEL_WRONG":
-            fate = "corrected" if predicted else "replaced_wrongly"
+            right = predicted
+            if row["new_label"] is not None and row["true"] is not None:
+                right = _same(row["new_label"], row["true"], row["tools"], match)
+            fate = "corrected" if right else "replaced_wrongly"
         elif row["verdict"] == "BOTH_WRONG":
             fate = "dropped"
         counted[fate] += 1
@@ -186,7 +189,8 @@ def _relabelled(samples: pl.DataFrame, probe: pl.DataFrame, verdicts: pl.DataFra
     """Return D_j with the labels corrected by judges, from which its expansions were made."""
     replaced = verdicts.filter(verdict="LABEL_WRONG").join(probe, on="sample_id")
     new = [
-        canonical.dumps(prediction_label(row["text"], row["calls"], row["parse_error"]))
+        row["new_label"]
+        or canonical.dumps(prediction_label(row["text"], row["calls"], row["parse_error"]))
         for row in replaced.iter_rows(named=True)
     ]
     labels = replaced.select(

@@ -23,7 +23,7 @@ from looptool.lineage import views
 from looptool.lineage.history import History, Life, lives, recorded_dataset_id
 from looptool.lineage.revisions import Snapshot, open_revision, open_workspace
 from looptool.lineage.views import connect, read_json
-from looptool.reporting import tracing
+from looptool.reporting import judges, tracing
 
 REPORT = Path("reports/report.html")
 BROWSED = 600  # maximum samples in the sample browser
@@ -96,6 +96,7 @@ def collect(snapshot: Snapshot, others: Sequence[Snapshot], root: Path) -> dict[
         "bench": bench.kept(snapshot),
         "labels": _label_table(connection),
         "verdicts": _verdicts(connection),
+        **_reviewed(snapshot),
         "disagreements": disagreements,
         "samples": [_card(life) for life in lives(connection, snapshot, chosen)],
         "browsed": set(chosen),
@@ -230,6 +231,16 @@ def _verdicts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         "SELECT iteration, judge, verdict, count(*) AS count, avg(consensus) AS consensus "
         "FROM verdicts GROUP BY ALL ORDER BY iteration, judge, count(*) DESC",
     )
+
+
+def _reviewed(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what judges are worth where people decided; empty lists if nobody did."""
+    found = list(judges.sources(snapshot))
+    return {
+        "judges": [row for each in found for row in judges.qualities(each)],
+        "agreement": judges.agreements(judges.read_reviews(snapshot)),
+        "review_costs": [judges.next_percent(each) for each in found],
+    }
 
 
 def _flows(connection: duckdb.DuckDBPyConnection, iteration: int) -> list[dict[str, Any]]:

@@ -71,6 +71,19 @@ def _life(life: Life, last: bool) -> Tree:
             shown(f"refused in iteration {row['iteration']} by {row['check']}: {row['reason']}")
         )
     branch.children += [_step(step, life) for step in life.steps]
+    for version in life.labels if life.kind == "audited" else ():
+        branch.add(_label("label", version, version.source, version.iteration))
+    for row in life.audits:
+        found = row["verdict"] or "nothing speaks against the label"
+        sure = "" if row["verdict"] is None else f" (confidence {row['confidence']:.2f})"
+        text = f"audit {row['audit']}: {found} by {row['judge']}{sure}: {row['rationale']}"
+        branch.add(shown(text.rstrip(": ")))
+        if row["prediction"]:
+            branch.add(shown(f"compared with: {short(row['prediction'], WIDTH)}"))
+    for row in life.reviews:
+        note = f": {row['note']}" if row["note"] else ""
+        text = f"{row['reviewer']} decided {row['decision']} on label {row['label_id'][:12]}{note}"
+        branch.add(shown(f"{text} (review of {row['source']})"))
     for answer in life.answers:
         mark = "right" if answer["valid"] else f"wrong, {answer['error_type']}"
         text = (
@@ -171,6 +184,7 @@ def _kind(life: Life) -> str:
     names = {
         "warmup": "a warm-up sample",
         "heldout": "a held-out sample, never trained on",
+        "audited": "a sample of an audit",
         "rejected": "refused, never trained on",
     }
     if life.kind in names:

@@ -27,6 +27,7 @@ _PARTS = (
     "configs",
     "constraints-vllm.txt",
     "constraints.txt",
+    "data/reviews/README.md",
     "data/samples/README.md",
     "data/tools/README.md",
     "dvc.yaml",

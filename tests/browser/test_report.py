@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +21,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if given := os.environ.get("LOOPTOOL_REPORT_OF"):
         return write_report(root=given)
     return write_report(root=make_project(tmp_path_factory.mktemp("report"), 200, 3))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium")
-    assert path, "chromium is missing; `make test-browser` installs it"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 def opened(browser: Any, report: Path, **options: Any) -> tuple[Any, list[str], list[str]]:

@@ -51,6 +51,11 @@ class Leaf:
         return "list" if isinstance(self.value, list) else "text"
 
     @property
+    def is_exact(self) -> bool:
+        """Whether the value is a number or has digits; other texts may be paraphrases."""
+        return self.kind == "number" or re.search(r"\d", self.text) is not None
+
+    @property
     def is_listed(self) -> bool:
         """Whether the parameter's description contains the value, as an example or a choice."""
         said = str(self.schema.get("description", "")).lower()

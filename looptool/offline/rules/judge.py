@@ -3,26 +3,26 @@
 It knows English but nothing about who wrote the request. The evidence against each answer adds up.
 A label is replaced only if the evidence against it is strong and that against the prediction weak.
 If the label is that bad but the prediction doubtful too, both count as wrong and the sample is
-dropped. There is no verdict if a decision needs a reader of another language, or if the answers
-differ only in how often they make a call and the request does not say how often.
+dropped. There is no verdict if the evidence speaks no more against the prediction than against the
+label, if a decision needs a reader of another language, or if the answers differ only in how often
+they make a call and the request does not say how often.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from looptool.core.samples import Label, Message, Verdict, check_label
 from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
-from looptool.judging import Case, Judge, Opinion
-from looptool.offline.rules import answers, conversation, faults, foreign, repeats, weights
-from looptool.offline.rules.answers import Answer, all_leaves
+from looptool.judging import Case, Impression, Judge, Opinion
+from looptool.offline.rules import alone, conversation, faults, foreign, repeats, weights
+from looptool.offline.rules.answers import Answer
 from looptool.offline.rules.conversation import Conversation
 from looptool.offline.rules.evidence import Fault
-from looptool.offline.rules.fitting import call_or_text
 from looptool.offline.rules.harmless import both_fine
+from looptool.offline.rules.reading import by_name, compare, read, unsaid
 
 UNREADABLE = "The request is not in English, and only a reader of its language can tell."
 
@@ -31,6 +31,7 @@ class RulesJudge:
     """A judge that needs no model."""
 
     name = "rules"
+    portable = True  # it can be pickled and sent to worker processes
 
     def compare(self, cases: Sequence[Case]) -> list[Opinion]:
         """Return one opinion per case, in order."""
@@ -42,16 +43,22 @@ class RulesJudge:
         """Return None for each sound (tools, messages, label), else the reason it is refused."""
         return [admit(*sample) for sample in samples]
 
+    def inspect(
+        self, samples: Sequence[tuple[Sequence[Tool], Sequence[Message], Label]]
+    ) -> list[Impression]:
+        """Return how likely each label is wrong, and what the rules cannot read of it."""
+        return [alone.inspect(*sample) for sample in samples]
+
 
 def judge(case: Case) -> Opinion:
     """Compare the label and the prediction of one case."""
     said = conversation.read(case.messages)
-    tools = {tool["name"]: tool for tool in reversed(case.tools)}
-    label = _read(case.label, "label", tools, said)
+    tools = by_name(case.tools)
+    label = read(case.label, "label", tools, said)
     label_faults = list(faults.own_faults(label))
     if case.prediction is None or check_label(case.prediction) is not None:
         return _unparsable(label, label_faults)
-    prediction = _read(case.prediction, "prediction", tools, said)
+    prediction = read(case.prediction, "prediction", tools, said)
     evidence = label_faults + list(faults.own_faults(prediction))
     if not evidence and both_fine(label, prediction):
         why = "The answers differ only in how they say the same thing."
@@ -59,18 +66,7 @@ def judge(case: Case) -> Opinion:
     if said.foreign:
         evidence += foreign.compare(label, prediction)
         return _weigh_foreign(label, prediction, evidence)
-    if label.calls and prediction.calls:
-        evidence += faults.compare(label, prediction)
-    else:
-        evidence += call_or_text(label, prediction, case.tools)
-    return _weigh(label, prediction, evidence)
-
-
-def _read(label: Label, side: str, tools: Mapping[str, Tool], said: Conversation) -> Answer:
-    """Read a label or prediction, and which words give its number of calls."""
-    answer = answers.read(label, side, tools, said)
-    answer.counted = [c.span for c in repeats.counts(answer) if c.fits]
-    return answer
+    return _weigh(label, prediction, evidence + compare(label, prediction, case.tools))
 
 
 def _weigh(label: Answer, prediction: Answer, evidence: Sequence[Fault]) -> Opinion:
@@ -101,6 +97,9 @@ def _weigh(label: Answer, prediction: Answer, evidence: Sequence[Fault]) -> Opin
     ):
         why = f"Nothing shows how often the call to {name} is asked for."
         return Opinion("NO_CONSENSUS", why, weights.CONFIDENCE_NONE)
+    elif advantage >= 0:
+        # an unverified label must not become an error seed, which would be expanded
+        verdict = "NO_CONSENSUS"
     confidence = round(max(confidence, weights.CONFIDENCE_NONE), 4)
     return Opinion(verdict, _rationale(verdict, evidence), confidence)
 
@@ -138,8 +137,8 @@ def _rationale(verdict: Verdict, evidence: Sequence[Fault]) -> str:
             text = "; ".join(dict.fromkeys(f.reason for f in reasons[:3]))
             lines.append(f"The {side} {text}.")
     if not lines:
-        return "Nothing shows which answer is right, so the label stands."
-    if verdict == "PRED_WRONG" and not any(line.startswith("The prediction") for line in lines):
+        return "Nothing shows which answer is right."
+    if verdict == "NO_CONSENSUS":
         lines.append("That is not enough to give up the label.")
     return " ".join(lines)
 
@@ -149,7 +148,7 @@ def _unparsable(label: Answer, evidence: Sequence[Fault]) -> Opinion:
     if any(fault.hard for fault in evidence):
         why = f"The prediction cannot be read. {_rationale('BOTH_WRONG', evidence)}"
         return Opinion("BOTH_WRONG", why, weights.CONFIDENCE_CLEAR)
-    loose = _unsaid(label)
+    loose = unsaid(label)
     if loose and label.conversation.foreign:
         why = f"The prediction cannot be read. {UNREADABLE}"
         return Opinion("NO_CONSENSUS", why, weights.CONFIDENCE_NONE)
@@ -160,28 +159,17 @@ def _unparsable(label: Answer, evidence: Sequence[Fault]) -> Opinion:
     return Opinion("PRED_WRONG", why, weights.CONFIDENCE_UNREADABLE)
 
 
-def _unsaid(answer: Answer) -> str | None:
-    """Return an argument whose value is plainly not in the conversation, or None."""
-    for leaf in all_leaves(answer):
-        if leaf.kind in ("number", "text") and not faults.states_default(leaf.schema, leaf.value):
-            exact = leaf.kind == "number" or re.search(r"\d", leaf.text) is not None
-            if leaf.ground.strength < (weights.UNSAID_EXACT if exact else weights.UNSAID_TEXT):
-                return str(leaf)
-    return None
-
-
 def admit(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> str | None:
     """Return None if a new sample is sound, else the reason it is refused."""
     if (reason := check_label(label)) is not None:
         return reason
     said = conversation.read(messages)
-    by_name: Mapping[str, Tool] = {tool["name"]: tool for tool in reversed(tools)}
-    answer = _read(label, "label", by_name, said)
+    answer = read(label, "label", by_name(tools), said)
     if reasons := [fault.reason for fault in faults.own_faults(answer) if fault.hard]:
         return f"label {reasons[0]}"
     if said.foreign:
         return None  # the rules cannot tell whether its values are said
-    if loose := _unsaid(answer):
+    if loose := unsaid(answer):
         return f"label gives {loose}, which nobody said"
     return _uncovered(answer, said)
 

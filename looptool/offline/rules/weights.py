@@ -24,6 +24,12 @@ UNSAID_TEXT = 0.05  # other texts may be paraphrases, so almost no trace of them
 LEFT_OUT_LEAST = 2  # a new sample may leave one detail unused
 LEFT_OUT_SHARE = 0.5  # it is refused if it leaves more than this share of them unused
 
+ALONE_DECISIVE = 3.25  # evidence at which a label without a prediction is as likely wrong as right
+ALONE_HARD = 6.5  # least evidence of a fault that alone shows that the label is wrong
+ALONE_UNSAID_EXACT = 3.5  # evidence of a number, or a text with digits, that nobody said
+ALONE_UNSAID_TEXT = 2.0  # evidence of another text that nobody said; it may be knowledge
+RIVAL_RELEVANT = 0.35  # relevance from which a tool may be called in place of a text
+
 CONFIDENCE_UNREADABLE = 0.99  # a prediction that cannot be parsed is wrong
 CONFIDENCE_CLEAR = 0.9  # verdicts that rest on a rule and not on a sum of evidence
 CONFIDENCE_INVENTED = 0.7  # an unparsable prediction against a label with an unsaid value

@@ -38,7 +38,8 @@ def opinion(
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_a_right_label_stands_against_a_wrong_prediction(row: Row) -> None:
-    assert opinion(row.tools, row.messages, row.right, row.wrong).verdict == "PRED_WRONG"
+    found = opinion(row.tools, row.messages, row.right, row.wrong)
+    assert found.verdict == "PRED_WRONG" or (not row.sure and found.verdict == "NO_CONSENSUS")
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS if r.sure], ids=[r.name for r in ROWS if r.sure])
@@ -53,7 +54,15 @@ def test_a_wrong_label_gives_way_to_a_right_prediction(row: Row) -> None:
 )
 def test_what_is_hard_to_tell_is_never_called_right_on_both_sides_or_dropped(row: Row) -> None:
     found = opinion(row.tools, row.messages, row.wrong, row.right)
-    assert found.verdict in ("LABEL_WRONG", "PRED_WRONG")
+    assert found.verdict in ("LABEL_WRONG", "PRED_WRONG", "NO_CONSENSUS")
+
+
+def test_where_nothing_tells_which_answer_is_right_there_is_no_verdict() -> None:
+    notes = tool("add_note", "Add a note", "title", title="string: Title")
+    one, other = (calls(call("add_note", title=title)) for title in ("Aunt May", "Uncle Ben"))
+    request = said("Add a note to Aunt May or to Uncle Ben, as you like.")
+    found = opinion([notes], request, one, other)
+    assert found.verdict == "NO_CONSENSUS" and found.confidence == 0.5
 
 
 def test_the_table_has_no_sample_whose_right_label_is_refused() -> None:
@@ -207,7 +216,7 @@ def test_garbage_never_becomes_the_label(garbage: Label) -> None:
         calls(call("share_price", symbol="X")),
     ):
         found = opinion([STOCK], said("Price of HALI?"), label, garbage)
-        assert found.verdict in ("PRED_WRONG", "BOTH_WRONG")
+        assert found.verdict not in ("LABEL_WRONG", "BOTH_CORRECT")
 
 
 @pytest.mark.parametrize(
