@@ -15,6 +15,7 @@ PARTS = (
     "configs",
     "constraints-vllm.txt",
     "constraints.txt",
+    "data/reviews/README.md",
     "data/samples/README.md",
     "data/tools/README.md",
     "dvc.yaml",
