@@ -71,6 +71,6 @@ bench: setup ## timings of the parts that a whole run spends its time in
 
 clean: ## remove .venv and what stages wrote; DVC's cache stays (`dvc checkout`)
 	rm -rf $(VENV) metrics dvc_plots build ./*.egg-info
-	find data -mindepth 1 -maxdepth 1 ! -name tools ! -name samples -exec rm -rf {} +
+	find data -mindepth 1 -maxdepth 1 ! -name tools ! -name samples ! -name reviews -exec rm -rf {} +
 	find models -mindepth 1 -maxdepth 1 ! -name base.dvc -exec rm -rf {} +
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ from looptool.core import runs, tables
 from looptool.core.samples import VERDICTS
 from looptool.engines.roles import Cast
 from looptool.judging import make_judges
-from looptool.judging.human import misfits, overrule, read_reviews
+from looptool.judging.human import HUMAN, misfits, of_iteration, overrule, read_reviews
 from looptool.judging.verify import verify
 
 
@@ -21,17 +21,19 @@ def main() -> None:
         inputs = [folder / "train.parquet", folder / "probe.parquet"]
         sections = ["model", "verify", "vllm"]
         cast = Cast(run.params, lambda: run.scratch(inputs, sections), run.seed_number, run.bar)
-        reviews = read_reviews()
+        reviews = of_iteration(read_reviews(), iteration)
         verdicts = verify(samples, probe, make_judges(run.params.verify, cast))
         verdicts = overrule(verdicts, probe, reviews, run.params.verify.review)
-        stale = misfits(verdicts, samples, reviews, iteration)
+        if probe.is_empty():  # nothing is verified
+            reviews = reviews.clear()
+        stale = misfits(verdicts, samples, probe, reviews, iteration)
         for row in stale.iter_rows(named=True):
             run.say(f"{row['sample_id']}: {row['reason']}")
         tables.write(verdicts, tables.Verdicts, folder / "verdicts.parquet")
         tables.write(stale, tables.Rejected, folder / "rejected/verify.parquet")
         tables.write(cast.frame(), tables.Requests, folder / "requests/verify.parquet")
         counts = tables.counts(verdicts, "verdict")
-        reviewed = int(verdicts["judge"].str.starts_with("human:").sum())
+        reviewed = int(verdicts["judge"].str.starts_with(HUMAN).sum())
         runs.write_json(
             f"metrics/iterations/{iteration}/verify.json",
             {name: counts.get(name, 0) for name in VERDICTS}

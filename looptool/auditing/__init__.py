@@ -10,3 +10,4 @@ from pathlib import Path
 
 FOLDER = Path("data/audits")
 AUDIT, SAMPLES, DESCRIPTION = "audit.parquet", "samples.parquet", "audit.json"
+SOURCE = "audit:"  # before the name of an audit, in decisions on it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,16 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from looptool.auditing import AUDIT, SAMPLES
+from looptool.auditing import AUDIT, SAMPLES, SOURCE
 from looptool.auditing.sets import AuditedSet, read_description
-from looptool.core import canonical, events, tables
-from looptool.core.errors import ConfigError
+from looptool.core import canonical, tables
+from looptool.core.errors import ConfigError, TableError
 from looptool.core.samples import category_of, dataset_id
-from looptool.judging.human import Merged, fits, merged
-
-LINEAGE = "lineage.parquet"
-_EVENTS = {"take": "corrected", "edit": "corrected", "both": "alternative", "drop": "dropped",
-           "keep": "kept", "unsure": "undecided"}  # fmt: skip
+from looptool.judging.human import Merged, merged
 
 
 @dataclass(frozen=True)
@@ -35,19 +32,17 @@ class Applied:
 
 
 def apply(opened: AuditedSet, place: Path, target: Path, reviews: pl.DataFrame) -> Applied:
-    """Write the set with the decisions of people applied, as `tables.Samples`.
+    """Write the set with the decisions of people on its audit applied, as `tables.Samples`.
 
-    Dropped samples go to `<target>.rejected.parquet`. The events go to `lineage.parquet` in the
-    folder of the audit, for `looptool trace`.
+    Dropped samples go to `<target>.rejected.parquet`.
 
     Raises:
-        ConfigError: if the set was not audited or changed since, the target is no Parquet file, or
-            nothing was decided.
+        ConfigError: if the set was not audited or changed since, the target is not a Parquet file
+            of its own, or nothing was decided.
     """
-    if target.suffix != ".parquet":
-        raise ConfigError(f"--apply: {target}: must end in .parquet")
+    check_target(opened, place, target)
     described = read_description(place)
-    if not described or not (place / SAMPLES).is_file():
+    if not described or not (place / AUDIT).is_file():
         raise ConfigError(f"{place}: no audit of {opened.source}; run `looptool data audit` first")
     now = dataset_id(pl.concat(
         part.select("sample_id", "label_id", "alternatives") for part in opened.parts()
@@ -57,38 +52,44 @@ def apply(opened: AuditedSet, place: Path, target: Path, reviews: pl.DataFrame) 
             f"{opened.source}: changed since its audit; run `looptool data audit` again (decisions "
             "on labels that stayed are kept)"
         )
-    if target.resolve() == opened.path.resolve():
-        raise ConfigError(f"--apply: {target}: is the audited set; name another file")
     samples = tables.read(place / SAMPLES, tables.Samples)
     audit = tables.read(place / AUDIT, tables.Audit)
-    predictions = dict(audit.select("sample_id", "prediction_id").iter_rows())
     labels = dict(samples.select("sample_id", "label_id").iter_rows())
-
-    def holds(sample: str, label: str, found: Merged) -> bool:
-        return labels.get(sample) == label and fits(found, predictions[sample])
-
-    decided = merged(reviews)
-    of_set = {key[0]: found for key, found in decided.items() if holds(*key, found)}
-    about = merged(reviews.filter(source=place.name))
-    misfits = sum(not holds(*key, found) for key, found in about.items())
-    if not of_set:
+    about = reviews.filter(source=SOURCE + place.resolve().name)
+    fitting = merged(about, dict(audit.select("sample_id", "prediction_id").iter_rows()))
+    decided = {
+        sample: found for (sample, label), found in fitting.items() if labels.get(sample) == label
+    }
+    if not decided:
         raise ConfigError(
             f"{place}: nobody has decided anything yet; run `looptool review {place.name}`"
         )
-    changed = [
-        _changed(row, of_set[row["sample_id"]])
-        for row in samples.filter(pl.col("sample_id").is_in(list(of_set))).iter_rows(named=True)
-    ]
-    update = tables.frame(tables.Samples, changed)
-    dropped = [sample for sample, found in of_set.items() if found.decision == "drop"]
-    rest = samples.join(update, on="sample_id", how="anti")
-    result = pl.concat([rest, update]).filter(~pl.col("sample_id").is_in(dropped))
-    tables.write(result, tables.Samples, target)
-    _write_rejected(samples, of_set, target)
-    tables.write(_log(samples, update, of_set, now), tables.Lineage, place / LINEAGE)
-    return Applied(
-        len(result), len(dropped), Counter(found.decision for found in of_set.values()), misfits
+    chosen = samples.filter(pl.col("sample_id").is_in(list(decided)))
+    changed = [_changed(row, decided[row["sample_id"]]) for row in chosen.iter_rows(named=True)]
+    dropped = [sample for sample, found in decided.items() if found.decision == "drop"]
+    rest = samples.join(chosen, on="sample_id", how="anti")
+    result = pl.concat([rest, tables.frame(tables.Samples, changed)]).filter(
+        ~pl.col("sample_id").is_in(dropped)
     )
+    tables.write(result, tables.Samples, target)
+    _write_rejected(chosen.filter(pl.col("sample_id").is_in(dropped)), decided, target)
+    return Applied(
+        len(result),
+        len(dropped),
+        Counter(found.decision for found in decided.values()),
+        len(merged(about)) - len(decided),
+    )
+
+
+def check_target(opened: AuditedSet, place: Path, target: Path) -> None:
+    """Raise ConfigError unless a corrected set may be written to `target`."""
+    if target.suffix != ".parquet":
+        raise ConfigError(f"--apply: {target}: must end in .parquet")
+    full = target.resolve()
+    if full in (opened.path.resolve(), opened.given and opened.given.resolve()):
+        raise ConfigError(f"--apply: {target}: is the audited set; name another file")
+    if full.is_relative_to(place.resolve()):
+        raise ConfigError(f"--apply: {target}: is in the folder of the audit; name another file")
 
 
 def _changed(row: Mapping[str, Any], found: Merged) -> dict[str, Any]:
@@ -113,39 +114,21 @@ def _changed(row: Mapping[str, Any], found: Merged) -> dict[str, Any]:
     return dict(row)
 
 
-def _write_rejected(samples: pl.DataFrame, of_set: Mapping[str, Merged], target: Path) -> None:
+def _write_rejected(dropped: pl.DataFrame, decided: Mapping[str, Merged], target: Path) -> None:
     path = target.with_name(f"{target.stem}.rejected.parquet")
     rows = [
         {
             "sample_id": row["sample_id"], "check": "review", "stage": "audit", "parent_id": None,
-            "reason": f"{found.judge} dropped it" + (f": {note}" if note else ""),
+            "reason": f"{found.judge} dropped it"
+            + (f": {found.row['note']}" if found.row["note"] else ""),
             "tools": row["tools"], "messages": row["messages"], "label": row["label"],
         }
-        for row in samples.filter(pl.col("sample_id").is_in(list(of_set))).iter_rows(named=True)
-        if (found := of_set[row["sample_id"]]).decision == "drop"
-        for note in [found.row["note"]]
+        for row in dropped.iter_rows(named=True)
+        for found in [decided[row["sample_id"]]]
     ]  # fmt: skip
     if rows:
         tables.write(tables.frame(tables.Rejected, rows), tables.Rejected, path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _log(
-    samples: pl.DataFrame, update: pl.DataFrame, of_set: Mapping[str, Merged], identity: str
-) -> pl.DataFrame:
-    """Return the events of the decisions, as `tables.Lineage`."""
-    before = dict(samples.select("sample_id", "label_id").iter_rows())
-    rows = [
-        {
-            "sample_id": sample,
-            "event": _EVENTS[found.decision],
-            "parent_id": None,
-            "old_label_id": before[sample],
-            "new_label_id": found.row["new_label_id"],
-            "judge": found.judge,
-        }
-        for sample, found in sorted(of_set.items())
-    ]
-    log = pl.DataFrame(rows, schema=dict.fromkeys(rows[0], pl.String))
-    return events.stamped(log, "audit", 0, None, None, identity)
+        return
+    with contextlib.suppress(TableError):  # of an earlier call; another file there stays
+        tables.check_columns(path, tables.Rejected)
+        path.unlink()

@@ -28,7 +28,7 @@ from looptool.core.samples import (
     label_id,
 )
 from looptool.core.tool_match import MatchMode
-from looptool.judging import Case, Impression, Judge, Opinion, impressions
+from looptool.judging import Case, Impression, Judge, impressions, likely_wrong
 from looptool.judging.verify import majority
 
 _ROWS = 500  # judged at a time in one process
@@ -61,6 +61,8 @@ def audit(
             judge inspects each label alone.
     """
     place.mkdir(parents=True, exist_ok=True)
+    for name in (DESCRIPTION, AUDIT):  # so that no part of an earlier audit is taken for this one
+        (place / name).unlink(missing_ok=True)
     rows: list[dict[str, Any]] = []
     ids: list[pl.DataFrame] = []
     columns = list(tables.polars_schema(tables.Samples))
@@ -109,6 +111,9 @@ def describe(
     suspects = table.filter(pl.col("verdict").is_in(SUSPECT))
     unread = tables.counts(table.drop_nulls("unread"), "unread")
     undecided = int((table["verdict"] == "NO_CONSENSUS").sum() or 0)
+    judged, failed = len(table), sum(unread.values())
+    if answers.by_model:  # only the labels that an answer contradicts are judged
+        judged, failed = len(table.drop_nulls("verdict")), 0
     arguments = Counter(
         name for text in suspects["arguments"] for name in canonical.loads(text)
     ).most_common(20)
@@ -121,7 +126,8 @@ def describe(
         "judges": [judge.name for judge in judges],
         "answers_of": list(answers.by_model),
         "answered": sum(text != "{}" for text in table["answers"]),
-        "judged": 1 - (sum(unread.values()) + undecided) / len(table),
+        "judged": judged,
+        "could_judge": 1 - (failed + undecided) / judged if judged else None,
         "unread": unread,
         "verdicts": {
             name: count
@@ -257,7 +263,7 @@ def _compared(
             "answers": {name: _shown(answer) for name, answer in each.items()},
             "agreement": agreement if model is not None else None,
             "ppl": each[model].ppl if model is not None else None,
-            "label_ppl": next((a.label_ppl for a in each.values() if a.label_ppl), None),
+            "label_ppl": each[model].label_ppl if model is not None else None,
         }
         if not said:
             result.append(_row(row, verdict=None, suspicion=0.0, **shared))
@@ -268,7 +274,7 @@ def _compared(
             _row(
                 row,
                 verdict=verdict,
-                suspicion=sum(map(_wrong, said)) / len(said),
+                suspicion=sum(likely_wrong(o.verdict, o.confidence) for o in said) / len(said),
                 confidence=sum(sure) / len(sure) if sure else 0.5,
                 votes={
                     judge.name: {
@@ -282,14 +288,6 @@ def _compared(
             )
         )  # fmt: skip
     return result
-
-
-def _wrong(opinion: Opinion) -> float:
-    """Return how likely the label is wrong by one judge's opinion."""
-    if opinion.verdict == "NO_CONSENSUS":
-        return 0.5
-    wrong = opinion.verdict in ("LABEL_WRONG", "BOTH_WRONG")
-    return opinion.confidence if wrong else 1 - opinion.confidence
 
 
 def _shown(answer: Answer) -> Any:

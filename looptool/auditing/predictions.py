@@ -12,11 +12,10 @@ from typing import Any
 import polars as pl
 
 from looptool.core import canonical
-from looptool.core.answers import read_answer
 from looptool.core.calls import Parsed, ToolCall
 from looptool.core.errors import ConfigError
 from looptool.core.params import EngineName, Params
-from looptool.core.samples import Label, label_id, prediction_label
+from looptool.core.samples import Label, check_label, label_id, prediction_label
 from looptool.engines import Completion, Prompt, Sampling, answering
 from looptool.evaluation.targets import Target, load
 from looptool.probing import perplexity
@@ -141,7 +140,10 @@ def read_file(path: Path, ids: set[str], places: Places) -> dict[str, Answer]:
                 number += 1
                 if line.strip():
                     row = json.loads(line)
-                    answers[_sample_of(row, ids, places)] = _read(row)
+                    identity = _sample_of(row, ids, places)
+                    if identity in answers:
+                        raise ValueError("answers a sample that was answered before")
+                    answers[identity] = _read(row)
     except FileNotFoundError:
         raise ConfigError(f"{path}: does not exist") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -165,14 +167,29 @@ def _sample_of(row: Mapping[str, Any], ids: set[str], places: Places) -> str:
 
 
 def _read(row: Mapping[str, Any]) -> Answer:
-    if "calls" in row:
-        parsed = Parsed(
-            tuple(ToolCall(call["name"], call["arguments"]) for call in row["calls"]), "", "", None
-        )
-    else:
-        parsed = read_answer(row["text"])
-    made = Completion("", row.get("tokens", 0), row.get("logprob"), "stop", read=parsed)
-    return _answer(made, None)
+    tokens, logprob = row.get("tokens", 0), row.get("logprob")
+    if not isinstance(tokens, int) or tokens < 0:
+        raise ValueError("tokens: must be a number of at least 0")
+    if logprob is not None and not (isinstance(logprob, int | float) and logprob <= 0):
+        raise ValueError("logprob: must be a number of at most 0")
+    if "calls" in row and "text" in row:
+        raise ValueError("text: must not be given beside calls")
+    if "calls" not in row:
+        if not isinstance(row["text"], str):
+            raise ValueError("text: must be a text")
+        return _answer(Completion(row["text"], tokens, logprob, "stop"), None)
+    calls = [{**call, "arguments": _arguments(call["arguments"])} for call in row["calls"]]
+    if (problem := check_label({"calls": calls})) is not None:
+        raise ValueError(problem.removeprefix("label."))
+    made = tuple(ToolCall(call["name"], call["arguments"]) for call in calls)
+    read = Parsed(made, "", "", None)
+    canonical.dumps(calls)
+    return _answer(Completion("", tokens, logprob if tokens else None, "stop", read=read), None)
+
+
+def _arguments(given: Any) -> Any:
+    """Return the arguments of a call, which OpenAI's API gives as JSON text."""
+    return json.loads(given) if isinstance(given, str) else given
 
 
 def places_of(parts: Iterable[pl.DataFrame]) -> Places:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from looptool.auditing import predictions
 from looptool.auditing.audit import audit
 from looptool.auditing.predictions import Answers
@@ -50,6 +52,8 @@ def check(
         raise ConfigError(f"{FILE}: verify.judges: has no large model; add {{name: llm, …}}")
     if judge not in (None, "rules", "llm", "both") and not ADDRESS.fullmatch(judge or ""):
         raise ConfigError(f"--judge: {judge}: is neither rules, llm, both nor package.module:name")
+    if judge is not None and ADDRESS.fullmatch(judge):
+        load_object(judge, "--judge")
     return params, list(dict.fromkeys(map(target_of, models)))
 
 
@@ -73,7 +77,8 @@ def run(
         if runs.python_with_vllm() is None:
             raise ConfigError("engine: vllm is not installed; run `looptool setup --with vllm`")
         runs.enter_vllm(["-m", "looptool", *sys.argv[1:]])
-    key = canonical.digest(opened.source, str(opened.rows), hash_path(opened.path))
+    settings = canonical.dumps(params.model_dump(mode="json")) if params else ""
+    key = canonical.digest(opened.source, hash_path(opened.path), settings)
     with _scratch(key) as scratch:
         cast = Cast(params, lambda: scratch, 0) if params else None
         judges = _judges(params, judge, cast)
@@ -118,5 +123,9 @@ def _scratch(of: str) -> Iterator[Path]:
         hasher.update(hash_path(path).encode())
     folder = machine.scratch_root() / f"audit-{hasher.hexdigest()}"
     folder.mkdir(parents=True, exist_ok=True)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with FileLock(folder.with_suffix(".lock"), timeout=0):
+            yield folder
+            shutil.rmtree(folder, ignore_errors=True)
+    except Timeout:
+        raise ConfigError("another audit of the same set is running; wait for it") from None

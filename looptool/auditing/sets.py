@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from looptool.auditing import FOLDER
+from looptool.auditing import DESCRIPTION, FOLDER
 from looptool.core import canonical, tables
 from looptool.core.errors import ConfigError, LooptoolError, TableError
 from looptool.exchange import sample_sets
@@ -30,6 +31,7 @@ class AuditedSet:
         rows: how many samples it has.
         refused: the records and turns that the import refused, by check; {} for a set that was
             imported before.
+        given: the file that it was opened from, if it is one; it must never be overwritten.
     """
 
     source: str
@@ -37,6 +39,7 @@ class AuditedSet:
     path: Path
     rows: int
     refused: Mapping[str, int] = field(default_factory=dict)
+    given: Path | None = None
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """Yield the samples in their order: `tables.Samples`, and the line and turn of each."""
@@ -58,7 +61,7 @@ def open_set(
         output: the folder of the audit, if it is not the default.
 
     Raises:
-        ConfigError: if there is no such set.
+        ConfigError: if there is no such set, or the folder holds the audit of another one.
         LooptoolError: if it has no samples.
     """
     path = Path(reference)
@@ -68,11 +71,16 @@ def open_set(
             return _opened(folder.as_posix(), output or FOLDER / name, folder / sample_sets.SAMPLES)
     if re.fullmatch(r"(?:.+:)?\d+", reference) and not path.exists():
         opened = open_data_set(reference).path
-        return _opened(f"D:{reference}", output or FOLDER / _plain(reference), opened)
+        name = "D-" + _plain(reference)
+        return _opened(f"D_{reference}", output or FOLDER / name, opened)
     if path.suffix == ".parquet" and path.is_file() and _is_table(path):
-        return _opened(reference, output or FOLDER / _plain(path.stem), path)
+        source = sample_sets.source_of(path)
+        return _opened(source, output or FOLDER / _plain(path.stem), path, given=path)
     found = find_data(reference) if reference.startswith("hf:") else path
-    place = output or FOLDER / sample_sets.place_of(found).name
+    if isinstance(found, Path) and not found.exists():
+        raise ConfigError(f"{reference}: No such file or directory")
+    place, source = output or FOLDER / sample_sets.name_of(found), sample_sets.source_of(found)
+    check_folder(place, source)
     imported = place / "imported"
     outcome = sample_sets.import_samples(found, imported, None, on_progress)
     if not outcome.samples:
@@ -80,18 +88,25 @@ def open_set(
         raise LooptoolError(
             f"{reference}: no samples{first}; all reasons are in {imported / sample_sets.REJECTED}"
         )
-    return _opened(str(found), place, imported / sample_sets.SAMPLES, dict(outcome.rejected))
+    samples = imported / sample_sets.SAMPLES
+    given = found if isinstance(found, Path) else None
+    return _opened(source, place, samples, dict(outcome.rejected), given)
 
 
 def _opened(
-    source: str, place: Path, path: Path, refused: Mapping[str, int] | None = None
+    source: str,
+    place: Path,
+    path: Path,
+    refused: Mapping[str, int] | None = None,
+    given: Path | None = None,
 ) -> AuditedSet:
+    check_folder(place, source)
     columns = pl.read_parquet_schema(path)
     tables.check_columns(path, tables.Imported if "line" in columns else tables.Samples)
     rows = pl.scan_parquet(path).select(pl.len()).collect().item()
     if not rows:
         raise LooptoolError(f"{path}: has no samples")
-    return AuditedSet(source, place, path, rows, refused or {})
+    return AuditedSet(source, place, path, rows, refused or {}, given)
 
 
 def _is_table(path: Path) -> bool:
@@ -133,10 +148,6 @@ def check_folder(place: Path, source: str) -> None:
 
 def read_description(place: Path) -> dict[str, object]:
     """Return the description of an audit, or {} if there is none."""
-    import json
-
-    from looptool.auditing import DESCRIPTION
-
     try:
         content = json.loads((place / DESCRIPTION).read_text("utf-8"))
     except (OSError, ValueError):

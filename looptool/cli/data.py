@@ -109,7 +109,7 @@ def audit_data(
     """
     from looptool.auditing import AUDIT, running
     from looptool.auditing.apply import apply as apply_reviews
-    from looptool.auditing.sets import check_folder, open_set
+    from looptool.auditing.sets import open_set
     from looptool.core import tables
     from looptool.judging.human import read_reviews
     from looptool.reporting.audits import show_applied, show_audit
@@ -117,6 +117,10 @@ def audit_data(
 
     if models and answers:
         raise ConfigError("--answers: cannot be combined with --model")
+    if apply and (models or answers or judge or engine):
+        raise ConfigError("--apply: judges nothing; leave out --model, --answers and --judge")
+    if engine and not models:
+        raise ConfigError("--engine: needs --model")
     params, targets = running.check(models or [], answers, judge)
     with counting("records") as on_progress:
         opened = open_set(data, output, on_progress)
@@ -127,7 +131,6 @@ def audit_data(
         else:
             show_applied(applied, apply, console())
         return
-    check_folder(opened.place, opened.source)
     described = running.run(
         opened, opened.place, params, targets, engine=engine, answers_file=answers, judge=judge
     )

@@ -80,9 +80,9 @@ def sql(
 ) -> None:
     """Query the tables of all iterations with SQL (DuckDB). No statement can change a file.
 
-    Views: samples, carried, probes, verdicts, lineage, rejected, requests, evals, metrics, truth,
-    warmup, heldout, each with the column iteration; bench, the answers of `looptool bench`; audits
-    and reviews; and judges, agreement and review_costs, what judges and reviews are worth.
+    Views: samples, carried, probes, verdicts, misfits, lineage, rejected, requests, evals, metrics,
+    truth, warmup, heldout, each with the column iteration; bench, the answers of `looptool bench`;
+    audits and reviews; and judges, agreement and review_costs, what judges and reviews are worth.
     `looptool sql "describe samples"` lists the columns of a view.
 
     Example: looptool sql "select iteration, verdict, count(*) from verdicts group by all"

@@ -49,7 +49,7 @@ def review(
     from looptool.review.decisions import Decisions
     from looptool.review.verdicts import open_reviewed
 
-    name = reviewer or re.sub(r"[^A-Za-z0-9_.-]", "-", getpass.getuser())
+    name = reviewer or _user_name()
     with Decisions(name) as decisions, contextlib.closing(web.bind(port)) as listening:
         reviewed = open_reviewed(target, sample)
         before = len(decisions.rows)
@@ -64,7 +64,12 @@ def review(
         typer.echo(f"{sum(made.values()):,} decisions ({counts or 'none'}) in {decisions.path}")
         if made:
             decisions.track()
-            if reviewed.source.isdecimal():
-                typer.echo("apply them: dvc repro")
-            else:
-                typer.echo("apply them: looptool data audit SET --apply corrected.parquet")
+            audited = f"looptool data audit {reviewed.given} --apply corrected.parquet"
+            typer.echo("apply them: " + (audited if reviewed.given else "dvc repro"))
+
+
+def _user_name() -> str:
+    try:
+        return re.sub(r"[^A-Za-z0-9_.-]", "-", getpass.getuser())
+    except (KeyError, OSError):  # a user id without a name, as in a container
+        raise ConfigError("--reviewer: this user has no name; give one") from None

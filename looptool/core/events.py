@@ -43,19 +43,19 @@ def births(
 
 
 def stamped(
-    log: pl.DataFrame, stage: str, iteration: int, seed: int | None, model: str | None, inputs: str
+    log: pl.DataFrame, stage: str, iteration: int, seed: int | None, model: str, inputs: str
 ) -> pl.DataFrame:
     """Return the events of a stage with where they come from, as `tables.Lineage`.
 
     Args:
-        seed: the random seed of the stage, or None.
-        model: the hash of the model that was probed, or None.
+        seed: the random seed of the stage.
+        model: the hash of the model that was probed.
         inputs: the dataset_id of the data set that the events are about.
     """
     return log.with_columns(
         iteration=pl.lit(iteration, pl.Int64),
         stage=pl.lit(stage),
-        model=pl.lit(model, pl.String),
+        model=pl.lit(model),
         seed=pl.lit(seed, pl.Int64),
         inputs=pl.lit(inputs),
     )

@@ -21,7 +21,8 @@ def load(address: str, field: str = "") -> Any:
     of the user are found from the working directory, which is the project's root.
 
     Args:
-        field: the field of params.yaml that holds the address, for the error message.
+        field: the field of params.yaml, or the option, that holds the address, for the error
+            message.
 
     Raises:
         ConfigError: if the module or the object does not exist.
@@ -32,4 +33,5 @@ def load(address: str, field: str = "") -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"params.yaml: {field}: {address}: {error}") from None
+        where = field if field.startswith("--") else f"params.yaml: {field}"
+        raise ConfigError(f"{where}: {address}: {error}") from None

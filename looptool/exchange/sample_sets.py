@@ -79,20 +79,32 @@ def place_of(source: Source) -> Path:
     Raises:
         ConfigError: if both hold the samples of other sources.
     """
-    if isinstance(source, Path):
-        parent, last = source.absolute().parent.name, stem(source.absolute())
-    else:
-        parent, last = source.name.repository.split("/")
-        more = [part for part in (source.config, source.split) if part not in ("default", "train")]
-        last = "-".join([last, *more])
+    parent, last = _names(source)
     for name in (last, f"{parent}-{last}"):
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "samples"
-        place = FOLDER / name[:64]
-        if not (place / SAMPLES).exists() or _origin(_source(place)) == _origin(_source_of(source)):
+        place = FOLDER / _plain(name)
+        if not (place / SAMPLES).exists() or _origin(_source(place)) == _origin(source_of(source)):
             return place
     raise ConfigError(
         f"{place}: contains the samples of another source; name a folder with --output"
     )
+
+
+def name_of(source: Source) -> str:
+    """Return a name for the samples of a source: of the file, or of the data set on the hub."""
+    return _plain(_names(source)[1])
+
+
+def _names(source: Source) -> tuple[str, str]:
+    """Return the names of a source's parent and of itself."""
+    if isinstance(source, Path):
+        return source.absolute().parent.name, stem(source.absolute())
+    parent, last = source.name.repository.split("/")
+    more = [part for part in (source.config, source.split) if part not in ("default", "train")]
+    return parent, "-".join([last, *more])
+
+
+def _plain(name: str) -> str:
+    return (re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "samples")[:64]
 
 
 def _origin(source: str | None) -> str | None:
@@ -100,7 +112,7 @@ def _origin(source: str | None) -> str | None:
     return source and re.sub(r"^(hf:[^@]+)@[0-9a-f]{40}", r"\1", source)
 
 
-def _source_of(source: Source) -> str:
+def source_of(source: Source) -> str:
     """Return a portable identity: for the hub, its name with the commit; for a file, its path in
     the project, or else the last three parts.
     """
@@ -171,7 +183,7 @@ def import_samples(
         if not done.samples:
             kept.unlink()  # do not overwrite an existing set
     if done.samples:
-        described = {"source": _source_of(source), **done.to_json()}
+        described = {"source": source_of(source), **done.to_json()}
         text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
         with replacing(target / DESCRIPTION) as partial:
             partial.write_text(text, "utf-8")

@@ -46,6 +46,13 @@ class Opinion:
     confidence: float
 
 
+def likely_wrong(verdict: str, confidence: float) -> float:
+    """Return how likely a label is wrong by one judge's verdict on it."""
+    if verdict == "NO_CONSENSUS":
+        return 0.5
+    return confidence if verdict in ("LABEL_WRONG", "BOTH_WRONG") else 1 - confidence
+
+
 Unread = Literal["language", "knowledge"]
 """Why a judge cannot check a label: the request's language, or a value that is knowledge."""
 

@@ -1,14 +1,14 @@
 """People as judges: their decisions overrule the verdicts of the other judges (docs/audit.md).
 
 Each reviewer's decisions are a file in `data/reviews`. Of one reviewer the last decision on a label
-counts. Of several, more than half must agree on the decision and the new label, not counting who
-is unsure; else there is no consensus.
+counts that fits the prediction. Of several, more than half must agree on the verdict and the new
+label, not counting who is unsure; else there is no consensus.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +16,20 @@ from typing import Any, Literal
 import polars as pl
 
 from looptool.core import canonical, tables
-from looptool.core.samples import VERDICT_OF_DECISION, Decision, label_id, prediction_label
+from looptool.core.samples import (
+    VERDICT_OF_DECISION,
+    Decision,
+    Label,
+    Verdict,
+    label_id,
+    prediction_label,
+)
 
 FOLDER = Path("data/reviews")
+HUMAN = "human:"  # how the name of a judge begins that is people
 Waits = Literal["off", "corrected", "all"]
+Key = tuple[str, str]
+"""A sample_id and the label_id that was decided on."""
 
 
 @dataclass(frozen=True)
@@ -39,43 +49,88 @@ class Merged:
     @property
     def judge(self) -> str:
         """Return the judge's name: `human:` and the reviewers."""
-        return "human:" + "+".join(self.reviewers)
+        return HUMAN + "+".join(self.reviewers)
 
 
 def read_reviews(folder: Path = FOLDER) -> pl.DataFrame:
-    """Read the decisions of all reviewers, as `tables.Reviews` but for `number`, in its order.
+    """Read the decisions of all reviewers; see `read_files`."""
+    return read_files(sorted(folder.glob("*.parquet")) if folder.is_dir() else [])
+
+
+def read_files(files: Iterable[Path]) -> pl.DataFrame:
+    """Read files of decisions, as `tables.Reviews` but for `number`, each in its order.
 
     Raises:
         TableError: if a file is not such a table.
     """
-    files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
     parts = [tables.read(file, tables.Reviews).sort("number") for file in files]
     return pl.concat([tables.frame(tables.Reviews, []), *parts])
 
 
-def merged(reviews: pl.DataFrame) -> dict[tuple[str, str], Merged]:
-    """Return what was decided on each (sample_id, label_id)."""
-    last = reviews.unique(
-        ["sample_id", "label_id", "reviewer"], keep="last", maintain_order=True
-    ).sort("reviewer", maintain_order=True)
-    by_label: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in last.iter_rows(named=True):
-        by_label.setdefault((row["sample_id"], row["label_id"]), []).append(row)
-    return {key: _merge(rows) for key, rows in by_label.items()}
+def of_iteration(reviews: pl.DataFrame, iteration: int) -> pl.DataFrame:
+    """Return the decisions that count in an iteration: those on it and on earlier ones.
+
+    Later ones would change the data that the model under review was trained on. Decisions on
+    audits are applied by `looptool data audit --apply`.
+    """
+    about = pl.col("source").cast(pl.Int64, strict=False)
+    return reviews.filter(about <= iteration).sort(about, maintain_order=True)
+
+
+def merged(
+    reviews: pl.DataFrame, predictions: Mapping[str, str | None] | None = None
+) -> dict[Key, Merged]:
+    """Return what was decided on each (sample_id, label_id).
+
+    Args:
+        predictions: the label_id of the prediction for each sample_id. Decisions that compare the
+            label with another one are left out. None: all decisions count.
+    """
+    by_label: dict[Key, dict[str, Mapping[str, Any]]] = {}
+    for row in reviews.iter_rows(named=True):
+        if predictions is None or fits(row, predictions.get(row["sample_id"])):
+            of_label = by_label.setdefault((row["sample_id"], row["label_id"]), {})
+            of_label[row["reviewer"]] = row
+    return {
+        key: _merge([of_label[name] for name in sorted(of_label)])
+        for key, of_label in by_label.items()
+    }
+
+
+def fits(row: Mapping[str, Any], prediction_id: str | None) -> bool:
+    """Whether a decision holds beside a prediction.
+
+    What a person says about the label alone holds beside any: `keep`, and the label that it should
+    be. The other decisions compare it with one prediction.
+    """
+    return row["decision"] in ("keep", "take", "edit") or row["prediction_id"] == prediction_id
+
+
+def outcome_of(row: Mapping[str, Any]) -> tuple[Verdict, str | None]:
+    """Return what a decision comes to: the verdict and the new label's id. `take` and `edit` of one
+    label come to the same.
+    """
+    return VERDICT_OF_DECISION[row["decision"]], row["new_label_id"]
 
 
 def _merge(rows: Sequence[Mapping[str, Any]]) -> Merged:
     sure = [row for row in rows if row["decision"] != "unsure"] or list(rows)
-    counts = Counter((row["decision"], row["new_label_id"]) for row in sure)
-    (decision, new), most = counts.most_common(1)[0]
+    outcome, most = Counter(map(outcome_of, sure)).most_common(1)[0]
     if 2 * most <= len(sure):
         return Merged("unsure", _names(sure), most / len(sure), sure[-1])
-    agreed = [row for row in sure if (row["decision"], row["new_label_id"]) == (decision, new)]
-    return Merged(decision, _names(agreed), most / len(sure), agreed[-1])
+    agreed = [row for row in sure if outcome_of(row) == outcome]
+    return Merged(agreed[-1]["decision"], _names(agreed), most / len(sure), agreed[-1])
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted({row["reviewer"] for row in rows}))
+
+
+def predictions_of(probe: pl.DataFrame, ids: Iterable[str]) -> dict[str, Label | None]:
+    """Return the predictions for some samples as labels; None if one cannot be read."""
+    wanted = probe.filter(pl.col("sample_id").is_in(list(ids)))
+    columns = wanted.select("sample_id", "text", "calls", "parse_error")
+    return {sample: prediction_label(*answer) for sample, *answer in columns.iter_rows()}
 
 
 def overrule(
@@ -86,22 +141,17 @@ def overrule(
     Args:
         verdicts: the judges' verdicts, `tables.Verdicts`.
         probe: the predictions that they judged, `tables.Probe`.
-        reviews: all decisions, as `read_reviews` returns them.
+        reviews: the decisions that count, `of_iteration`.
         waits: which verdicts wait for a person, as NO_CONSENSUS: none, corrections, or all.
     """
-    decided = merged(reviews)
-    predictions = {
-        row["sample_id"]: prediction_label(row["text"], row["calls"], row["parse_error"])
-        for row in probe.filter(pl.col("sample_id").is_in({key for key, _ in decided})).iter_rows(
-            named=True
-        )
-    }
+    predictions = predictions_of(probe, reviews["sample_id"].unique())
+    ids = {sample: label_id(label) if label else None for sample, label in predictions.items()}
+    decided = merged(reviews, ids)
     rows = []
     for row in verdicts.iter_rows(named=True):
         found = decided.get((row["sample_id"], row["old_label_id"]))
-        prediction = predictions.get(row["sample_id"])
-        if found and fits(found, label_id(prediction) if prediction else None):
-            rows.append(_overruled(row, found, prediction))
+        if found:
+            rows.append(_overruled(row, found, ids.get(row["sample_id"])))
         elif waits == "all" or (waits == "corrected" and row["verdict"] == "LABEL_WRONG"):
             reason = f"{row['rationale']} | Waits for a review (verify.review: {waits})."
             rows.append({**row, "verdict": "NO_CONSENSUS", "rationale": reason,
@@ -111,21 +161,17 @@ def overrule(
     return tables.frame(tables.Verdicts, rows)
 
 
-def fits(found: Merged, prediction_id: str | None) -> bool:
-    """Whether a decision holds beside this prediction.
-
-    What a person says about the label alone holds beside any. `both` and `unsure` compare it with
-    one prediction.
-    """
-    return found.decision not in ("both", "unsure") or found.row["prediction_id"] == prediction_id
-
-
-def _overruled(row: Mapping[str, Any], found: Merged, prediction: Any) -> dict[str, Any]:
+def _overruled(row: Mapping[str, Any], found: Merged, prediction_id: str | None) -> dict[str, Any]:
+    verdict, new = outcome_of({**found.row, "decision": found.decision})
+    if found.decision == "keep" and found.row["prediction_id"] != prediction_id:
+        # the person has not seen this prediction, so it may be right too
+        verdict = row["verdict"]
+        if verdict in ("LABEL_WRONG", "BOTH_WRONG"):
+            verdict = "NO_CONSENSUS"
+        new = row["new_label_id"] if verdict == "BOTH_CORRECT" else None
+    new = new if verdict in ("LABEL_WRONG", "BOTH_CORRECT") else None
     votes = canonical.loads(row["votes"])
-    verdict = VERDICT_OF_DECISION[found.decision]
     votes[found.judge] = {"verdict": verdict, "confidence": 1.0}
-    new = found.row["new_label_id"] if found.decision in ("take", "both", "edit") else None
-    own = new is not None and (prediction is None or label_id(prediction) != new)
     note = f" {found.row['note']}" if found.row["note"] else ""
     return {
         **row,
@@ -135,44 +181,59 @@ def _overruled(row: Mapping[str, Any], found: Merged, prediction: Any) -> dict[s
         "votes": canonical.dumps(votes),
         "consensus": found.agreement,
         "new_label_id": new,
-        "new_label": found.row["new_label"] if own else None,
+        "new_label": found.row["new_label"] if new and new != prediction_id else None,
     }
 
 
 def misfits(
-    verdicts: pl.DataFrame, samples: pl.DataFrame, reviews: pl.DataFrame, iteration: int
+    verdicts: pl.DataFrame,
+    samples: pl.DataFrame,
+    probe: pl.DataFrame,
+    reviews: pl.DataFrame,
+    iteration: int,
 ) -> pl.DataFrame:
     """Return the decisions on an iteration that no longer fit it, with the reason.
 
     Args:
         verdicts: what `overrule` returned.
-        samples: D_j, `tables.Samples`.
+        samples, probe: D_j and its probe.
 
     Returns:
-        `tables.Rejected`.
+        `tables.Rejected`, a row for each label and reviewer.
     """
-    used = set(verdicts.filter(pl.col("judge").str.starts_with("human:"))["sample_id"])
-    labels = dict(samples.select("sample_id", "label_id").iter_rows())
-    mismatched = set(verdicts["sample_id"])
+    about = reviews.filter(source=str(iteration)).unique(
+        ["sample_id", "label_id", "reviewer"], keep="last", maintain_order=True
+    )
+    known = {
+        row["sample_id"]: row
+        for row in samples.join(about.select("sample_id").unique(), on="sample_id", how="semi")
+        .join(probe.select("sample_id", "matched", "error_type"), on="sample_id", how="left")
+        .iter_rows(named=True)
+    }
+    predictions = predictions_of(probe, known)
+    judged = set(verdicts["sample_id"])
     rows = []
-    known = {row["sample_id"]: row for row in samples.iter_rows(named=True)}
-    of_iteration = reviews.filter(source=str(iteration))
-    for (sample, label), found in merged(of_iteration).items():
-        if sample in used and labels.get(sample) == label:
-            continue
-        if sample not in labels:
+    for row in about.iter_rows(named=True):
+        sample = known.get(row["sample_id"])
+        prediction = predictions.get(row["sample_id"])
+        if sample is None:
             reason = f"D_{iteration} no longer has the sample"
-        elif labels[sample] != label:
-            reason = f"was about the label {label}, but D_{iteration} has {labels[sample]}"
-        elif sample not in mismatched:
+        elif sample["label_id"] != row["label_id"]:
+            reason = f"was about the label {row['label_id']}, but D_{iteration} has " \
+                     f"{sample['label_id']}"  # fmt: skip
+        elif row["sample_id"] not in judged:
             reason = "the model now answers as the label says"
-        else:
+            if sample["error_type"] == "refused":
+                reason = "the model refused it"
+        elif not fits(row, label_id(prediction) if prediction else None):
             reason = "was about another prediction"
-        row = known.get(sample, {})
+        else:
+            continue
         rows.append({
-            "sample_id": sample, "check": "review", "stage": "verify", "parent_id": None,
-            "reason": f"{found.judge} decided {found.decision}: {reason}",
-            "tools": row.get("tools", ""), "messages": row.get("messages", ""),
-            "label": found.row["new_label"] or row.get("label", ""),
+            "sample_id": row["sample_id"], "check": "review", "stage": "verify", "parent_id": None,
+            "reason": f"{row['reviewer']} decided {row['decision']}: {reason}",
+            "tools": sample["tools"] if sample else "[]",
+            "messages": sample["messages"] if sample else "[]",
+            "label": row["new_label"] or (sample["label"] if sample else "{}"),
         })  # fmt: skip
     return tables.frame(tables.Rejected, rows)

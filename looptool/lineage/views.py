@@ -36,10 +36,10 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
             "rejected/heldout.parquet",
             "rejected/warmup.parquet",
             "rejected/generate.parquet",
-            "rejected/verify.parquet",
             "rejected/expand.parquet",
         ),
     ),
+    "misfits": ("Rejected", ("rejected/verify.parquet",)),
     "requests": (
         "Requests",
         (

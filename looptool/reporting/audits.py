@@ -49,10 +49,17 @@ def show_audit(
     undecided = described["verdicts"].get("NO_CONSENSUS", 0)
     unread += [f"undecided {undecided:,}"] if undecided else []
     console.print(shown(f"verdicts: {verdicts}"))
+    if described["answers_of"]:
+        console.print(
+            shown(
+                f"answers of {', '.join(described['answers_of'])} to {described['answered']:,} of "
+                f"{described['samples']:,} samples contradict {described['judged']:,} labels"
+            )
+        )
     console.print(
         shown(
-            f"{'+'.join(described['judges'])} could judge {percent(described['judged'])} % of "
-            f"{described['samples']:,} labels" + (f" (not: {', '.join(unread)})" if unread else "")
+            f"{'+'.join(described['judges'])} could judge {percent(described['could_judge'])} % of "
+            f"{described['judged']:,} labels" + (f" (not: {', '.join(unread)})" if unread else "")
         )
     )
     if described["refused"]:

@@ -1,9 +1,10 @@
 """What judges are worth where people decided: precision, recall, agreement, and what reviews cost.
 
 A person's decision is the truth. If rows of a random sample were decided (`looptool review
---sample`), only these count, each with its weight; otherwise all decided rows count, which were
-chosen and so are no fair sample. Intervals are Wilson's at 95 %, with Kish's effective number of
-rows where weights differ.
+--sample`), only these count; a row then stands for the rows of its verdict divided by those of them
+that were drawn and decided. Otherwise all decided rows count alike, which were chosen and so are no
+fair sample. Intervals are Wilson's at 95 %, with Kish's effective number of rows where weights
+differ.
 """
 
 from __future__ import annotations
@@ -18,13 +19,23 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from looptool.auditing import SOURCE
 from looptool.core import canonical, tables
-from looptool.core.samples import VERDICTS
-from looptool.judging.human import Merged, merged
+from looptool.core.samples import VERDICTS, label_id
+from looptool.judging.human import (
+    HUMAN,
+    Key,
+    Merged,
+    merged,
+    outcome_of,
+    predictions_of,
+    read_files,
+)
 from looptool.lineage.revisions import Snapshot
 
 _TRUTH = {"keep": "PRED_WRONG", "take": "LABEL_WRONG", "both": "BOTH_CORRECT",
           "edit": "BOTH_WRONG", "drop": "BOTH_WRONG"}  # fmt: skip
+"""What the judges should have said; an edit means that neither answer was right."""
 _CHANGES = ("take", "edit", "drop")  # decisions that rid the set of a wrong label
 _Z = 1.96
 
@@ -37,84 +48,111 @@ class Source:
         size: the number of samples in the set.
         verdicts: (sample_id, label_id) → the judges' verdict, and each judge's; a label against
             which nothing speaks counts as right.
-        decided: what people decided together.
+        decided: what people decided together, beside the prediction that the judges saw.
+        drawn: those of them that belong to a random sample.
     """
 
     name: str
     size: int
-    verdicts: Mapping[tuple[str, str], tuple[str, Mapping[str, str]]]
-    decided: Mapping[tuple[str, str], Merged]
+    verdicts: Mapping[Key, tuple[str, Mapping[str, str]]]
+    decided: Mapping[Key, Merged]
+    drawn: frozenset[Key]
+
+    @property
+    def weights(self) -> dict[Key, float]:
+        """Return the rows that count, and how many rows each stands for."""
+        if not self.drawn:
+            return dict.fromkeys(self.decided, 1.0)
+        sizes = Counter(verdict for verdict, _ in self.verdicts.values())
+        drawn = Counter(self.verdicts[key][0] for key in self.drawn)
+        return {
+            key: sizes[verdict] / drawn[verdict]
+            for key in self.drawn
+            for verdict in [self.verdicts[key][0]]
+        }
 
 
 def sources(snapshot: Snapshot) -> Iterator[Source]:
     """Yield each iteration and audit on which people decided something."""
     reviews = read_reviews(snapshot)
-    if reviews.is_empty():
-        return
-    together = merged(reviews)
-    files = {str(j): path for j, path in snapshot.tables("verdicts.parquet").items()}
-    for name, path in files.items():
+    reviewed = set(reviews["source"])
+    for j, path in snapshot.tables("verdicts.parquet").items():
+        if str(j) not in reviewed:
+            continue
+        about = reviews.filter(source=str(j))
         table = tables.read(path, tables.Verdicts).with_columns(
             verdict=pl.coalesce("proposed", "verdict"), label_id="old_label_id"
         )
-        train = snapshot.path(f"data/iterations/{name}/train.parquet")
-        size = pl.scan_parquet(train).select(pl.len()).collect().item()
-        yield from _source(name, size, table, together)
+        folder = f"data/iterations/{j}"
+        probe = tables.read(snapshot.path(f"{folder}/probe.parquet"), tables.Probe)
+        labels = predictions_of(probe, about["sample_id"].unique())
+        ids = {sample: label_id(label) if label else None for sample, label in labels.items()}
+        yield from _source(str(j), len(probe), table, about, ids)
     for file, path in snapshot.files.items():
         if file.startswith("data/audits/") and file.endswith("/audit.parquet"):
-            audit = tables.read(path, tables.Audit)
-            yield from _source(file.split("/")[2], len(audit), audit, together)
+            name = SOURCE + file.split("/")[2]
+            if name in reviewed:
+                audit = tables.read(path, tables.Audit)
+                ids = dict(audit.select("sample_id", "prediction_id").iter_rows())
+                yield from _source(name, len(audit), audit, reviews.filter(source=name), ids)
 
 
 def read_reviews(snapshot: Snapshot) -> pl.DataFrame:
-    """Return all decisions of a snapshot, `tables.Reviews` but for `number`."""
-    parts = [
-        tables.read(path, tables.Reviews).sort("number")
+    """Return all decisions of a snapshot; see `read_files`."""
+    return read_files(
+        path
         for file, path in sorted(snapshot.files.items())
         if file.startswith("data/reviews/") and file.endswith(".parquet") and path.exists()
-    ]
-    return pl.concat([tables.frame(tables.Reviews, []), *parts])
+    )
 
 
 def _source(
-    name: str, size: int, table: pl.DataFrame, together: Mapping[tuple[str, str], Merged]
+    name: str,
+    size: int,
+    table: pl.DataFrame,
+    about: pl.DataFrame,
+    predictions: Mapping[str, str | None],
 ) -> Iterator[Source]:
-    verdicts = {
+    verdicts: dict[Key, tuple[str, Mapping[str, str]]] = {
         (sample, label): (
             verdict or "PRED_WRONG",
             {
                 judge: vote["verdict"] or "PRED_WRONG"
                 for judge, vote in canonical.loads(votes).items()
-                if not judge.startswith("human:")
+                if not judge.startswith(HUMAN)
             },
         )
         for sample, label, verdict, votes in table.select(
             "sample_id", "label_id", "verdict", "votes"
         ).iter_rows()
     }
-    decided = {key: found for key, found in together.items() if key in verdicts}
+    seen = [row["prediction_id"] == predictions.get(row["sample_id"])
+            for row in about.iter_rows(named=True)]  # fmt: skip
+    about = about.filter(pl.Series(seen, dtype=pl.Boolean))
+    decided = {key: found for key, found in merged(about).items() if key in verdicts}
+    drawn = about.drop_nulls("weight").select("sample_id", "label_id").unique().rows()
     if decided:
-        yield Source(name, size, verdicts, decided)
+        sure = {key for key in decided if decided[key].decision != "unsure"}
+        keys = frozenset((sample, label) for sample, label in drawn)
+        yield Source(name, size, verdicts, decided, keys & sure)
 
 
 def qualities(source: Source) -> list[dict[str, Any]]:
     """Return precision and recall of each judge and verdict, with intervals and numbers of rows."""
-    sampled = any(found.row["weight"] is not None for found in source.decided.values())
     rows = []
-    for key, found in source.decided.items():
-        truth, weight = _TRUTH.get(found.decision), found.row["weight"]
-        if truth is not None and (weight is not None or not sampled):
+    for key, weight in source.weights.items():
+        truth = _TRUTH.get(source.decided[key].decision)
+        if truth is not None:
             verdict, votes = source.verdicts[key]
             together = {"all judges": verdict} if len(votes) > 1 else {}
-            rows.append((truth, weight or 1.0, {**votes, **together}))
-    names = dict.fromkeys(name for _, _, votes in rows for name in votes)
+            rows.append((truth, weight, {**votes, **together}))
     result = []
-    for judge in names:
+    for judge in dict.fromkeys(name for _, _, votes in rows for name in votes):
         said = [(votes[judge], truth, weight) for truth, weight, votes in rows if judge in votes]
         for verdict in VERDICTS:
             claimed = [(true == verdict, weight) for vote, true, weight in said if vote == verdict]
             due = [(vote == verdict, weight) for vote, true, weight in said if true == verdict]
-            if claimed or due:
+            if verdict != "NO_CONSENSUS" and (claimed or due):
                 result.append(
                     {
                         "source": source.name,
@@ -124,7 +162,7 @@ def qualities(source: Source) -> list[dict[str, Any]]:
                         **_estimate("precision", claimed),
                         "true": len(due),
                         **_estimate("recall", due),
-                        "sampled": sampled,
+                        "sampled": bool(source.drawn),
                     }
                 )
     return result
@@ -150,23 +188,31 @@ def wilson(share: float, rows: float) -> tuple[float, float]:
 
 
 def agreements(reviews: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return Cohen's kappa of each pair of reviewers on what both decided."""
-    last = reviews.unique(["sample_id", "label_id", "reviewer"], keep="last", maintain_order=True)
-    by_reviewer: dict[str, dict[tuple[str, str], str]] = {}
-    for reviewer, sample, label, decision in last.select(
-        "reviewer", "sample_id", "label_id", "decision"
-    ).iter_rows():
-        by_reviewer.setdefault(reviewer, {})[sample, label] = decision
+    """Return Cohen's kappa of each pair of reviewers on what both decided.
+
+    Two decisions agree if they come to the same verdict and the same new label.
+    """
+    by_reviewer: dict[str, dict[tuple[str, str, str], str]] = {}
+    for row in reviews.iter_rows(named=True):
+        key = row["source"], row["sample_id"], row["label_id"]
+        verdict, new = outcome_of(row)
+        by_reviewer.setdefault(row["reviewer"], {})[key] = f"{verdict} {new or ''}"
     result = []
     for one, two in combinations(sorted(by_reviewer), 2):
         both = by_reviewer[one].keys() & by_reviewer[two].keys()
         if both:
-            pairs = [(by_reviewer[one][key], by_reviewer[two][key]) for key in both]
+            pairs = [_compared(by_reviewer[one][key], by_reviewer[two][key]) for key in both]
             result.append(
                 {"one": one, "two": two, "rows": len(pairs),
                  "agreement": sum(a == b for a, b in pairs) / len(pairs), "kappa": kappa(pairs)}
             )  # fmt: skip
     return result
+
+
+def _compared(one: str, two: str) -> tuple[str, str]:
+    """Return two outcomes as classes: the verdicts, but for two labels that differ."""
+    a, b = one.split()[0], two.split()[0]
+    return (a, b) if one == two or a != b else (a, f"{b}, another label")
 
 
 def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
@@ -184,13 +230,13 @@ def next_percent(source: Source) -> dict[str, Any]:
     None if what is left does not suffice; `reachable` is the share of samples that it can reach.
     """
     decided: dict[str, list[bool]] = {}
-    left: Counter[str] = Counter()
-    for key, (verdict, _) in source.verdicts.items():
-        if found := source.decided.get(key):
-            decided.setdefault(verdict, []).append(found.decision in _CHANGES)
-        else:
-            left[verdict] += 1
+    for key in source.weights:
+        changes = source.decided[key].decision in _CHANGES
+        decided.setdefault(source.verdicts[key][0], []).append(changes)
     shares = {verdict: sum(hits) / len(hits) for verdict, hits in decided.items()}
+    left = Counter(
+        verdict for key, (verdict, _) in source.verdicts.items() if key not in source.decided
+    )
     wanted = 0.01 * source.size
     reached, reviews = 0.0, 0.0
     for verdict, share in sorted(shares.items(), key=lambda item: -item[1]):

@@ -4,13 +4,11 @@ Every request needs the token of the address that `looptool review` prints. The 
 samples as text and loads nothing, which its content security policy enforces too.
 """
 
-from __future__ import annotations
-
 import secrets
 import socket
 import threading
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -41,11 +39,12 @@ def make_app(reviewed: Reviewed, decisions: Decisions, token: str) -> FastAPI:
     writing = threading.Lock()
     keys = list(reviewed.table.select("sample_id", "label_id").iter_rows())
     facets = reviewed.facets()
+    Row = Annotated[int, Body(ge=0, lt=len(keys))]
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
         """Refuse requests without the token, and those that reached this port by another name."""
-        host = request.headers.get("host", "").rpartition(":")[0]
+        host = request.headers.get("host", "").partition(":")[0]
         given = request.headers.get("x-review-token") or request.query_params.get("token") or ""
         if request.url.path.startswith("/api/"):
             given = request.headers.get("x-review-token") or ""
@@ -65,7 +64,7 @@ def make_app(reviewed: Reviewed, decisions: Decisions, token: str) -> FastAPI:
         return HTMLResponse(page.replace("{{nonce}}", nonce), headers=headers)
 
     def count() -> int:
-        decided = decisions.decided()
+        decided = decisions.decided(reviewed)
         return sum(key in decided for key in keys)
 
     @app.get("/api/state")
@@ -78,8 +77,9 @@ def make_app(reviewed: Reviewed, decisions: Decisions, token: str) -> FastAPI:
 
     @app.get("/api/order")
     def order(request: Request) -> Any:
+        filters, decided = dict(request.query_params), decisions.decided(reviewed)
         try:
-            return {"order": reviewed.order(dict(request.query_params), decisions.decided())}
+            return {"order": reviewed.order(filters, decided)}
         except ValueError:
             return JSONResponse({"problem": "confidence must be a number"}, 422)
 
@@ -93,7 +93,7 @@ def make_app(reviewed: Reviewed, decisions: Decisions, token: str) -> FastAPI:
         }
 
     @app.post("/api/check")
-    def check(row: int = Body(), text: str = Body()) -> dict[str, Any]:
+    def check(row: Row, text: str = Body()) -> dict[str, Any]:
         try:
             reviewed.read_label(row, text)
         except ValueError as error:
@@ -102,7 +102,7 @@ def make_app(reviewed: Reviewed, decisions: Decisions, token: str) -> FastAPI:
 
     @app.post("/api/decide")
     def decide(
-        row: int = Body(),
+        row: Row,
         decision: str = Body(),
         label: str | None = Body(None),
         note: str = Body(""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from looptool.core import canonical, machine, tables
-from looptool.core.errors import ConfigError, LooptoolError
+from looptool.core.errors import ConfigError, LooptoolError, TableError
 from looptool.core.samples import Decision, Label, label_id
 from looptool.judging.human import FOLDER
 from looptool.review.verdicts import Reviewed
@@ -58,10 +59,12 @@ class Decisions:
                 f"--reviewer: {self.reviewer}: another `looptool review` runs under this name; "
                 "close it, or choose another name"
             ) from None
+        for left in self.folder.glob(f".{self.path.name}.*.partial"):
+            left.unlink()  # of a process that was killed
         found = tables.read(self.path, tables.Reviews) if self.path.exists() else None
         self.rows = found if found is not None else tables.frame(tables.Reviews, [])
-        self._last: dict[tuple[str, str], dict[str, Any]] = {
-            (row["sample_id"], row["label_id"]): row
+        self._last: dict[tuple[str, str, str], dict[str, Any]] = {
+            (row["source"], row["sample_id"], row["label_id"]): row
             for row in self.rows.sort("number").iter_rows(named=True)
         }
         return self
@@ -72,14 +75,23 @@ class Decisions:
     ) -> None:  # fmt: skip
         self._lock.release()
 
-    def decided(self) -> set[tuple[str, str]]:
-        """Return the (sample_id, label_id) that this reviewer has decided on."""
-        return set(self._last)
+    def decided(self, reviewed: Reviewed) -> set[tuple[str, str]]:
+        """Return the (sample_id, label_id) that this reviewer has decided on.
+
+        In a random sample, rows that were decided outside of it are still to be decided: the
+        reviewer chose them.
+        """
+        sampled = not reviewed.table["weight"].is_null().all()
+        return {
+            (sample, label)
+            for (source, sample, label), row in self._last.items()
+            if source == reviewed.source and (row["weight"] is not None or not sampled)
+        }
 
     def mine(self, reviewed: Reviewed, row: int) -> dict[str, Any] | None:
         """Return this reviewer's last decision on a row, as the page shows it."""
         values = reviewed.table.row(row, named=True)
-        found = self._last.get((values["sample_id"], values["label_id"]))
+        found = self._last.get((reviewed.source, values["sample_id"], values["label_id"]))
         return found and shown(found)
 
     def of_others(self, reviewed: Reviewed, row: int) -> list[dict[str, Any]]:
@@ -89,11 +101,16 @@ class Decisions:
         for path in sorted(self.folder.glob("*.parquet")):
             if path == self.path:
                 continue
-            stamp = path.stat().st_mtime_ns
-            if self._others.get(path, (None,))[0] != stamp:
-                self._others[path] = stamp, tables.read(path, tables.Reviews)
+            try:
+                stamp = path.stat().st_mtime_ns
+                if self._others.get(path, (None,))[0] != stamp:
+                    self._others[path] = stamp, tables.read(path, tables.Reviews)
+            except (TableError, OSError) as error:
+                problem = str(error).splitlines()[0]
+                found.append({"reviewer": path.stem, "decision": "unreadable", "note": problem})
+                continue
             rows = self._others[path][1].filter(
-                sample_id=values["sample_id"], label_id=values["label_id"]
+                source=reviewed.source, sample_id=values["sample_id"], label_id=values["label_id"]
             )
             if len(rows):
                 last = rows.sort("number").row(-1, named=True)
@@ -115,22 +132,27 @@ class Decisions:
         """
         values = reviewed.table.row(row, named=True)
         chosen, new = _resolved(reviewed, row, decision, text)
+        key = reviewed.source, values["sample_id"], values["label_id"]
+        weight = values["weight"]
+        if weight is None and key in self._last:
+            weight = self._last[key]["weight"]  # it was drawn before, and stays part of the sample
         made = {
             "number": len(self.rows),
             "reviewer": self.reviewer,
             "source": reviewed.source,
             **{name: values[name]
-               for name in ("sample_id", "label_id", "prediction_id", "verdict", "weight")},
+               for name in ("sample_id", "label_id", "prediction_id", "verdict")},
+            "weight": weight,
             "decision": chosen,
             "new_label": None if new is None else canonical.dumps(new),
             "new_label_id": None if new is None else label_id(new),
             "note": " ".join(note.split())[:1000],
-            "seconds": round(max(0.0, seconds), 1),
+            "seconds": round(seconds, 1) if 0 <= seconds < math.inf else 0.0,
         }  # fmt: skip
         rows = pl.concat([self.rows, tables.frame(tables.Reviews, [made])])
         tables.write(rows, tables.Reviews, self.path)  # before anything else knows of it
         self.rows = rows
-        self._last[values["sample_id"], values["label_id"]] = made
+        self._last[key] = made
         return shown(made)
 
     def track(self) -> None:
@@ -171,6 +193,8 @@ def _resolved(
     if decision in ("take", "both"):
         if prediction is None:
             raise ValueError("there is no prediction")
+        if values["prediction_id"] == values["label_id"]:
+            return "keep", None
         return ("take" if decision == "take" else "both"), prediction
     if decision == "keep":
         return "keep", None

@@ -12,12 +12,15 @@ from typing import Any
 
 import polars as pl
 
-from looptool.auditing import AUDIT, SAMPLES
+from looptool.auditing import AUDIT, SAMPLES, SOURCE
 from looptool.auditing import FOLDER as AUDITS
+from looptool.auditing.sets import read_description
 from looptool.core import canonical, tables
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.samples import Label, check_label, label_calls, label_id, prediction_label
 from looptool.core.tools import check_call
+from looptool.judging import likely_wrong
+from looptool.judging.human import HUMAN
 from looptool.lineage.revisions import open_workspace
 
 FACETS = ("verdict", "judge", "category", "tool")
@@ -30,7 +33,8 @@ class Reviewed:
     """Verdicts to review.
 
     Attributes:
-        source: an iteration or the name of an audit, as `tables.Reviews` stores it.
+        source: an iteration, or `audit:` and the name of an audit, as `tables.Reviews` stores it.
+        given: the set that was audited, as a user named it; empty for an iteration.
         table: sample_id, label_id, verdict (of the judges; null if there is none), confidence,
             suspicion, judge, disagree, votes, rationale, category, tool, prediction (a label as
             JSON), suggested (whether a judge made it), prediction_id, problem (why a prediction
@@ -41,6 +45,7 @@ class Reviewed:
     source: str
     title: str
     table: pl.DataFrame
+    given: str = ""
 
     def facets(self) -> dict[str, dict[str, int]]:
         """Return how often each value of a filter occurs."""
@@ -87,7 +92,7 @@ class Reviewed:
                 {"name": name, "verdict": vote["verdict"] or NO_VERDICT,
                  "confidence": vote["confidence"]}
                 for name, vote in canonical.loads(values["votes"]).items()
-                if not name.startswith("human:")
+                if not name.startswith(HUMAN)
             ],
             "tools": [
                 {"name": tool["name"], "description": tool.get("description", ""),
@@ -168,20 +173,22 @@ def open_reviewed(target: str | None, sample: int | None = None) -> Reviewed:
         ConfigError: if there is no such iteration or audit.
         LooptoolError: if it has nothing to review.
     """
-    for folder in (Path(target), AUDITS / target) if target else ():
-        if (folder / AUDIT).is_file():
-            reviewed = _of_audit(folder.resolve().name, folder)
-            break
-    else:
-        reviewed = _of_iteration(target)
-    table = reviewed.table
-    if sample is not None:
-        table = draw(table, sample, reviewed.source)
-    else:
-        table = table.drop_nulls("verdict")
+    reviewed = _open(target)
+    table = reviewed.table.drop_nulls("verdict") if sample is None else reviewed.table
     if table.is_empty():
         raise LooptoolError(f"{reviewed.title}: has no verdict to review")
-    return Reviewed(reviewed.source, reviewed.title, table)
+    if sample is not None:
+        table = draw(table, sample, reviewed.source)
+    return Reviewed(reviewed.source, reviewed.title, table, reviewed.given)
+
+
+def _open(target: str | None) -> Reviewed:
+    """Open an iteration, by its number, or an audit, by its name or folder."""
+    if target is not None and not target.isdecimal():
+        for folder in (Path(target), AUDITS / target):
+            if (folder / AUDIT).is_file():
+                return _of_audit(folder.resolve().name, folder)
+    return _of_iteration(target)
 
 
 def _of_audit(name: str, folder: Path) -> Reviewed:
@@ -191,9 +198,11 @@ def _of_audit(name: str, folder: Path) -> Reviewed:
         samples.select("sample_id", "tools", "messages", "label"), on="sample_id", how="left",
         maintain_order="left",
     )  # fmt: skip
+    if joined["tools"].null_count():
+        raise LooptoolError(f"{folder}: has the samples of another audit; run it again")
     problems = [_problem(row) for row in audit.select("prediction", "answers").iter_rows()]
     table = _shaped(joined, pl.Series(problems, dtype=pl.String), pl.col("answers") == "{}")
-    return Reviewed(name, f"audit {name}", table)
+    return Reviewed(SOURCE + name, f"audit {name}", table, str(read_description(folder)["source"]))
 
 
 def _problem(row: tuple[str | None, str]) -> str | None:
@@ -234,7 +243,7 @@ def _of_iteration(target: str | None) -> Reviewed:
         prediction_label(*row) for row in joined.select("text", "calls", "parse_error").iter_rows()
     ]
     votes = [
-        [vote for name, vote in canonical.loads(text).items() if not name.startswith("human:")]
+        [vote for name, vote in canonical.loads(text).items() if not name.startswith(HUMAN)]
         for text in joined["votes"]
     ]
     joined = joined.with_columns(
@@ -250,7 +259,7 @@ def _of_iteration(target: str | None) -> Reviewed:
         ),
         suspicion=pl.Series([_suspicion(of) for of in votes], dtype=pl.Float64),
         judge=pl.Series(
-            ["+".join(n for n in canonical.loads(text) if not n.startswith("human:"))
+            ["+".join(n for n in canonical.loads(text) if not n.startswith(HUMAN))
              for text in joined["votes"]], dtype=pl.String,
         ),
     ).sort("suspicion", "sample_id", descending=[True, False])  # fmt: skip
@@ -273,14 +282,7 @@ def _confidence(votes: list[Mapping[str, Any]], verdict: str) -> float:
 
 def _suspicion(votes: list[Mapping[str, Any]]) -> float:
     """Return how likely the label is wrong, by the judges."""
-    likely = [
-        0.5
-        if vote["verdict"] == "NO_CONSENSUS"
-        else vote["confidence"]
-        if vote["verdict"] in ("LABEL_WRONG", "BOTH_WRONG")
-        else 1 - vote["confidence"]
-        for vote in votes
-    ]
+    likely = [likely_wrong(vote["verdict"], vote["confidence"]) for vote in votes]
     return sum(likely) / len(likely) if likely else 0.5
 
 
@@ -290,7 +292,7 @@ def _shaped(
     """Return the columns of `Reviewed.table`."""
     votes = [Counter(v["verdict"] for v in canonical.loads(text).values() if v["verdict"])
              for text in joined["votes"]]  # fmt: skip
-    said = pl.col("rationale").str.split(" | human:").list.first()
+    said = pl.col("rationale").str.split(f" | {HUMAN}").list.first()
     return joined.with_columns(
         problem=problems,
         suggested=suggested,
@@ -310,18 +312,20 @@ def draw(table: pl.DataFrame, size: int, seed: str) -> pl.DataFrame:
     Strata share the sample equally, as far as they have rows. A row's weight is the number of rows
     of its stratum for each one drawn. The same table and seed give the same rows, and a larger
     sample has those of a smaller one.
+
+    Raises:
+        ConfigError: if the sample is smaller than the number of verdicts.
     """
     drawn = table.with_columns(
         lot=pl.Series([canonical.digest(seed, identity) for identity in table["sample_id"]])
     )
     strata = sorted(drawn.partition_by("verdict", maintain_order=True), key=len)
+    if size < len(strata):
+        raise ConfigError(f"--sample: {size}: must be at least {len(strata)}, one row per verdict")
     parts, left = [], size
     for place, stratum in enumerate(strata):
         take = min(len(stratum), left // (len(strata) - place))
         left -= take
-        if take:
-            chosen = stratum.sort("lot").head(take)
-            parts.append(chosen.with_columns(weight=pl.lit(len(stratum) / take)))
-    if not parts:
-        return table.clear()
+        chosen = stratum.sort("lot").head(take)
+        parts.append(chosen.with_columns(weight=pl.lit(len(stratum) / take)))
     return pl.concat(parts).drop("lot").sort("sample_id")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from benchmarks.audit import make_set
+from looptool.cli import main
 from looptool.core import canonical, tables
 from looptool.lineage.diff import compare, open_data_set
 from looptool.review.decisions import Decisions
@@ -55,12 +56,21 @@ LOG = [
 
 
 def run(folder: Path, *arguments: object, fails: bool = False) -> str:
-    command = [sys.executable, "-m", "looptool", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
-    )
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    return done.stderr if fails else done.stdout
+    """Run the command in a folder, in this process, which spares each one its imports."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, "argv", ["looptool", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as error:
+            code = int(error.code or 0)
+    assert bool(code) == fails, out.getvalue() + err.getvalue()
+    return err.getvalue() if fails else out.getvalue()
 
 
 def audited(folder: Path, name: str) -> pl.DataFrame:
@@ -85,7 +95,7 @@ def test_a_log_is_audited_without_a_project_or_a_model(log: Path) -> None:
     assert by_line[4]["unread"] == "knowledge" and by_line[4]["verdict"] is None
     assert by_line[5]["verdict"] in ("LABEL_WRONG", "BOTH_WRONG")
     assert described["unread"] == {"knowledge": 1, "language": 1}
-    assert described["judged"] == pytest.approx(0.6) and described["suspects"] == 2
+    assert described["could_judge"] == pytest.approx(0.6) and described["suspects"] == 2
     assert described["refused"] == 1
     assert (log / "log.jsonl").read_bytes() == before
     shown = run(log, "data", "audit", "log.jsonl")
@@ -115,6 +125,7 @@ def test_answers_from_a_file_are_compared_and_judged(log: Path) -> None:
         run(log, "data", "audit", "log.jsonl", "--answers", "answers.jsonl", "--json")
     )
     assert described["answered"] == 3 and described["answers_of"] == ["file"]
+    assert described["judged"] == 2 and described["could_judge"] == 1.0
     by_line = {row["line"]: row for row in audited(log, "log").iter_rows(named=True)}
     assert by_line[1]["verdict"] is None and by_line[1]["ppl"] == pytest.approx(1.284, abs=1e-3)
     assert by_line[2]["verdict"] == "LABEL_WRONG" and by_line[2]["agreement"] == 1.0
@@ -179,9 +190,44 @@ def test_a_set_without_tools_and_answers_of_others_are_refused(log: Path) -> Non
         ({"sample_id": "0" * 32, "text": "x"}, f"sample_id: {'0' * 32} is no sample of the set"),
         ({"line": 77, "text": "x"}, "line: 77 is not one sample of the set"),
         ({"line": 1}, "text: missing"),
+        ({"line": 1, "text": 5}, "text: must be a text"),
+        ({"line": 1, "text": "x", "tokens": -1}, "tokens: must be a number of at least 0"),
+        ({"line": 1, "text": "x", "logprob": 2}, "logprob: must be a number of at most 0"),
+        ({"line": 1, "calls": [{"name": 5, "arguments": {}}]}, "calls[0]: must be"),
         ([], "list indices"),
     ):
         (log / "answers.jsonl").write_text(json.dumps(answer), "utf-8")
         told = run(log, "data", "audit", "log.jsonl", "--answers", "answers.jsonl", fails=True)
         assert told.startswith("answers.jsonl: line 1: ") and rule in told
         assert told.count("\n") == 1
+
+
+def test_arguments_as_openai_writes_them_are_read_and_no_sample_is_answered_twice(
+    log: Path,
+) -> None:
+    call = {"name": "get_weather", "arguments": '{"city": "Bergen", "days": 3}'}
+    line = json.dumps({"line": 2, "calls": [call]})
+    (log / "answers.jsonl").write_text(line, "utf-8")
+    run(log, "data", "audit", "log.jsonl", "--answers", "answers.jsonl")
+    assert audited(log, "log").filter(line=2)["verdict"].to_list() == ["LABEL_WRONG"]
+    (log / "answers.jsonl").write_text(f"{line}\n{line}", "utf-8")
+    told = run(log, "data", "audit", "log.jsonl", "--answers", "answers.jsonl", fails=True)
+    assert told.startswith("answers.jsonl: line 2: answers a sample that was answered before")
+
+
+def test_neither_the_set_nor_its_audit_can_be_overwritten(log: Path) -> None:
+    run(log, "data", "audit", "log.jsonl")
+    (log / "sub").mkdir()
+    (log / "sub/log.jsonl").write_bytes((log / "log.jsonl").read_bytes())
+    before = (log / "data/audits/log/imported/description.json").read_bytes()
+    told = run(log, "data", "audit", "sub/log.jsonl", fails=True)
+    assert told == "data/audits/log: holds the audit of log.jsonl; name a folder with --output\n"
+    assert (log / "data/audits/log/imported/description.json").read_bytes() == before
+    told = run(
+        log, "data", "audit", "log.jsonl", "--apply", "data/audits/log/audit.parquet", fails=True
+    )
+    assert "is in the folder of the audit; name another file" in told
+    samples, _ = make_set(5, 0.5, seed=1)
+    tables.write(samples, tables.Samples, log / "set.parquet")
+    told = run(log, "data", "audit", "set.parquet", "--apply", "set.parquet", fails=True)
+    assert told == "--apply: set.parquet: is the audited set; name another file\n"

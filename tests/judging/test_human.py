@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from looptool.core import canonical, tables
 from looptool.core.samples import DECISIONS, VERDICT_OF_DECISION, VERDICTS, label_id
-from looptool.judging.human import merged, misfits, overrule, read_reviews
+from looptool.judging.human import merged, misfits, of_iteration, overrule, read_reviews
 
 LABEL = {"calls": [{"name": "f", "arguments": {"a": 1}}]}
 PREDICTION = {"calls": [{"name": "f", "arguments": {"a": 2}}]}
@@ -145,6 +145,7 @@ def test_a_taken_label_stays_right_beside_another_prediction() -> None:
     [
         ("both", probed(WRITTEN), samples(), "was about another prediction"),
         ("unsure", probed(WRITTEN), samples(), "was about another prediction"),
+        ("drop", probed(WRITTEN), samples(), "was about another prediction"),
         ("take", probed(), samples(WRITTEN), f"but D_1 has {label_id(WRITTEN)}"),
         ("take", probed(), samples().clear(), "D_1 no longer has the sample"),
     ],
@@ -158,16 +159,16 @@ def test_decisions_that_no_longer_fit_are_listed(
     verdicts = verdicts.select(judged().columns)
     after = overrule(verdicts, probe, made, "off")
     assert after.equals(verdicts)
-    listed = misfits(after, data, made, 1)
+    listed = misfits(after, data, probe, made, 1)
     assert listed["reason"].to_list()[0].endswith(reason) and len(listed) == 1
     assert tables.check(listed, tables.Rejected)["check"].to_list() == ["review"]
-    assert misfits(after, data, made, 2).is_empty()  # it was about iteration 1
+    assert misfits(after, data, probe, made, 2).is_empty()  # it was about iteration 1
 
 
 def test_a_decision_that_fits_is_not_listed() -> None:
     made = decisions({"decision": "take"})
     after = overrule(judged(), probed(), made, "off")
-    assert misfits(after, samples(), made, 1).is_empty()
+    assert misfits(after, samples(), probed(), made, 1).is_empty()
 
 
 def test_reviews_of_all_reviewers_are_read(tmp_path: Any) -> None:
@@ -176,3 +177,43 @@ def test_reviews_of_all_reviewers_are_read(tmp_path: Any) -> None:
         made = decisions({"reviewer": name, "decision": "keep"})
         tables.write(made, tables.Reviews, tmp_path / f"{name}.parquet")
     assert read_reviews(tmp_path)["reviewer"].to_list() == ["ada", "bo"]
+
+
+def test_a_kept_label_is_right_but_says_nothing_of_a_prediction_that_nobody_saw() -> None:
+    made = decisions({"decision": "keep"})
+    for verdict, then in (
+        ("LABEL_WRONG", "NO_CONSENSUS"), ("BOTH_WRONG", "NO_CONSENSUS"),
+        ("BOTH_CORRECT", "BOTH_CORRECT"), ("PRED_WRONG", "PRED_WRONG"),
+    ):  # fmt: skip
+        row = overrule(judged(verdict), probed(WRITTEN), made, "off").row(0, named=True)
+        assert row["verdict"] == then and (row["new_label_id"] is None) == (then != "BOTH_CORRECT")
+
+
+def test_a_decision_that_no_longer_fits_has_no_vote() -> None:
+    made = decisions(
+        {"reviewer": "ada", "decision": "both"},
+        {"reviewer": "bo", "decision": "both"},
+        {"reviewer": "cy", "decision": "keep", "prediction_id": label_id(WRITTEN)},
+    )
+    row = overrule(judged("LABEL_WRONG"), probed(WRITTEN), made, "off").row(0, named=True)
+    assert (row["verdict"], row["judge"]) == ("PRED_WRONG", "human:cy")
+
+
+def test_the_same_label_written_and_taken_is_one_decision() -> None:
+    made = decisions(
+        {"reviewer": "ada", "decision": "take"},
+        {"reviewer": "bo", "decision": "edit", "new": PREDICTION},
+    )
+    found = merged(made)[SAMPLE, label_id(LABEL)]
+    assert found.agreement == 1.0 and found.reviewers == ("ada", "bo")
+
+
+def test_an_iteration_counts_decisions_on_itself_and_on_earlier_ones() -> None:
+    made = decisions(
+        {"decision": "keep", "source": "1"}, {"decision": "drop", "source": "audit:set"},
+        {"decision": "take", "source": "2"}, {"decision": "unsure", "source": "10"},
+    )  # fmt: skip
+    for iteration, decision in ((1, "keep"), (2, "take"), (9, "take"), (10, "unsure")):
+        counting = of_iteration(made, iteration)
+        assert merged(counting)[SAMPLE, label_id(LABEL)].decision == decision
+    assert of_iteration(made, 0).is_empty()

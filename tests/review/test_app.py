@@ -155,7 +155,12 @@ def test_a_label_is_checked_against_the_tools_before_it_is_stored(own: Path) -> 
         assert server.ask("api/decide", written)[1]["mine"]["label"] == '{"text":"I cannot."}'
         assert server.ask("api/decide", {"row": row, "decision": "guess"})[0] == 422
         assert server.ask("api/item/99999")[0] == 404
-    assert reviews(own)["decision"].to_list() == ["keep", "edit"]
+        for row in (-1, 99999):
+            assert server.ask("api/decide", {"row": row, "decision": "keep"})[0] == 422
+        endless = {"row": row, "decision": "unsure", "seconds": float("inf")}
+        assert server.ask("api/decide", endless | {"row": 0})[0] == 200
+    assert reviews(own)["decision"].to_list() == ["keep", "edit", "unsure"]
+    assert reviews(own)["seconds"][-1] == 0
 
 
 def test_filters_choose_rows_and_the_worst_comes_first(
@@ -200,6 +205,7 @@ def test_what_cannot_be_reviewed_is_told_in_one_line(own: Path) -> None:
             (["9"], "9: no verdicts; iterations with verdicts: 1, 2"),
             (["nothing"], "nothing: neither an iteration nor an audit; there are 1, 2"),
             (["1", "--reviewer", "../ada"], "--reviewer: ../ada: must have 1 to 40 letters"),
+            (["1", "--sample", "2"], "--sample: 2: must be at least 5, one row per verdict"),
         ):
             done = subprocess.run(
                 [sys.executable, "-m", "looptool", "review", *arguments], cwd=own,

@@ -14,7 +14,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from looptool.core import params
-from looptool.lineage.revisions import open_revision
 from tests.hub.conftest import env, hub, only_line, tiny
 from tests.hub_server import Fault, Hub
 from tests.test_loop import ROOT, dvc, project, set_params
@@ -251,16 +250,6 @@ def test_the_base_of_another_branch_is_not_trained_under_this_one_s_name(
     assert "params.yaml: model.base: hf:acme/a@" in told and "was changed" in told
     assert not setup(folder, hub).returncode
     assert git(folder, "status", "--short", "models") == ""
-    # an experiment has the base of the workspace that it was queued in
-    set_params(folder, **{"warmup.samples": 5})
-    dvc(folder, "exp", "run", "--queue", "-n", "of-a", "warmup")
-    git(folder, "checkout", "-q", ".")
-    assert not setup(folder, hub, "--base", "hf:acme/b").returncode
-    dvc(folder, "exp", "run", "--queue", "-n", "of-b", "warmup")
-    dvc(folder, "exp", "run", "--run-all")
-    for name in "ab":
-        lock = open_revision(f"of-{name}", folder).path("metrics/iterations/0/warmup.json")
-        assert f"hf:acme/{name}@" in Path(lock).read_text("utf-8")
 
 
 @pytest.mark.slow
