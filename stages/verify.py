@@ -27,8 +27,10 @@ def main() -> None:
         if probe.is_empty():  # nothing is verified
             reviews = reviews.clear()
         stale = misfits(verdicts, samples, probe, reviews, iteration)
-        for row in stale.iter_rows(named=True):
+        for row in stale.head(10).iter_rows(named=True):
             run.say(f"{row['sample_id']}: {row['reason']}")
+        if len(stale) > 10:
+            run.say(f'{len(stale) - 10} more no longer fit: looptool sql "select * from misfits"')
         tables.write(verdicts, tables.Verdicts, folder / "verdicts.parquet")
         tables.write(stale, tables.Rejected, folder / "rejected/verify.parquet")
         tables.write(cast.frame(), tables.Requests, folder / "requests/verify.parquet")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from looptool.auditing import AUDIT, SAMPLES, SOURCE
+from looptool.auditing import AUDIT, SAMPLES, SOURCE, name_in_review
 from looptool.auditing.sets import AuditedSet, read_description
 from looptool.core import canonical, tables
-from looptool.core.errors import ConfigError, TableError
+from looptool.core.errors import ConfigError
 from looptool.core.samples import category_of, dataset_id
+from looptool.judging.human import FOLDER as REVIEWS
 from looptool.judging.human import Merged, merged
 
 
@@ -61,9 +61,8 @@ def apply(opened: AuditedSet, place: Path, target: Path, reviews: pl.DataFrame) 
         sample: found for (sample, label), found in fitting.items() if labels.get(sample) == label
     }
     if not decided:
-        raise ConfigError(
-            f"{place}: nobody has decided anything yet; run `looptool review {place.name}`"
-        )
+        command = f"looptool review {name_in_review(place)}"
+        raise ConfigError(f"{place}: nobody has decided anything yet; run `{command}`")
     chosen = samples.filter(pl.col("sample_id").is_in(list(decided)))
     changed = [_changed(row, decided[row["sample_id"]]) for row in chosen.iter_rows(named=True)]
     dropped = [sample for sample, found in decided.items() if found.decision == "drop"]
@@ -85,11 +84,21 @@ def check_target(opened: AuditedSet, place: Path, target: Path) -> None:
     """Raise ConfigError unless a corrected set may be written to `target`."""
     if target.suffix != ".parquet":
         raise ConfigError(f"--apply: {target}: must end in .parquet")
-    full = target.resolve()
-    if full in (opened.path.resolve(), opened.given and opened.given.resolve()):
-        raise ConfigError(f"--apply: {target}: is the audited set; name another file")
-    if full.is_relative_to(place.resolve()):
-        raise ConfigError(f"--apply: {target}: is in the folder of the audit; name another file")
+    audited = [opened.path.resolve(), *([opened.given.resolve()] if opened.given else [])]
+    rejected = _rejected(target)
+    for path in (target, rejected):
+        full = path.resolve()
+        if any(full == one or full.is_relative_to(one) for one in audited):
+            raise ConfigError(f"--apply: {path}: is the audited set; name another file")
+        for folder in (place, REVIEWS):
+            if full.is_relative_to(folder.resolve()):
+                raise ConfigError(f"--apply: {path}: is in {folder}; name another file")
+    if rejected.exists():
+        tables.check_columns(rejected, tables.Rejected)  # it would be overwritten
+
+
+def _rejected(target: Path) -> Path:
+    return target.with_name(f"{target.stem}.rejected.parquet")
 
 
 def _changed(row: Mapping[str, Any], found: Merged) -> dict[str, Any]:
@@ -115,7 +124,6 @@ def _changed(row: Mapping[str, Any], found: Merged) -> dict[str, Any]:
 
 
 def _write_rejected(dropped: pl.DataFrame, decided: Mapping[str, Merged], target: Path) -> None:
-    path = target.with_name(f"{target.stem}.rejected.parquet")
     rows = [
         {
             "sample_id": row["sample_id"], "check": "review", "stage": "audit", "parent_id": None,
@@ -127,8 +135,6 @@ def _write_rejected(dropped: pl.DataFrame, decided: Mapping[str, Merged], target
         for found in [decided[row["sample_id"]]]
     ]  # fmt: skip
     if rows:
-        tables.write(tables.frame(tables.Rejected, rows), tables.Rejected, path)
-        return
-    with contextlib.suppress(TableError):  # of an earlier call; another file there stays
-        tables.check_columns(path, tables.Rejected)
-        path.unlink()
+        tables.write(tables.frame(tables.Rejected, rows), tables.Rejected, _rejected(target))
+    else:
+        _rejected(target).unlink(missing_ok=True)

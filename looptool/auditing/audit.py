@@ -35,7 +35,7 @@ _ROWS = 500  # judged at a time in one process
 _LEAST_SPREAD = 2_000  # samples from which several processes are worth their start
 _COLUMNS = ("sample_id", "tools", "messages", "label", "label_id", "alternatives", "category",
             "line", "turn")  # fmt: skip
-_SAME_ORDER: dict[Verdict | None, int] = {
+_VERDICT_ORDER: dict[Verdict | None, int] = {
     "LABEL_WRONG": 0, "BOTH_WRONG": 1, "NO_CONSENSUS": 2, "BOTH_CORRECT": 3, "PRED_WRONG": 4,
     None: 5,
 }  # fmt: skip
@@ -93,7 +93,7 @@ def _sorted(table: pl.DataFrame) -> pl.DataFrame:
 
     Of equally suspicious ones, that comes first which a model finds less likely than its answer.
     """
-    order = pl.col("verdict").replace_strict(_SAME_ORDER, return_dtype=pl.Int64, default=5)
+    order = pl.col("verdict").replace_strict(_VERDICT_ORDER, return_dtype=pl.Int64, default=5)
     surprise = (pl.col("label_ppl") / pl.col("ppl")).fill_null(0.0)
     return table.sort(
         [-pl.col("suspicion"), order, -surprise, -pl.col("agreement").fill_null(0), "sample_id"]
@@ -119,6 +119,7 @@ def describe(
     ).most_common(20)
     return {
         "source": opened.source,
+        "reference": opened.reference,
         "dataset_id": identity,
         "samples": len(table),
         "refused": sum(opened.refused.values()),

@@ -140,6 +140,8 @@ def read_file(path: Path, ids: set[str], places: Places) -> dict[str, Answer]:
                 number += 1
                 if line.strip():
                     row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise ValueError("must be an object")
                     identity = _sample_of(row, ids, places)
                     if identity in answers:
                         raise ValueError("answers a sample that was answered before")

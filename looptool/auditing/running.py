@@ -53,7 +53,7 @@ def check(
     if judge not in (None, "rules", "llm", "both") and not ADDRESS.fullmatch(judge or ""):
         raise ConfigError(f"--judge: {judge}: is neither rules, llm, both nor package.module:name")
     if judge is not None and ADDRESS.fullmatch(judge):
-        load_object(judge, "--judge")
+        _own_judge(judge)
     return params, list(dict.fromkeys(map(target_of, models)))
 
 
@@ -79,7 +79,7 @@ def run(
         runs.enter_vllm(["-m", "looptool", *sys.argv[1:]])
     settings = canonical.dumps(params.model_dump(mode="json")) if params else ""
     key = canonical.digest(opened.source, hash_path(opened.path), settings)
-    with _scratch(key) as scratch:
+    with _only_one(place), _scratch(key) as scratch:
         cast = Cast(params, lambda: scratch, 0) if params else None
         judges = _judges(params, judge, cast)
         answers = Answers()
@@ -102,10 +102,21 @@ def run(
     return described
 
 
+def _own_judge(address: str) -> Judge:
+    made = load_object(address, "--judge")
+    try:
+        judge: Judge = made()
+        if callable(judge.compare) and callable(judge.admit) and judge.name:
+            return judge
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"--judge: {address}: is no judge: {error}") from None
+    raise ConfigError(f"--judge: {address}: is no judge (docs/extending.md)")
+
+
 def _judges(params: Params | None, judge: str | None, cast: Cast | None) -> list[Judge]:
     """Return the judges of `--judge`, or those of params; the rules if there are no params."""
     if judge is not None and ADDRESS.fullmatch(judge):
-        return [load_object(judge, "--judge")()]
+        return [_own_judge(judge)]
     if params is None or cast is None or judge == "rules":
         return [load_object(JUDGES["rules"])("rules", cast)]
     settings = params.verify
@@ -123,9 +134,17 @@ def _scratch(of: str) -> Iterator[Path]:
         hasher.update(hash_path(path).encode())
     folder = machine.scratch_root() / f"audit-{hasher.hexdigest()}"
     folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _only_one(place: Path) -> Iterator[None]:
+    """Raise ConfigError if another process writes this audit."""
+    locks = machine.scratch_root() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder.with_suffix(".lock"), timeout=0):
-            yield folder
-            shutil.rmtree(folder, ignore_errors=True)
+        with FileLock(locks / f"audit-{canonical.digest(str(place.resolve()))}.lock", timeout=0):
+            yield
     except Timeout:
-        raise ConfigError("another audit of the same set is running; wait for it") from None
+        raise ConfigError(f"{place}: another audit writes there; wait for it") from None

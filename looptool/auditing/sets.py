@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +14,7 @@ from looptool.auditing import DESCRIPTION, FOLDER
 from looptool.core import canonical, tables
 from looptool.core.errors import ConfigError, LooptoolError, TableError
 from looptool.exchange import sample_sets
+from looptool.exchange.sample_sets import origin_of
 from looptool.hub.data import find_data
 from looptool.lineage.diff import open_data_set
 
@@ -31,7 +32,8 @@ class AuditedSet:
         rows: how many samples it has.
         refused: the records and turns that the import refused, by check; {} for a set that was
             imported before.
-        given: the file that it was opened from, if it is one; it must never be overwritten.
+        given: the file or folder that it was opened from, if it is one; never to be overwritten.
+        reference: what the user called it.
     """
 
     source: str
@@ -40,6 +42,7 @@ class AuditedSet:
     rows: int
     refused: Mapping[str, int] = field(default_factory=dict)
     given: Path | None = None
+    reference: str = ""
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """Yield the samples in their order: `tables.Samples`, and the line and turn of each."""
@@ -64,11 +67,17 @@ def open_set(
         ConfigError: if there is no such set, or the folder holds the audit of another one.
         LooptoolError: if it has no samples.
     """
+    opened = _open(reference, output, on_progress)
+    return replace(opened, reference=reference)
+
+
+def _open(reference: str, output: Path | None, on_progress: Callable[[int], None]) -> AuditedSet:
     path = Path(reference)
     for folder in (path, sample_sets.FOLDER / reference):
         if (folder / sample_sets.SAMPLES).is_file():
             name = folder.resolve().name
-            return _opened(folder.as_posix(), output or FOLDER / name, folder / sample_sets.SAMPLES)
+            file = folder / sample_sets.SAMPLES
+            return _opened(folder.as_posix(), output or FOLDER / name, file, given=folder)
     if re.fullmatch(r"(?:.+:)?\d+", reference) and not path.exists():
         opened = open_data_set(reference).path
         name = "D-" + _plain(reference)
@@ -140,7 +149,7 @@ def _with_places(part: pl.DataFrame) -> pl.DataFrame:
 def check_folder(place: Path, source: str) -> None:
     """Raise ConfigError if a folder holds the audit of another set."""
     described = read_description(place)
-    if described and described.get("source") != source:
+    if described and origin_of(str(described.get("source"))) != origin_of(source):
         raise ConfigError(
             f"{place}: holds the audit of {described.get('source')}; name a folder with --output"
         )

@@ -84,7 +84,7 @@ def audit_data(
     judge: Annotated[
         str | None,
         typer.Option(
-            metavar="rules|llm|both|MODULE:NAME", help="Who judges. Default: verify.judges."
+            metavar="rules|llm|both|PACKAGE.MODULE:NAME", help="Who judges. Default: verify.judges."
         ),
     ] = None,
     output: Annotated[
@@ -107,8 +107,11 @@ def audit_data(
     Example: looptool data audit calls.jsonl --judge rules
     Example: looptool data audit calls.jsonl --apply corrected.parquet
     """
+    import polars as pl
+
     from looptool.auditing import AUDIT, running
     from looptool.auditing.apply import apply as apply_reviews
+    from looptool.auditing.audit import SUSPECT
     from looptool.auditing.sets import open_set
     from looptool.core import tables
     from looptool.judging.human import read_reviews
@@ -134,11 +137,12 @@ def audit_data(
     described = running.run(
         opened, opened.place, params, targets, engine=engine, answers_file=answers, judge=judge
     )
-    if as_json:
-        print_json(described)
-        return
     table = tables.read(opened.place / AUDIT, tables.Audit)
-    show_audit(described, table, rows, opened.place, console())
+    if as_json:
+        first = table.filter(pl.col("verdict").is_in(SUSPECT)).head(rows)
+        print_json(described | {"first": first.to_dicts()})
+    else:
+        show_audit(described, table, rows, opened.place, console())
 
 
 @app.command("export")

@@ -64,8 +64,7 @@ def review(
         typer.echo(f"{sum(made.values()):,} decisions ({counts or 'none'}) in {decisions.path}")
         if made:
             decisions.track()
-            audited = f"looptool data audit {reviewed.given} --apply corrected.parquet"
-            typer.echo("apply them: " + (audited if reviewed.given else "dvc repro"))
+            typer.echo(f"apply them: {reviewed.then}")
 
 
 def _user_name() -> str:

@@ -82,7 +82,8 @@ def place_of(source: Source) -> Path:
     parent, last = _names(source)
     for name in (last, f"{parent}-{last}"):
         place = FOLDER / _plain(name)
-        if not (place / SAMPLES).exists() or _origin(_source(place)) == _origin(source_of(source)):
+        there = origin_of(_source(place))
+        if not (place / SAMPLES).exists() or there == origin_of(source_of(source)):
             return place
     raise ConfigError(
         f"{place}: contains the samples of another source; name a folder with --output"
@@ -107,7 +108,7 @@ def _plain(name: str) -> str:
     return (re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "samples")[:64]
 
 
-def _origin(source: str | None) -> str | None:
+def origin_of(source: str | None) -> str | None:
     """Return a source without its commit, since a newer commit replaces the samples."""
     return source and re.sub(r"^(hf:[^@]+)@[0-9a-f]{40}", r"\1", source)
 

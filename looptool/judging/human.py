@@ -1,7 +1,7 @@
 """People as judges: their decisions overrule the verdicts of the other judges (docs/audit.md).
 
 Each reviewer's decisions are a file in `data/reviews`. Of one reviewer the last decision on a label
-counts that fits the prediction. Of several, more than half must agree on the verdict and the new
+counts, if it fits the prediction. Of several, more than half must agree on the verdict and the new
 label, not counting who is unsure; else there is no consensus.
 """
 
@@ -86,22 +86,25 @@ def merged(
         predictions: the label_id of the prediction for each sample_id. Decisions that compare the
             label with another one are left out. None: all decisions count.
     """
-    by_label: dict[Key, dict[str, Mapping[str, Any]]] = {}
+    last: dict[Key, dict[str, Mapping[str, Any]]] = {}
     for row in reviews.iter_rows(named=True):
-        if predictions is None or fits(row, predictions.get(row["sample_id"])):
-            of_label = by_label.setdefault((row["sample_id"], row["label_id"]), {})
-            of_label[row["reviewer"]] = row
-    return {
-        key: _merge([of_label[name] for name in sorted(of_label)])
-        for key, of_label in by_label.items()
-    }
+        last.setdefault((row["sample_id"], row["label_id"]), {})[row["reviewer"]] = row
+    result = {}
+    for key, of_label in last.items():
+        prediction = predictions.get(key[0]) if predictions is not None else None
+        rows = [of_label[name] for name in sorted(of_label)]
+        if predictions is not None:
+            rows = [row for row in rows if fits(row, prediction)]
+        if rows:
+            result[key] = _merge(rows, prediction)
+    return result
 
 
 def fits(row: Mapping[str, Any], prediction_id: str | None) -> bool:
-    """Whether a decision holds beside a prediction.
+    """Whether a decision is still true, whatever prediction there is now.
 
-    What a person says about the label alone holds beside any: `keep`, and the label that it should
-    be. The other decisions compare it with one prediction.
+    `keep`, `take` and `edit` say which label is right. The other decisions are about the label and
+    the prediction that was shown.
     """
     return row["decision"] in ("keep", "take", "edit") or row["prediction_id"] == prediction_id
 
@@ -113,13 +116,15 @@ def outcome_of(row: Mapping[str, Any]) -> tuple[Verdict, str | None]:
     return VERDICT_OF_DECISION[row["decision"]], row["new_label_id"]
 
 
-def _merge(rows: Sequence[Mapping[str, Any]]) -> Merged:
+def _merge(rows: Sequence[Mapping[str, Any]], prediction_id: str | None) -> Merged:
     sure = [row for row in rows if row["decision"] != "unsure"] or list(rows)
     outcome, most = Counter(map(outcome_of, sure)).most_common(1)[0]
     if 2 * most <= len(sure):
         return Merged("unsure", _names(sure), most / len(sure), sure[-1])
     agreed = [row for row in sure if outcome_of(row) == outcome]
-    return Merged(agreed[-1]["decision"], _names(agreed), most / len(sure), agreed[-1])
+    saw_it = [row for row in agreed if row["prediction_id"] == prediction_id]
+    row = (saw_it or agreed)[-1]
+    return Merged(row["decision"], _names(agreed), most / len(sure), row)
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -149,9 +154,10 @@ def overrule(
     decided = merged(reviews, ids)
     rows = []
     for row in verdicts.iter_rows(named=True):
+        prediction_id = ids.get(row["sample_id"])
         found = decided.get((row["sample_id"], row["old_label_id"]))
-        if found:
-            rows.append(_overruled(row, found, ids.get(row["sample_id"])))
+        if found and _speaks_to(found, row["verdict"], prediction_id):
+            rows.append(_overruled(row, found, prediction_id))
         elif waits == "all" or (waits == "corrected" and row["verdict"] == "LABEL_WRONG"):
             reason = f"{row['rationale']} | Waits for a review (verify.review: {waits})."
             rows.append({**row, "verdict": "NO_CONSENSUS", "rationale": reason,
@@ -161,15 +167,24 @@ def overrule(
     return tables.frame(tables.Verdicts, rows)
 
 
+def _is_blind(found: Merged, prediction_id: str | None) -> bool:
+    """Whether people kept a label, but beside another prediction than there is now."""
+    return found.decision == "keep" and found.row["prediction_id"] != prediction_id
+
+
+def _speaks_to(found: Merged, verdict: str, prediction_id: str | None) -> bool:
+    """Whether a decision says anything about a verdict of the judges.
+
+    Of a label that people kept beside another prediction, they only know that it is not wrong.
+    """
+    return not _is_blind(found, prediction_id) or verdict in ("LABEL_WRONG", "BOTH_WRONG")
+
+
 def _overruled(row: Mapping[str, Any], found: Merged, prediction_id: str | None) -> dict[str, Any]:
-    verdict, new = outcome_of({**found.row, "decision": found.decision})
-    if found.decision == "keep" and found.row["prediction_id"] != prediction_id:
-        # the person has not seen this prediction, so it may be right too
-        verdict = row["verdict"]
-        if verdict in ("LABEL_WRONG", "BOTH_WRONG"):
-            verdict = "NO_CONSENSUS"
-        new = row["new_label_id"] if verdict == "BOTH_CORRECT" else None
-    new = new if verdict in ("LABEL_WRONG", "BOTH_CORRECT") else None
+    verdict: Verdict = VERDICT_OF_DECISION[found.decision]
+    if _is_blind(found, prediction_id):
+        verdict = "NO_CONSENSUS"
+    new = found.row["new_label_id"] if verdict in ("LABEL_WRONG", "BOTH_CORRECT") else None
     votes = canonical.loads(row["votes"])
     votes[found.judge] = {"verdict": verdict, "confidence": 1.0}
     note = f" {found.row['note']}" if found.row["note"] else ""

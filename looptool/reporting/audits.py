@@ -10,6 +10,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from looptool.auditing import name_in_review
 from looptool.auditing.apply import Applied
 from looptool.auditing.audit import SUSPECT
 from looptool.core import canonical
@@ -69,7 +70,7 @@ def show_audit(
         console.print(shown(text, "red"))
     console.print(shown(f"{described['suspects']:,} suspects → {place}"))
     if described["suspects"]:
-        console.print(shown(f"decide on them: looptool review {place.name}"))
+        console.print(shown(f"decide on them: looptool review {name_in_review(place)}"))
 
 
 def change(row: Mapping[str, Any]) -> str:

@@ -35,7 +35,9 @@ from looptool.lineage.revisions import Snapshot
 
 _TRUTH = {"keep": "PRED_WRONG", "take": "LABEL_WRONG", "both": "BOTH_CORRECT",
           "edit": "BOTH_WRONG", "drop": "BOTH_WRONG"}  # fmt: skip
-"""What the judges should have said; an edit means that neither answer was right."""
+"""What the judges should have said. After an edit neither answer was right, though `verify` writes
+LABEL_WRONG (`samples.VERDICT_OF_DECISION`), since the label is replaced.
+"""
 _CHANGES = ("take", "edit", "drop")  # decisions that rid the set of a wrong label
 _Z = 1.96
 
@@ -46,15 +48,15 @@ class Source:
 
     Attributes:
         size: the number of samples in the set.
-        verdicts: (sample_id, label_id) → the judges' verdict, and each judge's; a label against
-            which nothing speaks counts as right.
+        verdicts: (sample_id, label_id) → the judges' verdict, and each judge's; None where nothing
+            speaks against the label.
         decided: what people decided together, beside the prediction that the judges saw.
         drawn: those of them that belong to a random sample.
     """
 
     name: str
     size: int
-    verdicts: Mapping[Key, tuple[str, Mapping[str, str]]]
+    verdicts: Mapping[Key, tuple[str | None, Mapping[str, str | None]]]
     decided: Mapping[Key, Merged]
     drawn: frozenset[Key]
 
@@ -113,11 +115,11 @@ def _source(
     about: pl.DataFrame,
     predictions: Mapping[str, str | None],
 ) -> Iterator[Source]:
-    verdicts: dict[Key, tuple[str, Mapping[str, str]]] = {
+    verdicts: dict[Key, tuple[str | None, Mapping[str, str | None]]] = {
         (sample, label): (
-            verdict or "PRED_WRONG",
+            verdict,
             {
-                judge: vote["verdict"] or "PRED_WRONG"
+                judge: vote["verdict"]
                 for judge, vote in canonical.loads(votes).items()
                 if not judge.startswith(HUMAN)
             },
@@ -145,13 +147,14 @@ def qualities(source: Source) -> list[dict[str, Any]]:
         if truth is not None:
             verdict, votes = source.verdicts[key]
             together = {"all judges": verdict} if len(votes) > 1 else {}
-            rows.append((truth, weight, {**votes, **together}))
+            said = {name: vote or "PRED_WRONG" for name, vote in ({**votes, **together}).items()}
+            rows.append((truth, weight, said))
     result = []
     for judge in dict.fromkeys(name for _, _, votes in rows for name in votes):
-        said = [(votes[judge], truth, weight) for truth, weight, votes in rows if judge in votes]
+        of_judge = [(votes[judge], true, weight) for true, weight, votes in rows if judge in votes]
         for verdict in VERDICTS:
-            claimed = [(true == verdict, weight) for vote, true, weight in said if vote == verdict]
-            due = [(vote == verdict, weight) for vote, true, weight in said if true == verdict]
+            claimed = [(true == verdict, weight) for v, true, weight in of_judge if v == verdict]
+            due = [(v == verdict, weight) for v, true, weight in of_judge if true == verdict]
             if verdict != "NO_CONSENSUS" and (claimed or due):
                 result.append(
                     {
@@ -229,7 +232,7 @@ def next_percent(source: Source) -> dict[str, Any]:
     Reviews go on with the verdict that changed the largest share of labels so far. `reviews` is
     None if what is left does not suffice; `reachable` is the share of samples that it can reach.
     """
-    decided: dict[str, list[bool]] = {}
+    decided: dict[str | None, list[bool]] = {}
     for key in source.weights:
         changes = source.decided[key].decision in _CHANGES
         decided.setdefault(source.verdicts[key][0], []).append(changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections import Counter
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,6 @@ from looptool.judging.human import HUMAN
 from looptool.lineage.revisions import open_workspace
 
 FACETS = ("verdict", "judge", "category", "tool")
-_FROM_A_MODEL = pl.lit(False)
 NO_VERDICT = "none"  # the facet of labels against which nothing speaks
 
 
@@ -34,7 +33,7 @@ class Reviewed:
 
     Attributes:
         source: an iteration, or `audit:` and the name of an audit, as `tables.Reviews` stores it.
-        given: the set that was audited, as a user named it; empty for an iteration.
+        then: the command that applies the decisions.
         table: sample_id, label_id, verdict (of the judges; null if there is none), confidence,
             suspicion, judge, disagree, votes, rationale, category, tool, prediction (a label as
             JSON), suggested (whether a judge made it), prediction_id, problem (why a prediction
@@ -45,7 +44,7 @@ class Reviewed:
     source: str
     title: str
     table: pl.DataFrame
-    given: str = ""
+    then: str = "dvc repro"
 
     def facets(self) -> dict[str, dict[str, int]]:
         """Return how often each value of a filter occurs."""
@@ -92,7 +91,7 @@ class Reviewed:
                 {"name": name, "verdict": vote["verdict"] or NO_VERDICT,
                  "confidence": vote["confidence"]}
                 for name, vote in canonical.loads(values["votes"]).items()
-                if not name.startswith(HUMAN)
+                if not _is_human(name)
             ],
             "tools": [
                 {"name": tool["name"], "description": tool.get("description", ""),
@@ -179,7 +178,7 @@ def open_reviewed(target: str | None, sample: int | None = None) -> Reviewed:
         raise LooptoolError(f"{reviewed.title}: has no verdict to review")
     if sample is not None:
         table = draw(table, sample, reviewed.source)
-    return Reviewed(reviewed.source, reviewed.title, table, reviewed.given)
+    return Reviewed(reviewed.source, reviewed.title, table, reviewed.then)
 
 
 def _open(target: str | None) -> Reviewed:
@@ -202,7 +201,11 @@ def _of_audit(name: str, folder: Path) -> Reviewed:
         raise LooptoolError(f"{folder}: has the samples of another audit; run it again")
     problems = [_problem(row) for row in audit.select("prediction", "answers").iter_rows()]
     table = _shaped(joined, pl.Series(problems, dtype=pl.String), pl.col("answers") == "{}")
-    return Reviewed(SOURCE + name, f"audit {name}", table, str(read_description(folder)["source"]))
+    command = ["looptool", "data", "audit", str(read_description(folder).get("reference"))]
+    if folder.parent != AUDITS:
+        command += ["--output", folder.as_posix()]
+    command += ["--apply", "corrected.parquet"]
+    return Reviewed(SOURCE + name, f"audit {name}", table, shlex.join(command))
 
 
 def _problem(row: tuple[str | None, str]) -> str | None:
@@ -243,7 +246,7 @@ def _of_iteration(target: str | None) -> Reviewed:
         prediction_label(*row) for row in joined.select("text", "calls", "parse_error").iter_rows()
     ]
     votes = [
-        [vote for name, vote in canonical.loads(text).items() if not name.startswith(HUMAN)]
+        [vote for name, vote in canonical.loads(text).items() if not _is_human(name)]
         for text in joined["votes"]
     ]
     joined = joined.with_columns(
@@ -259,7 +262,7 @@ def _of_iteration(target: str | None) -> Reviewed:
         ),
         suspicion=pl.Series([_suspicion(of) for of in votes], dtype=pl.Float64),
         judge=pl.Series(
-            ["+".join(n for n in canonical.loads(text) if not n.startswith(HUMAN))
+            ["+".join(n for n in canonical.loads(text) if not _is_human(n))
              for text in joined["votes"]], dtype=pl.String,
         ),
     ).sort("suspicion", "sample_id", descending=[True, False])  # fmt: skip
@@ -267,7 +270,13 @@ def _of_iteration(target: str | None) -> Reviewed:
         pl.when(pl.col("prediction").is_null())
         .then(pl.col("parse_error").fill_null("an empty answer"))
     ).to_series()  # fmt: skip
-    return Reviewed(str(iteration), f"iteration {iteration}", _shaped(joined, problems))
+    return Reviewed(
+        str(iteration), f"iteration {iteration}", _shaped(joined, problems, pl.lit(False))
+    )
+
+
+def _is_human(judge: str) -> bool:
+    return judge.startswith(HUMAN)
 
 
 def _tool(label: str) -> str:
@@ -286,17 +295,17 @@ def _suspicion(votes: list[Mapping[str, Any]]) -> float:
     return sum(likely) / len(likely) if likely else 0.5
 
 
-def _shaped(
-    joined: pl.DataFrame, problems: pl.Series, suggested: pl.Expr = _FROM_A_MODEL
-) -> pl.DataFrame:
+def _shaped(joined: pl.DataFrame, problems: pl.Series, suggested: pl.Expr) -> pl.DataFrame:
     """Return the columns of `Reviewed.table`."""
-    votes = [Counter(v["verdict"] for v in canonical.loads(text).values() if v["verdict"])
-             for text in joined["votes"]]  # fmt: skip
+    votes = [
+        {vote["verdict"] for name, vote in canonical.loads(text).items() if not _is_human(name)}
+        for text in joined["votes"]
+    ]
     said = pl.col("rationale").str.split(f" | {HUMAN}").list.first()
     return joined.with_columns(
         problem=problems,
         suggested=suggested,
-        disagree=pl.Series([len(counts) > 1 for counts in votes], dtype=pl.Boolean),
+        disagree=pl.Series([len(verdicts) > 1 for verdicts in votes], dtype=pl.Boolean),
         rationale=said.str.split(" | Waits for a review").list.first(),
         weight=pl.lit(None, pl.Float64),
     ).select(

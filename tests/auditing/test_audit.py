@@ -97,6 +97,7 @@ def test_a_log_is_audited_without_a_project_or_a_model(log: Path) -> None:
     assert described["unread"] == {"knowledge": 1, "language": 1}
     assert described["could_judge"] == pytest.approx(0.6) and described["suspects"] == 2
     assert described["refused"] == 1
+    assert {row["line"] for row in described["first"]} == {2, 5}
     assert (log / "log.jsonl").read_bytes() == before
     shown = run(log, "data", "audit", "log.jsonl")
     assert "rules could judge 60.0 % of 5 labels (not: knowledge 1, language 1)" in shown
@@ -194,7 +195,7 @@ def test_a_set_without_tools_and_answers_of_others_are_refused(log: Path) -> Non
         ({"line": 1, "text": "x", "tokens": -1}, "tokens: must be a number of at least 0"),
         ({"line": 1, "text": "x", "logprob": 2}, "logprob: must be a number of at most 0"),
         ({"line": 1, "calls": [{"name": 5, "arguments": {}}]}, "calls[0]: must be"),
-        ([], "list indices"),
+        ([], "must be an object"),
     ):
         (log / "answers.jsonl").write_text(json.dumps(answer), "utf-8")
         told = run(log, "data", "audit", "log.jsonl", "--answers", "answers.jsonl", fails=True)
@@ -226,7 +227,9 @@ def test_neither_the_set_nor_its_audit_can_be_overwritten(log: Path) -> None:
     told = run(
         log, "data", "audit", "log.jsonl", "--apply", "data/audits/log/audit.parquet", fails=True
     )
-    assert "is in the folder of the audit; name another file" in told
+    assert told.endswith("is in data/audits/log; name another file\n")
+    told = run(log, "data", "audit", "log.jsonl", "--apply", "data/reviews/x.parquet", fails=True)
+    assert told == "--apply: data/reviews/x.parquet: is in data/reviews; name another file\n"
     samples, _ = make_set(5, 0.5, seed=1)
     tables.write(samples, tables.Samples, log / "set.parquet")
     told = run(log, "data", "audit", "set.parquet", "--apply", "set.parquet", fails=True)

@@ -187,6 +187,9 @@ def test_a_kept_label_is_right_but_says_nothing_of_a_prediction_that_nobody_saw(
     ):  # fmt: skip
         row = overrule(judged(verdict), probed(WRITTEN), made, "off").row(0, named=True)
         assert row["verdict"] == then and (row["new_label_id"] is None) == (then != "BOTH_CORRECT")
+        assert row["judge"] == ("human:ada" if then == "NO_CONSENSUS" else "rules")
+        waiting = overrule(judged(verdict), probed(WRITTEN), made, "all").row(0, named=True)
+        assert waiting["verdict"] == "NO_CONSENSUS"
 
 
 def test_a_decision_that_no_longer_fits_has_no_vote() -> None:
@@ -217,3 +220,10 @@ def test_an_iteration_counts_decisions_on_itself_and_on_earlier_ones() -> None:
         counting = of_iteration(made, iteration)
         assert merged(counting)[SAMPLE, label_id(LABEL)].decision == decision
     assert of_iteration(made, 0).is_empty()
+
+
+@pytest.mark.parametrize("then", ["unsure", "drop", "both"])
+def test_a_decision_that_was_taken_back_stays_so_beside_another_prediction(then: str) -> None:
+    made = decisions({"decision": "take"}, {"decision": then})
+    row = overrule(judged(), probed(WRITTEN), made, "off").row(0, named=True)
+    assert (row["verdict"], row["judge"]) == ("PRED_WRONG", "rules")

@@ -244,6 +244,6 @@ def test_requests_on_a_bad_line_are_all_accounted_for(
         assert opinion.verdict == ("PRED_WRONG" if each.label == ONE else "LABEL_WRONG")
     assert len(tries) == len(role.requests) == count
     asked_again = [key for key, times in tries.items() if times > before.get(key, times)]
-    assert len(asked_again) == lost and max(before.values()) == 3
+    assert len(asked_again) == lost and max(before.values()) <= 3
     # some broke off before they reached the server
     assert sum(tries.values()) <= engine.traffic["requests"] <= 3 * count + lost

@@ -13,7 +13,7 @@ from typing import Any
 
 from looptool.core import canonical
 from looptool.core.answers import call_message
-from looptool.core.calls import ToolCall
+from looptool.core.calls import ToolCall, parse
 from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
 from looptool.exchange.formats import Changes, Refused
@@ -96,14 +96,15 @@ def read_beside(message: Message, tools: Sequence[Tool], changes: Changes) -> Me
 
 
 def check_texts(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> None:
-    """Check that no assistant text would be read as a call.
+    """Check that no assistant text would be read as a call, or as a broken one.
 
     Raises:
         Refused: if one would be.
     """
     texts = [message["content"] for message in messages if message["role"] == "assistant"]
     for text in [*texts, label.get("text", "")]:
-        if read_text(text, tools, Changes()):
+        read = parse(text)
+        if read.calls or read.error is not None or read_text(text, tools, Changes()):
             raise Refused("a text looks like calls")
 
 
