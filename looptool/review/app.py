@@ -4,6 +4,7 @@ Every request needs the token of the address that `looptool review` prints. The 
 samples as text and loads nothing, which its content security policy enforces too.
 """
 
+import errno
 import secrets
 import socket
 import threading
@@ -134,7 +135,8 @@ def bind(port: int) -> socket.socket:
         listening.listen(64)
     except (OSError, OverflowError) as error:
         listening.close()
-        reason = "is in use" if getattr(error, "errno", 0) == 98 else f"cannot be used ({error})"
+        taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        reason = "is in use" if taken else f"cannot be used ({error})"
         raise ConfigError(f"--port: {port} {reason}; name another, such as {port + 1}") from None
     return listening
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,12 @@ import pytest
 
 from looptool.core import canonical, tables
 from looptool.core.samples import sample_id_of_json
-from tests.lineage.conftest import make_project
+from tests.lineage.conftest import history, own
 from tests.review.test_app import Server, reviews, serving
 
 pytestmark = pytest.mark.browser
+__all__ = ["history", "own"]  # fixtures
 HOSTILE = "</script><img src=x onerror=alert(1)>\u202e{{nonce}}"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_project(tmp_path_factory.mktemp("reviewable"), 200, 3)
-
-
-@pytest.fixture
-def own(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "own"))
 
 
 def opened(browser: Any, server: Server, **options: Any) -> tuple[Any, list[str]]:

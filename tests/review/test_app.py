@@ -19,19 +19,9 @@ import pytest
 
 from looptool.core import canonical, tables
 from looptool.review.verdicts import draw, open_reviewed
-from tests.lineage.conftest import make_project
+from tests.lineage.conftest import history, own
 
-
-@pytest.fixture(scope="module")
-def reviewable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_project(tmp_path_factory.mktemp("reviewable"), 200, 3)
-
-
-@pytest.fixture
-def own(reviewable: Path, tmp_path: Path) -> Path:
-    import shutil
-
-    return Path(shutil.copytree(reviewable, tmp_path / "own"))
+__all__ = ["history", "own"]  # fixtures
 
 
 class Server:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from looptool.judging import Impression
@@ -18,7 +20,7 @@ RENT = tool(
 )
 
 
-def view(tools, messages, label) -> Impression:  # type: ignore[no-untyped-def]
+def view(tools: list[Any], messages: list[Any], label: Any) -> Impression:
     return RulesJudge().inspect([(tools, messages, label)])[0]
 
 
@@ -35,7 +37,9 @@ REQUEST = said("Rent a car in Turin for 4 days.")
         (text("None of my tools can do that."), "says words where a call is due"),
     ],
 )  # fmt: skip
-def test_a_wrong_label_is_suspect_and_the_reason_names_what_is_wrong(label, why) -> None:  # type: ignore[no-untyped-def]
+def test_a_wrong_label_is_suspect_and_the_reason_names_what_is_wrong(
+    label: dict[str, Any], why: str
+) -> None:
     found = view([RENT, WIND], REQUEST, label)
     assert found.wrong > 0.5 and why in found.rationale, found
 
@@ -61,7 +65,9 @@ def test_the_answer_that_fits_better_is_given_where_the_request_has_it() -> None
          calls(call("car.rent", city="Rome", days=4)), "knowledge"),
     ],
 )  # fmt: skip
-def test_what_only_a_reader_or_knowledge_could_tell_is_said(request_, label, reason) -> None:  # type: ignore[no-untyped-def]
+def test_what_only_a_reader_or_knowledge_could_tell_is_said(
+    request_: str, label: dict[str, Any], reason: str
+) -> None:
     found = view([RENT], said(request_), label)
     assert found.unread == reason and found.wrong < 0.5
 
