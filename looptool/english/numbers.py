@@ -25,6 +25,7 @@ MILLIONS: Mapping[float, str] = {
     2_500_000: "two and a half million",
     3_500_000: "three and a half million",
 }
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 # By minutes.
 HOURS: Mapping[float, str] = {
     30: "half an hour",

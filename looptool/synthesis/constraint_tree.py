@@ -8,7 +8,7 @@ from typing import Any
 
 from looptool.core.tools import Tool, check_tool
 
-NAMING = {"snake": 46, "dotted": 20, "camel": 14, "bare": 12, "pascal": 8}  # weights
+NAMING = {"snake": 36, "dotted": 36, "camel": 12, "bare": 10, "pascal": 6}  # weights
 
 _LINE = {"type": "string", "minLength": 1, "maxLength": 400}
 # The pattern limits the length, since xgrammar does not support maxLength next to a pattern.

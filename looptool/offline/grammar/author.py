@@ -172,17 +172,18 @@ def _parallel(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
 
 
 def _parallel_multiple(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
-    actions = shelf.pick(2 if rng.random() < 0.65 else 3, rng, split)
+    order: str = weighted(styles()["several_calls"], rng)
+    actions = shelf.pick(len(set(order)), rng, split)
     names = {action.tool["name"] for action in actions}
     if len(names) < len(actions) or len(actions) < 2:
         return None
     today = planner.pick_day(actions, rng)
-    pairs: list[planner.Pair] = []
-    for action in actions:
-        if len(actions) == 2 and len(pairs) < 2 and rng.random() < 0.25:
-            pairs += planner.several_calls(action, 2, rng, today)
-        else:
-            pairs.append(planner.single_call(action, rng, today))
+    order = "".join(letter for letter in order if ord(letter) - ord("A") < len(actions))
+    calls = {
+        letter: planner.several_calls(action, order.count(letter), rng, today)
+        for letter, action in zip("ABCD", actions, strict=False)
+    }
+    pairs = [calls[letter].pop(0) for letter in order if calls[letter]]
     text = user.write(pairs, rng, split, today)
     offered = [action.tool for action in actions]
     tools = _offered(offered, styles()["parallel_distractors"], rng, split, shelf)
@@ -282,14 +283,15 @@ def _clarify(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
 
 def _irrelevant(rng: random.Random, split: str, shelf: Shelf) -> Draft | None:
     count = weighted(styles()["irrelevant_tools"], rng)
-    if rng.random() < 0.3:
+    if rng.random() < styles()["idle"]:
         tools = [shelf.pick(1, rng, split)[0].tool]
         tools += shelf.others(tools, count - 1, rng, split)
         return Draft(tools, [_said(_idle(rng, split))], assistant.decline_label(rng), "irrelevant")
     action = shelf.foreign(rng, split)
     today = planner.pick_day([action], rng)
     pair = planner.single_call(action, rng, today)
-    text = user.write([pair], rng, split, today)
+    mood = "question" if rng.random() < styles()["near_questions"] else ""
+    text = user.write([pair], rng, split, today, mood)
     tools = shelf.others([action.tool], count, rng, split)
     if not tools:
         return None
@@ -304,6 +306,7 @@ def _idle(rng: random.Random, split: str) -> str:
     values = {
         "adjective": from_pool("adjectives", rng),
         "noun": from_pool("nouns", rng),
+        "noun2": from_pool("nouns", rng),
         "animal": from_pool("animals", rng),
         "country": from_pool("countries", rng),
         "language": from_pool("languages", rng),

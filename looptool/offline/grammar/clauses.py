@@ -188,13 +188,13 @@ def terse(action: Action, arguments: Mapping[str, Any], voice: Voice) -> str:
     return frame.format(name=name, Name=capital(name), inline=inline)
 
 
-def frame_of(group: str, name: str, voice: Voice) -> str:
+def frame_of(group: str, name: str, voice: Voice) -> Any:
     """Return a random frame of a group; the held-out split also uses held-out frames."""
     options = frames()[group]
     held = options.get(f"heldout_{name}") or options.get("heldout")
     if voice.split == "heldout" and held and voice.rng.random() < 0.5:
-        return str(voice.rng.choice(held))
-    return str(voice.rng.choice(options[name]))
+        return voice.rng.choice(held)
+    return voice.rng.choice(options[name])
 
 
 def capital(text: str) -> str:

@@ -75,10 +75,14 @@ def several_calls(
         return [(action, base)]
     fixed = _kept(action, base, rng)
     batch, seen = [base], {canonical.dumps(base)}
+    loose = rng.random() < styles()["loose"]
     for _ in range(count * 6):
         if len(batch) == count:
             break
-        arguments = _vary(action, base, fixed, rng, today)
+        if loose:
+            arguments = arguments_of(action, rng, today)
+        else:
+            arguments = _vary(action, base, fixed, rng, today)
         text = canonical.dumps(arguments)
         if text not in seen:
             seen.add(text)

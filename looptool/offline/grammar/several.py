@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool.core import canonical
-from looptool.english.lists import coordinate
+from looptool.english.lists import coordinate, with_article
+from looptool.english.numbers import ONES, ORDINALS
 from looptool.offline.grammar.clauses import (
     Clause,
     attached,
@@ -24,6 +25,7 @@ from looptool.offline.grammar.speech import Voice, surface
 from looptool.offline.grammar.toolbox import Action
 from looptool.offline.grammar.trees import PREPOSITIONS, Ask, frames
 
+_MEASURES = ("measured", "priced")
 _UNSPLIT = ("coordinate", "count", "number", "address")
 _ARTICLES = ("a", "an", "one", "the", "my", "some", "someone", "something")
 
@@ -147,6 +149,73 @@ def in_a_row(clauses: Sequence[Clause], voice: Voice) -> str:
         else:
             sentence = capital(text) + ("?" if made.mood == "question" else ".")
         sentences += [ended(sentence, "."), *made.tail]
+    return " ".join(sentences)
+
+
+def tasks(clauses: Sequence[Clause], contexts: Sequence[str], voice: Voice) -> str:
+    """Return a longer request: the clauses as tasks, numbered or introduced by "First," and so on.
+
+    Args:
+        contexts: remarks that may stand before a task.
+    """
+    rng, body = voice.rng, frames()["tasks"]
+    contexts = rng.sample(contexts, len(contexts))
+    numbered = {"n": ONES[len(clauses)]}
+    opener = frame_of("tasks", "openers", voice).format(**numbered) if rng.random() < 0.6 else ""
+    closer = rng.choice(body["closers"])
+    if rng.random() < 0.3:
+        style = rng.choice(("{}. ", "{}) ", "- "))
+        lines = [
+            style.format(number) + " ".join((_line(made, voice), *made.tail))
+            for number, made in enumerate(clauses, 1)
+        ]
+        return "\n".join(part for part in (opener, *lines, closer) if part)
+    marks = frame_of("tasks", "marks", voice)
+    sentences = [opener] if opener else []
+    for mark, made in zip(marks, clauses, strict=False):
+        if contexts and rng.random() < 0.4:
+            sentences.append(contexts.pop())
+        sentences += [_task(mark, made, voice), *made.tail]
+    return " ".join([*sentences, closer]).strip()
+
+
+def _line(made: Clause, voice: Voice) -> str:
+    """Return a task as a line of a list."""
+    if made.mood == "question":
+        return capital(made.text) + "?"
+    if made.mood == "statement":
+        return ended(capital(made.text), ".")
+    text = str(voice.keep("lines", frames()["tasks"]["lines"]))
+    text = text.format(ask=made.text, Ask=capital(made.text))
+    return ended(text, ".") if made.tail else text
+
+
+def _task(mark: str, made: Clause, voice: Voice) -> str:
+    """Return a task as a sentence after its mark."""
+    if made.mood == "imperative":
+        text = frame_of("tasks", "task", voice).format(mark=mark, ask=made.text)
+    else:
+        text = f"{mark} {made.text}{'?' if made.mood == 'question' else '.'}"
+    return capital(text.strip())
+
+
+def cases(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> str:
+    """Return a request in prose that says what to do and then what each case has."""
+    rng = voice.rng
+    core = rng.choice(action.leaf.bare) if action.leaf else core_of(action, rng)
+    intro = frame_of("cases", "intro", voice)
+    form = str(voice.keep("case", frames()["cases"]["case"]))
+    sentences = [intro.format(ask=core, Ask=capital(core), n=ONES[len(batch)])]
+    for index, arguments in enumerate(batch):
+        voice.listen(action.slots, arguments)
+        said = [
+            f"{with_article(slot.word) if slot.kind.group in _MEASURES else slot.word}"
+            f"{' of' if slot.kind.group in _MEASURES else ''} "
+            + surface(slot, value, rng, voice=voice)
+            for name, value in arguments.items()
+            if (slot := action.slots[name]) and name not in voice.covered
+        ]
+        sentences.append(form.format(nth=ORDINALS[index], list=coordinate(said)))
     return " ".join(sentences)
 
 

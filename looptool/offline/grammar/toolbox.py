@@ -17,12 +17,14 @@ from typing import Any
 from looptool.core import canonical
 from looptool.core.tools import Tool
 from looptool.english.dates import ISO_DATE, NAMED_DATES
+from looptool.offline.grammar.documents import longer_text, tool_text
 from looptool.offline.grammar.slots import Slot, fits
 from looptool.offline.grammar.trees import (
     Kind,
     Leaf,
     Param,
     described,
+    extras,
     kinds,
     leaves,
     pools,
@@ -30,8 +32,11 @@ from looptool.offline.grammar.trees import (
     split_leaves,
     styles,
 )
+from looptool.offline.grammar.values import draw
 from looptool.synthesis.constraint_tree import NAMING
 
+# Groups of kinds whose optional parameters may have any value as default.
+_WITH_DEFAULT = ("measured", "counted", "chosen")
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _FORM = re.compile("|".join(map(re.escape, NAMED_DATES)))
 
@@ -69,30 +74,53 @@ def variant(key: str, index: int) -> Action:
     camel = style == "camel" and rng.random() < styles()["parameters"]["camel_with_camel_tool"]
     optional = styles()["optional"]
     form = rng.choice((*NAMED_DATES, *["YYYY-MM-DD"] * 4))
+    long = rng.random() < styles()["documents"]["long"]
     slots: dict[str, Slot] = {}
-    properties: dict[str, Any] = {}
-    for param in leaf.params.values():
+    for param in (*leaf.params.values(), *_extras(leaf, rng)):
         if not param.required and rng.random() > optional["kept"]:
             continue
         slot = _slot(param, camel, form, rng)
         default = param.kind.options.get("default")
+        if default is None and not param.required and param.kind.group in _WITH_DEFAULT:
+            default = False if slot.type == "boolean" else draw(slot, rng)
+        given = None
         if default is not None and rng.random() < optional["default"]:
-            slot.schema["default"] = default  # type: ignore[index]
+            given = default
+            if not long or rng.random() < styles()["documents"]["default_in_schema"]:
+                slot.schema["default"] = default  # type: ignore[index]
+        if long:
+            said = longer_text(slot, leaf, given, rng)
+            if said:
+                slot.schema["description"] = said  # type: ignore[index]
         slots[slot.name] = slot
-        properties[slot.name] = slot.schema
     if rng.random() < 0.3:  # real documents do not always list required parameters first
-        shuffled = list(properties)
+        shuffled = list(slots)
         rng.shuffle(shuffled)
-        properties = {name: properties[name] for name in shuffled}
         slots = {name: slots[name] for name in shuffled}
     parameters = {
         "type": "object",
-        "properties": properties,
+        "properties": {name: slot.schema for name, slot in slots.items()},
         "required": [name for name, slot in slots.items() if slot.required],
     }
-    description = rng.choice(leaf.does) + ("." if rng.random() < 0.4 else "")
+    short = rng.choice(leaf.does) + ("." if rng.random() < 0.4 else "")
+    description = tool_text(leaf, slots.values(), rng) if long else short
     tool = {"name": name, "description": description, "parameters": parameters}
     return Action(tool, leaf, slots)
+
+
+def _extras(leaf: Leaf, rng: random.Random) -> list[Param]:
+    """Return optional parameters that the leaf does not have but tools of its sort may have."""
+    if rng.random() > styles()["parameters"]["extra"]:
+        return []
+    taken = {name for param in leaf.params.values() for name in (param.key, *param.names)}
+    draws = {param.kind.draw for param in leaf.params.values()}
+    fitting = [
+        param
+        for param in extras().get(leaf.verb, extras()["any"])
+        if not taken & {param.key, *param.names}
+        and (param.kind.draw not in draws or param.kind.draw in ("flag", "choice"))
+    ]
+    return rng.sample(fitting, min(len(fitting), rng.choice((1, 1, 2))))
 
 
 def any_variant(leaf: Leaf, rng: random.Random) -> Action:
@@ -153,7 +181,7 @@ def _recognised(
     """Return the slots if all parameters are the leaf's and none required is missing, else None."""
     keys = {
         spelled: param
-        for param in leaf.params.values()
+        for param in (*extras().get(leaf.verb, extras()["any"]), *leaf.params.values())
         for name in (param.key, *param.names)
         for spelled in (name, _camel(name.split("_")))
     }

@@ -203,6 +203,25 @@ def frames() -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
+def extras() -> dict[str, tuple[Param, ...]]:
+    """Return optional parameters that tools may have beside their leaf's, by the leaf's verb.
+
+    `any` holds those of verbs that are not listed.
+    """
+    return {
+        verb: tuple(_param(f"{name}?", body)[1] for name, body in params.items())
+        for verb, params in _read("extras.yaml").items()
+    }
+
+
+@lru_cache(maxsize=1)
+def documents() -> dict[str, Any]:
+    """Return the wordings of long tool documents."""
+    body: dict[str, Any] = _read("documents.yaml")
+    return body
+
+
+@lru_cache(maxsize=1)
 def described() -> dict[str, Any]:
     """Return the wordings for tools that the trees do not know."""
     body: dict[str, Any] = _read("described.yaml")

@@ -17,6 +17,7 @@ from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import stem
 
 _TOKEN = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?|\d+|[$€£¥°%]|[^\x00-\x7f\W]+")
+_LIST_MARKER = re.compile(r"^[ \t]*(\d{1,2})[.)][ \t]", re.MULTILINE)  # "2. " before an item
 _QUOTED = re.compile(
     r"\"([^\"\n]{1,200})\"|“([^”\n]{1,200})”|(?<![\w])['‘`]([^'’`\n]{1,120})['’`](?!\w)"
 )
@@ -204,7 +205,10 @@ def _candidates(conversation: Conversation) -> Iterator[tuple[str, int, int]]:
     yield from (("code", m.start(), m.end()) for m in _CODE.finditer(text, start, end))
     for match in _PROPER.finditer(text, start, end):
         yield from _name(text, match.start(), match.end())
+    markers = {match.start(1) for match in _LIST_MARKER.finditer(text, start, end)}
     for number in conversation.numbers:
+        if number.start in markers:
+            continue
         strength = max((s for _, s in number.values), default=0.0)
         sure = (
             strength > weights.MENTION_NUMBER_UNIT

