@@ -20,6 +20,7 @@ from looptool.cli import (
     prompts,
     review,
     tools,
+    warm_start,
 )
 from looptool.core.errors import LooptoolError
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for commands in (project, models, review, lineage):
+for commands in (project, models, warm_start, review, lineage):
     app.add_typer(commands.app)
 for name, group in {
     "tools": tools, "data": data, "bench": bench, "model": model, "config": config,

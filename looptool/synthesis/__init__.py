@@ -17,7 +17,9 @@ from looptool.core.samples import Label, Message
 from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
 
-Split = Literal["train", "heldout"]
+# `warm_start` is a part of `train`: the samples of the warm start leave out a quarter of the
+# leaf actions and of the wordings, so that the loop has something to learn.
+Split = Literal["train", "heldout", "warm_start"]
 
 
 @dataclass(frozen=True, slots=True)

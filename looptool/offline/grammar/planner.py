@@ -178,6 +178,6 @@ def pick_actions(count: int, rng: random.Random, split: str) -> list[Action]:
 
 def pick_chain(rng: random.Random, split: str) -> tuple[Chain, Action, Action]:
     """Return a two-step plan and its tools, which have every parameter that it links."""
-    pool = [c for c in chains() if leaves()[c.first].heldout == (split == "heldout")]
-    chain = rng.choice(pool)
+    usable = {leaf.key for leaf in split_leaves(split)}
+    chain = rng.choice([c for c in chains() if {c.first, c.second} <= usable])
     return chain, any_variant(leaves()[chain.first], rng), any_variant(leaves()[chain.second], rng)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -152,10 +153,26 @@ def leaves() -> dict[str, Leaf]:
     return by_key
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def split_leaves(split: str) -> tuple[Leaf, ...]:
-    """Return the leaves of `train` or of `heldout`."""
-    return tuple(leaf for leaf in leaves().values() if leaf.heldout == (split == "heldout"))
+    """Return the leaves of a split; see `synthesis.Split`."""
+    fitting = [leaf for leaf in leaves().values() if leaf.heldout == (split == "heldout")]
+    if split == "warm_start":
+        fitting = [leaf for leaf in fitting if not is_left_to_the_loop(leaf.key)]
+    return tuple(fitting)
+
+
+@cache
+def is_left_to_the_loop(text: str) -> bool:
+    """Whether a leaf's key or a wording is not in the samples of the warm-start adapter."""
+    return hashlib.blake2b(f"warm start:{text}".encode()).digest()[0] < 64
+
+
+def for_split(texts: Sequence[str], split: str) -> Sequence[str]:
+    """Return the texts that a split may use: all, but for `warm_start`; never none."""
+    if split != "warm_start":
+        return texts
+    return [text for text in texts if not is_left_to_the_loop(text)] or texts
 
 
 @lru_cache(maxsize=1)

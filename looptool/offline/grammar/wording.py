@@ -14,7 +14,7 @@ from looptool.english.dates import read_system_date, without_on
 from looptool.english.lists import needs_an
 from looptool.offline.grammar.slots import Slot
 from looptool.offline.grammar.speech import Voice, surface
-from looptool.offline.grammar.trees import Kind
+from looptool.offline.grammar.trees import Kind, for_split
 
 _STOPS = re.compile(r"([.?!])\.(?=\s|$)")
 _HELDOUT_SHARE = 0.6
@@ -93,7 +93,7 @@ def wording(slot: Slot, value: Any, voice: Voice) -> str:
     """
     named = slot.kind.draw in voice.doubled
     heldout = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
-    options = _wordings(slot.kind, value is False, named, heldout)
+    options = for_split(_wordings(slot.kind, value is False, named, heldout), voice.split)
     if slot.kind.group == "measured":
         return str(voice.keep(f"say:{slot.kind.name}:{heldout}", options))
     return voice.rng.choice(options)

@@ -89,7 +89,8 @@ def test_no_held_out_frame_stands_in_training(train):
         if isinstance(group, dict)
         for name, texts_of in group.items()
         if name.startswith("heldout")
-        for text in (texts_of if isinstance(texts_of[0], str) else sum(texts_of, []))
+        for each in texts_of
+        for text in ([each] if isinstance(each, str) else each)
     ] + frames["heldout_idle"]
     heads = {re.split(r"\{", text)[0].strip() for text in held}
     heads.discard("")

@@ -1,0 +1,191 @@
+"""`looptool warm-start`: samples, training, scores along the way, the adapter and its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from filelock import FileLock, Timeout
+
+from looptool.core import machine, runs, tables
+from looptool.core.errors import LooptoolError
+from looptool.core.files import replacing
+from looptool.core.fingerprints import code_files, hash_path
+from looptool.core.params import EMBEDDED
+from looptool.engines.templates import PROJECT_TEMPLATE
+from looptool.evaluation.bfcl import rows as bfcl
+from looptool.evaluation.bfcl.package import check_benchmark
+from looptool.synthesis.contamination import Index
+from looptool.synthesis.seeds import Recipe, make_seeds, refuser
+from looptool.warm_start import card, embedded, scores
+from looptool.warm_start.merging import CARD, SETTINGS, WEIGHTS
+from looptool.warm_start.recipe import WarmStart
+from looptool.warm_start.rows import in_batches, make_rows
+from looptool.warm_start.samples import GroupAuthor
+
+CPU_TOKENS = 2048  # tokens in a pass; more are not faster and need memory
+GPU_TOKENS = 1 << 16
+
+
+def run(recipe: WarmStart, output: Path) -> dict[str, Any]:
+    """Train an adapter for the embedded model, write it to `output` and return its card.
+
+    A killed run resumes: with the same recipe and code it finds its checkpoint.
+
+    Raises:
+        ConfigError: if the benchmark is missing.
+        LooptoolError: if the embedded model is missing, or the same run is in progress.
+    """
+    check_benchmark()
+    embedded.package_folder()
+    runs.quiet()
+    chosen = machine.number_type("auto")
+    scratch = _scratch(recipe, chosen.name)
+    try:
+        with FileLock(f"{scratch}.lock", timeout=0):
+            made = _run(recipe, output, chosen.name, scratch)
+    except Timeout:
+        raise LooptoolError(f"{scratch}: the same warm start is running") from None
+    shutil.rmtree(scratch)
+    return made
+
+
+def _run(
+    recipe: WarmStart, output: Path, dtype: machine.NumberTypeName, scratch: Path
+) -> dict[str, Any]:
+    samples = _samples(recipe, scratch)
+    import torch
+
+    from looptool.engines.transformers import load_model
+    from looptool.training.checkpoints import add_lora
+    from looptool.warm_start.training import train
+
+    torch.set_num_threads(machine.cores())
+    base = scratch / "base"
+    with replacing(base) as partial:
+        embedded.write(partial, None)
+    model, tokenizer = load_model(base, dtype)
+    on_gpu = model.device.type == "cuda"
+    rows = make_rows(samples, tokenizer, recipe.group_size)
+    batches = in_batches(rows, recipe.batch_size, GPU_TOKENS if on_gpu else CPU_TOKENS, recipe.seed)
+    model = add_lora(model, recipe.rank, recipe.seed)
+    for weight in model.parameters():  # the optimizer has fp32 masters
+        weight.data = weight.data.to(getattr(torch, dtype))
+    curve = scratch / "scores.json"
+    measured: dict[str, Any] = json.loads(curve.read_text("utf-8")) if curve.exists() else {}
+
+    def at(step: int, done: int) -> None:
+        """Evaluate after a step at which a number of samples of the recipe is reached."""
+        due = [str(point) for point in recipe.evaluate_at if point <= done]
+        due = ["all"] if step == len(batches) else due[-1:]
+        for name in due:
+            if name not in measured:
+                scored = _evaluate(model, recipe, dtype, scratch)
+                measured[name] = {"samples": done, "steps": step, **scored}
+                runs.write_json(curve, measured)
+                _say(f"after {done} samples: {json.dumps(scored)}")
+
+    tokens = train(
+        model,
+        batches,
+        learning_rate=recipe.learning_rate,
+        pad=tokenizer.pad_token_id,
+        scratch=scratch,
+        on_step=Meter(len(batches)),
+        at=at,
+    )
+    made = card.make(
+        recipe, samples, scores=measured, steps=len(batches), tokens=tokens, dtype=dtype
+    )
+    save_adapter(model, output)
+    runs.write_json(output / CARD, made)
+    return made
+
+
+def _samples(recipe: WarmStart, scratch: Path) -> pl.DataFrame:
+    """Return the samples; a run that resumes reads those that it made before."""
+    path = scratch / "samples.parquet"
+    if path.exists():
+        return tables.read(path, tables.Samples)
+    _say(f"making {recipe.samples} samples")
+    shares = {str(name): value for name, value in recipe.shares.items()}
+    seeds = make_seeds(
+        Recipe(recipe.samples, f"{recipe.seed}", "warm_start", shares, "warm_start", 0),
+        GroupAuthor(recipe.group_size, recipe.masked),
+        refuse=refuser(Index.build({"bfcl": bfcl.questions()})),
+    )
+    tables.write(seeds.samples, tables.Samples, path, sort=False)
+    return seeds.samples
+
+
+def _evaluate(
+    model: Any, recipe: WarmStart, dtype: machine.NumberTypeName, scratch: Path
+) -> dict[str, Any]:
+    """Return the scores of the model with its adapters merged, as `looptool setup` merges them."""
+    merged = scratch / "model"
+    save_adapter(model, scratch / "adapter")
+    with replacing(merged) as partial:
+        embedded.write(partial, scratch / "adapter", checked=False)
+    _say(f"evaluating on {scores.row_count(recipe)} rows")
+    return scores.evaluate(merged, recipe, dtype, scratch)
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Write the adapters of a PEFT model to `folder`, in bf16, in PEFT's format."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    with replacing(folder) as partial:
+        model.save_pretrained(partial)
+        factors = load_file(partial / WEIGHTS)
+        save_file({name: part.to(torch.bfloat16) for name, part in factors.items()},
+                  partial / WEIGHTS, {"format": "pt"})  # fmt: skip
+        settings = json.loads((partial / SETTINGS).read_text("utf-8"))
+        settings |= {"base_model_name_or_path": EMBEDDED, "inference_mode": True}
+        settings["target_modules"] = sorted(settings["target_modules"])
+        (partial / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
+        (partial / "README.md").unlink(missing_ok=True)
+
+
+class Meter:
+    """Prints the progress of the training every half minute."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.first = steps, 0
+        self.start = self.last = time.monotonic()
+        self.tokens = 0
+
+    def __call__(self, step: int, tokens: int, loss: float) -> None:
+        now = time.monotonic()
+        if not self.tokens:  # the first step of this process
+            self.first, self.start, self.tokens = step, now, tokens
+        elif now - self.last >= 30 or step == self.steps:
+            self.last = now
+            rate = (tokens - self.tokens) / (now - self.start)
+            left = (now - self.start) / (step - self.first) * (self.steps - step)
+            _say(
+                f"step {step} of {self.steps}, loss {loss:.3f}, {rate:.0f} tokens/s, "
+                f"{runs.duration(left)} left"
+            )
+
+
+def _scratch(recipe: WarmStart, dtype: str) -> Path:
+    hasher = hashlib.blake2b(digest_size=12)
+    hasher.update(f"{recipe.model_dump_json()} {dtype}".encode())
+    for path in (PROJECT_TEMPLATE, *sorted(code_files(__name__))):
+        hasher.update(hash_path(path).encode())
+    folder = machine.scratch_root() / f"warm-start-{hasher.hexdigest()}"
+    if folder.exists():
+        _say("resuming where an earlier run stopped")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _say(text: str) -> None:
+    print(f"warm-start: {text}", file=sys.stderr, flush=True)
