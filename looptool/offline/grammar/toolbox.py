@@ -17,6 +17,7 @@ from typing import Any
 from looptool.core import canonical
 from looptool.core.tools import Tool
 from looptool.english.dates import ISO_DATE, NAMED_DATES
+from looptool.offline.grammar import api_kinds
 from looptool.offline.grammar.slots import Slot, fits
 from looptool.offline.grammar.trees import (
     Kind,
@@ -137,11 +138,13 @@ def _action(tool_json: str, example_json: str) -> Action:
         slots = _recognised(leaves()[key], properties, required)
         if slots is not None:
             return Action(tool, leaves()[key], slots)
+    does = (tool.get("description") or "").partition(". ")[0]
+    about = f"{' '.join(words_of(tool['name']))}: {does}"
     return Action(
         tool,
         None,
         {
-            name: slot_of(name, schema, name in required, example.get(name))
+            name: slot_of(name, schema, name in required, example.get(name), about)
             for name, schema in properties.items()
         },
     )
@@ -171,36 +174,71 @@ def _recognised(
     return slots
 
 
-def slot_of(name: str, schema: Mapping[str, Any], required: bool, example: Any = None) -> Slot:
-    """Infer a parameter's slot from its name, its schema and an example value."""
+def slot_of(
+    name: str, schema: Mapping[str, Any], required: bool, example: Any = None, about: str = ""
+) -> Slot:
+    """Infer a parameter's slot from its name, its schema and an example value.
+
+    Args:
+        about: the name and description of the tool, which tell what an ambiguous name means.
+    """
     word = " ".join(words_of(name)) or name
-    kind = _kind_of(name, schema, example)
+    schema = api_kinds.plain(schema)
+    named = api_kinds.by_name(words_of(name), schema, about)
+    schema = api_kinds.with_told_values(schema, choices=named is None)
+    kind = _kind_of(name, schema, example, about)
     return Slot(name, name, kind, schema, required, word, _form_of(schema, example))
 
 
-def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
-    """Infer the kind of a parameter from its name, its schema and an example."""
-    declared = schema.get("type")
+def _kind_of(name: str, schema: Mapping[str, Any], example: Any, about: str = "") -> Kind:
+    """Infer the kind of a parameter: by its name, then its description, then examples and type."""
+    declared, words = schema.get("type"), words_of(name)
     if "enum" in schema:
         return kinds()["choice"]
     if declared == "boolean" or isinstance(example, bool):
         return kinds()["flag"]
-    if words_of(name)[-1:] == ["id"] and declared in ("integer", "string", None):
-        said = described()["identifier"]
-        return _inferred("identifier", tuple(said["say"]), tuple(said["heldout"]))
     if schema.get("format") == "date":
         return kinds()["date"]
+    kind = None if _is_structured(schema) else api_kinds.by_name(words, schema, about)
+    if kind is not None and (example is None or fits(kind, example)):
+        return kind
+    if words[-1:] == ["id"] and declared in ("integer", "number", "string", None):
+        said = described()["identifier"]
+        return _inferred("identifier", tuple(said["say"]), tuple(said["heldout"]))
     if example is None and _is_structured(schema):
         return _inferred("schema", kinds()["record"].say, kinds()["record"].heldout)
-    for candidate in (name, "_".join(words_of(name)), *reversed(words_of(name))):
+    for kind in (
+        _kind_by_name(name, schema, example),
+        api_kinds.by_description(schema),
+        api_kinds.listed(words, schema, about),
+    ):
+        if kind is not None and (example is None or fits(kind, example)):
+            return kind
+    return _kind_by_type(schema, example)
+
+
+def _kind_by_name(name: str, schema: Mapping[str, Any], example: Any) -> Kind | None:
+    """Return the trees' kind of a parameter's name or of its last word, or None."""
+    declared, words = schema.get("type"), words_of(name)
+    for candidate in (name, "_".join(words), "_".join(words[:-1]), *words[-1:]):
         kind = _kinds_by_name().get(candidate)
         if kind is None or kind.draw in ("choice", "record", "flag"):
+            continue
+        if api_kinds.is_vague(candidate) and "string" in kind.types:
             continue
         types = (declared,) if isinstance(declared, str) else declared or kind.types
         if set(types) & set(kind.types) and (example is None or fits(kind, example)):
             return kind
-    if example is None and declared == "string" and "format" in schema:
+    return None
+
+
+def _kind_by_type(schema: Mapping[str, Any], example: Any) -> Kind:
+    """Return the kind of a parameter whose name and description tell nothing."""
+    declared = schema.get("type")
+    if example is None and schema.get("format") == "time":
         return _inferred("schema", kinds()["code"].say, kinds()["code"].heldout)
+    if example is None and declared in ("object", "array"):
+        return _inferred("schema", kinds()["record"].say, kinds()["record"].heldout)
     if declared == "integer":
         return kinds()["integer"]
     if declared == "number":
@@ -209,6 +247,8 @@ def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
         return kinds()["numbers"]
     if isinstance(example, str) and _FORM.search(str(schema.get("description", ""))):
         return kinds()["date"]
+    if example is None and declared in ("string", None):
+        return api_kinds.by_look(schema) or api_kinds.anything()
     base = kinds()[
         "record" if declared == "object" else "items" if declared == "array" else "thing"
     ]
