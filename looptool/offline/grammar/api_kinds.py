@@ -28,6 +28,7 @@ _CHOICES = re.compile(
     r"(allowed|possible|supported|valid|accepted) values)\b",
     re.I,
 )
+_PLACEHOLDER = re.compile(r"[<{]|(^|[^a-z])[A-Z]+_?(NAME|ID|USER)\b")
 _PLAIN_NUMBER = ("integer", "number")
 
 
@@ -92,6 +93,7 @@ def with_told_values(schema: Mapping[str, Any], choices: bool) -> Mapping[str, A
         return schema
     told = [next(filter(None, match)) for match in _QUOTED.findall(text[found.end() :])]
     told = [value for value in dict.fromkeys(told) if _is_example(value, schema)]
+    told = [value for value in told if not _PLACEHOLDER.search(value)]
     if found is choice and choices and len(told) > 1:
         return {**schema, "enum": told}
     enough = len(told) > (found is choice)
@@ -153,6 +155,11 @@ def singular_of(words: Sequence[str]) -> tuple[str, ...]:
 def is_vague(name: str) -> bool:
     """Whether a name means something in the trees that it need not mean in an API."""
     return name in _table().vague
+
+
+def all_kinds() -> tuple[Kind, ...]:
+    """Return the kinds of the table that the trees do not have."""
+    return tuple(kind for kind in _table().by_key.values() if "api" in kind.options)
 
 
 def pools() -> Mapping[str, Sequence[str]]:

@@ -23,7 +23,11 @@ _AFTER = (
     r"(?:is|are|was|has|as|by|from|to|in|into|on|at|with|for|of|under|and|or|that|which|who|based|"
     r"up|off|out|again|via)"
 )
-_OPTIONAL = re.compile(r" (?:from|with|by|in|for|using) (?:an? )?optional [\w ]+$")
+# What a user would replace by a value or leave out: "in a specific timezone".
+_OPEN = re.compile(
+    r" (?:from|with|by|in|for|using|of|at|to|on) (?:(?:an? )?optional|"
+    r"an? (?:specific|specified|given|particular|certain)) [\w ]+$"
+)
 _DANGLING = re.compile(r"(?:,? given)?(?: (?:as|of|to|for|by|with|from|via|using))+$")
 _LONGEST = 100  # characters; a longer first sentence is not used
 _HELDOUT_SHARE = 0.6
@@ -31,6 +35,10 @@ _HELDOUT_SHARE = 0.6
 
 def core_of(action: Action, rng: random.Random | None = None) -> str:
     """Return an imperative for a tool; with `rng` its verb may be replaced by a synonym."""
+    return _OPEN.sub("", _core(action, rng))
+
+
+def _core(action: Action, rng: random.Random | None) -> str:
     verb, rest = _imperative(action)
     if rng is not None and not rest.startswith("for "):  # "search for": nobody finds for
         verb = rng.choice(described()["imperatives"].get(verb, [verb]))
@@ -39,7 +47,7 @@ def core_of(action: Action, rng: random.Random | None = None) -> str:
 
 def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tuple[str, list[str]]:
     """Return an imperative that names things by their ids or names, and the arguments used."""
-    text, used = core_of(action, voice.rng), []
+    text, used = _core(action, voice.rng), []
     heldout = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
     for name, value in arguments.items():
         slot = action.slots[name]
@@ -55,7 +63,7 @@ def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tu
                 text = f"{text[: found.start()]}{said}{text[found.end() :]}"
                 used.append(name)
                 break
-    return _OPTIONAL.sub("", text), used
+    return _OPEN.sub("", text), used
 
 
 def _nouns(slot: Slot) -> tuple[str, ...]:
@@ -84,6 +92,8 @@ def _imperative(action: Action) -> tuple[str, str]:
     said = _first_sentence(action.tool.get("description") or "")
     words = words_of(action.tool["name"].rpartition(".")[2])
     first, _, rest = said.partition(" ")
+    if first.endswith("ly") and rest:  # "Recursively search for files"
+        first, _, rest = rest.partition(" ")
     for verb in _stems(first.casefold()):
         if verb in verbs and rest:
             return verb, rest

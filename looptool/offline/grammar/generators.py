@@ -40,6 +40,8 @@ from looptool.offline.grammar.inventions import (
 from looptool.offline.grammar.slots import Slot, choices, record_slots
 from looptool.offline.grammar.toolbox import slot_of, words_of
 
+_TRIES = 4
+
 
 def _number(slot: Slot, rng: random.Random) -> int | float:
     options = slot.kind.options
@@ -241,16 +243,32 @@ def from_schema(
             if name in required or (depth < 2 and rng.random() < 0.5)
         }
     if kind == "array":
-        least = schema.get("minItems", 1)
-        size = rng.randint(least, max(least, min(3, schema.get("maxItems", 3))))
-        items, each = schema.get("items", {}), api_kinds.singular_of(words)
-        return [from_schema(items, rng, depth + 1, each, about) for _ in range(size)]
+        return _items_of(schema, rng, depth, words, about)
     if kind in ("boolean", "null"):
         return rng.random() < 0.5 if kind == "boolean" else None
     if schema.get("format") == "time":
         return _clock(rng)
     field = _field("_".join(words), canonical.dumps({**schema, "type": kind}), about)
-    return _day(rng) if field.kind.draw == "date" else drawn(field, rng)
+    if field.kind.draw == "date":
+        return api_values.fitting(lambda: _day(rng), schema, rng)
+    return drawn(field, rng)
+
+
+def _items_of(
+    schema: dict[str, Any], rng: random.Random, depth: int, words: Sequence[str], about: str
+) -> list[Any]:
+    """Return one to three items for a list, different ones as far as possible."""
+    least = schema.get("minItems", 1)
+    size = rng.randint(least, max(least, min(3, schema.get("maxItems", 3))))
+    items, each = schema.get("items", {}), api_kinds.singular_of(words)
+    values: list[Any] = []
+    for tried in range(size * _TRIES):
+        value = from_schema(items, rng, depth + 1, each, about)
+        if value not in values or tried >= size * (_TRIES - 1):
+            values.append(value)
+        if len(values) == size:
+            break
+    return values
 
 
 @lru_cache(maxsize=8192)

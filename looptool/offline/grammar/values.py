@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool.english.dates import NAMED_DATES, read_named_date, write_date
+from looptool.offline.grammar.api_values import fitting
 from looptool.offline.grammar.generators import drawn
 from looptool.offline.grammar.slots import Slot
 
@@ -19,7 +20,7 @@ _DISTINCT_TRIES = 12
 def draw(slot: Slot, rng: random.Random, today: dt.date | None = None) -> Any:
     """Return a random value that fits the slot's schema; dates are near `today` if it is given."""
     if slot.kind.draw == "date":
-        return _date(slot, rng, today)
+        return fitting(lambda: _date(slot, rng, today), slot.schema, rng)
     return drawn(slot, rng)
 
 
