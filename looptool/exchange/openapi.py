@@ -2,7 +2,8 @@
 
 Path, query and body parameters become the tool's parameters. The fields of an object in the body
 become parameters of their own, so that calls are flat. A name that occurs in two places gets the
-place as a prefix (`body_id`). Headers and cookies are left out; setting them is the client's job.
+place as a prefix (`body_id`). Examples of a body become those of its fields. Headers and cookies
+are left out; setting them is the client's job.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from looptool.core.errors import ConfigError
 from looptool.core.tools import Tool
 from looptool.exchange import Note, SourceTools, problem_of
+from looptool.exchange.examples import field_values, shortened, told, with_examples
 from looptool.exchange.naming import is_legal, legal_name
 from looptool.exchange.plain_schemas import Unusable, Warn
 from looptool.exchange.schemas import Schemas
@@ -167,7 +169,7 @@ def _tool(
         if free in properties:
             free = _numbered(f"{place}_{key}", properties)
             warn(f"{key} occurs in several places; in {place} it is called {free}")
-        properties[free] = schema
+        properties[free] = shortened(schema)
         if needed:
             required.append(free)
     if operation.get("deprecated") is True:
@@ -258,8 +260,7 @@ def _parameters(
         plain = schemas.plain(schema, warn)
         if isinstance(text := parameter.get("description"), str) and text.strip():
             plain = {**plain, "description": " ".join(text.split())}
-        if "example" in parameter and "examples" not in plain:
-            plain = {**plain, "examples": [parameter["example"]]}
+        plain = with_examples(plain, told(parameter, schemas))
         yield place, name, plain, place == "path" or parameter.get("required") is True
 
 
@@ -334,10 +335,14 @@ def _body(
         schema = {"type": "object"} if "json" in kind else {"type": "string"}
         warn(f"the body ({kind}) has no schema")
     plain = schemas.plain(schema, warn)
+    if isinstance(media, Mapping):
+        plain = with_examples(plain, told(media, schemas))
     needed = body.get("required") is True
     if _is_flat(plain):
         must = plain.get("required", ())
+        bodies = plain.get("examples", ())
         for name, part in plain["properties"].items():
+            part = with_examples(part, field_values(bodies, name))
             yield "body", name, part, needed and name in must
         if isinstance(plain.get("additionalProperties"), dict):
             warn("the body takes further fields, which are left out")

@@ -8,7 +8,8 @@ into words. A tool is one path through both. Four agents play a dialogue about t
 label) and `responder` (the tools' responses). `author` directs them, one scene per category.
 `data/chains.yaml` has the two-step plans, `data/rivals.yaml` the leaves that can replace each
 other, `data/frames.yaml` the frames of whole requests, `data/described.yaml` the wordings for tools
-that the trees do not know, and `data/pools.yaml` values.
+that the trees do not know, and `data/pools.yaml` values. For such tools, `api_kinds` finds out what
+a parameter means (`data/api_kinds.yaml`), and `api_values` makes up values with the help of Faker.
 
 These functions are for use by other packages. All are deterministic given `rng`. `split="train"`
 never uses a wording, leaf or tool that is marked as held out; `split="heldout"` uses only held-out
@@ -19,7 +20,8 @@ leaves.
 - `values.draw(slot, rng, today=None) -> value`: a random value for one parameter, by its schema.
 - `values.draw_arguments(slots, rng, mention=0.45, fixed=None, order=(), today=None) -> dict`:
   arguments for a call: all required parameters, and optional ones with probability `mention`.
-- `toolbox.slot_of(name, schema, required, example=None) -> Slot`: a slot from a bare schema.
+- `inference.slot_of(name, schema, required, example=None, about="") -> Slot`: a slot from a bare
+  schema; `about` is what the tool does.
 - `speech.surface(slot, value, rng, today=None) -> str`: the bare value as a user says it.
 - `wording.phrase(slot, value, rng, split="train", today=None) -> str`: a value with its preposition
   or name ("in Oslo", "with a base of 10 cm").

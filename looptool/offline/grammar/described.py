@@ -11,47 +11,80 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from looptool.offline.grammar.speech import Voice
-from looptool.offline.grammar.toolbox import Action, words_of
+from looptool.offline.grammar.inference import words_of
+from looptool.offline.grammar.slots import Slot
+from looptool.offline.grammar.speech import Voice, surface
+from looptool.offline.grammar.toolbox import Action
 from looptool.offline.grammar.trees import described
 
 _ARTICLE = r"(?:a|an|the|one|this|that|your|some)"
-_FILLER = r"(?:specific|particular|single|given|certain|specified|existing)"
+_FILLER = r"(?:specific|particular|single|given|certain|specified|existing|optional)"
 # What may follow a noun that is complete: "an episode vote" is not an episode.
 _AFTER = (
     r"(?:is|are|was|has|as|by|from|to|in|into|on|at|with|for|of|under|and|or|that|which|who|based|"
     r"up|off|out|again|via)"
 )
+# What a user would replace by a value or leave out: "in a specific timezone".
+_OPEN = re.compile(
+    r" (?:from|with|by|in|for|using|of|at|to|on) (?:(?:an? )?optional|"
+    r"an? (?:specific|specified|given|particular|certain)) [\w ]+$"
+)
+_DANGLING = re.compile(r"(?:,? given)?(?: (?:as|of|to|for|by|with|from|via|using))+$")
 _LONGEST = 100  # characters; a longer first sentence is not used
 _HELDOUT_SHARE = 0.6
 
 
 def core_of(action: Action, rng: random.Random | None = None) -> str:
     """Return an imperative for a tool; with `rng` its verb may be replaced by a synonym."""
+    return _OPEN.sub("", _core(action, rng))
+
+
+def _core(action: Action, rng: random.Random | None) -> str:
     verb, rest = _imperative(action)
-    if rng is not None:
+    if rng is not None and not rest.startswith("for "):  # "search for": nobody finds for
         verb = rng.choice(described()["imperatives"].get(verb, [verb]))
     return f"{verb} {rest}".strip()
 
 
 def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tuple[str, list[str]]:
-    """Return an imperative that names things by their ids, and the arguments that these are."""
-    text, used = core_of(action, voice.rng), []
+    """Return an imperative that names things by their ids or names, and the arguments used."""
+    text, used = _core(action, voice.rng), []
     heldout = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
     for name, value in arguments.items():
-        words = words_of(name)
-        if len(words) < 2 or words[-1] != "id" or isinstance(value, dict | list | bool):
+        slot = action.slots[name]
+        if isinstance(value, dict | list | bool):
             continue
+        for noun in _nouns(slot):
+            found = re.search(_mention(noun), text, re.I)
+            if found and (found["filler"] or voice.rng.random() < 0.8):
+                group = "named" if slot.kind.draw == "identifier" else "called"
+                said = voice.keep(group, described()[group]["heldout" if heldout else "say"])
+                thing = surface(slot, value, voice.rng, voice=voice)
+                said = said.format(noun=noun, v=thing)
+                text = f"{text[: found.start()]}{said}{text[found.end() :]}"
+                used.append(name)
+                break
+    return _OPEN.sub("", text), used
+
+
+def _nouns(slot: Slot) -> tuple[str, ...]:
+    """Return what a description may call the thing that a parameter names; none if it is text."""
+    words = words_of(slot.name)
+    if slot.kind.draw == "identifier" and words[-1:] in (["id"], ["number"]):
         noun = " ".join(words[:-1])
-        noun_phrase = re.search(
-            rf"\b{_ARTICLE} (?:{_FILLER} )?{re.escape(noun)}(?=$|[^\w ]| {_AFTER}\b)", text, re.I
-        )
-        if noun_phrase and voice.rng.random() < 0.8:
-            said = voice.keep("named", described()["named"]["heldout" if heldout else "say"])
-            said = said.format(noun=noun, v=value)
-            text = f"{text[: noun_phrase.start()]}{said}{text[noun_phrase.end() :]}"
-            used.append(name)
-    return text, used
+        return (noun, f"{noun} request") if noun else ()
+    if slot.kind.group != "api" or slot.type != "string" or "nouns" not in slot.kind.options:
+        return ()
+    told: tuple[str, ...] = tuple(slot.kind.options["nouns"])
+    noun = " ".join(words[:-1] if words[-1:] in (["name"], ["slug"]) else words)
+    return tuple(dict.fromkeys((noun, *told))) if noun else told
+
+
+@lru_cache(maxsize=4096)
+def _mention(noun: str) -> str:
+    """Return a pattern for "a repository" and "for repository", if the noun is complete there."""
+    before = rf"\b{_ARTICLE} (?P<filler>{_FILLER} )?|(?<= for )|(?<= of )|(?<= in )"
+    return rf"(?:{before}){re.escape(noun)}(?=$|[^\w -]| {_AFTER}\b)"
 
 
 def _imperative(action: Action) -> tuple[str, str]:
@@ -60,6 +93,8 @@ def _imperative(action: Action) -> tuple[str, str]:
     said = _first_sentence(action.tool.get("description") or "")
     words = words_of(action.tool["name"].rpartition(".")[2])
     first, _, rest = said.partition(" ")
+    if first.endswith("ly") and rest:  # "Recursively search for files"
+        first, _, rest = rest.partition(" ")
     for verb in _stems(first.casefold()):
         if verb in verbs and rest:
             return verb, rest
@@ -91,4 +126,5 @@ def _first_sentence(text: str) -> str:
     sentence = " ".join(sentence.split()).strip(" .!?,")
     sentence = re.sub(r" (?:by|based on|using|with) (?:its |their |the )?(?:id|ids|path)$", "",
                       sentence, flags=re.I)  # fmt: skip
+    sentence = _DANGLING.sub("", sentence)
     return sentence if len(sentence) <= _LONGEST else ""

@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 import random
 import string
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
+from looptool.core import canonical
+from looptool.offline.grammar import api_kinds, api_values
+from looptool.offline.grammar.inference import slot_of, words_of
 from looptool.offline.grammar.inventions import (
     address,
     city,
@@ -36,6 +39,8 @@ from looptool.offline.grammar.inventions import (
     url,
 )
 from looptool.offline.grammar.slots import Slot, choices, record_slots
+
+_TRIES = 4
 
 
 def _number(slot: Slot, rng: random.Random) -> int | float:
@@ -204,44 +209,99 @@ def _identifier(slot: Slot, rng: random.Random) -> int | str:
 
 
 def _by_schema(slot: Slot, rng: random.Random) -> Any:
-    return from_schema(slot.schema, rng)
+    return from_schema(slot.schema, rng, words=words_of(slot.name))
 
 
-def from_schema(schema: Any, rng: random.Random, depth: int = 0) -> Any:
+def from_schema(
+    schema: Any, rng: random.Random, depth: int = 0, words: Sequence[str] = (), about: str = ""
+) -> Any:
     """Return a value for a JSON Schema, by its most common keywords.
 
     It may violate other keywords; the admission of samples then refuses it.
+
+    Args:
+        words: the words of the field's name, which tell what its texts and numbers mean.
+        about: the names around it.
     """
     if not isinstance(schema, dict) or not schema:
         return invented(rng)
-    for key in ("const", "enum", "examples"):
+    for key in ("const", "enum"):
         if key in schema:
             return schema[key] if key == "const" else rng.choice(schema[key])
     for key in ("anyOf", "oneOf"):
         if key in schema:
             options = [option for option in schema[key] if option != {"type": "null"}]
-            return from_schema(rng.choice(options or schema[key]), rng, depth)
+            return from_schema(_chosen(schema, key, rng.choice(options)), rng, depth, words, about)
     kinds = schema.get("type", "object" if "properties" in schema else "string")
     kind = kinds if isinstance(kinds, str) else next((k for k in kinds if k != "null"), "null")
     if kind == "object":
         required = schema.get("required", ())
+        around = " ".join((about, *words, *schema.get("properties", {})))
         return {
-            name: from_schema(part, rng, depth + 1)
+            name: from_schema(part, rng, depth + 1, words_of(name), around)
             for name, part in schema.get("properties", {}).items()
             if name in required or (depth < 2 and rng.random() < 0.5)
         }
     if kind == "array":
-        least = schema.get("minItems", 1)
-        size = rng.randint(least, max(least, min(3, schema.get("maxItems", 3))))
-        return [from_schema(schema.get("items", {}), rng, depth + 1) for _ in range(size)]
-    if kind in ("integer", "number"):
-        low = math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1))
-        high = math.floor(schema.get("maximum", schema.get("exclusiveMaximum", low + 101) - 1))
-        return rng.randint(low, max(low, high))
+        return _items_of(schema, rng, depth, words, about)
     if kind in ("boolean", "null"):
         return rng.random() < 0.5 if kind == "boolean" else None
-    made = _FORMATS.get(schema.get("format", ""))
-    return made(rng) if made else invented(rng)
+    if schema.get("format") == "time":
+        return _clock(rng)
+    field = _field("_".join(words), canonical.dumps({**schema, "type": kind}), about)
+    if field.kind.draw == "date":
+        return api_values.fitting(lambda: _day(rng), schema, rng)
+    return drawn(field, rng)
+
+
+def _items_of(
+    schema: dict[str, Any], rng: random.Random, depth: int, words: Sequence[str], about: str
+) -> list[Any]:
+    """Return one to three items for a list, different ones as far as possible."""
+    least = schema.get("minItems", 1)
+    size = rng.randint(least, max(least, min(3, schema.get("maxItems", 3))))
+    items, each = schema.get("items", {}), api_kinds.singular_of(words)
+    values: list[Any] = []
+    for tried in range(size * _TRIES):
+        value = from_schema(items, rng, depth + 1, each, about)
+        if value not in values or tried >= size * (_TRIES - 1):
+            values.append(value)
+        if len(values) == size:
+            break
+    return values
+
+
+@lru_cache(maxsize=8192)
+def _field(name: str, schema: str, about: str) -> Slot:
+    """Return the slot of a text or number inside an object or list."""
+    return slot_of(name, canonical.loads(schema), True, about=about)
+
+
+def drawn(slot: Slot, rng: random.Random) -> Any:
+    """Return a value for any kind but a date: one of the choices or examples, or another."""
+    if "enum" in slot.schema:
+        return rng.choice(slot.schema["enum"])
+    if (example := api_values.shown(slot.schema, rng)) is not None:
+        return example
+    return api_values.fitting(lambda: _made(slot, rng), slot.schema, rng)
+
+
+def _made(slot: Slot, rng: random.Random) -> Any:
+    if "api" in slot.kind.options:
+        return api_values.draw(slot.kind, slot.schema, rng)
+    return DRAW[slot.kind.draw](slot, rng)
+
+
+def _chosen(schema: dict[str, Any], key: str, option: Any) -> Any:
+    """Return one of a schema's alternatives with what the schema says besides."""
+    if not isinstance(option, dict):
+        return option
+    merged = {word: value for word, value in schema.items() if word != key} | option
+    for word in ("properties", "required"):
+        if word in schema and word in option:
+            both = schema[word], option[word]
+            merged[word] = both[0] | both[1] if word == "properties" else [*both[0], *both[1]]
+    return merged
 
 
 def _day(rng: random.Random) -> str:
@@ -250,19 +310,6 @@ def _day(rng: random.Random) -> str:
 
 def _clock(rng: random.Random) -> str:
     return f"{rng.randint(6, 22):02d}:{rng.choice((0, 15, 30, 45)):02d}:00"
-
-
-_FORMATS: dict[str, Callable[[random.Random], str]] = {
-    "date": _day,
-    "date-time": lambda rng: f"{_day(rng)}T{_clock(rng)}Z",
-    "time": _clock,
-    "uuid": lambda rng: str(uuid.UUID(int=rng.getrandbits(128), version=4)),
-    "email": lambda rng: f"{invented(rng).lower()}@{invented(rng).lower()}.org",
-    "uri": lambda rng: f"https://{invented(rng).lower()}.org/{invented(rng).lower()}",
-    "url": lambda rng: f"https://{invented(rng).lower()}.org/{invented(rng).lower()}",
-    "hostname": lambda rng: f"{invented(rng).lower()}.net",
-    "ipv4": lambda rng: ".".join(str(rng.randint(1, 254)) for _ in range(4)),
-}
 
 
 DRAW: dict[str, Callable[[Slot, random.Random], Any]] = {

@@ -8,7 +8,6 @@ checked and compiled only once.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -16,14 +15,13 @@ from typing import Any
 
 from looptool.core import canonical
 from looptool.core.tools import Tool
-from looptool.english.dates import ISO_DATE, NAMED_DATES
+from looptool.english.dates import NAMED_DATES
 from looptool.offline.grammar.documents import longer_text, tool_text
-from looptool.offline.grammar.slots import Slot, fits
+from looptool.offline.grammar.inference import form_of, slot_of, words_of
+from looptool.offline.grammar.slots import Slot
 from looptool.offline.grammar.trees import (
-    Kind,
     Leaf,
     Param,
-    described,
     extras,
     kinds,
     leaves,
@@ -37,8 +35,6 @@ from looptool.synthesis.constraint_tree import NAMING
 
 # Groups of kinds whose optional parameters may have any value as default.
 _WITH_DEFAULT = ("measured", "counted", "chosen")
-_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_FORM = re.compile("|".join(map(re.escape, NAMED_DATES)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +53,6 @@ class Action:
     def by_key(self) -> dict[str, Slot]:
         """Return the slots by their keys in the leaf."""
         return {slot.key: slot for slot in self.slots.values()}
-
-
-def words_of(name: str) -> list[str]:
-    """Split an identifier of any naming style into lower-case words."""
-    return [word.lower() for word in _WORDS.findall(name)]
 
 
 @cache
@@ -165,11 +156,13 @@ def _action(tool_json: str, example_json: str) -> Action:
         slots = _recognised(leaves()[key], properties, required)
         if slots is not None:
             return Action(tool, leaves()[key], slots)
+    does = (tool.get("description") or "").partition(". ")[0]
+    about = f"{' '.join(words_of(tool['name']))}: {does}"
     return Action(
         tool,
         None,
         {
-            name: slot_of(name, schema, name in required, example.get(name))
+            name: slot_of(name, schema, name in required, example.get(name), about)
             for name, schema in properties.items()
         },
     )
@@ -191,88 +184,12 @@ def _recognised(
         if param is None or not isinstance(schema, Mapping):
             return None
         slots[name] = Slot(
-            name, param.key, param.kind, schema, name in required, param.kind.word, _form_of(schema)
+            name, param.key, param.kind, schema, name in required, param.kind.word, form_of(schema)
         )
     recognised = {slot.key for slot in slots.values()}
     if len(recognised) < len(slots) or not set(leaf.required) <= recognised:
         return None
     return slots
-
-
-def slot_of(name: str, schema: Mapping[str, Any], required: bool, example: Any = None) -> Slot:
-    """Infer a parameter's slot from its name, its schema and an example value."""
-    word = " ".join(words_of(name)) or name
-    kind = _kind_of(name, schema, example)
-    return Slot(name, name, kind, schema, required, word, _form_of(schema, example))
-
-
-def _kind_of(name: str, schema: Mapping[str, Any], example: Any) -> Kind:
-    """Infer the kind of a parameter from its name, its schema and an example."""
-    declared = schema.get("type")
-    if "enum" in schema:
-        return kinds()["choice"]
-    if declared == "boolean" or isinstance(example, bool):
-        return kinds()["flag"]
-    if words_of(name)[-1:] == ["id"] and declared in ("integer", "string", None):
-        said = described()["identifier"]
-        return _inferred("identifier", tuple(said["say"]), tuple(said["heldout"]))
-    if schema.get("format") == "date":
-        return kinds()["date"]
-    if example is None and _is_structured(schema):
-        return _inferred("schema", kinds()["record"].say, kinds()["record"].heldout)
-    for candidate in (name, "_".join(words_of(name)), *reversed(words_of(name))):
-        kind = _kinds_by_name().get(candidate)
-        if kind is None or kind.draw in ("choice", "record", "flag"):
-            continue
-        types = (declared,) if isinstance(declared, str) else declared or kind.types
-        if set(types) & set(kind.types) and (example is None or fits(kind, example)):
-            return kind
-    if example is None and declared == "string" and "format" in schema:
-        return _inferred("schema", kinds()["code"].say, kinds()["code"].heldout)
-    if declared == "integer":
-        return kinds()["integer"]
-    if declared == "number":
-        return kinds()["number"]
-    if declared == "array" and fits(kinds()["numbers"], example or [1]):
-        return kinds()["numbers"]
-    if isinstance(example, str) and _FORM.search(str(schema.get("description", ""))):
-        return kinds()["date"]
-    base = kinds()[
-        "record" if declared == "object" else "items" if declared == "array" else "thing"
-    ]
-    options = {"example": example}
-    return Kind(
-        base.name, base.group, "like", base.types, base.describe, base.say, base.heldout, base.deny,
-        base.deny_heldout, (), (), "", options,
-    )  # fmt: skip
-
-
-def _is_structured(schema: Mapping[str, Any]) -> bool:
-    """Whether values must be drawn by the schema: objects, unions, lists of complex items."""
-    items = schema.get("items")
-    listed = isinstance(items, Mapping) and (
-        "enum" in items or "format" in items or items.get("type") in ("object", "array")
-    )
-    return bool(schema.get("properties")) or listed or bool({"anyOf", "oneOf"} & set(schema))
-
-
-def _inferred(draw: str, say: tuple[str, ...], heldout: tuple[str, ...]) -> Kind:
-    """Return a kind that the constraint tree does not have."""
-    types = ("integer", "string", "object", "array")
-    return Kind(draw, "described", draw, types, (), say, heldout, (), (), (), (), "", {})
-
-
-@lru_cache(maxsize=1)
-def _kinds_by_name() -> dict[str, Kind]:
-    """Return kinds by parameter name: the kind of that name, else the first leaf's."""
-    by_name: dict[str, Kind] = {}
-    for leaf in leaves().values():
-        for param in leaf.params.values():
-            for name in (param.key, *param.names):
-                by_name.setdefault(name, param.kind)
-    return {name: kind for name, kind in by_name.items() if len(name) > 1} | {
-        name: kind for name, kind in kinds().items() if "pool" not in kind.options or kind.word
-    }
 
 
 def distractors(
@@ -356,15 +273,6 @@ def _slot(param: Param, camel: bool, date_form: str, rng: random.Random) -> Slot
             example=f"{rng.choice('ABKMXZ')}{rng.choice('BDTRW')}-{rng.randint(100, 9999)}",
         )
     return Slot(name, param.key, kind, schema, param.required, word, form)
-
-
-def _form_of(schema: Mapping[str, Any], example: Any = None) -> str:
-    """Return the name of the date format that a schema asks for, or ""."""
-    named = _FORM.search(str(schema.get("description", "")))
-    if named:
-        return named[0]
-    iso = schema.get("format") == "date" or ISO_DATE.fullmatch(str(example))
-    return "YYYY-MM-DD" if iso else ""
 
 
 @cache

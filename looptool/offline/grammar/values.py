@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from looptool.english.dates import NAMED_DATES, read_named_date, write_date
-from looptool.offline.grammar.generators import DRAW
+from looptool.offline.grammar.api_values import fitting
+from looptool.offline.grammar.generators import drawn
 from looptool.offline.grammar.slots import Slot
 
 _FIRST_DAY = dt.date(2023, 1, 1).toordinal()
@@ -19,10 +20,8 @@ _DISTINCT_TRIES = 12
 def draw(slot: Slot, rng: random.Random, today: dt.date | None = None) -> Any:
     """Return a random value that fits the slot's schema; dates are near `today` if it is given."""
     if slot.kind.draw == "date":
-        return _date(slot, rng, today)
-    if "enum" in slot.schema:
-        return rng.choice(slot.schema["enum"])
-    return DRAW[slot.kind.draw](slot, rng)
+        return fitting(lambda: _date(slot, rng, today), slot.schema, rng)
+    return drawn(slot, rng)
 
 
 def draw_arguments(
@@ -48,9 +47,7 @@ def draw_arguments(
         if fixed and name in fixed:
             arguments[name] = fixed[name]
         elif slot.required or rng.random() < mention:
-            taken = [
-                arguments[other] for other in arguments if slots[other].kind.draw == slot.kind.draw
-            ]
+            taken = [arguments[other] for other in arguments if _alike(slots[other], slot)]
             arguments[name] = _distinct(slot, rng, today, taken)
     ordered = [
         n for key in order for n, slot in slots.items() if slot.key == key and n in arguments
@@ -62,6 +59,12 @@ def draw_arguments(
         )
         arguments.update(zip(ordered, ascending, strict=True))
     return arguments
+
+
+def _alike(one: Slot, other: Slot) -> bool:
+    """Whether two slots must have different values."""
+    same = one.kind.draw == other.kind.draw
+    return same or one.kind.group == other.kind.group == "api"
 
 
 def _distinct(slot: Slot, rng: random.Random, today: dt.date | None, taken: list[Any]) -> Any:

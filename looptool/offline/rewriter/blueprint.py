@@ -15,8 +15,9 @@ from looptool.core.samples import Message, label_calls
 from looptool.core.tools import Tool
 from looptool.english.dates import read_date
 from looptool.expansion import ErrorSeed
+from looptool.offline.grammar.inference import slot_of
 from looptool.offline.grammar.slots import Slot
-from looptool.offline.grammar.toolbox import action_of, slot_of
+from looptool.offline.grammar.toolbox import action_of
 from looptool.offline.rewriter.mentions import Mention, locate, overlap
 
 
