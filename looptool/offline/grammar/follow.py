@@ -119,7 +119,7 @@ def resolve(
     if slot.kind.draw == "count":
         return rng.choice((f"{said} {slot.word}.", f"{said}.", f"Make it {said}."))
     text = rng.choice(("{v}", "{v}, please.", "The {word} is {v}.", "Take {v}.", "{v}."))
-    if slot.kind.draw in ("flag", "items", "numbers", "record"):
+    if slot.kind.draw == "flag" or slot.kind.group == "structured":
         text = rng.choice(("{v}", "{v}, please."))
     return worded(text, slot.word, said)
 

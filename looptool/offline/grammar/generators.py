@@ -38,6 +38,7 @@ from looptool.offline.grammar.inventions import (
     title,
     url,
 )
+from looptool.offline.grammar.shapes import SHAPES
 from looptool.offline.grammar.slots import Slot, choices, record_slots
 
 _TRIES = 4
@@ -150,6 +151,9 @@ def _flag(slot: Slot, rng: random.Random) -> bool:
 def _numbers(slot: Slot, rng: random.Random) -> list[int | float]:
     options = slot.kind.options
     size = options.get("size") or rng.randint(3, 5)
+    if options.get("ranges") and rng.random() < 0.4:
+        first = rng.choice((1, 1, rng.randint(2, 20)))
+        return list(range(first, first + rng.randint(4, 9)))
     whole = slot.schema.get("items", {}).get("type") == "integer" or rng.random() < 0.6
     low = -9 if rng.random() < 0.15 else 1
     high = rng.choice((12, 100))
@@ -349,4 +353,5 @@ DRAW: dict[str, Callable[[Slot, random.Random], Any]] = {
     "like": _like,
     "identifier": _identifier,
     "schema": _by_schema,
+    **SHAPES,
 }

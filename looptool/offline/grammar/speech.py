@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -132,6 +132,8 @@ def surface(
         return str(value)
     if slot.kind.draw == "schema" and not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
+    if slot.kind.draw in _INDIRECT and not isinstance(value, bool):
+        return _INDIRECT[slot.kind.draw](slot, value, voice, bare)
     if isinstance(value, bool):
         return yes_or_no(value)
     if isinstance(value, int | float):
@@ -344,6 +346,8 @@ def _said_list(slot: Slot, values: list[Any], voice: Voice) -> str:
             return f"[{', '.join(parts)}]"
         return f"[{', '.join(_said_text(slot, part, voice) for part in parts)}]"
     style = voice.keep("list", range(4))
+    if slot.kind.options.get("ranges") and len(values) > 3 and _ascending_by_one(values):
+        return f"{parts[0]} {'to' if style < 2 else 'through'} {parts[-1]}"
     if style == 0 and numbers:
         return f"[{', '.join(parts)}]"
     return coordinate(parts) if style < 3 or not numbers else ", ".join(parts)
@@ -371,4 +375,112 @@ _SPEAKERS = {
     "query": _said_query,
     "place": _said_the,
     "pool": _said_the,
+    "passage": _said_text,
+}
+
+# Shapes that need more than their letters, and values that follow from what is said.
+
+
+def _asked_for(slot: Slot) -> bool:
+    """Whether a document says the form of a value that users say in another form."""
+    cue = slot.kind.options.get("cue", "")
+    return cue in str(slot.schema.get("description", "")).casefold()
+
+
+def _said_coded(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
+    """Return what a code stands for ("Germany" for DE), or the code."""
+    spoken = pools()[slot.kind.options["table"]].get(value)
+    if not spoken or not _asked_for(slot):
+        return str(value)
+    said: str = voice.keep(f"coded:{value}", spoken)
+    return said
+
+
+def _said_scaled(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
+    """Return an amount in the document's unit, or in a larger one: "2 hours", "1.5 km"."""
+    options = slot.kind.options
+    if not isinstance(value, int | float):
+        return str(value)
+    factor = options["factor"]
+    if _asked_for(slot) and value >= factor and value * 2 % factor == 0:
+        amount = value / factor
+        unit: str = voice.keep(f"scaled:{factor}", options["larger"])
+        return f"{decimal(amount)} {unit.removesuffix('s') if amount == 1 else unit}"
+    return f"{_plain(value, voice, 0.0)} {voice.keep('scaled', options['units'])}"
+
+
+def _said_cents(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
+    if not isinstance(value, int) or not _asked_for(slot):
+        return f"{value} cents"
+    return f"${value / 100:.2f}" if value % 100 else f"${value // 100}"
+
+
+def _said_scientific(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    mantissa, _, exponent = f"{value:e}".partition("e")
+    sign = voice.keep("exponent", ("e", "e", " x 10^"))
+    text = f"{decimal(float(mantissa))}{sign}{int(exponent)}"
+    return text if bare else f"{text}{_tail(slot, voice)}"
+
+
+def _said_code(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
+    """Return code in backticks, or in quotation marks if it has none."""
+    mark = "`" if '"' in str(value) or voice.keep("backticks", (1, 1, 0)) else '"'
+    return f"{mark}{value}{mark}"
+
+
+def _said_condition(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
+    if not voice.tight and voice.keep("condition", (1, 0)):
+        return str(value)
+    return _said_code(slot, value, voice, bare)
+
+
+def _said_matrix(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
+    return json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def _said_mapping(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
+    """Return the entries of an object: "Math 85 and English 90"."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    mark = voice.keep("mapping", (" ", " ", ": "))
+    parts = [f"{name}{mark}{part}" for name, part in value.items()]
+    return ", ".join(parts) if mark == ": " else coordinate(parts)
+
+
+def _said_objects(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
+    """Return a list of objects: "2 pens and 3 notebooks", or each field after its name."""
+    if not isinstance(value, list):
+        return str(value)
+    fields = slot.kind.options["fields"]
+    described = str(slot.schema.get("description", "")).casefold()
+    short = slot.kind.options.get("short")
+    if short and all(name in described for name in fields) and voice.keep("objects", (1, 1, 0)):
+        return coordinate([short.format(**item) for item in value])
+    return "; ".join(
+        ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in item.items())
+        for item in value
+    )
+
+
+def _ascending_by_one(values: Sequence[Any]) -> bool:
+    return all(isinstance(v, int) for v in values) and list(values) == list(
+        range(values[0], values[0] + len(values))
+    )
+
+
+_INDIRECT: Mapping[str, Callable[[Slot, Any, Voice, bool], str]] = {
+    "coded": _said_coded,
+    "scaled": _said_scaled,
+    "cents": _said_cents,
+    "scientific": _said_scientific,
+    "snippet": _said_code,
+    "expression": _said_condition,
+    "sql": _said_code,
+    "condition": _said_condition,
+    "cron": _said_code,
+    "matrix": _said_matrix,
+    "mapping": _said_mapping,
+    "objects": _said_objects,
 }
