@@ -155,7 +155,7 @@ def _numbers(slot: Slot, rng: random.Random) -> list[int | float]:
         first = rng.choice((1, 1, rng.randint(2, 20)))
         return list(range(first, first + rng.randint(4, 9)))
     whole = slot.schema.get("items", {}).get("type") == "integer" or rng.random() < 0.6
-    low = -9 if rng.random() < 0.15 else 1
+    low = -9 if rng.random() < 0.15 and not options.get("positive") else 1
     high = rng.choice((12, 100))
     return [
         rng.randint(low, high) if whole else round(rng.uniform(low, high), 1) for _ in range(size)

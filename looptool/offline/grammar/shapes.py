@@ -22,7 +22,8 @@ def _scaled(slot: Slot, rng: random.Random) -> int:
     options = slot.kind.options
     factor, most = options["factor"], options.get("most", 6)
     if rng.random() < 0.3:
-        return 5 * rng.randint(1, max(1, factor // 10))
+        step = 50 if factor >= 1000 else 5 if factor >= 60 else 1
+        return int(step * rng.randint(2, 2 * factor // step))
     value = factor * rng.randint(1, most)
     if options.get("halves", True) and rng.random() < 0.35:
         value += factor // 2
