@@ -40,7 +40,8 @@ def _small(slot: Slot, rng: random.Random) -> float:
 
 
 def _scientific(slot: Slot, rng: random.Random) -> float:
-    exponent = rng.choice((-12, -9, -8, -7, -6, -5, 16, 18, 20, 22, 24))
+    low, high = slot.kind.options.get("exponents", (-9, -5))
+    exponent = rng.randint(low, high)
     return float(f"{rng.randint(11, 99) / 10}e{exponent}")
 
 
@@ -83,6 +84,16 @@ def _path(slot: Slot, rng: random.Random) -> str:
     stem = rng.choice((pick("files", rng), f"{pick('files', rng)}_{rng.randint(2, 2025)}"))
     end = rng.choice((pick("extensions", rng), "log", "yaml", "py"))
     return f"{_folder(slot, rng)}/{stem}.{end}"
+
+
+def _image(slot: Slot, rng: random.Random) -> str:
+    stem = rng.choice((pick("nouns", rng), f"{pick('files', rng)}_{rng.randint(2, 2025)}"))
+    return f"{stem}.{rng.choice(('png', 'jpg', 'jpeg', 'tiff', 'webp'))}"
+
+
+def _recording(slot: Slot, rng: random.Random) -> str:
+    stem = rng.choice((invented(rng).lower(), f"{pick('nouns', rng)}_{rng.randint(2, 99)}"))
+    return f"{stem}.{rng.choice(('mp3', 'wav', 'flac', 'ogg'))}"
 
 
 def _folder(slot: Slot, rng: random.Random) -> str:
@@ -240,6 +251,8 @@ SHAPES: dict[str, Callable[[Slot, random.Random], Any]] = {
     "objects": _objects,
     "path": _path,
     "folder": _folder,
+    "image": _image,
+    "recording": _recording,
     "host": _host,
     "ip": _ip,
     "version": _version,

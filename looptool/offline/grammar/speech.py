@@ -419,8 +419,10 @@ def _said_scientific(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
     if not isinstance(value, float):
         return str(value)
     mantissa, _, exponent = f"{value:e}".partition("e")
-    sign = voice.keep("exponent", ("e", "e", " x 10^"))
-    text = f"{decimal(float(mantissa))}{sign}{int(exponent)}"
+    sign = voice.keep("exponent", ("e", "", " x 10^"))
+    text = f"{decimal(float(mantissa))}{sign or 'e'}{int(exponent)}"
+    if not sign and value < 1:
+        text = f"{value:.{1 - int(exponent)}f}".rstrip("0")
     return text if bare else f"{text}{_tail(slot, voice)}"
 
 
