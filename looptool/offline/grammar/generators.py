@@ -316,6 +316,15 @@ def _clock(rng: random.Random) -> str:
     return f"{rng.randint(6, 22):02d}:{rng.choice((0, 15, 30, 45)):02d}:00"
 
 
+def _nested(name: str) -> Callable[[Slot, random.Random], Any]:
+    """Return the generator of a nested shape; a schema that says what it holds comes first."""
+    return lambda slot, rng: (
+        from_schema(slot.schema, rng)
+        if {"items", "properties"} & set(slot.schema)
+        else SHAPES[name](slot, rng)
+    )
+
+
 DRAW: dict[str, Callable[[Slot, random.Random], Any]] = {
     "number": _number,
     "large": _large,
@@ -354,4 +363,5 @@ DRAW: dict[str, Callable[[Slot, random.Random], Any]] = {
     "identifier": _identifier,
     "schema": _by_schema,
     **SHAPES,
+    **{name: _nested(name) for name in ("matrix", "mapping", "objects")},
 }

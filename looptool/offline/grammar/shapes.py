@@ -86,6 +86,11 @@ def _path(slot: Slot, rng: random.Random) -> str:
     return f"{_folder(slot, rng)}/{stem}.{end}"
 
 
+def _script(slot: Slot, rng: random.Random) -> str:
+    stem = f"{pick('files', rng)}_{pick('nouns', rng)}"
+    return f"{_folder(slot, rng)}/{stem}.{rng.choice(('py', 'sh'))}"
+
+
 def _image(slot: Slot, rng: random.Random) -> str:
     stem = rng.choice((pick("nouns", rng), f"{pick('files', rng)}_{rng.randint(2, 2025)}"))
     return f"{stem}.{rng.choice(('png', 'jpg', 'jpeg', 'tiff', 'webp'))}"
@@ -175,8 +180,7 @@ def _snippet(slot: Slot, rng: random.Random) -> str:
     return rng.choice(
         (f"print({name} * {n})", f"for i in range({n}): print(i)", f"{name} = [{n}, {n + 3}]",
          f"def {name}(x): return x ** 2 + {n}", f"{name} = {other} + {n}",
-         f"while {name} > {n}: {name} = {name} // 2", f"console.log({name} + {n})",
-         f"let {name} = {other}.length - {n}", f"if {name} >= {n}: print('{other}')")
+         f"while {name} > {n}: {name} = {name} // 2", f"print(len({name}) + {n})", f"if {name} >= {n}: print('{other}')")
     )  # fmt: skip
 
 
@@ -205,11 +209,11 @@ def _passage(slot: Slot, rng: random.Random) -> str:
     product, month = pick("products", rng), pick("months", rng)
     return rng.choice(
         (
-            f"I love my new {product}, it works perfectly",
+            f"I love the {product}, no complaints at all",
             f"The {product} broke after {rng.randint(2, 9)} days and nobody answers my mails",
             f"The {pick('dishes', rng)} was cold and the waiter was rude",
             f"Best {pick('dishes', rng)} I have had in {city}",
-            f"The {product} is fine, but it was delivered a week late",
+            f"Good {product}, but delivered a week late",
             f"{name} joined {firm} in {month} as head of sales",
             f"{firm} will open an office in {city} next {month}",
             f"On {pick('weekdays', rng)}, {name} met the mayor of {city}",
@@ -251,6 +255,7 @@ SHAPES: dict[str, Callable[[Slot, random.Random], Any]] = {
     "objects": _objects,
     "path": _path,
     "folder": _folder,
+    "script": _script,
     "image": _image,
     "recording": _recording,
     "host": _host,

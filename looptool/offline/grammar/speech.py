@@ -383,8 +383,9 @@ _SPEAKERS = {
 
 def _asked_for(slot: Slot) -> bool:
     """Whether a document says the form of a value that users say in another form."""
-    cue = slot.kind.options.get("cue", "")
-    return cue in str(slot.schema.get("description", "")).casefold()
+    cue = re.escape(slot.kind.options.get("cue", ""))
+    text = str(slot.schema.get("description", "")).casefold()
+    return re.search(rf"(?<!\w){cue}", text) is not None
 
 
 def _said_coded(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
@@ -399,10 +400,10 @@ def _said_coded(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
 def _said_scaled(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
     """Return an amount in the document's unit, or in a larger one: "2 hours", "1.5 km"."""
     options = slot.kind.options
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or not _asked_for(slot):
         return str(value)
     factor = options["factor"]
-    if _asked_for(slot) and value >= factor and value * 2 % factor == 0:
+    if value >= factor and value * 2 % factor == 0:
         amount = value / factor
         unit: str = voice.keep(f"scaled:{factor}", options["larger"])
         return f"{decimal(amount)} {unit.removesuffix('s') if amount == 1 else unit}"
@@ -411,7 +412,7 @@ def _said_scaled(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
 
 def _said_cents(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
     if not isinstance(value, int) or not _asked_for(slot):
-        return f"{value} cents"
+        return str(value)
     return f"${value / 100:.2f}" if value % 100 else f"${value // 100}"
 
 
@@ -455,10 +456,18 @@ def _said_objects(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
     """Return a list of objects: "2 pens and 3 notebooks", or each field after its name."""
     if not isinstance(value, list):
         return str(value)
+    if not all(isinstance(item, Mapping) for item in value):
+        return _said_list(slot, value, voice)
     fields = slot.kind.options["fields"]
     described = str(slot.schema.get("description", "")).casefold()
     short = slot.kind.options.get("short")
-    if short and all(name in described for name in fields) and voice.keep("objects", (1, 1, 0)):
+    whole = all(set(item) == set(fields) for item in value)
+    if (
+        short
+        and whole
+        and all(name in described for name in fields)
+        and voice.keep("objects", (1, 1, 0))
+    ):
         return coordinate([short.format(**item) for item in value])
     return "; ".join(
         ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in item.items())

@@ -139,17 +139,20 @@ def kinds() -> dict[str, Kind]:
 
 @lru_cache(maxsize=1)
 def leaves() -> dict[str, Leaf]:
-    """Return all leaf actions by key, in the order of the files."""
+    """Return all leaf actions by key, in the order of the files.
+
+    Domains of rank 2 come last, so that parameter names mean what they mean in the others.
+    """
     by_key: dict[str, Leaf] = {}
     folder = resources.files(__package__) / "data" / "contexts"
-    for path in sorted(folder.iterdir(), key=lambda item: item.name):
-        if path.name.endswith(".yaml"):
-            domain = _read(f"contexts/{path.name}")
-            for subdomain, body in domain["subdomains"].items():
-                for key, leaf in body.items():
-                    if key in by_key:
-                        raise ValueError(f"{path.name}: leaf {key} is defined twice")
-                    by_key[key] = _leaf(key, leaf, domain, subdomain)
+    files = [path.name for path in folder.iterdir() if path.name.endswith(".yaml")]
+    domains = [(name, _read(f"contexts/{name}")) for name in files]
+    for name, domain in sorted(domains, key=lambda item: (item[1].get("rank", 1), item[0])):
+        for subdomain, body in domain["subdomains"].items():
+            for key, leaf in body.items():
+                if key in by_key:
+                    raise ValueError(f"{name}: leaf {key} is defined twice")
+                by_key[key] = _leaf(key, leaf, domain, subdomain)
     return by_key
 
 
