@@ -180,7 +180,8 @@ def _snippet(slot: Slot, rng: random.Random) -> str:
     return rng.choice(
         (f"print({name} * {n})", f"for i in range({n}): print(i)", f"{name} = [{n}, {n + 3}]",
          f"def {name}(x): return x ** 2 + {n}", f"{name} = {other} + {n}",
-         f"while {name} > {n}: {name} = {name} // 2", f"print(len({name}) + {n})", f"if {name} >= {n}: print('{other}')")
+         f"while {name} > {n}: {name} = {name} // 2", f"print(len({name}) + {n})",
+         f"if {name} >= {n}: print('{other}')")
     )  # fmt: skip
 
 

@@ -378,13 +378,19 @@ _SPEAKERS = {
     "passage": _said_text,
 }
 
+_OTHER_UNIT = re.compile(
+    r"\b(ms|milli\w+|micro\w+|kilo\w+|centi\w+|km|kg|seconds?|minutes?|hours?|days?|weeks?|months?)\b",
+    re.IGNORECASE,
+)
+
 # Shapes that need more than their letters, and values that follow from what is said.
 
 
 def _asked_for(slot: Slot) -> bool:
     """Whether a document says the form of a value that users say in another form."""
     cue = re.escape(slot.kind.options.get("cue", ""))
-    text = str(slot.schema.get("description", "")).casefold()
+    name = re.sub(r"_|(?=[A-Z])", " ", slot.name)
+    text = f"{name} {slot.schema.get('description', '')}".casefold()
     return re.search(rf"(?<!\w){cue}", text) is not None
 
 
@@ -400,10 +406,12 @@ def _said_coded(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
 def _said_scaled(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
     """Return an amount in the document's unit, or in a larger one: "2 hours", "1.5 km"."""
     options = slot.kind.options
-    if not isinstance(value, int | float) or not _asked_for(slot):
+    if not isinstance(value, int | float):
         return str(value)
-    factor = options["factor"]
-    if value >= factor and value * 2 % factor == 0:
+    asked, factor = _asked_for(slot), options["factor"]
+    if not asked and _OTHER_UNIT.search(str(slot.schema.get("description", ""))):
+        return str(value)
+    if asked and value >= factor and value * 2 % factor == 0:
         amount = value / factor
         unit: str = voice.keep(f"scaled:{factor}", options["larger"])
         return f"{decimal(amount)} {unit.removesuffix('s') if amount == 1 else unit}"
