@@ -199,7 +199,7 @@ def _admits_null(schema: Any, root: Mapping[str, Any]) -> bool:
     return False
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def _schema_error(schema: str) -> str | None:
     try:
         Draft202012Validator.check_schema(canonical.loads(schema))
@@ -209,7 +209,7 @@ def _schema_error(schema: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def _validator(schema: str) -> Draft202012Validator:
     # the empty registry prevents fetching a `$ref` to a URL
     return Draft202012Validator(canonical.loads(schema), registry=Registry())

@@ -121,7 +121,7 @@ def resolve(
     text = rng.choice(("{v}", "{v}, please.", "The {word} is {v}.", "Take {v}.", "{v}."))
     if slot.kind.draw == "flag" or slot.kind.group == "structured":
         text = rng.choice(("{v}", "{v}, please."))
-    return worded(text, slot.word, said)
+    return tidy(worded(text, slot.word, said))
 
 
 def chain_request(

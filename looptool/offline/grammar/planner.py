@@ -74,7 +74,7 @@ def several_calls(
     if not base:  # a tool without parameters has one call
         return [(action, base)]
     fixed = _kept(action, base, rng)
-    batch, seen = [base], {canonical.dumps(base)}
+    batch, seen = [base], {_said(action, base)}
     loose = rng.random() < styles()["loose"]
     for _ in range(count * 6):
         if len(batch) == count:
@@ -83,11 +83,21 @@ def several_calls(
             arguments = arguments_of(action, rng, today)
         else:
             arguments = _vary(action, base, fixed, rng, today)
-        text = canonical.dumps(arguments)
+        text = _said(action, arguments)
         if text not in seen:
             seen.add(text)
             batch.append(arguments)
     return [(action, arguments) for arguments in batch]
+
+
+def _said(action: Action, arguments: Mapping[str, Any]) -> str:
+    """Return the arguments as a text, without those that equal the default of their schema."""
+    told = {
+        name: value
+        for name, value in arguments.items()
+        if action.slots[name].schema.get("default", arguments) != value
+    }
+    return canonical.dumps(told)
 
 
 def varied(

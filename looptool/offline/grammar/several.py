@@ -124,7 +124,8 @@ def _joined(
         else:
             said_once = surface(slot, batch[0][slot.name], voice.rng, voice=voice, bare=part[1])
             texts.append(plain_article(texts, said_once))
-    return "".join(texts) + (", respectively" if len(keys) > 1 else "")
+    text = "".join(texts)
+    return f"{text.rstrip('.')}, respectively" if len(keys) > 1 else text
 
 
 def _shared_unit(said: Sequence[str]) -> str:
