@@ -16,6 +16,7 @@ from looptool.offline.rules.spans import Span, overlap
 from looptool.offline.rules.words import (
     CODES,
     FIRST_CODES,
+    MONTHS,
     NEGATIONS,
     SHARED_CODE_WORDS,
     STOPWORDS,
@@ -118,6 +119,10 @@ def _ground_number(value: float, about: str, conversation: Conversation) -> Grou
             clear = len(moment.minutes) == 1
             strength = weights.HOUR_OR_DAY if clear else weights.HOUR_OR_DAY_UNCLEAR
             return Ground(max(best, strength), tuple(spans) or ((moment.start, moment.end),))
+    if "month" in words and best < weights.SAID:
+        months = [t for t in conversation.tokens if MONTHS.get(t.word) == value]
+        if months:
+            return Ground(weights.HOUR_OR_DAY, tuple((t.start, t.end) for t in months))
     return Ground(best, tuple(spans))
 
 
@@ -309,7 +314,7 @@ def _ground_code(said: str, conversation: Conversation) -> Ground:
     tokens = [token for token in conversation.tokens if token.word in words]
     if plain := [token for token in tokens if token.word not in SHARED_CODE_WORDS]:
         return Ground(weights.GROUND_CODE, tuple((token.start, token.end) for token in plain))
-    first = said.lower() in FIRST_CODES
+    first = any(FIRST_CODES[token.word] == said.lower() for token in tokens)
     strength = weights.GROUND_CODE if first else weights.GROUND_SHARED_CODE
     return Ground(strength, tuple((t.start, t.end) for t in tokens)) if tokens else NOWHERE
 

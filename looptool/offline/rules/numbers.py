@@ -36,6 +36,7 @@ _SCALE = r"(?:hundred|thousand|million|billion|trillion|dozen|grand)s?"
 _DIGITS = re.compile(
     r"(?<![\w.])(?P<sign>(?:minus|negative)\s+|[-−](?=[\d.$€£]))?(?:[$€£¥]\s?)?"
     r"(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?:e(?P<exponent>[-+]?\d{1,2})(?!\w)|\s?[x×*]\s?10\^(?P<power>-?\d{1,2})(?!\w))?"
     rf"(?:(?P<short>k|K|M|mn|bn|B|m)(?![\w])|\s?(?P<scale>{_SCALE})\b"
     r"|(?P<percent>\s?%|\s?percent\b|\s?per cent\b)|(?P<ordinal>st|nd|rd|th)\b)?",
     re.IGNORECASE,
@@ -146,7 +147,8 @@ def _sums(numbers: list[Number], text: str) -> Iterator[Number]:
 def _digits(text: str) -> Iterator[Number]:
     """Yield numbers in digits, with what belongs to them: "-3", "$1,250", "5k", "7 %", "30th"."""
     for match in _DIGITS.finditer(text):
-        value = float(match["number"].replace(",", ""))
+        exponent = match["exponent"] or match["power"] or "0"
+        value = float(f"{match['number'].replace(',', '')}e{exponent}")
         sign = -1.0 if match["sign"] else 1.0
         if match["percent"]:
             values = [(value, 1.0), (round(value / 100, 10), 1.0)]

@@ -158,6 +158,8 @@ def role_cues(name: str, description: str) -> frozenset[str]:
 _CUES = tuple(
     (frozenset(stem(word) for word in roles.split()), cues) for roles, cues in keyed("roles")
 )
+MONTHS = {word: rank for rank, words in enumerate(lines("months"), 1) for word in words}
+"""The number of each month by its name."""
 CUE_WORDS = frozenset[str]().union(*(cues for _, cues in _CUES))
 CODES: dict[str, frozenset[str]] = {}
 for _code, _said in keyed("codes"):
@@ -166,7 +168,8 @@ for _code, _said in keyed("codes"):
 _SAID_FOR = Counter(word for words in CODES.values() for word in words)
 SHARED_CODE_WORDS = frozenset(word for word, count in _SAID_FOR.items() if count > 1)
 """Words that several codes share, such as "dollars"."""
-FIRST_CODES = frozenset(
-    next(code for code, words in CODES.items() if shared in words) for shared in SHARED_CODE_WORDS
-)
+FIRST_CODES = {
+    shared: next(code for code, words in CODES.items() if shared in words)
+    for shared in SHARED_CODE_WORDS
+}
 """For each shared word the first code that lists it: the meaning of the word by itself."""
