@@ -45,6 +45,8 @@ def train(
     optimizer = MasterAdamW(weights, learning_rate)
     done, samples, tokens = _resume(scratch, weights, optimizer)
     saved = time.monotonic()
+    if done:  # the run may have been killed while it evaluated
+        at(done, samples)
     model.train()
     for step, parts in enumerate(batches[done:], start=done + 1):
         for group in optimizer.param_groups:

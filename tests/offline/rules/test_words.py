@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from looptool.offline.rules import weights
 from looptool.offline.rules.words import (
-    CODES,
     FIRST_CODES,
     SHARED_CODE_WORDS,
     content_stems,
