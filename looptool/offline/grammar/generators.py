@@ -38,7 +38,7 @@ from looptool.offline.grammar.inventions import (
     title,
     url,
 )
-from looptool.offline.grammar.shapes import SHAPES
+from looptool.offline.grammar.shapes import SHAPES, schema_of
 from looptool.offline.grammar.slots import Slot, choices, record_slots
 
 _TRIES = 4
@@ -321,6 +321,7 @@ def _nested(name: str) -> Callable[[Slot, random.Random], Any]:
     return lambda slot, rng: (
         from_schema(slot.schema, rng)
         if {"items", "properties"} & set(slot.schema)
+        and any(slot.schema.get(key) != part for key, part in schema_of(slot.kind).items())
         else SHAPES[name](slot, rng)
     )
 

@@ -4,12 +4,12 @@ values that follow from what users say ("2 hours" in minutes, "Germany" as DE)."
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from looptool.offline.grammar.inventions import code, from_pool, invented, pick
 from looptool.offline.grammar.slots import Slot
-from looptool.offline.grammar.trees import pools
+from looptool.offline.grammar.trees import Kind, pools
 
 
 def _coded(slot: Slot, rng: random.Random) -> Any:
@@ -43,6 +43,27 @@ def _scientific(slot: Slot, rng: random.Random) -> float:
     low, high = slot.kind.options.get("exponents", (-9, -5))
     exponent = rng.randint(low, high)
     return float(f"{rng.randint(11, 99) / 10}e{exponent}")
+
+
+def schema_of(kind: Kind) -> dict[str, Any]:
+    """Return what a kind of nested values adds to the schema of its parameter."""
+    if kind.draw == "matrix":
+        return {"items": {"type": "array", "items": {"type": "number"}}}
+    if kind.draw == "mapping":
+        return {"additionalProperties": {"type": _type_of(kind.options)}}
+    if kind.draw == "objects":
+        fields = {
+            name: {"type": _type_of(options)} for name, options in kind.options["fields"].items()
+        }
+        return {"items": {"type": "object", "properties": fields, "required": list(fields)}}
+    return {}
+
+
+def _type_of(options: Mapping[str, Any]) -> str:
+    """Return the JSON Schema type of a part of a nested value; see `_part`."""
+    if "pool" in options:
+        return "string"
+    return "number" if options.get("decimals") else "integer"
 
 
 def _matrix(slot: Slot, rng: random.Random) -> list[list[int]]:

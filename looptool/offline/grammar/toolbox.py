@@ -18,6 +18,7 @@ from looptool.core.tools import Tool
 from looptool.english.dates import NAMED_DATES
 from looptool.offline.grammar.documents import longer_text, tool_text
 from looptool.offline.grammar.inference import form_of, slot_of, words_of
+from looptool.offline.grammar.shapes import schema_of
 from looptool.offline.grammar.slots import Slot
 from looptool.offline.grammar.trees import (
     Leaf,
@@ -253,6 +254,7 @@ def _slot(param: Param, camel: bool, date_form: str, rng: random.Random) -> Slot
         schema["items"] = {"type": rng.choice(("number", "integer"))}
     if kind.draw == "items":
         schema["items"] = {"type": "string"}
+    schema |= schema_of(kind)
     if kind.draw == "record":
         fields = {key: kinds()[inner] for key, inner in kind.options["fields"].items()}
         schema["properties"] = {key: {"type": inner.types[0]} for key, inner in fields.items()}
