@@ -49,6 +49,8 @@ def main() -> None:
         runs.write_json(
             f"metrics/iterations/{iteration}/train.json", grpo.training_metrics(history) | chosen
         )
+        if warning := grpo.text_warning(history):
+            run.say(warning)
         run.note(steps=len(history), tokens=int(max(row.get("tokens", 0) for row in history)))
 
 

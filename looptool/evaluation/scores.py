@@ -106,7 +106,9 @@ def paired_difference(
 def summary(results: pl.DataFrame) -> dict[str, Any]:
     """Return the metrics of `eval`: accuracies with standard errors, overall and by category.
 
-    `bfcl` is the unweighted mean over the categories that were run, on *test* rows only.
+    `bfcl` is the unweighted mean over the categories that were run, on *test* rows only. In its
+    irrelevance categories a broken call is wrong, though the official checker accepts it: whoever
+    can write no call at all would seem to decline.
     `bfcl_averages` holds the official averages over all rows that were run, by the official and
     the strict verdict; `acebench` the same for ACEBench, by language. `refused` is the number of
     rows that are wrong because the model could not take a prompt.
@@ -127,7 +129,10 @@ def summary(results: pl.DataFrame) -> dict[str, Any]:
 
     heldout = results.filter(benchmark="heldout")
     official = results.filter(benchmark="bfcl")
-    test = official.filter(split="test")
+    declining = pl.col("category").is_in(["irrelevance", "live_irrelevance"])
+    test = official.filter(split="test").with_columns(
+        valid=pl.when(declining).then("strict").otherwise("valid")
+    )
     return {
         "refused": len(results.filter(error_type="refused")),
         "heldout": {**plain(overall(heldout, macro=False)), "categories": parts(heldout)},

@@ -12,10 +12,10 @@ from rich.table import Table
 from looptool.core import runs
 from looptool.core.errors import ConfigError
 from looptool.core.params import load
-from looptool.reporting import tidy
+from looptool.reporting import capabilities, tidy
 from looptool.terminal import make_console, percent
 
-METRICS = Path("metrics")
+DATA, METRICS = Path("data/iterations"), Path("metrics")
 SUMMARY = METRICS / "summary.json"
 
 
@@ -39,7 +39,10 @@ def summarize_run() -> dict[str, Any]:
     }
     summary = {"iterations": iterations, "minutes": minutes()}
     runs.write_json(SUMMARY, summary)
-    show(summary)
+    console = make_console()
+    show(summary, console)
+    capabilities.show(DATA, last, console)
+    console.print(f"{summary['minutes']:.1f} minutes in stages; {SUMMARY}")
     return summary
 
 
@@ -48,7 +51,7 @@ def minutes() -> float:
     return round(sum(row["seconds"] for row in runs.timings().values()) / 60, 2)
 
 
-def show(summary: dict[str, Any], console: Console | None = None) -> None:
+def show(summary: dict[str, Any], console: Console) -> None:
     """Print the summary, with accuracies and standard errors in percent."""
     rows = summary["iterations"]
     categories = sorted({name for row in rows.values() for name in row["bfcl"]})
@@ -63,7 +66,9 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
             percent(row["bfcl_mean"], row["bfcl_mean_se"]),
             *(percent(row["bfcl"].get(name), row["bfcl_se"].get(name)) for name in categories),
         )
-    data = Table(title="Data: wrong labels in %, and what verification did")
+    data = Table(
+        title="Data: wrong labels in %, what verification did, and groups with signal in %"
+    )
     columns = {
         "samples": "samples",
         "label_error": "in D",
@@ -75,6 +80,7 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
         "memorised": "memorised",
         "precision": "precision",
         "recall": "recall",
+        "signal": "groups with signal",
     }
     data.add_column("D")
     for title in columns.values():
@@ -82,8 +88,7 @@ def show(summary: dict[str, Any], console: Console | None = None) -> None:
     for iteration, row in rows.items():
         if row["samples"] is not None:
             data.add_row(iteration, *(_cell(name, row[name]) for name in columns))
-    console = console or make_console()
-    console.print(table, data, f"{summary['minutes']:.1f} minutes in stages; {SUMMARY}")
+    console.print(table, data)
 
 
 def _iteration(
@@ -113,12 +118,13 @@ def _iteration(
         },
         "reward": trained.get("reward_second_half"),
         "zero_variance_share": trained.get("zero_variance_share"),
+        "signal": None if (still := trained.get("zero_variance_share")) is None else 1 - still,
     }
 
 
 def _cell(name: str, value: float | int | None) -> str:
     if value is None:
         return "–"
-    if name.startswith("label_error") or name in ("precision", "recall"):
+    if name.startswith("label_error") or name in ("precision", "recall", "signal"):
         return f"{100 * value:.1f}"
     return str(value)

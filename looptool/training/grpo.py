@@ -65,6 +65,7 @@ LOGGED = {
     "clip_ratio/region_mean": "clip_share",
     "completions/mean_length": "completion_tokens",
     "groups_kept": "groups_kept",
+    "texts": "text_share",
     "anchored": "groups_anchored",
     "grad_norm": "grad_norm",
     "learning_rate": "learning_rate",
@@ -203,10 +204,31 @@ def training_metrics(history: Sequence[dict[str, float]]) -> dict[str, Any]:
         "reward_second_half": mean("reward", history[half:]),
         **{
             name: mean(name)
-            for name in ("zero_variance_share", "groups_kept", "groups_anchored", "entropy")
+            for name in (
+                "zero_variance_share",
+                "groups_kept",
+                "groups_anchored",
+                "text_share",
+                "entropy",
+            )
         },
         "tokens": max(row.get("tokens", 0.0) for row in history),
     }
+
+
+def text_warning(history: Sequence[dict[str, float]]) -> str | None:
+    """Return a warning if more than half of the answers of a step were texts, else None.
+
+    A model that declines where it should call tools gets no reward, and no group has signal.
+    """
+    steps = [int(row["step"]) for row in history if row.get("text_share", 0) > 0.5]
+    if not steps:
+        return None
+    return (
+        f"more than half of the answers were texts in {len(steps)} of {len(history)} steps, first "
+        f"in step {steps[0]}: the model declines; lower train.learning_rate or the shares of "
+        "`irrelevant` and `clarify`"
+    )
 
 
 def arguments(params: Train, vllm: Vllm, seed: int, folder: Path, processes: int = 1) -> GRPOConfig:
@@ -321,6 +343,11 @@ class LoopTrainer(GRPOTrainer):
             self.match,
         )
 
+    def is_text(self, prompt: str, ids: Sequence[int]) -> bool:
+        """Whether an answer is a text, neither calls nor a broken call."""
+        answer = answer_to(self.processing_class, ids, self.examples[prompt].prompt.tools)
+        return not answer.calls and answer.error is None
+
     def _get_per_token_logps_and_entropies(
         self,
         model: Any,
@@ -420,6 +447,7 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
     unique = prompts[::size]
     ids = tokenizer(unique, add_special_tokens=False).input_ids
     rollouts = (_by_vllm if trainer.use_vllm else _by_decode)(trainer, ids)
+    texts = sum(trainer.is_text(prompts[place], each.ids) for place, each in enumerate(rollouts))
     anchored = 0
     if params.anchor == "label":
         for group, prompt in enumerate(unique):
@@ -429,8 +457,10 @@ def roll_out(prompts: list[str], trainer: LoopTrainer) -> dict[str, Any]:
                 reference = label_ids(tokenizer, example.prompt, example.label)
                 rollouts[members.stop - 1] = Tokens(reference, [0.0] * len(reference), True)
                 anchored += 1
-    counts = trainer.accelerator.gather(torch.tensor([anchored], device=trainer.args.device))
-    trainer._metrics["train"]["anchored"].append(int(counts.sum()))
+    counted = torch.tensor([[anchored, texts, len(rollouts)]], device=trainer.args.device)
+    anchored, texts, answers = trainer.accelerator.gather(counted).sum(0).tolist()
+    trainer._metrics["train"]["anchored"].append(anchored)
+    trainer._metrics["train"]["texts"].append(texts / answers)
     return {
         "prompt_ids": [row for row in ids for _ in range(size)],
         "completion_ids": [rollout.ids for rollout in rollouts],

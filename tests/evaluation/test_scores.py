@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looptool.core import tables
-from looptool.evaluation.scores import by_category, overall, paired_difference
+from looptool.evaluation.scores import by_category, overall, paired_difference, summary
 
 
 def results(**valid: list[bool]) -> pl.DataFrame:
@@ -47,6 +47,16 @@ def test_macro_weighs_categories_alike_and_micro_rows() -> None:
     assert overall(data, macro=False).accuracy == pytest.approx(0.9)
     assert overall(data, macro=False).standard_error == pytest.approx((0.9 * 0.1 / 10) ** 0.5)
     assert overall(data, macro=True).standard_error == pytest.approx((0.25 / 2) ** 0.5 / 2)
+
+
+def test_a_broken_call_does_not_count_as_declining() -> None:
+    broken = results(irrelevance=[True, True], simple=[True]).with_columns(
+        strict=pl.Series([True, False, False])
+    )
+    categories = summary(broken)["bfcl"]["categories"]
+    assert categories["irrelevance"]["accuracy"] == 0.5
+    assert categories["simple"]["accuracy"] == 1.0
+    assert summary(broken)["bfcl_all_rows"]["irrelevance"]["accuracy"] == 1.0
 
 
 def test_no_rows_have_no_score() -> None:

@@ -23,6 +23,7 @@ from looptool.training.grpo import (
     _by_vllm,
     arguments,
     rollout_mode,
+    text_warning,
     train_grpo,
     training_metrics,
 )
@@ -123,6 +124,9 @@ def test_grpo_changes_the_model_and_logs_every_step(base: Path, tmp_path: Path) 
         assert {"reward", "entropy", "zero_variance_share", "groups_kept", "loss"} <= set(row)
         assert row["groups_anchored"] > 0  # a random model says nothing right
         assert row["clip_share"] == 0.0  # one update per rollout: the ratio is 1
+        assert row["text_share"] > 0.5  # and makes no calls
+    assert "in 4 of 4 steps, first in step 1" in (text_warning(history) or "")
+    assert text_warning([row | {"text_share": 0.5} for row in history]) is None
     assert not same(base, tmp_path / "model")
 
 
