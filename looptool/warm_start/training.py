@@ -12,7 +12,7 @@ import torch
 
 from looptool.core.files import replacing
 from looptool.training.optimizer import MasterAdamW
-from looptool.training.scoring import visible
+from looptool.training.shared_prompts import visible
 from looptool.warm_start.rows import Row
 
 SAVE_SECONDS = 120  # between two checkpoints

@@ -18,6 +18,7 @@ from looptool.core.errors import ConfigError
 from looptool.workspace import unroll as unrolling
 
 FOLDER = Path("configs")
+OTHERS = ("results", "warm-start")  # files of FOLDER that are no presets
 
 
 def use(name: str, agree: Callable[[str, str], bool], path: Path | str = params.FILE) -> bool:
@@ -51,7 +52,7 @@ def _read(name: str) -> dict[str, Any]:
     try:
         preset = YAML(pure=True).load(file.read_text("utf-8"))
     except FileNotFoundError:
-        known = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "results")
+        known = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in OTHERS)
         raise ConfigError(f"{file}: does not exist; presets are: {', '.join(known)}") from None
     except (YAMLError, OSError) as error:
         raise ConfigError(f"{file}: not valid YAML: {str(error).splitlines()[0]}") from None

@@ -12,7 +12,9 @@ from looptool.core.errors import ConfigError
 from looptool.workspace import presets
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml") if path.stem != "results")
+SHIPPED = sorted(
+    path.stem for path in (ROOT / "configs").glob("*.yaml") if path.stem not in presets.OTHERS
+)
 
 
 @pytest.fixture(autouse=True)

@@ -70,8 +70,12 @@ def _similar_code(text: str, rng: random.Random) -> str:
 def _similar_number(value: int | float, rng: random.Random) -> int | float:
     """Return a number with the same sign, length, decimals and trailing zeros."""
     digits = canonical.dumps(abs(value))
+    if not value:
+        return rng.randint(1, 9)
     if "e" in digits:
-        return value
+        mantissa, _, exponent = digits.partition("e")
+        other = _similar_number(canonical.loads(mantissa), rng)
+        return float(f"{'-' * (value < 0)}{other}e{exponent}")
     if isinstance(value, int) and 1900 <= value <= 2100:
         return rng.randint(value - 40, min(value + 10, max(value, 2030)))
     head = digits.rstrip("0").rstrip(".") if isinstance(value, int) else digits
