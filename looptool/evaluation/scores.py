@@ -53,6 +53,15 @@ def by_category(results: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def headline(results: pl.DataFrame) -> pl.DataFrame:
+    """Return `tables.Eval` with broken calls as wrong in BFCL's irrelevance categories.
+
+    The official checker accepts them, so a model that cannot write a call would seem to decline.
+    """
+    declining = pl.col("category").is_in(["irrelevance", "live_irrelevance"])
+    return results.with_columns(valid=pl.when(declining).then("strict").otherwise("valid"))
+
+
 def overall(results: pl.DataFrame, *, macro: bool) -> Score:
     """Return the accuracy over all rows, or with `macro` the unweighted mean over categories."""
     categories = by_category(results)
@@ -106,9 +115,8 @@ def paired_difference(
 def summary(results: pl.DataFrame) -> dict[str, Any]:
     """Return the metrics of `eval`: accuracies with standard errors, overall and by category.
 
-    `bfcl` is the unweighted mean over the categories that were run, on *test* rows only. In its
-    irrelevance categories a broken call is wrong, though the official checker accepts it: whoever
-    can write no call at all would seem to decline.
+    `bfcl` is the unweighted mean over the categories that were run, on *test* rows only, in the
+    form of `headline`.
     `bfcl_averages` holds the official averages over all rows that were run, by the official and
     the strict verdict; `acebench` the same for ACEBench, by language. `refused` is the number of
     rows that are wrong because the model could not take a prompt.
@@ -129,10 +137,7 @@ def summary(results: pl.DataFrame) -> dict[str, Any]:
 
     heldout = results.filter(benchmark="heldout")
     official = results.filter(benchmark="bfcl")
-    declining = pl.col("category").is_in(["irrelevance", "live_irrelevance"])
-    test = official.filter(split="test").with_columns(
-        valid=pl.when(declining).then("strict").otherwise("valid")
-    )
+    test = headline(official.filter(split="test"))
     return {
         "refused": len(results.filter(error_type="refused")),
         "heldout": {**plain(overall(heldout, macro=False)), "categories": parts(heldout)},

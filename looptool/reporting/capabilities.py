@@ -11,7 +11,9 @@ from rich.table import Table
 
 from looptool.core import tables
 from looptool.core.samples import ERROR_TYPES
+from looptool.evaluation.scores import headline
 
+NAMES = (*ERROR_TYPES, "other")  # BFCL's checker has names of its own for some failures
 _NAMES = {"heldout": "held-out", "bfcl": "BFCL", "acebench": "ACEBench"}
 
 
@@ -25,7 +27,16 @@ def matrix(before: pl.DataFrame, after: pl.DataFrame) -> list[dict[str, Any]]:
         `{"benchmark", "category", "rows", "right": [before, after], "failures": {error type:
         [before, after]}}`, with the error types that occur.
     """
+    before, after = map(headline, (before, after))
     both = pl.concat([before.with_columns(when=pl.lit(0)), after.with_columns(when=pl.lit(1))])
+    known = pl.col("error_type").is_in(ERROR_TYPES)
+    both = both.with_columns(
+        error_type=pl.when("valid")
+        .then(None)
+        .when(known)
+        .then("error_type")
+        .otherwise(pl.lit("other"))
+    )
     counted = both.group_by("benchmark", "category", "error_type", "when").len()
     rows = []
     for benchmark, category in (
@@ -43,7 +54,7 @@ def matrix(before: pl.DataFrame, after: pl.DataFrame) -> list[dict[str, Any]]:
                 "category": category,
                 "rows": int(part.filter(when=0)["len"].sum()),
                 "right": of(None),
-                "failures": {name: of(name) for name in ERROR_TYPES if any(of(name))},
+                "failures": {name: of(name) for name in NAMES if any(of(name))},
             }
         )
     return rows
@@ -55,7 +66,7 @@ def show(data: Path, last: int, console: Console) -> None:
     if not all(path.exists() for path in paths):
         return
     rows = matrix(*(tables.read(path, tables.Eval) for path in paths))
-    names = [name for name in ERROR_TYPES if any(name in row["failures"] for row in rows)]
+    names = [name for name in NAMES if any(name in row["failures"] for row in rows)]
     table = Table(title=f"Answers of models/0 → models/{last}, in numbers of rows")
     for title in ("category", "rows", "right", *(name.replace("_", " ") for name in names)):
         table.add_column(title, justify="left" if title == "category" else "right")

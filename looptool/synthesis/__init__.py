@@ -18,7 +18,7 @@ from looptool.core.tools import Tool
 from looptool.engines.roles import Cast
 
 # `warm_start` is a part of `train`: the samples of the warm start leave out a quarter of the
-# leaf actions and of the wordings, so that the loop has something to learn.
+# leaf actions and of some wordings, so that the loop has something to learn.
 Split = Literal["train", "heldout", "warm_start"]
 
 

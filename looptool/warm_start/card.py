@@ -59,9 +59,12 @@ def make(
 
 
 def _commit() -> str | None:
-    """Return the commit of the code, with "+" if files differ from it; None outside git."""
-    shown = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
-        cwd=Path(__file__).parent, capture_output=True, text=True,
-    )  # fmt: skip
+    """Return the commit of the code, with "+" if files differ from it; None without git."""
+    try:
+        shown = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent, capture_output=True, text=True,
+        )  # fmt: skip
+    except FileNotFoundError:
+        return None
     return shown.stdout.strip() or None

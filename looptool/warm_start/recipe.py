@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from looptool.core import params
 from looptool.core.errors import ConfigError
@@ -30,8 +30,15 @@ class WarmStart(Section):
     heldout_rows: Annotated[int, Field(gt=0)]
     bfcl_rows: Annotated[int, Field(gt=0)] | None
 
+    @field_validator("shares")
+    @classmethod
+    def _some_share(cls, shares: dict[Category, float]) -> dict[Category, float]:
+        if not any(shares.values()):
+            raise ValueError("at least one must be above 0")
+        return shares
 
-def load(path: Path = FILE, samples: int | None = None) -> WarmStart:
+
+def load(path: Path, samples: int | None = None) -> WarmStart:
     """Return the recipe in a file.
 
     Args:

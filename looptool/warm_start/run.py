@@ -14,13 +14,14 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from looptool.core import machine, runs, tables
-from looptool.core.errors import LooptoolError
+from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.files import replacing
 from looptool.core.fingerprints import code_files, hash_path
 from looptool.core.params import EMBEDDED
 from looptool.engines.templates import PROJECT_TEMPLATE
 from looptool.evaluation.bfcl import rows as bfcl
 from looptool.evaluation.bfcl.package import check_benchmark
+from looptool.offline.grammar import trees
 from looptool.synthesis.contamination import Index
 from looptool.synthesis.seeds import Recipe, make_seeds, refuser
 from looptool.warm_start import card, embedded, scores
@@ -39,10 +40,12 @@ def run(recipe: WarmStart, output: Path) -> dict[str, Any]:
     A killed run resumes: with the same recipe and code it finds its checkpoint.
 
     Raises:
-        ConfigError: if the benchmark is missing.
+        ConfigError: if the benchmark is missing, or `output` has other files.
         LooptoolError: if the embedded model is missing, or the same run is in progress.
     """
     check_benchmark()
+    if output.exists() and any(output.iterdir()) and not (output / CARD).is_file():
+        raise ConfigError(f"{output}: --output: has other files; name a new folder")
     embedded.package_folder()
     runs.quiet()
     chosen = machine.number_type("auto")
@@ -82,14 +85,13 @@ def _run(
 
     def at(step: int, done: int) -> None:
         """Evaluate after a step at which a number of samples of the recipe is reached."""
-        due = [str(point) for point in recipe.evaluate_at if point <= done]
-        due = ["all"] if step == len(batches) else due[-1:]
-        for name in due:
-            if name not in measured:
-                scored = _evaluate(model, recipe, dtype, scratch)
-                measured[name] = {"samples": done, "steps": step, **scored}
-                runs.write_json(curve, measured)
-                _say(f"after {done} samples: {json.dumps(scored)}")
+        reached = max((point for point in recipe.evaluate_at if point <= done), default=None)
+        name = "all" if step == len(batches) else str(reached)
+        if name not in measured and name != "None":
+            scored = _evaluate(model, recipe, dtype, scratch)
+            measured[name] = {"samples": done, "steps": step, **scored}
+            runs.write_json(curve, measured)
+            _say(f"after {done} samples: {json.dumps(scored)}")
 
     tokens = train(
         model,
@@ -100,10 +102,10 @@ def _run(
         on_step=Meter(len(batches)),
         at=at,
     )
+    save_adapter(model, output)
     made = card.make(
         recipe, samples, scores=measured, steps=len(batches), tokens=tokens, dtype=dtype
     )
-    save_adapter(model, output)
     runs.write_json(output / CARD, made)
     return made
 
@@ -132,7 +134,7 @@ def _evaluate(
     save_adapter(model, scratch / "adapter")
     with replacing(merged) as partial:
         embedded.write(partial, scratch / "adapter", checked=False)
-    _say(f"evaluating on {scores.row_count(recipe)} rows")
+    _say("evaluating")
     return scores.evaluate(merged, recipe, dtype, scratch)
 
 
@@ -177,8 +179,9 @@ class Meter:
 
 def _scratch(recipe: WarmStart, dtype: str) -> Path:
     hasher = hashlib.blake2b(digest_size=12)
-    hasher.update(f"{recipe.model_dump_json()} {dtype}".encode())
-    for path in (PROJECT_TEMPLATE, *sorted(code_files(__name__))):
+    hasher.update(f"{recipe.model_dump_json()} {dtype} {machine.gpus()}".encode())
+    wordings = Path(trees.__file__).parent / "data"
+    for path in (PROJECT_TEMPLATE, wordings, *sorted(code_files(__name__))):
         hasher.update(hash_path(path).encode())
     folder = machine.scratch_root() / f"warm-start-{hasher.hexdigest()}"
     if folder.exists():

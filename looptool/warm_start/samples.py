@@ -72,7 +72,7 @@ class GroupAuthor:
         rng = random.Random(f"{self.name}:{seed}:{split}")
         left = Counter(spread(count, shares, rng))
         drafts: list[Draft] = []
-        while left.total():
+        while any(value > 0 for value in left.values()):
             group = self._group(left, rng, split)
             drafts += mask(group, rng) if rng.random() < self.masked else group
         return drafts
@@ -82,6 +82,7 @@ class GroupAuthor:
         first = _written(_drawn(left, rng), Trees(), rng, split)
         if first is None:
             return []
+        left[first.category] -= 1
         group = [first]
         shelf = Offered(tuple(action_of(tool) for tool in first.tools))
         fitting = _ONE if len(first.tools) == 1 else _SEVERAL
@@ -94,7 +95,6 @@ class GroupAuthor:
             left[category] -= 1
             if draft and {t["name"] for t in draft.tools} == {t["name"] for t in first.tools}:
                 group.append(replace(draft, tools=first.tools))
-        left[first.category] -= 1
         return group
 
 

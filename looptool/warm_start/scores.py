@@ -51,12 +51,6 @@ def evaluate(
     }
 
 
-def row_count(recipe: WarmStart) -> int:
-    """Return the number of answers that `evaluate` asks for."""
-    rows = bfcl.rows(_CATEGORIES, recipe.bfcl_rows, split="development")
-    return recipe.heldout_rows + len(rows)
-
-
 def _percentages(results: pl.DataFrame, column: str) -> dict[str, float]:
     return {
         row["category"]: round(100 * row["share"], 1)

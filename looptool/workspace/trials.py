@@ -209,11 +209,11 @@ def _comparisons(
 
             def last(arm: str, benchmark: str = benchmark, seeds: list[int] = seeds) -> Any:
                 frames = [evals[f"results-{arm}-s{seed}"][-1] for seed in seeds]
-                return pl.concat(frames).filter(benchmark=benchmark, split="test")
+                return scores.headline(pl.concat(frames)).filter(benchmark=benchmark, split="test")
 
             def first(benchmark: str = benchmark, seeds: list[int] = seeds) -> Any:
                 frames = [evals[f"results-loop-s{seed}"][0] for seed in seeds]
-                return pl.concat(frames).filter(benchmark=benchmark, split="test")
+                return scores.headline(pl.concat(frames)).filter(benchmark=benchmark, split="test")
 
             if not seeds:
                 continue

@@ -78,3 +78,10 @@ def test_every_kind_keeps_wordings_that_the_warm_start_does_not_use() -> None:
         for kind in trees.kinds().values()
     ]
     assert sum(left) > 0.15 * sum(len(kind.say) for kind in trees.kinds().values())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 30])
+def test_any_number_of_samples_can_be_asked_for(count: int) -> None:
+    for seed in range(4):
+        drafts = GroupAuthor(4, 0.3).write(count, seed=str(seed), split="warm_start", shares=SHARES)
+        assert 0 < len(drafts) <= count

@@ -171,6 +171,7 @@ def test_an_adapter_is_merged_only_into_its_base_and_template(
         ({"rank": 0}, "rank: "),
         ({"ranks": 4}, "ranks: "),
         ({"shares": {"sinlge": 1}}, "shares.sinlge"),
+        ({"shares": {"single": 0}}, "shares: .*above 0"),
     ],
 )
 def test_a_wrong_field_of_the_recipe_ends_in_one_line(
@@ -187,3 +188,13 @@ def test_a_wrong_field_of_the_recipe_ends_in_one_line(
 
 def test_the_shipped_recipe_is_valid() -> None:
     assert recipe.load(Path(__file__).parents[2] / recipe.FILE, samples=5).samples == 5
+
+
+def test_a_folder_with_other_files_is_not_replaced(
+    in_place_of_embedded: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/mine.txt").touch()
+    with pytest.raises(ConfigError, match=r"models: --output: has other files"):
+        run.run(recipe.WarmStart.model_validate(FIELDS), tmp_path / "models")
+    assert (tmp_path / "models/mine.txt").exists()

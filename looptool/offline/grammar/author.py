@@ -23,7 +23,7 @@ from looptool.offline.grammar.inventions import from_pool
 from looptool.offline.grammar.responder import respond
 from looptool.offline.grammar.shelves import Shelf, Trees, UserTools
 from looptool.offline.grammar.toolbox import weighted
-from looptool.offline.grammar.trees import frames, styles
+from looptool.offline.grammar.trees import frames, pools, styles
 from looptool.synthesis import Author, Draft, Split
 
 Scene = Callable[[random.Random, str, Shelf], Draft | None]
@@ -303,10 +303,11 @@ def _idle(rng: random.Random, split: str) -> str:
     """Return a request that no tool could answer."""
     body = frames()
     texts: Sequence[str] = body["heldout_idle"] if split == "heldout" else body["idle"]
+    nouns = rng.sample(pools()["nouns"], 2)
     values = {
         "adjective": from_pool("adjectives", rng),
-        "noun": from_pool("nouns", rng),
-        "noun2": from_pool("nouns", rng),
+        "noun": nouns[0],
+        "noun2": nouns[1],
         "animal": from_pool("animals", rng),
         "country": from_pool("countries", rng),
         "language": from_pool("languages", rng),

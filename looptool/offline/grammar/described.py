@@ -49,6 +49,7 @@ def _core(action: Action, rng: random.Random | None) -> str:
 def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tuple[str, list[str]]:
     """Return an imperative that names things by their ids or names, and the arguments used."""
     text, used = _core(action, voice.rng), []
+    things: list[str] = []
     heldout = voice.split == "heldout" and voice.rng.random() < _HELDOUT_SHARE
     for name, value in arguments.items():
         slot = action.slots[name]
@@ -60,11 +61,15 @@ def named_core(action: Action, arguments: Mapping[str, Any], voice: Voice) -> tu
                 group = "named" if slot.kind.draw == "identifier" else "called"
                 said = voice.keep(group, described()[group]["heldout" if heldout else "say"])
                 thing = surface(slot, value, voice.rng, voice=voice)
-                said = said.format(noun=noun, v=thing)
+                said = said.format(noun=noun, v=f"\0{len(things)}\0")  # `_OPEN` stops at it
+                things.append(thing)
                 text = f"{text[: found.start()]}{said}{text[found.end() :]}"
                 used.append(name)
                 break
-    return _OPEN.sub("", text), used
+    text = _OPEN.sub("", text)
+    for place, thing in enumerate(things):
+        text = text.replace(f"\0{place}\0", thing)
+    return text, used
 
 
 def _nouns(slot: Slot) -> tuple[str, ...]:

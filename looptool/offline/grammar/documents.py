@@ -43,16 +43,17 @@ def longer_text(slot: Slot, leaf: Leaf, default: Any, rng: random.Random) -> str
     """
     chances = styles()["documents"]
     text = slot.schema.get("description") or slot.word[:1].upper() + slot.word[1:]
-    text = text.rstrip(".")
+    text = text.rstrip(".?")
+    plain = not slot.form and "e.g." not in text and "such as" not in text
     if rng.random() < chances["purpose"]:
         text = _filled("purpose", rng, text=text, bare=rng.choice(leaf.bare))
     if slot.kind.draw == "choice" and rng.random() < chances["choices"]:
         values = [str(value) for value in choices(slot)]
         text = _filled("choices", rng, text=text, choices=coordinate(values, " or "))
-    elif slot.kind.group in _WITH_EXAMPLE and not slot.form and rng.random() < chances["example"]:
+    elif slot.kind.group in _WITH_EXAMPLE and plain and rng.random() < chances["example"]:
         text = _filled("example", rng, text=text, example=_written(draw(slot, rng)))
     if default is not None:
-        lower = text[:1].lower() + text[1:]
+        lower = text if text[1:2].isupper() else text[:1].lower() + text[1:]
         text = _filled("default", rng, text=text, lower=lower, default=_written(default))
     elif not slot.required and rng.random() < chances["optional"]:
         text = _filled("optional", rng, text=text)

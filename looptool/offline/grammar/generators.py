@@ -235,7 +235,8 @@ def from_schema(
     for key in ("anyOf", "oneOf"):
         if key in schema:
             options = [option for option in schema[key] if option != {"type": "null"}]
-            return from_schema(_chosen(schema, key, rng.choice(options)), rng, depth, words, about)
+            option = rng.choice(options or schema[key])
+            return from_schema(_chosen(schema, key, option), rng, depth, words, about)
     kinds = schema.get("type", "object" if "properties" in schema else "string")
     kind = kinds if isinstance(kinds, str) else next((k for k in kinds if k != "null"), "null")
     if kind == "object":

@@ -130,7 +130,9 @@ def _kinds_by_name() -> dict[str, Kind]:
             for name in (param.key, *param.names):
                 by_name.setdefault(name, param.kind)
     return {name: kind for name, kind in by_name.items() if len(name) > 1} | {
-        name: kind for name, kind in kinds().items() if "pool" not in kind.options or kind.word
+        name: kind
+        for name, kind in kinds().items()
+        if kind.draw not in ("pool", "items") or (kind.word and "pool" in kind.options)
     }
 
 

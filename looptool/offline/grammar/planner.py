@@ -80,7 +80,7 @@ def several_calls(
         if len(batch) == count:
             break
         if loose:
-            arguments = arguments_of(action, rng, today)
+            arguments = single_call(action, rng, today)[1]
         else:
             arguments = _vary(action, base, fixed, rng, today)
         text = _said(action, arguments)

@@ -216,6 +216,8 @@ def cases(action: Action, batch: Sequence[Mapping[str, Any]], voice: Voice) -> s
             for name, value in arguments.items()
             if (slot := action.slots[name]) and name not in voice.covered
         ]
+        if not said:  # the unit that stands beside another value is all that there is
+            return numbered(action, batch, voice)
         sentences.append(form.format(nth=ORDINALS[index], list=coordinate(said)))
     return " ".join(sentences)
 

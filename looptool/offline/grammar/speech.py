@@ -341,7 +341,8 @@ def _said_list(slot: Slot, values: list[Any], voice: Voice) -> str:
     numbers = all(isinstance(v, int | float) for v in values)
     if slot.kind.options.get("whole"):
         return f"({', '.join(parts)})" if voice.keep("pair", (0, 1)) else f"[{', '.join(parts)}]"
-    if voice.tight or len(parts) < 2 or any(", " in part or " and " in part for part in parts):
+    beside = voice.tight or slot.kind.draw in voice.doubled
+    if beside or len(parts) < 2 or any(", " in part or " and " in part for part in parts):
         if numbers:
             return f"[{', '.join(parts)}]"
         return f"[{', '.join(_said_text(slot, part, voice) for part in parts)}]"
@@ -474,13 +475,14 @@ def _said_objects(slot: Slot, value: Any, voice: Voice, bare: bool) -> str:
         short
         and whole
         and all(name in described for name in fields)
-        and voice.keep("objects", (1, 1, 0))
+        and (voice.tight or voice.keep("objects", (1, 1, 0)))
     ):
         return coordinate([short.format(**item) for item in value])
-    return "; ".join(
+    text = "; ".join(
         ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in item.items())
         for item in value
     )
+    return f"[{text}]" if voice.tight else text
 
 
 def _ascending_by_one(values: Sequence[Any]) -> bool:

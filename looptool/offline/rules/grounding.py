@@ -119,8 +119,12 @@ def _ground_number(value: float, about: str, conversation: Conversation) -> Grou
             clear = len(moment.minutes) == 1
             strength = weights.HOUR_OR_DAY if clear else weights.HOUR_OR_DAY_UNCLEAR
             return Ground(max(best, strength), tuple(spans) or ((moment.start, moment.end),))
-    if "month" in words and best < weights.SAID:
-        months = [t for t in conversation.tokens if MONTHS.get(t.word) == value]
+    if "month" in split_words(about) and best < weights.SAID:  # not a number of months
+        months = [
+            token
+            for token in conversation.tokens
+            if MONTHS.get(token.word) == value and conversation.text[token.start].isupper()
+        ]
         if months:
             return Ground(weights.HOUR_OR_DAY, tuple((t.start, t.end) for t in months))
     return Ground(best, tuple(spans))

@@ -10,7 +10,7 @@ import pytest
 
 from looptool.core.calls import ToolCall
 from looptool.core.tools import check_arguments
-from looptool.offline.grammar import user, values
+from looptool.offline.grammar import inference, planner, user, values
 from looptool.offline.grammar.described import core_of
 from looptool.offline.grammar.toolbox import action_of
 from looptool.offline.grammar.trees import described, styles
@@ -119,3 +119,46 @@ def test_verbs_of_the_trees_are_known_here_too() -> None:
     assert {"get", "search", "create", "send", "convert", "set", "delete"} <= known & set(
         styles()["verbs"]
     )
+
+
+def test_a_value_that_was_named_stays_in_the_request() -> None:
+    tool = {
+        "name": "list_commits",
+        "description": "List commits of a given author in a repository",
+        "parameters": {
+            "type": "object",
+            "properties": {"repository": {"type": "string"}, "author": {"type": "string"}},
+            "required": ["repository", "author"],
+        },
+    }
+    arguments = {"repository": "vixolan", "author": "sofia"}
+    for seed in range(40):
+        text = user.request([ToolCall("list_commits", arguments)], [tool], random.Random(seed))
+        assert text is not None and "vixolan" in text and "sofia" in text
+
+
+def test_names_of_the_base_kinds_and_empty_unions_have_values() -> None:
+    for name, schema in (
+        ("thing_x", {"type": "string"}),
+        ("items", {"type": "array"}),
+        ("note", {"anyOf": [{"type": "null"}]}),
+    ):
+        slot = inference.slot_of(name, schema, True)
+        assert [values.draw(slot, random.Random(seed)) for seed in range(5)]
+
+
+def test_calls_of_a_tool_with_optional_parameters_only_give_some() -> None:
+    tool = {
+        "name": "list_rooms",
+        "description": "List rooms",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "limit": {"type": "integer"}},
+        },
+    }
+    action = action_of(tool)
+    for seed in range(60):
+        rng = random.Random(seed)
+        pairs = planner.several_calls(action, 3, rng)
+        assert all(arguments for _, arguments in pairs)
+        assert user.write(pairs, rng)
