@@ -69,7 +69,8 @@ def show(data: Path, last: int, console: Console) -> None:
     names = [name for name in NAMES if any(name in row["failures"] for row in rows)]
     table = Table(title=f"Answers of models/0 → models/{last}, in numbers of rows")
     for title in ("category", "rows", "right", *(name.replace("_", " ") for name in names)):
-        table.add_column(title, justify="left" if title == "category" else "right")
+        first = title == "category"
+        table.add_column(title, justify="left" if first else "right", no_wrap=first)
     for row in rows:
         table.add_row(
             f"{_NAMES[row['benchmark']]} {row['category']}",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from looptool.core.errors import LooptoolError
+from looptool.core.fingerprints import hash_path
 from looptool.engines.templates import PROJECT_TEMPLATE
 from looptool.warm_start import merging
 
@@ -36,7 +37,13 @@ def package_folder() -> Path:
 
 def shipped_adapter() -> Path | None:
     """Return the folder of the adapter that the package ships, or None if it ships none."""
-    return merging.ADAPTER if (merging.ADAPTER / merging.CARD).is_file() else None
+    return merging.ADAPTER if (merging.ADAPTER / merging.WEIGHTS).is_file() else None
+
+
+def adapter_hash() -> str | None:
+    """Return the hash of the adapter that the package ships, or None if it ships none."""
+    adapter = shipped_adapter()
+    return hash_path(adapter / merging.WEIGHTS) if adapter else None
 
 
 def load() -> Any:

@@ -161,7 +161,8 @@ def _is_made(base: str) -> bool:
     if base_problem(BASE) or recorded_base() != base or not _is_recorded():
         return False
     if base == EMBEDDED:
-        return _is_same(PROJECT_TEMPLATE, BASE / "chat_template.jinja")
+        same_adapter = field_of_record("meta", "adapter") == embedded.adapter_hash()
+        return same_adapter and _is_same(PROJECT_TEMPLATE, BASE / "chat_template.jinja")
     if named_of_hub(base) or not Path(base).is_dir():  # a folder of another machine
         return True
     mine, made = _taken(Path(base)), _taken(BASE)
@@ -179,7 +180,10 @@ def _taken(folder: Path) -> list[Path]:
 
 
 def _record(base: str | None) -> None:
-    """Write `meta: {base: …, md5: …}` to models/base.dvc, where DVC keeps it; None removes it."""
+    """Write `meta: {base: …, md5: …}` to models/base.dvc, where DVC keeps it; None removes it.
+
+    The embedded model with an adapter has the adapter's hash there too.
+    """
     if not RECORD.exists():
         return
     yaml = YAML()
@@ -187,6 +191,8 @@ def _record(base: str | None) -> None:
     document.pop("meta", None)
     if base is not None:
         document["meta"] = {"base": base, "md5": document["outs"][0]["md5"]}
+        if base == EMBEDDED and (adapter := embedded.adapter_hash()):
+            document["meta"]["adapter"] = adapter
     with replacing(RECORD) as partial, open(partial, "w", encoding="utf-8") as file:
         yaml.dump(document, file)
 
