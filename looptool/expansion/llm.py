@@ -5,11 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from looptool.core.packaged import read_yaml
 from looptool.core.params import LLM, Expand
 from looptool.core.samples import Label, Message, category_of
 from looptool.core.tools import Tool
@@ -85,8 +83,7 @@ def _sample(data: Any) -> tuple[list[Message], Label]:
 
 @lru_cache
 def _scenarios() -> Mapping[str, Sequence[str]]:
-    path = Path(__file__).parent / "data" / "scenarios.yaml"
-    scenarios: Mapping[str, Sequence[str]] = YAML(typ="safe", pure=True).load(path)
+    scenarios: Mapping[str, Sequence[str]] = read_yaml(__package__, "data/scenarios.yaml")
     return scenarios
 
 

@@ -13,13 +13,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
 
 from looptool.core import canonical, params
 from looptool.core.answers import label_message, result_message
+from looptool.core.packaged import read_yaml
 from looptool.core.samples import Label, Message, category_of, sample_id
 from looptool.core.tools import Tool, read_tools
 from looptool.engines.dialogues import ANSWER, CALLS, TEXT, object_schema
@@ -260,8 +258,7 @@ def _new_dialogue(
 
 @lru_cache
 def _voices() -> Mapping[str, Sequence[str]]:
-    path = Path(__file__).parent / "data" / "personas.yaml"
-    voices: Mapping[str, Sequence[str]] = YAML(typ="safe", pure=True).load(path)
+    voices: Mapping[str, Sequence[str]] = read_yaml(__package__, "data/personas.yaml")
     return voices
 
 

@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from importlib import resources
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from ruamel.yaml import YAML
 
 from looptool.core import canonical
+from looptool.core.packaged import read_yaml
 from looptool.offline.grammar.trees import Kind, kinds
 
 _NOT_SAID = re.compile(r"https?://\S+|\]\([^)]*\)")
@@ -269,8 +268,7 @@ def _is_valid(value: str, schema: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _table() -> _Table:
-    path = resources.files(__package__) / "data" / "api_kinds.yaml"
-    body = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    body = read_yaml(__package__, "data/api_kinds.yaml")
     names: dict[tuple[str, ...], list[_Rule]] = {}
     formats: dict[str, list[Kind]] = {}
     described: list[tuple[re.Pattern[str], Kind]] = []

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
-from ruamel.yaml import YAML
+from looptool.core.packaged import read_yaml
 
 _TOKEN = re.compile(r"\{(\w+)(#?)\}|([\[\]])")
 PREPOSITIONS = frozenset(
@@ -371,5 +371,4 @@ def _kind(
 
 
 def _read(name: str) -> Any:
-    path = resources.files(__package__) / "data" / name
-    return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    return read_yaml(__package__, f"data/{name}")

@@ -9,18 +9,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib import resources
 
-from ruamel.yaml import YAML
-
+from looptool.core.packaged import read_yaml
 from looptool.offline.rules import weights
 
 _WORD = re.compile(r"[A-Za-z]+|\d+(?:\.\d+)?|[^\x00-\x7f\W]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
-_ENGLISH: dict[str, str] = YAML(typ="safe", pure=True).load(
-    resources.files(__package__).joinpath("english.yaml").read_text(encoding="utf-8")
-)
+_ENGLISH: dict[str, str] = read_yaml(__package__, "english.yaml")
 
 
 def lines(name: str) -> list[list[str]]:
