@@ -30,7 +30,7 @@ def warm_start(
     The package ships one, and `looptool setup` merges it into models/base: you need this only to
     train another.
 
-    Example: looptool warm-start --samples 15000
+    Example: looptool warm-start --samples 10000
     """
     from looptool.warm_start import recipe as recipes
     from looptool.warm_start import run
