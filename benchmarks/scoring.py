@@ -15,7 +15,7 @@ from looptool.core import machine, runs
 from looptool.engines.transformers import load_model
 from looptool.training.scoring import score_completions
 
-GROUPS, GROUP_SIZE, PROMPT, COMPLETION = 4, 4, 175, 60
+GROUPS, GROUP_SIZE, PROMPT, COMPLETION = 4, 4, 250, 68
 
 
 def measure(folder: str) -> None:

@@ -1,6 +1,7 @@
 """warmup_samples — makes the samples for `warmup`, and the empty carry-over of iteration 0.
 
-The samples have label noise like the training data. No later stage trains on them.
+The samples have label noise like the training data. Only `warmup` trains on them; with
+`warmup.steps: 0` there are none.
 """
 
 from pathlib import Path
@@ -33,7 +34,7 @@ def main() -> None:
         author, fill_up = make_authors(params.generate, cast, tools_of(heldout))
         judges = [] if author.exact else make_judges(params.verify, cast)
         recipe = Recipe(
-            params.warmup.samples,
+            params.warmup.samples if params.warmup.steps else 0,
             seed,
             "train",
             params.warmup.shares,

@@ -85,6 +85,15 @@ def test_check_says_whether_a_model_s_template_can_be_used(project, capsys, monk
     assert status == 1 and "model.chat_template: own: embedded: the chat template drops" in err
 
 
+def test_an_embedded_model_with_another_adapter_than_the_shipped_one_is_told(
+    project, capsys, monkeypatch
+):
+    record = project / "models/base.dvc"
+    record.write_text(record.read_text("utf-8") + "  adapter: 00\n", "utf-8")
+    status, _, err = call(capsys, monkeypatch, "check")
+    assert status == 1 and "has not the adapter" in err and "`looptool setup`" in err
+
+
 def test_calls_of_an_answer_are_read_in_the_model_s_syntax(project, capsys, monkeypatch):
     (project / "tools.json").write_text(json.dumps({"tools": [TOOL]}), "utf-8")
     answers = {

@@ -22,17 +22,9 @@ from tests.test_loop import dvc, project, table
     ("family", "syntax"), [("qwen3_5_nothink", "functions"), ("gemma4_v2", "gemma")]
 )
 def test_a_loop_runs_in_a_family_s_own_syntax(family: str, syntax: str, tmp_path: Path) -> None:
-    folder = project(
-        tmp_path / family,
-        **{
-            "generate.samples": 24,
-            "eval.bfcl.categories": ["simple"],
-            "eval.acebench.path": None,
-            "eval.heldout_limit": 2,
-        },
-    )
+    folder = project(tmp_path / family, **{"generate.samples": 24})
     make_composite(family, folder / "models/base")
-    dvc(folder, "repro")
+    dvc(folder, "repro", "train@2")
     for j in range(3):
         model = folder / f"models/{j}"
         assert known_style(TemplateOf.folder(model)).syntax.name == syntax

@@ -243,12 +243,39 @@ def test_nothing_to_do_runs_nothing(loop: tuple[Path, str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_clean_second_run_gives_the_same_lock_file(
+def test_a_second_run_is_refused_and_a_killed_one_gives_the_same_lock_file(
     loop: tuple[Path, str], tmp_path: Path
 ) -> None:
-    again = project(tmp_path / "again")
-    dvc(again, "repro")
-    assert (again / "dvc.lock").read_bytes() == (loop[0] / "dvc.lock").read_bytes()
+    folder = project(tmp_path / "killed")
+    dvc(folder, "repro", "warmup", "generate@1")
+    for stage, begun, result in (
+        (
+            "train",
+            lambda scratch: (scratch / "grpo/checkpoint-1/trainer_state.json").exists(),
+            folder / "models/1/model.safetensors",
+        ),
+        ("probe", answers_in, folder / "data/iterations/1/probe.parquet"),
+    ):
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"stages.{stage}", "--iteration", "1"],
+            cwd=folder,
+            env=environment(folder),
+        )
+        deadline = time.monotonic() + 120
+        while not any(map(begun, (folder / "scratch").glob(f"{stage}@1-*/"))):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(signal.SIGSTOP)  # it must not end before the second run begins
+        refused = dvc(folder, "repro", f"{stage}@1", fails=True)
+        assert f"is already running, as process {process.pid}" in refused
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not result.exists()
+        output = dvc(folder, "repro", f"{stage}@1")
+        assert "resuming where an earlier run stopped" in output
+    dvc(folder, "repro")
+    locks = [YAML(typ="safe").load(each / "dvc.lock") for each in (folder, loop[0])]
+    assert locks[0] == locks[1]
 
 
 @pytest.mark.slow
@@ -274,41 +301,6 @@ def test_a_mistyped_param_ends_before_anything_runs(tmp_path: Path) -> None:
     assert "params.yaml: train.learning_rte: unknown field; did you mean learning_rate?" in output
     assert "Traceback" not in output
     assert not (folder / "models/0").exists()
-
-
-@pytest.mark.slow
-def test_a_second_run_is_refused_and_a_killed_one_ends_as_an_undisturbed_one(
-    loop: tuple[Path, str], tmp_path: Path
-) -> None:
-    folder = project(tmp_path / "killed")
-    dvc(folder, "repro", "warmup", "generate@1")
-    for stage, begun, results in (
-        (
-            "train",
-            lambda scratch: (scratch / "grpo/checkpoint-1/trainer_state.json").exists(),
-            ("models/1/model.safetensors", "metrics/iterations/1/steps.json"),
-        ),
-        ("probe", answers_in, ("data/iterations/1/probe.parquet",)),
-    ):
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"stages.{stage}", "--iteration", "1"],
-            cwd=folder,
-            env=environment(folder),
-        )
-        deadline = time.monotonic() + 120
-        while not any(map(begun, (folder / "scratch").glob(f"{stage}@1-*/"))):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.002)
-        process.send_signal(signal.SIGSTOP)  # it must not end before the second run begins
-        refused = dvc(folder, "repro", f"{stage}@1", fails=True)
-        assert f"is already running, as process {process.pid}" in refused
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not any((folder / name).exists() for name in results)
-        output = dvc(folder, "repro", f"{stage}@1")
-        assert "resuming where an earlier run stopped" in output
-        for name in results:
-            assert (folder / name).read_bytes() == (loop[0] / name).read_bytes()
 
 
 @pytest.mark.slow

@@ -130,9 +130,11 @@ def check(
     from looptool.synthesis.own import FILE, check_own
     from looptool.terminal import percent
     from looptool.training import processes
+    from looptool.workspace.base import check_adapter
 
     loaded = params.load()
     check_base(loaded.model)
+    check_adapter(loaded.model.base)
     check_template(loaded.model, loaded.warmup.steps)
     check_benchmark()
     bfcl.rows(loaded.eval.bfcl.categories, loaded.eval.bfcl.limit)

@@ -20,6 +20,10 @@ def warm_start(
     recipe: Annotated[Path, typer.Option(help="What to train on, and how.")] = Path(
         "configs/warm-start.yaml"
     ),
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an adapter to train further. Default: a new adapter."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the adapter and its card.")] = Path(
         "models/warm-start"
     ),
@@ -36,7 +40,13 @@ def warm_start(
     from looptool.warm_start import run
 
     chosen = recipes.load(recipe, samples)
-    card = run.run(chosen, output)
+    given = {
+        "--recipe": recipe if recipe != recipes.FILE else None,
+        "--samples": samples,
+        "--start": start,
+    }
+    options = [f"{name} {value}" for name, value in given.items() if value is not None]
+    card = run.run(chosen, output, " ".join(["looptool warm-start", *options]), start)
     if as_json:
         print_json(card)
         return

@@ -434,8 +434,11 @@ class Params(Section):
     def _no_noise_on_noise(self) -> Params:
         author = name_of(self.generate.author)
         if author != "grammar":
-            sections = [("generate", self.generate), ("warmup", self.warmup)]
-            noisy = sections[self.generate.mix is not None :]
+            noisy: list[tuple[str, Generate | Warmup]] = []
+            if self.generate.mix is None:
+                noisy.append(("generate", self.generate))
+            if self.warmup.steps:
+                noisy.append(("warmup", self.warmup))
             for name, section in noisy:
                 if section.label_noise:
                     raise ValueError(
@@ -455,7 +458,7 @@ class Params(Section):
 def load(path: Path | str = FILE, iteration: int | None = None) -> Params:
     """Read and validate params.yaml, and merge the overrides of `iteration`.
 
-    Iteration 0 is the warmed-up base model and has no overrides.
+    Iteration 0 is the base model, after its warm-up if there is one and has no overrides.
 
     Raises:
         ConfigError: naming the file, the field and the rule, also for overrides of iterations

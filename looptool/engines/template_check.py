@@ -117,7 +117,7 @@ def check_template(model: Model, warmup_steps: int) -> None:
     if model.chat_template == "looptool":
         if not warmup_steps:
             raise ConfigError(
-                f"{field}: the base does not know it, so that warmup.steps must not be 0"
+                f"{field}: the base does not know it, so warmup.steps must not be 0; try 30"
             )
         return
     _check_options(model.template_options, "model", written, model.base)
@@ -125,5 +125,5 @@ def check_template(model: Model, warmup_steps: int) -> None:
     if problem:
         raise ConfigError(
             f"{field}: {model.base}: {problem}; `looptool`, the project's template, works with "
-            "every base and needs a warm-up"
+            "every base and needs a warm-up (warmup.steps: 30)"
         )

@@ -14,6 +14,10 @@ from looptool.core.samples import ERROR_TYPES
 from looptool.evaluation.scores import headline
 
 NAMES = (*ERROR_TYPES, "other")  # BFCL's checker has names of its own for some failures
+_SAME = {
+    "irrelevance_error:decoder_success": "unexpected_call",
+    "relevance_error:decoder_failed": "missing_call",
+}
 _NAMES = {"heldout": "held-out", "bfcl": "BFCL", "acebench": "ACEBench"}
 
 
@@ -29,6 +33,7 @@ def matrix(before: pl.DataFrame, after: pl.DataFrame) -> list[dict[str, Any]]:
     """
     before, after = map(headline, (before, after))
     both = pl.concat([before.with_columns(when=pl.lit(0)), after.with_columns(when=pl.lit(1))])
+    both = both.with_columns(pl.col("error_type").replace(_SAME))
     known = pl.col("error_type").is_in(ERROR_TYPES)
     both = both.with_columns(
         error_type=pl.when("valid")

@@ -22,6 +22,7 @@ from looptool.core.hub_name import HubName, hub_name
 from looptool.core.params import EMBEDDED, Params, load
 from looptool.core.samples import CATEGORIES, dataset_id
 from looptool.core.syntaxes import SYNTAXES
+from looptool.engines.folders import field_of_record
 from looptool.engines.syntax import format_of
 from looptool.lineage.diff import DataSet
 from looptool.lineage.history import recorded_dataset_id
@@ -121,18 +122,25 @@ def write_model(iteration: int, target: Path, license_: str) -> None:
     for name in sorted(names - {"README.md"}):
         _hand_over(source / name, target / name)
     made = "metrics/iterations/0/warmup.json"  # by another base perhaps than params name now
-    base = (read_json(snapshot, made) if made in snapshot.files else {}).get("base")
-    base = base or params.model.base
+    warmup = read_json(snapshot, made) if made in snapshot.files else {}
+    base = warmup.get("base") or params.model.base
     published = hub_name(base) or (_EMBEDDED if base == EMBEDDED else None)
     facts = ModelCardData(
         license=license_, library_name="transformers", pipeline_tag="text-generation", tags=_TAGS,
         base_model=published.repository if published else None,
     )  # fmt: skip
+    start = f"`{published or Path(base).name}`"
+    if base == EMBEDDED and (adapter := field_of_record("meta", "adapter")):
+        start += f" with looptool's warm start (adapter `{adapter}`)"
+    loop = "the closed loop of [LoopTool](https://arxiv.org/abs/2511.09148)"
+    if iteration:
+        origin = f"Trained from {start} by {loop}, mode {params.loop.mode}."
+    else:
+        changed = "after a warm-up" if warmup.get("samples") else "unchanged"
+        origin = f"{start}, {changed}: the model that {loop} starts from."
     lines = [
         f"# A tool-calling model: iteration {iteration}",
-        f"Trained from `{published or Path(base).name}` by the closed loop of "
-        "[LoopTool](https://arxiv.org/abs/2511.09148), "
-        + (f"mode {params.loop.mode}." if iteration else "the warm-up alone."),
+        origin,
         f"Weights: BLAKE2b-128 `{hash_path(source / 'model.safetensors')}`"
         if (source / "model.safetensors").exists()
         else f"Weights: BLAKE2b-128 of the folder `{hash_path(source)}`",

@@ -111,7 +111,8 @@ def _step(step: Step, life: Life) -> Tree:
         for alternative in step.sample["alternatives"]:
             branch.add(shown(f"also accepted: {short(_json(alternative), WIDTH)}"))
     if step.model:
-        branch.add(shown(f"trained {step.model['name']}{_md5(step.model['md5'])}{_origin(step)}"))
+        name = f"{step.model['name']}{_md5(step.model['md5'])}"
+        branch.add(shown(f"in the training data of {name}{_origin(step)}"))
         if step.left_out:
             branch.add(shown(f"left out of its training: {step.left_out}"))
     elif step.sample:

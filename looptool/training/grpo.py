@@ -227,7 +227,7 @@ def text_warning(history: Sequence[dict[str, float]]) -> str | None:
     return (
         f"more than half of the answers were texts in {len(steps)} of {len(history)} steps, first "
         f"in step {steps[0]}: the model declines; lower train.learning_rate or the shares of "
-        "`irrelevant` and `clarify`"
+        "`irrelevant` and `clarify`, or, if the base calls no tools, set warmup.steps to 30"
     )
 
 

@@ -7,8 +7,8 @@ attends to the prompt and itself, and its positions continue from the prompt's, 
 those of separate rows.
 
 For a prompt of p tokens and n completions of c tokens, a row has p + n·c tokens instead of
-n·(p + c). With p = 175 and c = 60, as in the embedded default, this is a factor of 0.44 for n = 4
-and 0.30 for n = 16. `python -m benchmarks.scoring` measures the gain.
+n·(p + c). With p = 250 and c = 68, as in the embedded default, this is a factor of 0.41 for n = 4
+and 0.26 for n = 16. `python -m benchmarks.scoring` measures the gain.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ def make(
     recipe: WarmStart,
     samples: pl.DataFrame,
     *,
+    command: str,
+    start: Mapping[str, Any] | None,
     scores: Mapping[str, Any],
     steps: int,
     tokens: int,
@@ -34,6 +36,8 @@ def make(
 
     Args:
         samples: `tables.Samples` that it was trained on.
+        command: what the user typed.
+        start: the card of the adapter that was trained further, if it was one.
         scores: the scores along the way, by the number of samples.
         tokens: tokens read, without padding.
     """
@@ -45,7 +49,8 @@ def make(
         },
         "template": template_hash(),
         "commit": _commit(),
-        "command": "looptool warm-start",
+        "command": command,
+        "start": start,
         "recipe": recipe.model_dump(mode="json"),
         "data": canonical.digest("\n".join(sorted(samples["sample_id"] + samples["label_id"]))),
         "samples": len(samples),

@@ -18,52 +18,76 @@ from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.files import replacing
 from looptool.core.fingerprints import code_files, hash_path
 from looptool.core.params import EMBEDDED
+from looptool.engines import sizes
 from looptool.engines.templates import PROJECT_TEMPLATE
 from looptool.evaluation.bfcl import rows as bfcl
 from looptool.evaluation.bfcl.package import check_benchmark
 from looptool.offline.grammar import trees
 from looptool.synthesis.contamination import Index
 from looptool.synthesis.seeds import Recipe, make_seeds, refuser
-from looptool.warm_start import card, embedded, scores
+from looptool.warm_start import card, embedded, merging, scores
 from looptool.warm_start.merging import CARD, SETTINGS, WEIGHTS
 from looptool.warm_start.recipe import WarmStart
 from looptool.warm_start.rows import in_batches, make_rows
 from looptool.warm_start.samples import GroupAuthor
 
 CPU_TOKENS = 2048  # tokens in a pass; more are not faster and need memory
-GPU_TOKENS = 1 << 16
 
 
-def run(recipe: WarmStart, output: Path) -> dict[str, Any]:
+def run(recipe: WarmStart, output: Path, command: str, start: Path | None = None) -> dict[str, Any]:
     """Train an adapter for the embedded model, write it to `output` and return its card.
 
     A killed run resumes: with the same recipe and code it finds its checkpoint.
 
+    Args:
+        command: what the user typed, for the card.
+        start: the folder of an adapter to train further, on other samples; None for a new one.
+
     Raises:
-        ConfigError: if the benchmark is missing, or `output` has other files.
+        ConfigError: if the benchmark is missing, `output` has other files, or `start` has no
+            adapter of the recipe's rank.
         LooptoolError: if the embedded model is missing, or the same run is in progress.
     """
     check_benchmark()
     if output.exists() and any(output.iterdir()) and not (output / CARD).is_file():
         raise ConfigError(f"{output}: --output: has other files; name a new folder")
     embedded.package_folder()
+    before = _card(start, recipe) if start else None
     runs.quiet()
     chosen = machine.number_type("auto")
-    scratch = _scratch(recipe, chosen.name)
+    scratch = _scratch(recipe, chosen.name, before)
     try:
         with FileLock(f"{scratch}.lock", timeout=0):
-            made = _run(recipe, output, chosen.name, scratch)
+            made = _run(recipe, output, command, start, before, chosen.name, scratch)
     except Timeout:
         raise LooptoolError(f"{scratch}: the same warm start is running") from None
     shutil.rmtree(scratch)
     return made
 
 
+def _card(start: Path, recipe: WarmStart) -> dict[str, Any]:
+    """Return the card of an adapter that is trained further, with the hash of its weights."""
+    if not (start / WEIGHTS).is_file() or not (start / CARD).is_file():
+        raise ConfigError(f"{start}: --start: has no {WEIGHTS} and {CARD}")
+    content: dict[str, Any] = json.loads((start / CARD).read_text("utf-8"))
+    if (rank := content["recipe"]["rank"]) != recipe.rank:
+        raise ConfigError(f"{start}: --start: its rank is {rank}, the recipe's {recipe.rank}")
+    return {"adapter": hash_path(start / WEIGHTS), **content}
+
+
 def _run(
-    recipe: WarmStart, output: Path, dtype: machine.NumberTypeName, scratch: Path
+    recipe: WarmStart,
+    output: Path,
+    command: str,
+    start: Path | None,
+    before: dict[str, Any] | None,
+    dtype: machine.NumberTypeName,
+    scratch: Path,
 ) -> dict[str, Any]:
-    samples = _samples(recipe, scratch)
+    samples = _samples(recipe, before, scratch)
     import torch
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
 
     from looptool.engines.transformers import load_model
     from looptool.training.checkpoints import add_lora
@@ -74,10 +98,14 @@ def _run(
     with replacing(base) as partial:
         embedded.write(partial, None)
     model, tokenizer = load_model(base, dtype)
-    on_gpu = model.device.type == "cuda"
+    if start:
+        merging.check(model, start)
     rows = make_rows(samples, tokenizer, recipe.group_size)
-    batches = in_batches(rows, recipe.batch_size, GPU_TOKENS if on_gpu else CPU_TOKENS, recipe.seed)
+    per_pass = sizes.training_rows(model, 1, CPU_TOKENS)  # rows of one token
+    batches = in_batches(rows, recipe.batch_size, per_pass, recipe.seed)
     model = add_lora(model, recipe.rank, recipe.seed)
+    if start:
+        set_peft_model_state_dict(model, load_file(start / WEIGHTS))
     for weight in model.parameters():  # the optimizer has fp32 masters
         weight.data = weight.data.to(getattr(torch, dtype))
     curve = scratch / "scores.json"
@@ -106,21 +134,32 @@ def _run(
     )
     save_adapter(model, output)
     made = card.make(
-        recipe, samples, scores=measured, steps=len(batches), tokens=tokens, dtype=dtype
+        recipe,
+        samples,
+        command=command,
+        start=before,
+        scores=measured,
+        steps=len(batches),
+        tokens=tokens,
+        dtype=dtype,
     )
     runs.write_json(output / CARD, made)
     return made
 
 
-def _samples(recipe: WarmStart, scratch: Path) -> pl.DataFrame:
-    """Return the samples; a run that resumes reads those that it made before."""
+def _samples(recipe: WarmStart, before: dict[str, Any] | None, scratch: Path) -> pl.DataFrame:
+    """Return the samples; a run that resumes reads those that it made before.
+
+    Each adapter that is trained further leads to other samples.
+    """
     path = scratch / "samples.parquet"
     if path.exists():
         return tables.read(path, tables.Samples)
     _say(f"making {recipe.samples} samples")
     shares = {str(name): value for name, value in recipe.shares.items()}
+    seed = f"{recipe.seed}" + (f":{before['adapter']}" if before else "")
     seeds = make_seeds(
-        Recipe(recipe.samples, f"{recipe.seed}", "warm_start", shares, "warm_start", 0),
+        Recipe(recipe.samples, seed, "warm_start", shares, "warm_start", 0),
         GroupAuthor(recipe.group_size, recipe.masked),
         refuse=refuser(Index.build({"bfcl": bfcl.questions()})),
     )
@@ -179,9 +218,10 @@ class Meter:
             )
 
 
-def _scratch(recipe: WarmStart, dtype: str) -> Path:
+def _scratch(recipe: WarmStart, dtype: str, before: dict[str, Any] | None) -> Path:
     hasher = hashlib.blake2b(digest_size=12)
-    hasher.update(f"{recipe.model_dump_json()} {dtype} {machine.gpus()}".encode())
+    start = before and before["adapter"]
+    hasher.update(f"{recipe.model_dump_json()} {dtype} {machine.gpus()} {start}".encode())
     wordings = Path(trees.__file__).parent / "data"
     for path in (PROJECT_TEMPLATE, wordings, *sorted(code_files(__name__))):
         hasher.update(hash_path(path).encode())

@@ -133,6 +133,20 @@ def make_base(base: str, source: Path | None) -> None:
     _record(base)
 
 
+def check_adapter(base: str) -> None:
+    """Check that models/base has the adapter that the package ships, if it is the embedded model.
+
+    Raises:
+        ConfigError: if it has another one, or one where none is shipped, or none; names the command
+            that replaces it.
+    """
+    if base == EMBEDDED and field_of_record("meta", "adapter") != embedded.adapter_hash():
+        raise ConfigError(
+            f"{params.FILE}: model.base: {base}: {BASE} has not the adapter that this version "
+            "of looptool ships; `looptool setup` replaces it"
+        )
+
+
 def _add(*options: str) -> None:
     command = [sys.executable, "-m", "dvc", "add", *options, str(BASE)]
     if subprocess.run(command).returncode:

@@ -26,12 +26,13 @@ from looptool.evaluation.bfcl.package import check_benchmark
 from looptool.evaluation.bfcl.rows import ROWS as BFCL_ROWS
 from looptool.evaluation.bfcl.rows import expand
 from looptool.training.memory import BYTES_FROZEN, weights_of
+from looptool.workspace.base import check_adapter
 
 MISMATCHES = 0.5  # share of D_j that the model gets wrong
 TOKENS = {  # (prompt tokens, answer tokens) per request
-    "sample": (180, 64),
-    "probe": (180, 80),
-    "eval": (205, 80),
+    "sample": (250, 68),
+    "probe": (250, 70),
+    "eval": (250, 70),
     "author": (900, 150),
     "judge": (900, 200),
     "expander": (900, 250),
@@ -131,6 +132,7 @@ def plan(params: Params) -> Plan:
 
 def _check_base(params: Params) -> None:
     check_base(params.model)
+    check_adapter(params.model.base)
     check_template(params.model, params.warmup.steps)
 
 
@@ -171,7 +173,8 @@ def _work(params: Params) -> Iterator[Work]:
     mix = mix or {name_of(author): 1.0}
     written = round(fresh * mix.get("llm", 0.0) / sum(mix.values()))
     if isinstance(author, LLM):
-        written += params.heldout.samples + params.warmup.samples
+        written += params.heldout.samples
+        written += params.warmup.samples if params.warmup.steps else 0
         yield _role("generate", "author", written * AUTHOR_REQUESTS, author)
         for judge in judges:
             yield _role("generate", "judge", written, judge)

@@ -18,7 +18,7 @@ from looptool.core.errors import ConfigError
 from looptool.workspace import unroll as unrolling
 
 FOLDER = Path("configs")
-OTHERS = ("results", "warm-start")  # files of FOLDER that are no presets
+OTHERS = ("results", "warm-start", "warm-start-cpu")  # files of FOLDER that are no presets
 
 
 def use(name: str, agree: Callable[[str, str], bool], path: Path | str = params.FILE) -> bool:

@@ -129,6 +129,12 @@ def test_many_mistakes_stay_on_one_screen(file):
     assert "more" in error_of(file)
 
 
+def test_without_a_warm_up_its_planted_noise_is_no_mistake(file):
+    change(file, "author: grammar", f"author: {LLM}}}".replace("there", "local"))
+    change(file, "  steps: 30 #", "  steps: 0 #")
+    assert "set generate.label_noise to 0" in error_of(file)
+
+
 @pytest.mark.parametrize(
     ("written", "read"), [("live", ("live",)), ("[java, multi_turn]", ("java", "multi_turn"))]
 )

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from looptool.core.errors import ConfigError
+from looptool.core.fingerprints import hash_path
 from looptool.engines.transformers import load_model
 from looptool.synthesis.seeds import Recipe, make_seeds
 from looptool.training.checkpoints import add_lora
@@ -20,6 +21,7 @@ from looptool.warm_start.rows import Branch, Row, in_batches, make_rows, weighte
 from looptool.warm_start.samples import GroupAuthor
 from tests.tiny import make_tiny_model
 
+COMMAND = "looptool warm-start"
 FIELDS: dict[str, Any] = {
     "seed": 0, "samples": 24, "group_size": 4, "masked": 0.3, "rank": 4, "learning_rate": 1e-3,
     "batch_size": 8, "evaluate_at": [8], "heldout_rows": 4, "bfcl_rows": 1,
@@ -113,7 +115,7 @@ def test_a_killed_run_resumes_and_gives_the_same_adapter(
     in_place_of_embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = recipe.WarmStart.model_validate(FIELDS)
-    card = run.run(chosen, tmp_path / "whole")
+    card = run.run(chosen, tmp_path / "whole", COMMAND)
     assert set(card["scores"]) == {"8", "all"}
     assert card["scores"]["all"]["samples"] == 24
 
@@ -132,8 +134,8 @@ def test_a_killed_run_resumes_and_gives_the_same_adapter(
     monkeypatch.setattr(run.scores, "evaluate", killed_once)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            run.run(chosen, tmp_path / "killed")
-    again = run.run(chosen, tmp_path / "killed")
+            run.run(chosen, tmp_path / "killed", COMMAND)
+    again = run.run(chosen, tmp_path / "killed", COMMAND)
     assert len(evaluated) == 4
     assert set(again["scores"]) == {"8", "all"}
     one, other = (load_file(tmp_path / name / merging.WEIGHTS) for name in ("whole", "killed"))
@@ -142,11 +144,29 @@ def test_a_killed_run_resumes_and_gives_the_same_adapter(
     assert any(tensor.any() for name, tensor in one.items() if "lora_B" in name)
 
 
+def test_an_adapter_can_be_trained_further_on_other_samples(
+    in_place_of_embedded: Path, tmp_path: Path
+) -> None:
+    chosen = recipe.WarmStart.model_validate(FIELDS | {"samples": 8, "evaluate_at": []})
+    first = run.run(chosen, tmp_path / "first", COMMAND)
+    second = run.run(chosen, tmp_path / "second", COMMAND, tmp_path / "first")
+    assert first["start"] is None and second["data"] != first["data"]
+    assert second["start"] == {"adapter": hash_path(tmp_path / "first" / merging.WEIGHTS), **first}
+    one, other = (load_file(tmp_path / name / merging.WEIGHTS) for name in ("first", "second"))
+    moved = [(one[name] - other[name]).abs().max() for name in one if "lora_A" in name]
+    assert 0 < max(moved) < 0.01  # a new adapter would have other random factors
+    ranked = chosen.model_copy(update={"rank": 8})
+    with pytest.raises(ConfigError, match=r"first: --start: its rank is 4, the recipe's 8"):
+        run.run(ranked, tmp_path / "third", COMMAND, tmp_path / "first")
+    with pytest.raises(ConfigError, match=r"--start: has no adapter_model\.safetensors"):
+        run.run(chosen, tmp_path / "third", COMMAND, tmp_path)
+
+
 def test_an_adapter_is_merged_only_into_its_base_and_template(
     in_place_of_embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = FIELDS | {"samples": 8, "evaluate_at": []}
-    run.run(recipe.WarmStart.model_validate(fields), tmp_path / "adapter")
+    run.run(recipe.WarmStart.model_validate(fields), tmp_path / "adapter", COMMAND)
     model = embedded.load()
     merging.check(model, tmp_path / "adapter")
     before = model.state_dict()["model.layers.0.mlp.up_proj.weight"].clone()
@@ -186,8 +206,10 @@ def test_a_wrong_field_of_the_recipe_ends_in_one_line(
         recipe.load(tmp_path / "nowhere.yaml")
 
 
-def test_the_shipped_recipe_is_valid() -> None:
-    assert recipe.load(Path(__file__).parents[2] / recipe.FILE, samples=5).samples == 5
+@pytest.mark.parametrize("name", ["warm-start", "warm-start-cpu"])
+def test_the_shipped_recipes_are_valid(name: str) -> None:
+    path = Path(__file__).parents[2] / f"configs/{name}.yaml"
+    assert recipe.load(path, samples=5).samples == 5
 
 
 def test_a_folder_with_other_files_is_not_replaced(
@@ -196,5 +218,5 @@ def test_a_folder_with_other_files_is_not_replaced(
     (tmp_path / "models").mkdir()
     (tmp_path / "models/mine.txt").touch()
     with pytest.raises(ConfigError, match=r"models: --output: has other files"):
-        run.run(recipe.WarmStart.model_validate(FIELDS), tmp_path / "models")
+        run.run(recipe.WarmStart.model_validate(FIELDS), tmp_path / "models", COMMAND)
     assert (tmp_path / "models/mine.txt").exists()
