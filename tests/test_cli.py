@@ -91,7 +91,7 @@ def test_an_embedded_model_with_another_adapter_than_the_shipped_one_is_told(
     record = project / "models/base.dvc"
     record.write_text(record.read_text("utf-8") + "  adapter: 00\n", "utf-8")
     status, _, err = call(capsys, monkeypatch, "check")
-    assert status == 1 and "has not the adapter" in err and "`looptool setup`" in err
+    assert status == 1 and "does not have the adapter" in err and "`looptool setup`" in err
 
 
 def test_calls_of_an_answer_are_read_in_the_model_s_syntax(project, capsys, monkeypatch):

@@ -458,7 +458,7 @@ class Params(Section):
 def load(path: Path | str = FILE, iteration: int | None = None) -> Params:
     """Read and validate params.yaml, and merge the overrides of `iteration`.
 
-    Iteration 0 is the base model, after its warm-up if there is one and has no overrides.
+    Iteration 0 is the base model, after its warm-up if there is one, and has no overrides.
 
     Raises:
         ConfigError: naming the file, the field and the rule, also for overrides of iterations

@@ -36,7 +36,7 @@ def make(
 
     Args:
         samples: `tables.Samples` that it was trained on.
-        command: what the user typed.
+        command: the command without its --output.
         start: the card of the adapter that was trained further, if it was one.
         scores: the scores along the way, by the number of samples.
         tokens: tokens read, without padding.

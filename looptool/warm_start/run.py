@@ -40,7 +40,7 @@ def run(recipe: WarmStart, output: Path, command: str, start: Path | None = None
     A killed run resumes: with the same recipe and code it finds its checkpoint.
 
     Args:
-        command: what the user typed, for the card.
+        command: the command without its --output, for the card.
         start: the folder of an adapter to train further, on other samples; None for a new one.
 
     Raises:

@@ -142,8 +142,8 @@ def check_adapter(base: str) -> None:
     """
     if base == EMBEDDED and field_of_record("meta", "adapter") != embedded.adapter_hash():
         raise ConfigError(
-            f"{params.FILE}: model.base: {base}: {BASE} has not the adapter that this version "
-            "of looptool ships; `looptool setup` replaces it"
+            f"{params.FILE}: model.base: {base}: {BASE} does not have the adapter that this "
+            "version of looptool ships; `looptool setup` replaces it"
         )
 
 
