@@ -1,4 +1,7 @@
-"""Whole loops through the real DVC on tiny random Qwen3.5 and Gemma 4, with parts for images."""
+"""Loops through the real DVC, up to the second training.
+
+The bases are tiny random Qwen3.5 and Gemma 4, with parts for images.
+"""
 
 from __future__ import annotations
 

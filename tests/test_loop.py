@@ -248,13 +248,13 @@ def test_a_second_run_is_refused_and_a_killed_one_gives_the_same_lock_file(
 ) -> None:
     folder = project(tmp_path / "killed")
     dvc(folder, "repro", "warmup", "generate@1")
-    for stage, begun, result in (
+    for stage, begun, results in (
         (
             "train",
             lambda scratch: (scratch / "grpo/checkpoint-1/trainer_state.json").exists(),
-            folder / "models/1/model.safetensors",
+            ("models/1/model.safetensors", "metrics/iterations/1/steps.json"),
         ),
-        ("probe", answers_in, folder / "data/iterations/1/probe.parquet"),
+        ("probe", answers_in, ("data/iterations/1/probe.parquet",)),
     ):
         process = subprocess.Popen(
             [sys.executable, "-m", f"stages.{stage}", "--iteration", "1"],
@@ -270,9 +270,11 @@ def test_a_second_run_is_refused_and_a_killed_one_gives_the_same_lock_file(
         assert f"is already running, as process {process.pid}" in refused
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert not result.exists()
+        assert not any((folder / name).exists() for name in results)
         output = dvc(folder, "repro", f"{stage}@1")
         assert "resuming where an earlier run stopped" in output
+        for name in results:
+            assert (folder / name).read_bytes() == (loop[0] / name).read_bytes()
     dvc(folder, "repro")
     locks = [YAML(typ="safe").load(each / "dvc.lock") for each in (folder, loop[0])]
     assert locks[0] == locks[1]

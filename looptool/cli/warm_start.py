@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -45,8 +46,8 @@ def warm_start(
         "--samples": samples,
         "--start": start,
     }
-    options = [f"{name} {value}" for name, value in given.items() if value is not None]
-    card = run.run(chosen, output, " ".join(["looptool warm-start", *options]), start)
+    options = [part for name, value in given.items() if value for part in (name, str(value))]
+    card = run.run(chosen, output, shlex.join(["looptool", "warm-start", *options]), start)
     if as_json:
         print_json(card)
         return

@@ -85,29 +85,12 @@ def _run(
     scratch: Path,
 ) -> dict[str, Any]:
     samples = _samples(recipe, before, scratch)
-    import torch
-    from peft import set_peft_model_state_dict
-    from safetensors.torch import load_file
-
-    from looptool.engines.transformers import load_model
-    from looptool.training.checkpoints import add_lora
     from looptool.warm_start.training import train
 
-    torch.set_num_threads(machine.cores())
-    base = scratch / "base"
-    with replacing(base) as partial:
-        embedded.write(partial, None)
-    model, tokenizer = load_model(base, dtype)
-    if start:
-        merging.check(model, start)
+    model, tokenizer = _model(recipe, start, dtype, scratch)
     rows = make_rows(samples, tokenizer, recipe.group_size)
     per_pass = sizes.training_rows(model, 1, CPU_TOKENS)  # rows of one token
     batches = in_batches(rows, recipe.batch_size, per_pass, recipe.seed)
-    model = add_lora(model, recipe.rank, recipe.seed)
-    if start:
-        set_peft_model_state_dict(model, load_file(start / WEIGHTS))
-    for weight in model.parameters():  # the optimizer has fp32 masters
-        weight.data = weight.data.to(getattr(torch, dtype))
     curve = scratch / "scores.json"
     measured: dict[str, Any] = json.loads(curve.read_text("utf-8")) if curve.exists() else {}
 
@@ -132,7 +115,6 @@ def _run(
         on_step=Meter(len(batches)),
         at=at,
     )
-    save_adapter(model, output)
     made = card.make(
         recipe,
         samples,
@@ -143,8 +125,35 @@ def _run(
         tokens=tokens,
         dtype=dtype,
     )
+    save_adapter(model, output)
     runs.write_json(output / CARD, made)
     return made
+
+
+def _model(
+    recipe: WarmStart, start: Path | None, dtype: machine.NumberTypeName, scratch: Path
+) -> tuple[Any, Any]:
+    """Return the embedded model with new adapters, or those in `start`, and its tokenizer."""
+    import torch
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    from looptool.engines.transformers import load_model
+    from looptool.training.checkpoints import add_lora
+
+    torch.set_num_threads(machine.cores())
+    base = scratch / "base"
+    with replacing(base) as partial:
+        embedded.write(partial, None)
+    model, tokenizer = load_model(base, dtype)
+    if start:
+        merging.check(model, start)
+    model = add_lora(model, recipe.rank, recipe.seed)
+    if start:
+        set_peft_model_state_dict(model, load_file(start / WEIGHTS))
+    for weight in model.parameters():  # the optimizer has fp32 masters
+        weight.data = weight.data.to(getattr(torch, dtype))
+    return model, tokenizer
 
 
 def _samples(recipe: WarmStart, before: dict[str, Any] | None, scratch: Path) -> pl.DataFrame:

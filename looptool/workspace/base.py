@@ -136,9 +136,10 @@ def make_base(base: str, source: Path | None) -> None:
 def check_adapter(base: str) -> None:
     """Check that models/base has the adapter that the package ships, if it is the embedded model.
 
+    Where none is shipped, it must have none.
+
     Raises:
-        ConfigError: if it has another one, or one where none is shipped, or none; names the command
-            that replaces it.
+        ConfigError: if the two differ; names the command that makes models/base again.
     """
     if base == EMBEDDED and field_of_record("meta", "adapter") != embedded.adapter_hash():
         raise ConfigError(

@@ -44,6 +44,20 @@ def test_each_category_counts_its_failures_before_and_after() -> None:
     assert rows["bfcl", "simple"]["failures"] == {"unparsable": [1, 1]}
 
 
+def test_bfcl_s_names_for_calls_and_texts_are_the_project_s() -> None:
+    before = evals(
+        ("bfcl", "irrelevance", "irrelevance_error:decoder_success"),
+        ("bfcl", "live_relevance", "relevance_error:decoder_failed"),
+        ("bfcl", "simple", "value_error:string"),
+    )
+    rows = matrix(before, before.with_columns(valid=True, strict=True, error_type=None))
+    assert {row["category"]: row["failures"] for row in rows} == {
+        "irrelevance": {"unexpected_call": [1, 0]},
+        "live_relevance": {"missing_call": [1, 0]},
+        "simple": {"other": [1, 0]},
+    }
+
+
 def test_it_is_printed_for_the_first_and_the_last_model(tmp_path: Path) -> None:
     console = Console(width=160, record=True)
     show(tmp_path, 2, console)

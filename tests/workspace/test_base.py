@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from looptool.core import params
+from looptool.core import params, tables
 from tests.hub.conftest import env, hub, only_line, tiny
 from tests.hub_server import Fault, Hub
-from tests.test_loop import ROOT, dvc, project, set_params
+from tests.test_loop import ROOT, dvc, project, set_params, table
 from tests.tiny import make_tiny_model
 
 __all__ = ["hub", "tiny"]  # fixtures
@@ -149,6 +149,7 @@ def test_another_base_in_params_than_in_the_folder_is_told(hub: Hub, tmp_path: P
     assert not (folder / "models/base/generation_config.json").exists()
     assert (folder / "mine/model.safetensors").stat().st_nlink == 1  # a copy, which may be edited
     dvc(folder, "repro", "warmup_samples")
+    assert table(folder, "warmup.parquet", tables.Samples).is_empty()  # there is no warm-up
     set_params(folder, **{"model.base": f"hf:acme/tiny@{'0' * 40}"})
     told = dvc(folder, "repro", "warmup", fails=True)
     assert re.search(
