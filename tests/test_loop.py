@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -242,41 +243,61 @@ def test_nothing_to_do_runs_nothing(loop: tuple[Path, str]) -> None:
     assert ran(dvc(loop[0], "repro")) == []
 
 
-@pytest.mark.slow
-def test_a_second_run_is_refused_and_a_killed_one_gives_the_same_lock_file(
-    loop: tuple[Path, str], tmp_path: Path
-) -> None:
-    folder = project(tmp_path / "killed")
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project before its first training, whose stages the next tests kill."""
+    folder = project(tmp_path_factory.mktemp("killed"))
     dvc(folder, "repro", "warmup", "generate@1")
-    for stage, begun, results in (
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "begun", "results"),
+    [
         (
             "train",
             lambda scratch: (scratch / "grpo/checkpoint-1/trainer_state.json").exists(),
             ("models/1/model.safetensors", "metrics/iterations/1/steps.json"),
         ),
-        ("probe", answers_in, ("data/iterations/1/probe.parquet",)),
-    ):
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"stages.{stage}", "--iteration", "1"],
-            cwd=folder,
-            env=environment(folder),
-        )
-        deadline = time.monotonic() + 120
-        while not any(map(begun, (folder / "scratch").glob(f"{stage}@1-*/"))):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.002)
-        process.send_signal(signal.SIGSTOP)  # it must not end before the second run begins
-        refused = dvc(folder, "repro", f"{stage}@1", fails=True)
-        assert f"is already running, as process {process.pid}" in refused
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not any((folder / name).exists() for name in results)
-        output = dvc(folder, "repro", f"{stage}@1")
-        assert "resuming where an earlier run stopped" in output
-        for name in results:
-            assert (folder / name).read_bytes() == (loop[0] / name).read_bytes()
-    dvc(folder, "repro")
-    locks = [YAML(typ="safe").load(each / "dvc.lock") for each in (folder, loop[0])]
+        ("probe", lambda scratch: answers_in(scratch), ("data/iterations/1/probe.parquet",)),
+    ],
+    ids=["train", "probe"],
+)
+def test_a_second_run_is_refused_and_a_killed_one_ends_as_an_undisturbed_one(
+    loop: tuple[Path, str],
+    killed: Path,
+    stage: str,
+    begun: Callable[[Path], int],
+    results: tuple[str, ...],
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"stages.{stage}", "--iteration", "1"],
+        cwd=killed,
+        env=environment(killed),
+    )
+    deadline = time.monotonic() + 120
+    while not any(map(begun, (killed / "scratch").glob(f"{stage}@1-*/"))):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGSTOP)  # it must not end before the second run begins
+    refused = dvc(killed, "repro", f"{stage}@1", fails=True)
+    assert f"is already running, as process {process.pid}" in refused
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not any((killed / name).exists() for name in results)
+    output = dvc(killed, "repro", f"{stage}@1")
+    assert "resuming where an earlier run stopped" in output
+    for name in results:
+        assert (killed / name).read_bytes() == (loop[0] / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_whose_stages_were_killed_gives_the_lock_file_of_an_undisturbed_one(
+    loop: tuple[Path, str], killed: Path
+) -> None:
+    dvc(killed, "repro")
+    locks = [YAML(typ="safe").load(folder / "dvc.lock") for folder in (killed, loop[0])]
     assert locks[0] == locks[1]
 
 
