@@ -1,8 +1,8 @@
 """warmup — makes models/0.
 
-The paper starts from a model that calls tools. The embedded base model does not, so it is first
-trained with a few SFT steps on `data/warmup.parquet`. With `warmup.steps: 0` models/0 is a copy of
-the base model.
+The paper starts from a model that calls tools. So does the default, by the warm start in
+models/base (docs/warm-start.md): with `warmup.steps: 0` models/0 is a copy of the base model. A
+base that calls no tools is first trained with a few SFT steps on `data/warmup.parquet`.
 """
 
 from pathlib import Path

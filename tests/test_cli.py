@@ -89,7 +89,8 @@ def test_an_embedded_model_with_another_adapter_than_the_shipped_one_is_told(
     project, capsys, monkeypatch
 ):
     record = project / "models/base.dvc"
-    record.write_text(record.read_text("utf-8") + "  adapter: 00\n", "utf-8")
+    text = record.read_text("utf-8")
+    record.write_text(text.replace("  adapter: ", "  adapter: 00"), "utf-8")
     status, _, err = call(capsys, monkeypatch, "check")
     assert status == 1 and "does not have the adapter" in err and "`looptool setup`" in err
 

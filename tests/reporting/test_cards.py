@@ -64,6 +64,21 @@ def test_a_models_card_has_its_data_its_judges_and_its_scores(tmp_path: Path) ->
     write_model(2, target, "mit")  # again, over its own
 
 
+@pytest.mark.parametrize(
+    ("samples", "told"), [(0, "unchanged: the model that"), (8, "after a warm-up: the model that")]
+)
+def test_the_card_of_models_0_says_whether_it_was_warmed_up(
+    tmp_path: Path, samples: int, told: str
+) -> None:
+    if not Path("models/0").exists():
+        make_tiny_model(Path("models/0"))
+    made = Path("metrics/iterations/0/warmup.json")
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.write_text(json.dumps({"base": "embedded", "samples": samples}), "utf-8")
+    write_model(0, tmp_path / "out", "mit")
+    assert told in (tmp_path / "out/README.md").read_text("utf-8")
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(LooptoolError, match=r"already contains mine\.txt"):

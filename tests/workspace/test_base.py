@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from looptool.core import params, tables
+from looptool.warm_start import embedded
 from tests.hub.conftest import env, hub, only_line, tiny
 from tests.hub_server import Fault, Hub
 from tests.test_loop import ROOT, dvc, project, set_params, table
@@ -195,10 +196,8 @@ def test_a_base_that_stands_stays_and_one_that_dvc_does_not_know_is_kept(
     base = make_tiny_model(folder / "models/base")
     assert not setup(folder, hub).returncode and recorded(folder)[0] == "models/base"
     record = folder / "models/base.dvc"
-    record.write_text(record.read_text("utf-8").replace("base: models/base", "base: embedded"))
-    set_params(folder, **{"model.base": "embedded"})
     before = {file: file.stat().st_mtime_ns for file in base.iterdir()}
-    assert not setup(folder, hub).returncode and recorded(folder)[0] == "embedded"
+    assert not setup(folder, hub).returncode and recorded(folder)[0] == "models/base"
     assert {file: file.stat().st_mtime_ns for file in base.iterdir()} == before
     shutil.rmtree(base)
     mine = (make_tiny_model(base, seed=7) / "model.safetensors").read_bytes()
@@ -212,6 +211,25 @@ def test_a_base_that_stands_stays_and_one_that_dvc_does_not_know_is_kept(
     record.write_text(text, "utf-8")
     dvc(folder, "checkout", "--force", "models/base.dvc")
     assert (base / "model.safetensors").read_bytes() == mine
+
+
+@pytest.mark.slow
+def test_an_embedded_model_without_the_shipped_adapter_is_replaced_by_the_one_all_have(
+    hub: Hub, tmp_path: Path
+) -> None:
+    folder = fresh(tmp_path / "one")
+    base = make_tiny_model(folder / "models/base")
+    assert not setup(folder, hub).returncode
+    record = folder / "models/base.dvc"
+    record.write_text(record.read_text("utf-8").replace("base: models/base", "base: embedded"))
+    set_params(folder, **{"model.base": "embedded"})
+    assert not setup(folder, hub).returncode
+    made = YAML(typ="safe").load(record.read_text("utf-8"))
+    assert made == YAML(typ="safe").load((ROOT / "models/base.dvc").read_text("utf-8"))
+    assert made["meta"]["adapter"] == embedded.adapter_hash()
+    before = {file: file.stat().st_mtime_ns for file in base.iterdir()}
+    assert not setup(folder, hub).returncode
+    assert {file: file.stat().st_mtime_ns for file in base.iterdir()} == before
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import code_files
+from looptool.warm_start import merging
 from looptool.workspace import init as starting
 from tests.test_loop import SMALL, ran, set_params
 from tests.tiny import make_tiny_model
@@ -72,6 +73,14 @@ def run(installed: Path, folder: Path, *command: str, fails: bool = False) -> st
     )
     assert (done.returncode != 0) == fails, done.stdout[-4000:]
     return done.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_has_the_adapter(installed: Path) -> None:
+    for file in merging.ADAPTER.iterdir():
+        packed = installed / "looptool/warm_start/adapter" / file.name
+        assert packed.read_bytes() == file.read_bytes()
+    assert (merging.ADAPTER / merging.WEIGHTS).is_file()
 
 
 @pytest.mark.slow

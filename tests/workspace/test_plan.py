@@ -33,11 +33,13 @@ def work_of(plan: planning.Plan) -> dict[str, planning.Work]:
 def test_the_defaults_counts_follow_from_its_params() -> None:
     loaded = params.load("params.yaml")
     work = work_of(planning.plan(loaded))
-    assert set(work) == {"warmup", "train", "probe", "eval"}  # no model plays a role
+    assert set(work) == {"train", "probe", "eval"}  # no model plays a role, and none is warmed up
     train = loaded.train
     assert work["train"].requests == 2 * train.steps * train.prompts_per_step * train.group_size
     assert work["probe"].requests == loaded.generate.samples
-    assert work["eval"].requests == 3 * (60 + 5 * 8)
+    assert work["eval"].requests == 3 * (30 + 6 * 4)
+    set_params(Path(), **{"warmup.steps": 30})
+    assert "warmup" in work_of(planning.plan(params.load("params.yaml")))
 
 
 def test_benchmark_rows_are_those_of_the_benchmark() -> None:
