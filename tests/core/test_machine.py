@@ -176,11 +176,11 @@ import json, sys
 from pathlib import Path
 from looptool.core import machine, runs
 runs.quiet()
-from tests.test_embedded import BASE, LABEL, PROMPT
+from tests.test_embedded import BASE, LABEL, QUESTION
 from looptool.training.warmup import train_sft
 dtype = machine.number_type("auto").name
 history = train_sft(
-    BASE, [(PROMPT, LABEL)] * 2, Path(sys.argv[1]), steps=1, batch_size=2, learning_rate=1e-4,
+    BASE, [(QUESTION, LABEL)] * 2, Path(sys.argv[1]), steps=1, batch_size=2, learning_rate=1e-4,
     schedule="constant", dtype=dtype, save_steps=9, seed=0, scratch=Path(sys.argv[1] + "-scratch"),
 )
 told = {"dtype": dtype, "loss": history[0]["loss"]}

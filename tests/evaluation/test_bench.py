@@ -99,7 +99,7 @@ def test_an_endpoint_that_dies_half_way_is_asked_for_the_rest_alone(
     assert "gave no answer" in failure(*arguments)
     answered, server.left = server.answered, 10**9
     found = run(*arguments)
-    assert answered == 15 and server.answered == 40
+    assert answered == 15 and 40 <= server.answered < 50  # those under way when it died are lost
     assert found[0]["categories"][0]["rows"] == 40
     assert found[0]["target"] == f"m at {server.url}"
 
