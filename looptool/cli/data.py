@@ -25,7 +25,7 @@ def import_data(
         ),
     ],
     form: Annotated[
-        Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "hf"] | None,
+        Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "sft", "hf"] | None,
         typer.Option("--format", help="Format of the records. Default: detected."),
     ] = None,
     output: Annotated[
@@ -151,9 +151,11 @@ def export_data(
         str, typer.Argument(metavar="DATA", help="2, main:2, exp-name:2, or a .parquet file.")
     ],
     form: Annotated[
-        Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "hf"] | None,
+        Literal["openai", "sharegpt", "xlam", "toolace", "looptool", "sft", "dpo", "hf"] | None,
         typer.Option(
-            "--format", help="Output format. hf, the default with --push, is a folder with a card."
+            "--format",
+            help="Output format. sft and dpo are those of TRL; dpo are pairs of answers, by the "
+            "verdicts. hf, the default with --push, is a folder with a card.",
         ),
     ] = None,
     output: Annotated[
@@ -176,11 +178,12 @@ def export_data(
     it. Again, only what changed is uploaded.
 
     Example: looptool data export 2 --format openai --output d2.jsonl
+    Example: looptool data export 1 --format dpo --output pairs.jsonl
     Example: looptool data export 2 --push owner/my-data
     """
     from looptool.exchange import exports
     from looptool.hub.upload import repository_of
-    from looptool.lineage.diff import open_data_set
+    from looptool.lineage.diff import open_data_set, open_iteration
 
     name = repository_of(push) if push else None
     form = form or ("hf" if name else None)
@@ -192,14 +195,19 @@ def export_data(
         if name is None:
             raise ConfigError("--output: missing; name a file, or for hf a folder")
         output = Path("exports", "data-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", data).strip("-."))
-    opened = open_data_set(data)
-    if form == "hf":
+    if form == "dpo":
+        if data.endswith(".parquet"):
+            raise ConfigError(
+                f"{data}: pairs need verdicts: name an iteration, such as 1 or main:1"
+            )
+        count, left_out = exports.export_pairs(*open_iteration(data), output)
+    elif form == "hf":
         from looptool.reporting.cards import write_data_set
 
-        count, left_out = write_data_set(opened, output, license_), 0
+        count, left_out = write_data_set(open_data_set(data), output, license_), 0
     else:
-        count, left_out = exports.export_samples(opened.path, output, form)
+        count, left_out = exports.export_samples(open_data_set(data).path, output, form)
     rejected = f", {left_out:,} left out, in {output}.rejected.jsonl" if left_out else ""
-    typer.echo(f"{count:,} samples → {output}{rejected}")
+    typer.echo(f"{count:,} {'pairs' if form == 'dpo' else 'samples'} → {output}{rejected}")
     if name:
         push_folder(output, name, "dataset", f"looptool: data set {data}", public, yes)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import polars as pl
 
 from looptool.core import canonical
-from looptool.core.errors import ConfigError
+from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.files import replacing
-from looptool.core.samples import Label, Message
+from looptool.core.samples import Label, Message, prediction_label
 from looptool.core.tools import Tool
 from looptool.exchange.formats import Record, Refused, formats
 from looptool.exchange.formats.syntaxes import check_texts
+from looptool.lineage.revisions import Snapshot
 
 _ROWS = 20_000  # processed at a time
 
@@ -31,31 +32,51 @@ def export_samples(data: Path, target: Path, form: str) -> tuple[int, int]:
     Raises:
         ConfigError: if the file cannot be written.
     """
-    rejected = target.with_name(f"{target.name}.rejected.jsonl")
-    written = left_out = 0
-    try:
-        with replacing(rejected) as partial_rejected, replacing(target) as partial:
-            with (
-                open(partial, "w", encoding="utf-8") as file,
-                open(partial_rejected, "w", encoding="utf-8") as refused,
-            ):
-                for row in _rows(data):
-                    tools, messages, label = (
-                        canonical.loads(row[name]) for name in ("tools", "messages", "label")
-                    )
-                    try:
-                        _line(file, record_of(form, tools, messages, label))
-                        written += 1
-                    except Refused as error:
-                        _line(refused, {"sample_id": row["sample_id"], "reason": str(error)})
-                        left_out += 1
-            if not left_out:
-                partial_rejected.unlink()
-        if not left_out:
-            rejected.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
-    return written, left_out
+    columns = ["sample_id", "tools", "messages", "label"]
+
+    def convert(row: Mapping[str, Any]) -> Record:
+        return record_of(form, *(canonical.loads(row[name]) for name in columns[1:]))
+
+    return _export(
+        pl.scan_parquet(data).select(columns).sort("sample_id").collect(), target, convert
+    )
+
+
+def export_pairs(snapshot: Snapshot, iteration: int, target: Path) -> tuple[int, int]:
+    """Write the verified mismatches of an iteration as pairs for TRL's `DPOTrainer`.
+
+    A line has the fields prompt, chosen, rejected and tools, in the form of `formats.sft`. After
+    PRED_WRONG the label is preferred to the model's answer, after LABEL_WRONG the new label to the
+    old one. Other verdicts prefer neither. Pairs that cannot be written, such as those with a
+    broken call, go to `<target>.rejected.jsonl` with the reason.
+
+    Returns:
+        The numbers of written and of rejected pairs.
+
+    Raises:
+        LooptoolError: if the iteration was not verified.
+        ConfigError: if the file cannot be written.
+    """
+    verified = snapshot.tables("verdicts.parquet")
+    if iteration not in verified:
+        known = ", ".join(map(str, verified)) or "none"
+        raise LooptoolError(
+            f"{iteration}: {snapshot.where} has no verdicts of this iteration, so no pairs; it has "
+            f"those of {known}"
+        )
+    train, probe, verdicts = (
+        pl.scan_parquet(snapshot.path(f"data/iterations/{iteration}/{name}.parquet"))
+        for name in ("train", "probe", "verdicts")
+    )
+    pairs = (
+        verdicts.filter(pl.col("verdict").is_in(["PRED_WRONG", "LABEL_WRONG"]))
+        .select("sample_id", "new_label", by_model=pl.col("verdict") == "PRED_WRONG")
+        .join(train.select("sample_id", "tools", "messages", "label"), on="sample_id")
+        .join(probe.select("sample_id", "calls", "text", "parse_error"), on="sample_id")
+        .sort("sample_id")
+        .collect()
+    )
+    return _export(pairs, target, _pair)
 
 
 def record_of(
@@ -70,10 +91,53 @@ def record_of(
     return formats()[form].write(tools, messages, label)
 
 
-def _rows(data: Path) -> Iterator[dict[str, Any]]:
-    columns = ["sample_id", "tools", "messages", "label"]
-    frame = pl.scan_parquet(data).select(columns).sort("sample_id").collect()
-    for part in frame.iter_slices(_ROWS):
+def _pair(row: Mapping[str, Any]) -> Record:
+    tools, messages, label = (canonical.loads(row[name]) for name in ("tools", "messages", "label"))
+    if row["new_label"] is not None:  # people wrote it
+        better, worse = canonical.loads(row["new_label"]), label
+    else:
+        said = prediction_label(row["text"], row["calls"], row["parse_error"])
+        if said is None:
+            raise Refused(f"the model's answer has a broken call: {row['parse_error']}")
+        better, worse = (label, said) if row["by_model"] else (said, label)
+    chosen, rejected = (record_of("sft", tools, messages, each) for each in (better, worse))
+    return {
+        "prompt": chosen["prompt"],
+        "chosen": chosen["completion"],
+        "rejected": rejected["completion"],
+        "tools": chosen["tools"],
+    }
+
+
+def _export(
+    rows: pl.DataFrame, target: Path, convert: Callable[[Mapping[str, Any]], Record]
+) -> tuple[int, int]:
+    refusals = target.with_name(f"{target.name}.rejected.jsonl")
+    written = left_out = 0
+    try:
+        with replacing(refusals) as partial_refusals, replacing(target) as partial:
+            with (
+                open(partial, "w", encoding="utf-8") as file,
+                open(partial_refusals, "w", encoding="utf-8") as refused,
+            ):
+                for row in _one_by_one(rows):
+                    try:
+                        _line(file, convert(row))
+                        written += 1
+                    except Refused as error:
+                        _line(refused, {"sample_id": row["sample_id"], "reason": str(error)})
+                        left_out += 1
+            if not left_out:
+                partial_refusals.unlink()
+        if not left_out:
+            refusals.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
+    return written, left_out
+
+
+def _one_by_one(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    for part in rows.iter_slices(_ROWS):
         yield from part.iter_rows(named=True)
 
 

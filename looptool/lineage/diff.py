@@ -81,6 +81,18 @@ def open_data_set(reference: str, root: Path | str = ".") -> DataSet:
         path = Path(root, reference)
         tables.check_columns(path, tables.Samples)
         return DataSet(reference, path, None)
+    snapshot, iteration = open_iteration(reference, root)
+    path = snapshot.path(f"data/iterations/{iteration}/train.parquet")
+    return DataSet(reference, path, _label_error(snapshot, iteration))
+
+
+def open_iteration(reference: str, root: Path | str = ".") -> tuple[Snapshot, int]:
+    """Return the revision and the iteration that a reference names: `2`, `main:2`, `exp-name:2`.
+
+    Raises:
+        ConfigError: if the reference has none of these forms.
+        LooptoolError: if there is no such revision or iteration.
+    """
     match = _REFERENCE.fullmatch(reference)
     if not match:
         raise ConfigError(
@@ -94,8 +106,7 @@ def open_data_set(reference: str, root: Path | str = ".") -> DataSet:
         raise LooptoolError(
             f"{reference}: {snapshot.where} has no data set {iteration}; it has {known}"
         )
-    path = snapshot.path(f"data/iterations/{iteration}/train.parquet")
-    return DataSet(reference, path, _label_error(snapshot, iteration))
+    return snapshot, iteration
 
 
 def compare(before: DataSet, after: DataSet, examples: int = 0) -> Diff:

@@ -60,11 +60,12 @@ class Format:
 
 def formats() -> Mapping[str, Format]:
     """Return all formats by name, in the order in which detection tries them."""
-    from looptool.exchange.formats import instruction, openai, rows, sharegpt, toolace, xlam
+    from looptool.exchange.formats import instruction, openai, rows, sft, sharegpt, toolace, xlam
 
     known = (
         rows.FORMAT,
         openai.FORMAT,
+        sft.FORMAT,
         xlam.FORMAT,
         instruction.FORMAT,
         toolace.FORMAT,

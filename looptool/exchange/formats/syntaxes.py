@@ -96,7 +96,7 @@ def read_beside(message: Message, tools: Sequence[Tool], changes: Changes) -> Me
 
 
 def check_texts(tools: Sequence[Tool], messages: Sequence[Message], label: Label) -> None:
-    """Check that no assistant text would be read as a call, or as a broken one.
+    """Check that no assistant text would be read as a call, as a broken one, or as thinking.
 
     Raises:
         Refused: if one would be.
@@ -106,6 +106,8 @@ def check_texts(tools: Sequence[Tool], messages: Sequence[Message], label: Label
         read = parse(text)
         if read.calls or read.error is not None or read_text(text, tools, Changes()):
             raise Refused("a text looks like calls")
+        if read.text.strip() != text.strip():
+            raise Refused("a text looks like thinking")
 
 
 def _read_calls(text: str, tools: Sequence[Tool], changes: Changes) -> Message | None:

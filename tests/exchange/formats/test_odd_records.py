@@ -52,6 +52,26 @@ RECORDS: dict[str, Any] = {
         "tools": TEXTS,
         "system": "Be kind",
     },
+    "sft": {
+        "prompt": [
+            {"role": "user", "content": "Walk"},
+            {"role": "assistant", "content": "Where?"},
+            {"role": "user", "content": "Oslo"},
+        ],
+        "completion": [
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [
+                    {
+                        "type": "function",
+                        "function": {"name": "roam", "arguments": {"place": "Oslo"}},
+                    }
+                ],
+            }
+        ],
+        "tools": [TOOL],
+    },
     "xlam": {
         "query": "Do it",
         "tools": json.dumps([FLAT]),
