@@ -104,7 +104,8 @@ def test_a_family_is_trained_and_answers_in_its_own_syntax(family: str, tmp_path
     )  # fmt: skip
     assert len(history) == 2
     calling = [example for example in fit if "calls" in example.label]
-    changes = {"steps": 1, "prompts_per_step": 2, "group_size": 2, "max_new_tokens": 12}
+    changes = {"steps": 1, "prompts_per_step": 2, "group_size": 2, "max_new_tokens": 12,
+               "anchor": "label"}  # fmt: skip
     steps = train_grpo(
         tmp_path / "0", calling, tmp_path / "1", SHIPPED.train.model_copy(update=changes),
         vllm=SHIPPED.vllm, match="schema", dtype="float32", seed=1, scratch=tmp_path / "grpo",
@@ -146,7 +147,7 @@ def test_of_a_checkpoint_with_images_only_the_language_model_is_trained(
     base = make_composite(family, tmp_path / "base")
     calling = [example for example in EXAMPLES if "calls" in example.label]
     changes = {"steps": 1, "prompts_per_step": 2, "group_size": 2, "max_new_tokens": 12,
-               "lora_rank": rank, "learning_rate": 0.01}  # fmt: skip
+               "anchor": "label", "lora_rank": rank, "learning_rate": 0.01}  # fmt: skip
     train_grpo(
         base, calling, tmp_path / "1", SHIPPED.train.model_copy(update=changes),
         vllm=SHIPPED.vllm, match="schema", dtype="float32", seed=1, scratch=tmp_path / "grpo",
