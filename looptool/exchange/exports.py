@@ -96,10 +96,10 @@ def _pair(row: Mapping[str, Any]) -> Record:
     if row["new_label"] is not None:  # people wrote it
         better, worse = canonical.loads(row["new_label"]), label
     else:
-        said = prediction_label(row["text"], row["calls"], row["parse_error"])
-        if said is None:
+        prediction = prediction_label(row["text"], row["calls"], row["parse_error"])
+        if prediction is None:
             raise Refused(f"the model's answer has a broken call: {row['parse_error']}")
-        better, worse = (label, said) if row["by_model"] else (said, label)
+        better, worse = (label, prediction) if row["by_model"] else (prediction, label)
     chosen, rejected = (record_of("sft", tools, messages, each) for each in (better, worse))
     return {
         "prompt": chosen["prompt"],
