@@ -57,7 +57,7 @@ class RequestCache:
         with self._named_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
-            self._db.execute("pragma journal_mode=wal")
+            self._use_wal()
             self._db.execute("pragma synchronous=normal")
             self._db.executescript(_TABLES)
 
@@ -81,6 +81,18 @@ class RequestCache:
                 f"{self._path}: cannot be used as request cache: {error}; wait for runs that are "
                 "writing to it, delete it, or set LOOPTOOL_SCRATCH to a folder on a local disk"
             ) from None
+
+    def _use_wal(self) -> None:
+        """Switch to WAL. SQLite does not wait for other writers here, whatever the timeout is."""
+        until = time.monotonic() + _WAIT
+        while True:
+            try:
+                self._db.execute("pragma journal_mode=wal")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

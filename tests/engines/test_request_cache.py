@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,25 @@ def test_writers_do_not_lose_each_others_answers(tmp_path: Path) -> None:
         found = dict(cache.look_up([f"{number:032x}" for number in range(1000)]))
     assert len(found) == 900
     assert found[f"{17:032x}"].text == "17"
+
+
+def open_at_once(path: Path, all_ready: Barrier) -> None:
+    all_ready.wait()
+    with RequestCache(path) as cache:
+        cache.store("at once", [(f"{os.getpid():032x}", Completion("", 1, None, "stop"))])
+
+
+def test_a_new_cache_can_be_opened_by_several_processes_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    all_ready = context.Barrier(4)
+    for attempt in range(20):
+        path = tmp_path / str(attempt) / "answers.db"
+        openers = [context.Process(target=open_at_once, args=(path, all_ready)) for _ in range(4)]
+        for opener in openers:
+            opener.start()
+        for opener in openers:
+            opener.join()
+            assert opener.exitcode == 0
 
 
 def test_usage_counts_and_pruning_deletes(tmp_path: Path) -> None:
