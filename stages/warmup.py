@@ -24,7 +24,7 @@ def main() -> None:
         check_base(params.model)
         check_template(params.model, params.warmup.steps)
         if params.warmup.steps:
-            memory.check(base, "warmup.steps", run.dtype)
+            memory.check_warmup(base)
         samples = tables.read("data/warmup.parquet", tables.Samples)
         inputs: list[Path | str] = [base, "data/warmup.parquet"]
         if params.model.chat_template not in ("own", "looptool"):

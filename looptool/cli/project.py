@@ -142,7 +142,7 @@ def check(
         load(address, field)
     running.acebench_of(loaded.eval.acebench)
     answering.check(loaded)
-    processes.check(loaded.train)
+    processes.check(loaded.train, machine.rollout_mode(loaded.train.vllm))
     if loaded.generate.tools:
         read_tools(loaded.generate.tools)
     if loaded.generate.own:
@@ -168,19 +168,26 @@ def check(
 
 
 @app.command()
-def plan(as_json: Json = False) -> None:
+def plan(
+    gpus: Annotated[
+        str | None,
+        typer.Option(metavar="COUNTxGB", help="Plan for these GPUs, such as 8x80."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Estimate what a run takes: requests, tokens, disk, memory, hours; list what is missing.
 
-    Times the base model for a few seconds if it is present and small enough.
+    Times the base model for a few seconds if it is present and small enough, unless --gpus is
+    given.
 
-    Example: looptool config use qwen3-8b && looptool plan
+    Example: looptool config use qwen3-8b && looptool plan --gpus 8x80
     """
     from looptool.core import params, runs
     from looptool.reporting import planned
     from looptool.workspace import plan as planning
 
     runs.quiet()
-    estimate = planning.plan(params.load())
+    estimate = planning.plan(params.load(), planning.parse_gpus(gpus) if gpus else None)
     if as_json:
         print_json(dataclasses.asdict(estimate))
     else:

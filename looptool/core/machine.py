@@ -182,6 +182,11 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def memory_bytes() -> int:
+    """Return the memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 @lru_cache(maxsize=1)
 def gpus() -> list[str]:
     """Return the names of this machine's NVIDIA GPUs."""
@@ -195,6 +200,17 @@ def gpus() -> list[str]:
 def serves_vllm() -> bool:
     """Whether vLLM is installed in this environment and has a GPU that torch can use."""
     return importlib.util.find_spec("vllm") is not None and _kept().on_gpu
+
+
+def rollout_mode(wanted: str) -> str:
+    """Return how vLLM draws the answers of GRPO: `off`, `colocate` or `server`.
+
+    Args:
+        wanted: the value of `train.vllm`; `auto` means colocate if vLLM and a GPU are there.
+    """
+    if wanted != "auto":
+        return wanted
+    return "colocate" if serves_vllm() else "off"
 
 
 def scratch_root() -> Path:

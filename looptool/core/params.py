@@ -297,6 +297,9 @@ class Train(Section):
     minibatches: Count
     save_steps: Count
     vllm: Literal["auto", "off", "colocate", "server"]
+    rollout_memory: Annotated[float, Field(gt=0.0, lt=1.0)]
+    activation_checkpointing: bool
+    tokens_per_pass: Count | None
     lora_rank: Count | None
     accelerate_config: Annotated[str, Field(pattern=r"^configs/accelerate/[^/]+$")] | None
     seed: Seed

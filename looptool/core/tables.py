@@ -128,6 +128,28 @@ class LeftOut(Table):
     reason: str
 
 
+class Rollouts(Table):
+    """The answers that a training drew, each with its reward.
+
+    `number` counts the answers to a sample in one step. `completion` is the answer as the model
+    wrote it; the label, where `anchored`. `parts` are the parts of the reward by name.
+    """
+
+    sample_id: str = pa.Field(str_matches=_ID)
+    step: int = pa.Field(ge=1)
+    number: int = pa.Field(ge=0)
+    completion: str
+    reward: float
+    parts: str = pa.Field(str_startswith="{")
+    tokens: int = pa.Field(ge=0)
+    origin: str = pa.Field(isin=ORIGINS)
+    anchored: bool
+
+    @classmethod
+    def key(cls) -> tuple[str, ...]:
+        return ("sample_id", "step", "number")
+
+
 class Probe(Table):
     """The greedy prediction of model j for each sample of D_j (GCP).
 

@@ -11,10 +11,7 @@ from typing import Any
 CPU_ROWS = 128  # answers decoded in one batch; 64 are nearly as fast on two cores
 CPU_TOKENS = 1 << 17  # tokens of their prompts and answers, including padding
 CPU_READ_ROWS = 16  # prompts read in one pass; more are not faster and cost padding
-CPU_GROUPS = 2  # groups of completions per backward pass; more are not faster
 GPU_SHARE = 0.5  # of the memory beside the weights; the rest is for copies, fragments and logits
-BYTES_TRAINED = 16  # per weight: bf16 weight and gradient, fp32 master copy and two Adam moments
-BYTES_GRADIENT = 4  # per weight: fp32 gradient; on a GPU only while no activations are held
 
 
 def decoding_rows(model: Any, tokens: int) -> int:
@@ -43,30 +40,6 @@ def _rows_in_memory(model: Any, tokens: int) -> int:
     weights = sum(weight.numel() * weight.itemsize for weight in model.parameters())
     room = GPU_SHARE * (_memory(model) - weights)
     return max(1, int(room / ((cached + read) * model.dtype.itemsize * tokens)))
-
-
-def training_rows(model: Any, tokens: int, cpu_rows: int, taken: float = 0.0) -> int:
-    """Return how many rows to process in one forward and backward pass.
-
-    In bf16 a layer keeps about 34 bytes per token and hidden unit (Korthikanti et al. 2022, arXiv
-    2205.05198, table 2, without the attention matrices, which PyTorch's kernels never store). The
-    loss keeps four float32 numbers per token and vocabulary entry.
-
-    Args:
-        tokens: length of the longest row.
-        cpu_rows: the result on a CPU.
-        taken: the share of GPU memory that vLLM uses.
-    """
-    if model.device.type == "cpu":
-        return cpu_rows
-    config = model.config.get_text_config()
-    kept = 17 * model.dtype.itemsize * config.hidden_size * config.num_hidden_layers
-    state = sum(
-        weight.numel() * (BYTES_TRAINED if weight.requires_grad else weight.itemsize)
-        for weight in model.parameters()
-    )
-    room = GPU_SHARE * (_memory(model) * (1 - taken) - state)
-    return max(1, int(room / ((kept + 16 * config.vocab_size) * tokens)))
 
 
 def _memory(model: Any) -> int:

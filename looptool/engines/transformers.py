@@ -65,15 +65,20 @@ def load_tokenizer(folder: Path | str, chosen: Model | None = None) -> Any:
 
 
 def load_model(
-    folder: Path | str, dtype: NumberTypeName, chosen: Model | None = None
+    folder: Path | str,
+    dtype: NumberTypeName,
+    chosen: Model | None = None,
+    *,
+    place: bool = True,
 ) -> tuple[Any, Any]:
-    """Load a model in evaluation mode and its tokenizer, on a GPU if there is one.
+    """Load a model in evaluation mode and its tokenizer.
 
     A checkpoint with parts for images or sound is loaded whole. Only its language model has
     gradients.
 
     Args:
         chosen: see `load_tokenizer`.
+        place: whether to put the model on a GPU if there is one.
 
     Raises:
         ConfigError: if the folder lacks a model, a tokenizer or a chat template.
@@ -95,7 +100,7 @@ def load_model(
         model.requires_grad_(False)
         model.get_decoder().requires_grad_(True)
         model.get_output_embeddings().requires_grad_(True)
-    return model.to(machine.torch_device()), tokenizer
+    return model.to(machine.torch_device()) if place else model, tokenizer
 
 
 def is_composite(config: Any) -> bool:

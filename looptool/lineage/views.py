@@ -24,6 +24,7 @@ VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "samples": ("Samples", ("train.parquet",)),
     "carried": ("Samples", ("carried.parquet",)),
     "left_out": ("LeftOut", ("left_out.parquet",)),
+    "rollouts": ("Rollouts", ("rollouts.parquet",)),
     "probes": ("Probe", ("probe.parquet",)),
     "verdicts": ("Verdicts", ("verdicts.parquet",)),
     "lineage": (

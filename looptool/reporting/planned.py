@@ -7,6 +7,7 @@ from rich.table import Table
 
 from looptool.core.runs import duration
 from looptool.terminal import shown
+from looptool.training.memory import Memory
 from looptool.workspace.plan import Plan
 
 
@@ -25,20 +26,30 @@ def show(plan: Plan, console: Console) -> None:
         )
     console.print(table)
     if plan.weights:
-        trained = "adapters" if plan.lora else "all weights"
-        console.print(
-            f"{plan.weights / 1e9:.2f} billion weights; {_gb(plan.disk_bytes)} of disk, "
-            f"{_gb(plan.train_bytes)} of memory to train {trained}"
-        )
+        console.print(f"{plan.weights / 1e9:.2f} billion weights; {_gb(plan.disk_bytes)} of disk")
+    if plan.memory:
+        console.print(shown(_memory(plan, plan.memory)), soft_wrap=True)
     console.print(shown(f"{plan.dtype.name}: {plan.dtype.reason}"))
     if plan.dtype.warning:
         console.print(shown(plan.dtype.warning, "yellow"))
-    whole = "unknown time" if plan.hours is None else f"about {duration(plan.hours * 3600)}"
-    trust = "speed measured here" if plan.measured else "accurate to a factor of three at best"
-    console.print(shown(f"{whole} on {plan.device}, without remote work; {trust}"))
+    if plan.hours is not None:
+        whole = f"about {duration(plan.hours * 3600)} on {plan.device}, without remote work"
+        trust = "speed measured here" if plan.measured else "accurate to a factor of three at best"
+        console.print(shown(f"{whole}; {trust}"))
     for problem in plan.missing:
         console.print(shown(f"missing: {problem}", "yellow"), soft_wrap=True)
 
 
-def _gb(size: int | None) -> str:
+def _memory(plan: Plan, memory: Memory) -> str:
+    trained = "adapters" if plan.lora else "all weights"
+    sharing = {"one": "one process", "data parallel": "{} processes, each with the whole model",
+               "fsdp": "{} processes that share the model (FSDP)"}[plan.layout.sharing]  # fmt: skip
+    return (
+        f"training {trained} in {sharing.format(plan.layout.processes)}: of "
+        f"{_gb(plan.process_bytes)}, a process takes {_gb(memory.generating)} while answers are "
+        f"drawn and {_gb(memory.training)} in a backward pass of {memory.tokens:,} tokens"
+    )
+
+
+def _gb(size: float | None) -> str:
     return "unknown" if size is None else f"{size / 1e9:.1f} GB"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,14 @@ from looptool.engines.transformers import is_composite, load_tokenizer
 PROCESSORS = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 
 
-def add_lora(model: Any, rank: int, seed: int) -> Any:
-    """Add low-rank adapters to all linear layers of the language model; only these are trained.
+def lora_config(model: Any, rank: int) -> Any:
+    """Return the settings of low-rank adapters on all linear layers of the language model.
 
     The adapters are fp32 and have scale 2 (`lora_alpha` is twice the rank).
     """
     import peft
     import torch
 
-    torch.manual_seed(seed)
     places: str | list[str] = "all-linear"
     if is_composite(model.config):
         layers = {id(each) for each in model.get_decoder().modules()}
@@ -37,24 +37,43 @@ def add_lora(model: Any, rank: int, seed: int) -> Any:
             for name, layer in model.named_modules()
             if isinstance(layer, torch.nn.Linear) and id(layer) in layers
         ]
-    return peft.get_peft_model(
-        model, peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=places)
-    )
+    return peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=places)
+
+
+def add_lora(model: Any, rank: int, seed: int) -> Any:
+    """Add low-rank adapters to a model; only these are trained. See `lora_config`."""
+    import peft
+    import torch
+
+    torch.manual_seed(seed)
+    return peft.get_peft_model(model, lora_config(model, rank))
+
+
+def with_adapters(base: Any, rank: int, trained: Mapping[str, Any]) -> Any:
+    """Return a base model with trained adapters merged into its weights.
+
+    The base is a fresh one: vLLM's weight sync merges and removes adapters in bf16, which does not
+    restore the weights of the trained model exactly.
+
+    Args:
+        trained: the state of the model with adapters.
+    """
+    model = add_lora(base, rank, seed=0)
+    adapters = {name: value for name, value in trained.items() if "lora_" in name}
+    model.load_state_dict(adapters, strict=False)
+    return model.merge_and_unload()
 
 
 def save_model(model: Any, tokenizer: Any, base: Path | str, target: Path) -> None:
     """Write weights (safetensors), config and tokenizer to `target`, atomically.
 
-    Adapters are merged into the weights, so that every models/j is a complete model. The saved
-    weights are bf16, whatever type they were trained in.
+    The saved weights are bf16, whatever type they were trained in.
 
     Args:
         base: the folder of the model that was trained, for the files of its processors.
     """
     import torch
 
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
     model.config.name_or_path = ""  # else it is the path of the loaded model
     with replacing(target) as partial:
         model.to(torch.bfloat16).save_pretrained(partial, safe_serialization=True)

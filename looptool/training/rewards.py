@@ -27,6 +27,8 @@ class Example:
     prompt: Prompt
     label: Label
     alternatives: Sequence[Label] = ()
+    sample_id: str = ""
+    origin: str = ""
 
 
 Reward = Callable[[Parsed, Example, MatchMode], float | Mapping[str, float]]

@@ -17,7 +17,6 @@ from looptool.core.machine import NumberTypeName
 from looptool.core.params import Model, Schedule
 from looptool.core.samples import Label
 from looptool.engines import Prompt
-from looptool.engines.sizes import training_rows
 from looptool.engines.templates import render
 from looptool.engines.transformers import load_model
 from looptool.training.checkpoints import (
@@ -25,6 +24,7 @@ from looptool.training.checkpoints import (
     last_checkpoint,
     save_model,
 )
+from looptool.training.memory import training_rows
 from looptool.training.optimizer import MasterAdamW
 
 
@@ -212,14 +212,18 @@ def on_one_device(args: Any) -> Any:
     return args
 
 
-def common_arguments(schedule: Schedule) -> dict[str, Any]:
+def common_arguments(
+    schedule: Schedule, *, mixed_bf16: bool = False, checkpointing: bool = False
+) -> dict[str, Any]:
     """Return the trainer arguments that SFT and GRPO share.
 
     With the `linear` schedule the learning rate falls from its full value to 0. There is no
     learning-rate warm-up, since runs have only tens of steps.
 
-    The weights already have the type to compute in, so the trainer's mixed precision is off.
-    Activations fit in memory at the sizes trained here, so they are not recomputed.
+    Args:
+        mixed_bf16: whether to compute in bf16 with float32 weights. Else the weights already have
+            the type to compute in.
+        checkpointing: whether to compute activations again in the backward pass.
     """
     import torch
     from transformers import TrainingArguments
@@ -230,8 +234,8 @@ def common_arguments(schedule: Schedule) -> dict[str, Any]:
     return {
         "lr_scheduler_type": schedule,
         "use_cpu": not torch.cuda.is_available(),
-        "bf16": False,
-        "activation_checkpointing" if renamed else "gradient_checkpointing": False,
+        "bf16": mixed_bf16,
+        "activation_checkpointing" if renamed else "gradient_checkpointing": checkpointing,
         "logging_steps": 1,
         "report_to": "none",
         "disable_tqdm": True,

@@ -18,13 +18,13 @@ from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.files import replacing
 from looptool.core.fingerprints import code_files, hash_path
 from looptool.core.params import EMBEDDED
-from looptool.engines import sizes
 from looptool.engines.templates import PROJECT_TEMPLATE
 from looptool.evaluation.bfcl import rows as bfcl
 from looptool.evaluation.bfcl.package import check_benchmark
 from looptool.offline.grammar import trees
 from looptool.synthesis.contamination import Index
 from looptool.synthesis.seeds import Recipe, make_seeds, refuser
+from looptool.training import memory
 from looptool.warm_start import card, embedded, merging, scores
 from looptool.warm_start.merging import CARD, SETTINGS, WEIGHTS
 from looptool.warm_start.recipe import WarmStart
@@ -89,7 +89,7 @@ def _run(
 
     model, tokenizer = _model(recipe, start, dtype, scratch)
     rows = make_rows(samples, tokenizer, recipe.group_size)
-    per_pass = sizes.training_rows(model, 1, CPU_TOKENS)  # rows of one token
+    per_pass = memory.training_rows(model, 1, CPU_TOKENS)  # rows of one token
     batches = in_batches(rows, recipe.batch_size, per_pass, recipe.seed)
     curve = scratch / "scores.json"
     measured: dict[str, Any] = json.loads(curve.read_text("utf-8")) if curve.exists() else {}

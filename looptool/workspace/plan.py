@@ -9,23 +9,33 @@ it is a typical share of the data sheet's peak, and right within a factor of thr
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from looptool.core import machine
-from looptool.core.errors import LooptoolError
+from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.machine import NumberType
 from looptool.core.params import BASE, LLM, Params, name_of
 from looptool.engines import answering
 from looptool.engines.folders import check_base
-from looptool.engines.sizes import BYTES_GRADIENT, BYTES_TRAINED
 from looptool.engines.template_check import check_template
 from looptool.evaluation.bfcl.package import check_benchmark
 from looptool.evaluation.bfcl.rows import ROWS as BFCL_ROWS
 from looptool.evaluation.bfcl.rows import expand
-from looptool.training.memory import BYTES_FROZEN, weights_of
+from looptool.training import processes
+from looptool.training.memory import (
+    Memory,
+    gpu_bytes,
+    longest,
+    of_process,
+    shape_of,
+    unfit,
+    weights_of,
+)
+from looptool.training.processes import Layout
 from looptool.workspace.base import check_adapter
 
 MISMATCHES = 0.5  # share of D_j that the model gets wrong
@@ -84,7 +94,9 @@ class Plan:
         work: the work of each model in each kind of stage.
         weights: the number of weights of the base model; None if unknown.
         disk_bytes: disk space for all models and one checkpoint.
-        train_bytes: memory for training, on the GPU if there is one.
+        layout: how many processes train, and how they share the model.
+        memory: the memory of one training process; None if the model's shape is unknown.
+        process_bytes: the memory that a process has: its GPU's, or on a CPU its share.
         lora: whether adapters are trained instead of all weights.
         device: the name of the GPU or CPU.
         dtype: the number type that models compute in.
@@ -96,7 +108,9 @@ class Plan:
     work: list[Work]
     weights: int | None
     disk_bytes: int | None
-    train_bytes: int | None
+    layout: Layout
+    memory: Memory | None
+    process_bytes: float
     lora: bool
     device: str
     dtype: NumberType
@@ -105,17 +119,43 @@ class Plan:
     missing: list[str]
 
 
-def plan(params: Params) -> Plan:
-    """Estimate the cost of a run of all iterations on this machine."""
+@dataclass(frozen=True, slots=True)
+class Gpus:
+    """GPUs to plan for in place of this machine's: how many, and the bytes of each."""
+
+    count: int
+    bytes: float
+
+
+def parse_gpus(text: str) -> Gpus:
+    """Parse `8x80`: eight GPUs with 80 GB each.
+
+    Raises:
+        ConfigError: if the text has another form.
+    """
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not found:
+        raise ConfigError(f"--gpus: must be COUNTxGB, such as 8x80, found {text!r}")
+    return Gpus(int(found[1]), int(found[2]) * 1e9)
+
+
+def plan(params: Params, gpus: Gpus | None = None) -> Plan:
+    """Estimate the cost of a run of all iterations on this machine, or on other GPUs.
+
+    No model is loaded for other GPUs, and the time is unknown.
+    """
     base = _base(params)
     weights = weights_of(base)
     work = list(_work(params))
     dtype = machine.number_type(params.model.dtype)
     device, speeds = _device()
+    if gpus:
+        dtype = NumberType("bfloat16", True, "GPUs as given by --gpus")
+        device = f"{gpus.count} x {gpus.bytes / 1e9:.0f} GB"
     hours, measured = None, False
-    if weights and base == str(BASE) and (rates := _measured(params, weights, dtype)):
-        speeds, measured = rates, True
-    if weights:
+    if weights and not gpus:
+        if base == str(BASE) and (rates := _measured(params, weights, dtype)):
+            speeds, measured = rates, True
         work = [
             replace(item, seconds=_seconds(item, weights_of(item.model) or weights, speeds))
             for item in work
@@ -123,11 +163,53 @@ def plan(params: Params) -> Plan:
         stages = 3 + params.loop.last + 4 * len(params.loop.handoffs)  # also those without a model
         hours = (sum(item.seconds or 0 for item in work) + OTHER_SECONDS * stages) / 3600
     disk = weights * (2 * (params.loop.last + 1) + 14) if weights else None  # models, a checkpoint
+    missing = [] if gpus else list(_missing(params, disk))
+    layout, needed, available = Layout(), None, 0.0
+    try:
+        layout = processes.layout(params.train)
+        needed, available, problem = _training_memory(params, base, dtype, layout, gpus)
+        missing += [problem] if problem else []
+    except LooptoolError as error:  # of accelerate_config
+        missing += [str(error)] if gpus else []
     lora = params.train.lora_rank is not None
-    trained = BYTES_TRAINED + (0 if machine.gpus() else BYTES_GRADIENT)
-    train = weights * (BYTES_FROZEN if lora else trained) if weights else None
-    missing = list(_missing(params, disk, train))
-    return Plan(work, weights, disk, train, lora, device, dtype, hours, measured, missing)
+    return Plan(work, weights, disk, layout, needed, available, lora, device, dtype, hours,
+                measured, missing)  # fmt: skip
+
+
+def _training_memory(
+    params: Params, base: str, dtype: NumberType, layout: Layout, gpus: Gpus | None
+) -> tuple[Memory | None, float, str | None]:
+    """Return the memory of a training process, what it has, and what does not fit."""
+    model, train = shape_of(base), params.train
+    gpu = gpus.bytes if gpus else gpu_bytes() if machine.gpus() else None
+    vllm = machine.rollout_mode(train.vllm)
+    if gpus and train.vllm == "auto":
+        vllm = "colocate"
+    available = gpu or machine.memory_bytes() / (layout.processes // layout.machines)
+    if model is None:
+        return None, available, None
+    needed = of_process(
+        model, train, dtype=dtype.name, sharing=layout.sharing, processes=layout.processes,
+        longest=longest(params), gpu=gpu, vllm=vllm == "colocate",
+        split=params.vllm.tensor_parallel_size,
+    )  # fmt: skip
+    count = gpus.count if gpus else len(machine.gpus()) * layout.machines
+    if gpu and layout.processes > count:
+        problem: str | None = (
+            f"train.accelerate_config: {layout.processes} processes need as many GPUs, and there "
+            f"are {count}; change num_processes in {train.accelerate_config}"
+        )
+    elif gpu:
+        problem = unfit(needed, train, gpu, layout.sharing)
+    elif needed.peak > available:
+        problem = (
+            f"memory: training takes {needed.peak / 1e9:.0f} GB, and this machine has "
+            f"{available / 1e9:.0f} GB for a process and no GPU; `looptool plan --gpus 8x80` plans "
+            "for GPUs elsewhere"
+        )
+    else:
+        problem = None
+    return needed, available, problem
 
 
 def _check_base(params: Params) -> None:
@@ -242,14 +324,12 @@ def _device() -> tuple[str, tuple[float, float, float]]:
     return f"{machine.cores()} cores of {machine.cpu_name()}", TWO_CORES
 
 
-def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[str]:
-    from looptool.training import processes
-
+def _missing(params: Params, disk: int | None) -> Iterator[str]:
     checks: tuple[Callable[[], None], ...] = (
         lambda: _check_base(params),
         check_benchmark,
         lambda: answering.check(params),
-        lambda: processes.check(params.train),
+        lambda: processes.check(params.train, machine.rollout_mode(params.train.vllm)),
     )
     for check in checks:
         try:
@@ -259,5 +339,3 @@ def _missing(params: Params, disk: int | None, train: int | None) -> Iterator[st
     free = shutil.disk_usage(Path.cwd()).free
     if disk and disk > free:
         yield f"disk: needs {disk / 1e9:.0f} GB, {free / 1e9:.0f} GB are free"
-    if train and train > 20e9 and not machine.gpus():
-        yield f"GPU: training needs about {train / 1e9:.0f} GB of GPU memory, but there is no GPU"

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from looptool.core import machine
+from looptool.core import machine, params
 from looptool.core.errors import ConfigError
 from looptool.engines import sizes
 from looptool.training import memory
@@ -141,14 +141,16 @@ def test_a_gpu_too_small_to_train_the_model_is_told_before_it_is_loaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     model = make_tiny_model(tmp_path / "model")
+    loaded = params.load(ROOT / "params.yaml")
+    gpu(monkeypatch, bf16=True, memory_bytes=24e9)
+    memory.check(model, loaded, "bfloat16")
+    memory.check_warmup(model)
     needed = 16 * (memory.weights_of(model) or 0)
-    gpu(monkeypatch, bf16=True, memory_bytes=needed + 1)
-    memory.check(model, "train.lora_rank", "bfloat16")
     gpu(monkeypatch, bf16=True, memory_bytes=needed - 1)
-    told = r"train\.lora_rank: .* GPU \(Tesla T4\) has 0 GB; set a rank, or choose a smaller model"
-    with pytest.raises(ConfigError, match=told):
-        memory.check(model, "train.lora_rank", "bfloat16")
-    memory.check(model, "train.lora_rank", "float32", lora_rank=8)
+    with pytest.raises(ConfigError, match=r"train\.lora_rank: .* set train\.lora_rank: 32, or"):
+        memory.check(model, loaded, "bfloat16")
+    with pytest.raises(ConfigError, match=r"warmup\.steps: .* set 0 if the model already calls"):
+        memory.check_warmup(model)
 
 
 def test_a_gpu_takes_what_its_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +163,7 @@ def test_a_gpu_takes_what_its_memory_holds(monkeypatch: pytest.MonkeyPatch) -> N
     counts = {}
     for size in (24e9, 80e9):
         gpu(monkeypatch, bf16=True, memory_bytes=size)
-        counts[size] = [sizes.decoding_rows(model, 400), sizes.training_rows(model, 400, 2)]
+        counts[size] = [sizes.decoding_rows(model, 400), memory.training_rows(model, 400, 2)]
         assert sizes.reading_rows(model, 10, 400) == 10
     assert all(few < many for few, many in zip(*counts.values(), strict=True))
     # of Llama 7B's shape: 0.5 MB of keys and values a token, and half of the memory for all

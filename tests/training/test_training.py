@@ -16,18 +16,20 @@ from looptool.core.samples import call_label, text_label
 from looptool.engines import Prompt
 from looptool.engines.templates import render
 from looptool.engines.transformers import load_model
+from looptool.training import rollouts
 from looptool.training.checkpoints import label_ids
-from looptool.training.groups import prompt_order, split_groups, with_signal
 from looptool.training.grpo import (
-    Example,
-    _by_vllm,
     arguments,
-    rollout_mode,
+    prompt_order,
     text_warning,
     train_grpo,
     training_metrics,
 )
+from looptool.training.objective import Answer, Group, chosen
+from looptool.training.one_process import split_groups
 from looptool.training.optimizer import MasterAdamW
+from looptool.training.rewards import Example
+from looptool.training.sampling import draw
 from looptool.training.warmup import train_sft
 from tests.tiny import make_tiny_model
 
@@ -40,6 +42,8 @@ EXAMPLES = [
     Example(
         Prompt([{"role": "user", "content": f"say {i}"}], [TOOL]),
         text_label("yes") if i % 2 else call_label([ToolCall("f", {"a": i})]),
+        sample_id=f"{i:032x}",
+        origin="seed",
     )
     for i in range(12)
 ]
@@ -120,7 +124,12 @@ def test_grpo_changes_the_model_and_logs_every_step(base: Path, tmp_path: Path) 
         scratch=tmp_path / "s",
     )
     assert [row["step"] for row in history] == [1, 2, 3, 4]
+    drawn = rollouts.recorded(tmp_path / "s")
+    assert drawn["step"].unique().to_list() == [1, 2, 3, 4] and len(drawn) == 4 * 4 * 2
+    assert drawn["anchored"].sum() == sum(row["groups_anchored"] for row in history)
     for row in history:
+        step = drawn.filter(step=row["step"])
+        assert row["reward"] == pytest.approx(step["reward"].mean())
         assert {"reward", "entropy", "zero_variance_share", "groups_kept", "loss"} <= set(row)
         assert row["groups_anchored"] > 0  # a random model says nothing right
         assert row["clip_share"] == 0.0  # one update per rollout: the ratio is 1
@@ -262,40 +271,40 @@ def test_the_learning_rate_follows_its_schedule(base: Path, tmp_path: Path) -> N
 
 def test_every_prompt_is_rolled_out_as_often_as_any_other() -> None:
     params = settings(steps=5, prompts_per_step=2, oversample=1.5)
-    order = prompt_order(list("abcdefg"), params, seed=1)
-    assert len(order) >= 5 * 3 and order == prompt_order(list("abcdefg"), params, seed=1)
-    assert set(order[:7]) == set(order[7:14]) == set("abcdefg")
+    order = prompt_order(7, params, seed=1)
+    assert len(order) == 5 * 3 and order == prompt_order(7, params, seed=1)
+    assert set(order[:7]) == set(order[7:14]) == set(range(7))
     assert order[:7] != order[7:14]
 
 
-def test_a_group_has_signal_where_its_rewards_differ() -> None:
-    advantages = torch.tensor([[0.0, 0], [1, -1], [0, 0], [1, -1], [2, -2]])
-    assert with_signal(advantages).tolist() == [1, 3, 4]
-    assert with_signal(advantages * 0).tolist() == []
+def group(number: int, *rewards: float) -> Group:
+    return Group(number, [1], [Answer([2], "", [0.0], each, {}, False, True) for each in rewards])
 
 
-def test_groups_go_whole_to_passes_the_longest_first_and_the_loss_counts_the_tokens_kept() -> None:
+def test_an_oversampled_rollout_trains_on_the_first_groups_whose_rewards_differ() -> None:
+    groups = [group(0, 0, 0), group(1, 1, 0), group(2, 1, 1), group(3, 0.5, 0), group(4, 0, 1)]
+    for oversample, numbers in ((1.0, [0, 1, 2, 3, 4]), (2.5, [1, 3])):
+        kept = chosen(groups, settings(prompts_per_step=2, oversample=oversample))
+        assert [each.number for each in kept] == numbers
+
+
+def test_groups_go_whole_to_passes_the_longest_first_and_fillers_to_none() -> None:
     batch = {
         "advantages": torch.arange(10.0),
         "completion_mask": torch.tensor([[1, 1], [1, 0]] * 5),
+        "tool_mask": torch.tensor([[1, 1]] * 2 + [[0, 0]] * 2 + [[1, 1]] * 2 + [[0, 0]] * 2
+                                  + [[1, 1]] * 2),
         "prompt_mask": torch.tensor([[0, 1], [0, 1]] * 4 + [[1, 1], [1, 1]]),
-        "num_items_in_batch": torch.tensor(15),
+        "num_items_in_batch": torch.tensor(9),
         "nothing": None,
-    }
-    tokens = torch.tensor([3] * 5)
-    passes = split_groups(
-        batch, torch.tensor([0, 2, 4]), tokens, size=2, minibatches=1, passes=5, per_pass=2
-    )
+    }  # fmt: skip
+    passes = split_groups(batch, size=2, minibatches=1, passes=5, per_pass=2)
     assert [part["advantages"].tolist() for part in passes] == [[8, 9, 0, 1], [4, 5], [], [], []]
     assert {int(part["num_items_in_batch"]) for part in passes} == {9}
-    halves = split_groups(
-        batch, torch.tensor([0, 1, 2]), tokens, size=2, minibatches=2, passes=2, per_pass=2
-    )
-    assert [part["advantages"].tolist() for part in halves] == [[0, 1, 2, 3], [], [4, 5], []]
-    assert [int(part["num_items_in_batch"]) for part in halves] == [12, 12, 6, 6]
-    none = split_groups(
-        batch, torch.tensor([], dtype=torch.long), tokens, 2, minibatches=1, passes=2, per_pass=2
-    )
+    halves = split_groups(batch, size=2, minibatches=2, passes=2, per_pass=2)
+    assert [part["advantages"].tolist() for part in halves] == [[0, 1, 4, 5], [], [8, 9], []]
+    batch["tool_mask"] = batch["tool_mask"] * 0
+    none = split_groups(batch, size=2, minibatches=1, passes=2, per_pass=2)
     assert [part["advantages"].tolist() for part in none] == [[], []]
 
 
@@ -350,8 +359,8 @@ def test_rollouts_are_by_vllm_where_it_has_a_gpu(
     here: bool, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "serves_vllm", lambda: here)
-    assert rollout_mode(settings(vllm="auto")) == mode
-    assert rollout_mode(settings(vllm="server")) == "server"
+    assert machine.rollout_mode("auto") == mode
+    assert machine.rollout_mode("server") == "server"
 
 
 @pytest.mark.parametrize(
@@ -363,13 +372,15 @@ def test_rollouts_by_vllm_are_configured_as_trl_wants_them(
     """As far as a machine without a GPU can tell: what TRL is told."""
     chosen = settings(vllm=mode, anchor=anchor)
     vllm = VLLM.model_copy(update={"max_model_len": 5120, "tensor_parallel_size": 2})
-    told = arguments(chosen, vllm, 1, tmp_path)
+    told = arguments(chosen.model_copy(update={"rollout_memory": 0.5}), vllm, 1, tmp_path)
     assert told.use_vllm == (mode != "off")
     if mode != "off":
         assert told.vllm_mode == mode
         assert (told.vllm_max_model_length, told.vllm_tensor_parallel_size) == (5120, 2)
+        assert told.vllm_gpu_memory_utilization == 0.5
+        assert told.vllm_enable_sleep_mode == (mode == "colocate")
     assert told.vllm_server_base_url == ("http://127.0.0.1:8000" if mode == "server" else None)
-    assert told.vllm_importance_sampling_correction == (anchor == "none")
+    assert told.vllm_importance_sampling_correction
 
 
 def test_what_vllm_sampled_is_taken_as_it_is(base: Path) -> None:
@@ -385,13 +396,14 @@ def test_what_vllm_sampled_is_taken_as_it_is(base: Path) -> None:
 
     trainer = SimpleNamespace(
         num_generations=2,
+        use_vllm=True,
         processing_class=tokenizer,
         model=model,
         accelerator=SimpleNamespace(unwrap_model=lambda model: model),
         vllm_generation=SimpleNamespace(generate=generate),
     )
-    rollouts = _by_vllm(trainer, [[1, 2], [3]])
+    drawn = draw(trainer, [[1, 2], [3]])
     assert asked == [([[1, 2], [1, 2], [3], [3]], None, 2)]
-    assert [rollout.ids for rollout in rollouts] == [[5, 6, end], [7, 8], [9, end], [end]]
-    assert [rollout.stopped for rollout in rollouts] == [True, False, True, True]
-    assert rollouts[0].logprobs == [-0.5, -0.5, -0.5]
+    assert [each.ids for each in drawn] == [[5, 6, end], [7, 8], [9, end], [end]]
+    assert [each.stopped for each in drawn] == [True, False, True, True]
+    assert drawn[0].logprobs == [-0.5, -0.5, -0.5]
