@@ -35,6 +35,7 @@ KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
 # What other machines than the first read in place of the file's fields, which all machines share.
 RANK, ADDRESS, PORT = "MACHINE_RANK", "MASTER_ADDR", "MASTER_PORT"
 BEAT = 5.0  # seconds between two signs of life of a process
+RERUN = "run `dvc repro` again to go on from the last checkpoint"
 SILENT = 40.0  # seconds without a sign of life after which a process counts as lost
 
 
@@ -312,7 +313,11 @@ def _agree(iteration: int, base: Path, scratch: Path) -> Path:
 
 @contextlib.contextmanager
 def _watched(label: str) -> Iterator[None]:
-    """End this process if another one dies, which a collective operation may not notice."""
+    """End this process with one line if another one dies.
+
+    Gloo notices it in the next collective operation; NCCL may wait for minutes, and so may either
+    if a machine's power fails. So each process also looks for signs of life of the others.
+    """
     import torch.distributed as dist
     from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
@@ -346,6 +351,10 @@ def _watched(label: str) -> Iterator[None]:
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
+            raise
+        raise LooptoolError(f"another process ended; {RERUN}") from None
     finally:
         done.set()
         with contextlib.suppress(Exception):
@@ -353,8 +362,7 @@ def _watched(label: str) -> Iterator[None]:
 
 
 def _end(label: str, reason: str) -> None:
-    print(f"{label}: {reason}; run `dvc repro` again to go on from the last checkpoint",
-          file=sys.stderr, flush=True)  # fmt: skip
+    print(f"{label}: {reason}; {RERUN}", file=sys.stderr, flush=True)
     os._exit(1)
 
 
