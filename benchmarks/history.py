@@ -72,6 +72,7 @@ def make_history(root: Path, samples: int, iterations: int, seed: int = 0) -> No
         }
         runs.write_json(root / f"metrics/iterations/{iteration}/generate.json", metrics)
         _steps(root, rng, iteration)
+        _roll_out(root, random.Random(iteration), data, iteration)
         if iteration < iterations:
             carried = _handoff(root, rng, data, iteration, samples)
     for model in range(iterations + 1):
@@ -238,6 +239,27 @@ def _evaluate(root: Path, rng: random.Random, model: int) -> None:
 def _steps(root: Path, rng: random.Random, iteration: int) -> None:
     steps = [{"step": n, "reward": rng.random(), "loss": rng.random()} for n in range(1, 6)]
     runs.write_json(root / f"metrics/iterations/{iteration}/steps.json", steps)
+
+
+def _roll_out(root: Path, rng: random.Random, data: pl.DataFrame, iteration: int) -> None:
+    """Draw four answers to half of the samples, as training does."""
+    rows = [
+        {
+            "sample_id": sample_id,
+            "step": 1 + place // 8,
+            "number": number,
+            "completion": "?",
+            "reward": float(rng.random() < 0.5),
+            "parts": "{}",
+            "tokens": 20,
+            "origin": origin,
+            "anchored": False,
+        }
+        for place, (sample_id, origin) in enumerate(data.select("sample_id", "origin").rows()[::2])
+        for number in range(4)
+    ]
+    frame = tables.frame(tables.Rollouts, rows)
+    write_table(root, iteration, "rollouts.parquet", frame, tables.Rollouts)
 
 
 def _tool_documents() -> list[str]:

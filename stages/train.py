@@ -5,7 +5,7 @@ from pathlib import Path
 
 from looptool.core import machine, runs, tables
 from looptool.engines.syntax import format_of
-from looptool.training import memory, processes
+from looptool.training import memory, processes, trackers
 from looptool.training.rewards import make_reward
 
 
@@ -22,6 +22,7 @@ def main() -> None:
         if train.vllm in ("colocate", "server") and not machine.gpus():
             raise run.error("train.vllm", "needs a GPU, and there is none here; set it to off")
         make_reward(train.reward)
+        trackers.tracker(run.label)
         processes.check(train, machine.rollout_mode(train.vllm))
         memory.check(base, run.params, run.dtype, layout.sharing, layout.processes)
         config = train.accelerate_config

@@ -58,6 +58,8 @@ class Step:
             `model.base` of the run), and its `prompt`: chat template, template options and syntax
             of calls. None if there is none, or it was trained on another version of D_j.
         left_out: why the model was not trained on the sample; None if it was.
+        rollouts: the number of `answers` that training drew to it, and its `pass_rate`, the share
+            of them with the full reward; None if there were none.
         sample: category, origin, label_id, label_source, … in D_j; None if it was not in D_j.
         probe: prediction, matched, ppl, error_type; None if the sample was not probed.
         verdict: verdict, judge, votes, consensus, rationale; None if it was not judged.
@@ -68,6 +70,7 @@ class Step:
     dataset_id: str | None
     model: Mapping[str, Any] | None
     left_out: str | None
+    rollouts: Mapping[str, Any] | None
     sample: Mapping[str, Any] | None
     probe: Mapping[str, Any] | None
     verdict: Mapping[str, Any] | None
@@ -236,6 +239,12 @@ def lives(
             "heldout",
         )
     }
+    tables["rollouts"] = _by_sample(
+        connection,
+        "SELECT sample_id, iteration, count(*) AS answers, avg((reward >= 1)::INTEGER) AS "
+        "pass_rate FROM rollouts WHERE NOT anchored AND sample_id IN $1 GROUP BY ALL",
+        ids,
+    )
     views = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
     for view, columns in _LOOSE.items():
         sql = f"SELECT sample_id, {columns} FROM {view} WHERE sample_id IN $1"
@@ -295,6 +304,7 @@ def _steps(
 ) -> Iterator[Step]:
     in_data = {row["iteration"]: row for row in rows} if kind != "rejected" else {}
     left_out = {row["iteration"]: row["reason"] for row in tables["left_out"]}
+    rollouts = {row["iteration"]: row for row in tables["rollouts"]}
     probes = {row["iteration"]: row for row in tables["probes"]}
     verdicts = {row["iteration"]: row for row in tables["verdicts"]}
     events = sorted(
@@ -313,6 +323,7 @@ def _steps(
             recorded_dataset_id(snapshot, iteration) if sample else None,
             _model(snapshot, iteration) if sample else None,
             left_out.get(iteration),
+            _without(rollouts.get(iteration), "iteration", "sample_id"),
             sample and {
                 name: sample[name]
                 for name in ("category", "origin", "label_id", "label_iteration", "label_source")

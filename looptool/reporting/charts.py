@@ -112,6 +112,20 @@ def training(rows: Rows, name: str) -> alt.Chart:
     )
 
 
+def pass_rates(rows: Rows) -> alt.Chart:
+    """Draw how many samples never, sometimes and always passed. Args: iteration, passed, count."""
+    return _sized(
+        alt.Chart(_data(rows))
+        .mark_bar()
+        .encode(
+            x=alt.X("iteration:O", title="D", axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("count:Q", title="samples"),
+            color=alt.Color("passed:N", title="answers that passed", sort=None),
+            tooltip=["iteration:O", "passed:N", "count:Q"],
+        )
+    )
+
+
 def flow(rows: Rows) -> alt.LayerChart:
     """Draw an alluvial chart of how samples move from D_j to D_{j+1}.
 

@@ -86,6 +86,8 @@ def collect(snapshot: Snapshot, others: Sequence[Snapshot], root: Path) -> dict[
             chart("flow", title, charts.flow(rows))
     for name, rows in _curves(snapshot).items():
         chart("training", name.replace("_", " "), charts.training(rows, name))
+    if passed := _pass_rates(connection):
+        chart("training", "Samples by pass rate", charts.pass_rates(passed))
     disagreements = _disagreements(connection)
     chosen, total = _browsed(connection, [row["sample_id"] for row in disagreements])
     return {
@@ -289,6 +291,22 @@ def _curves(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
                     row = {"step": done, "iteration": iteration, "value": step[curve]}
                     by_metric.setdefault(curve, []).append(row)
     return by_metric
+
+
+def _pass_rates(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Return the numbers of samples by how many of the answers that training drew passed."""
+    return views.rows(
+        connection,
+        """
+        SELECT iteration, passed, count(*) AS count
+        FROM (
+            SELECT iteration, sample_id, CASE WHEN bool_and(reward >= 1) THEN 'all'
+                WHEN bool_or(reward >= 1) THEN 'some' ELSE 'none' END AS passed
+            FROM rollouts WHERE NOT anchored GROUP BY iteration, sample_id
+        )
+        GROUP BY iteration, passed ORDER BY iteration, passed = 'all', passed = 'some'
+        """,
+    )
 
 
 def _disagreements(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:

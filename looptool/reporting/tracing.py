@@ -115,6 +115,9 @@ def _step(step: Step, life: Life) -> Tree:
         branch.add(shown(f"in the training data of {name}{_origin(step)}"))
         if step.left_out:
             branch.add(shown(f"left out of its training: {step.left_out}"))
+        if step.rollouts:
+            passed = round(step.rollouts["pass_rate"] * step.rollouts["answers"])
+            branch.add(f"passed in {passed} of {step.rollouts['answers']} answers while training")
     elif step.sample:
         branch.add(f"models/{step.iteration} has not been trained on it yet")
     if step.probe:

@@ -34,6 +34,7 @@ from looptool.training.objective import LoopTrainer
 from looptool.training.one_process import SharedPromptTrainer
 from looptool.training.progress import StepCallback
 from looptool.training.rewards import Example
+from looptool.training.trackers import tracker
 from looptool.training.warmup import common_arguments, on_one_device
 
 # TRL's log entry → our name. Times are left out, because outputs must be reproducible.
@@ -86,6 +87,7 @@ def train_on(
         scratch=scratch,
         on_progress=on_progress,
         processes=processes,
+        report=(tracker(run.label), f"{Path.cwd().name} {run.label}"),
     )
 
 
@@ -102,6 +104,7 @@ def train_grpo(
     scratch: Path,
     on_progress: Callable[[int], Any] = lambda step: None,
     processes: int = 1,
+    report: tuple[str, str] = ("none", ""),
 ) -> list[dict[str, float]]:
     """Train `base` on `examples` by GRPO and write the model to `target`.
 
@@ -116,6 +119,7 @@ def train_grpo(
         on_progress: called with the number of steps done.
         processes: number of processes that make the same call, each for its part of every batch
             (see the module `processes`).
+        report: the experiment tracker, and the name of the run in it.
 
     Returns:
         One row per step, with the columns of `LOGGED`.
@@ -142,6 +146,7 @@ def train_grpo(
             processes=processes,
             rows=_rows_in_a_pass(model, tokenizer, examples, params, processes, sharded=sharded),
             mixed_bf16=sharded and dtype == "bfloat16",
+            report=report,
         ),
         rollouts.recorder(scratch, examples),
         peft_config=lora_config(model, params.lora_rank) if params.lora_rank else None,
@@ -287,6 +292,7 @@ def arguments(
     processes: int = 1,
     rows: int | None = None,
     mixed_bf16: bool = False,
+    report: tuple[str, str] = ("none", ""),
 ) -> GRPOConfig:
     """Translate our parameters to TRL's.
 
@@ -295,6 +301,7 @@ def arguments(
 
     Args:
         rows: answers per backward pass of a process; default: one group.
+        report: the experiment tracker, and the name of the run in it.
         mixed_bf16: whether accelerate computes in bf16 with float32 weights, as FSDP does.
     """
     answers = params.prompts_per_step * params.group_size // processes
@@ -323,6 +330,8 @@ def arguments(
         save_total_limit=1,
         seed=seed,
         data_seed=seed,
+        report_to=report[0],
+        run_name=report[1] or None,
         use_vllm=params.vllm != "off",
         vllm_mode="server" if params.vllm == "server" else "colocate",
         vllm_server_base_url=vllm.rollout_url if params.vllm == "server" else None,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from ruamel.yaml import YAML
 
+from looptool.core import tables
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.lineage.checks import verify_lineage
 from looptool.lineage.history import trace
@@ -41,6 +42,22 @@ def test_a_corrected_sample_tells_both_labels_and_who_replaced_the_first(history
     assert later.sample and later.sample["label_id"] == new.label_id
     unknown = {"md5": None, "prompt": None, "base": None}
     assert later.model == {"name": f"models/{later.iteration}", **unknown}
+
+
+def test_a_sample_tells_in_how_many_answers_it_passed_while_training(own: Path) -> None:
+    path = own / "data/iterations/1/rollouts.parquet"
+    drawn = tables.read(path, tables.Rollouts)
+    identity = drawn["sample_id"][0]
+    mine = pl.col("sample_id") == identity
+    rewards = pl.when(mine).then(pl.when(pl.col("number") < 1).then(1.0).otherwise(0.5))
+    drawn = drawn.with_columns(rewards.otherwise("reward").alias("reward"),
+                               anchored=mine & (pl.col("number") == 3))  # fmt: skip
+    tables.write(drawn, tables.Rollouts, path)
+    (life,) = trace(open_workspace(own), identity).lives[-1:]
+    assert life.steps[0].rollouts == {"answers": 3, "pass_rate": pytest.approx(1 / 3)}
+    other = first(own, "select sample_id from samples where iteration = 1 and sample_id not in "
+                  "(select sample_id from rollouts)")  # fmt: skip
+    assert trace(open_workspace(own), other).lives[-1].steps[0].rollouts is None
 
 
 def test_a_model_that_was_trained_on_other_data_is_not_told_as_trained(own: Path) -> None:

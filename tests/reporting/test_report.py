@@ -41,6 +41,14 @@ def test_every_flow_counts_every_row_of_both_sides(project: Path) -> None:
         assert not any(p["target"] == "left out" for p in ribbons)
 
 
+def test_samples_are_counted_by_their_pass_rate(project: Path) -> None:
+    charts = collect(open_workspace(project), [], project)["charts"]
+    (drawn,) = (spec for _, title, spec in charts.values() if title == "Samples by pass rate")
+    rows = drawn["data"]["values"]
+    assert {row["passed"] for row in rows} == {"none", "some", "all"}
+    assert sum(row["count"] for row in rows if row["iteration"] == 1) == 150
+
+
 def test_the_browser_says_how_many_samples_it_leaves_out(project: Path) -> None:
     content = collect(open_workspace(project), [], project)
     assert len(content["samples"]) == BROWSED < content["total"]
