@@ -5,7 +5,9 @@ Prints each figure once it is measured, with its ratio to a baseline of the same
 - ten GRPO steps of the default, without start-up, with cuDNN's attention off and on;
 - 64 prompts × 8 completions with the engine's decoding loop and with `model.generate`;
 - if vLLM is installed: the same with vLLM, and probing with the engine against raw
-  `LLM.generate`.
+  `LLM.generate`;
+- one iteration's training by our own decoding loop, with `train.vllm: colocate`, and sharded by FSDP
+  in one process with `colocate`: the rewards by step, tokens/s, and the memory beside the plan's.
 
 Needs models/0 and data/iterations/1/train.parquet; `dvc repro generate@1` makes them.
 
@@ -13,6 +15,7 @@ Needs models/0 and data/iterations/1/train.parquet; `dvc repro generate@1` makes
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -133,12 +136,68 @@ def vllm() -> None:
           f"ratio {rates['engine'] / rates['raw']:.2f}", flush=True)  # fmt: skip
 
 
+def alone() -> None:
+    _iteration("off", sharded=False)
+
+
+def colocate() -> None:
+    _iteration("colocate", sharded=False)
+
+
+def fsdp() -> None:
+    _iteration("colocate", sharded=True)
+
+
+def _iteration(vllm: str, sharded: bool) -> None:
+    """Train an iteration as params.yaml says, and print what it took."""
+    if vllm != "off" and not machine.serves_vllm():
+        print("vLLM is not installed in this environment")
+        return
+    from looptool.training import memory
+    from looptool.training.grpo import train_on
+
+    if sharded:  # as accelerate's launcher would
+        os.environ |= {
+            "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2",
+            "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+            "FSDP_CPU_RAM_EFFICIENT_LOADING": "true", "RANK": "0", "LOCAL_RANK": "0",
+            "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511",
+        }  # fmt: skip
+    loaded = params.load()
+    chosen = loaded.model_copy(update={"train": loaded.train.model_copy(update={"vllm": vllm})})
+    run = runs.Run("train", 1, chosen, machine.cores())
+    free_at_start, _ = torch.cuda.mem_get_info()
+    least_free = [free_at_start]
+    start = time.perf_counter()
+
+    def on_progress(step: int) -> None:
+        least_free.append(torch.cuda.mem_get_info()[0])
+
+    with tempfile.TemporaryDirectory() as folder:
+        places = Path(folder, "model"), Path(folder, "scratch")
+        history = train_on(run, MODEL, DATA, *places, on_progress)
+    seconds = time.perf_counter() - start
+    model = memory.shape_of(MODEL)
+    planned = model and memory.of_process(
+        model, chosen.train, dtype=run.dtype, sharing="fsdp" if sharded else "one", processes=1,
+        longest=memory.longest(chosen), gpu=memory.gpu_bytes(), vllm=vllm != "off",
+    )  # fmt: skip
+    rewards = " ".join(f"{row['reward']:.2f}" for row in history if "reward" in row)
+    print(f"{'FSDP, ' if sharded else ''}train.vllm: {vllm}: {seconds:.0f} s with start-up, "
+          f"{history[-1]['tokens'] / seconds:.0f} tokens/s, rewards {rewards}; "
+          f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB by torch, "
+          f"{(free_at_start - min(least_free)) / 1e9:.1f} GB taken after a step; planned "
+          f"{planned.generating / 1e9 if planned else 0:.1f} and "
+          f"{planned.training / 1e9 if planned else 0:.1f} GB", flush=True)  # fmt: skip
+
+
 def _prompts() -> list[Prompt]:
     rows = tables.read(DATA, tables.Samples).head(PROMPTS).select("messages", "tools").rows()
     return [Prompt(canonical.loads(messages), canonical.loads(tools)) for messages, tools in rows]
 
 
-PARTS = {"train": train, "rollouts": rollouts, "vllm": vllm}
+PARTS = {"train": train, "rollouts": rollouts, "vllm": vllm, "alone": alone,
+         "colocate": colocate, "fsdp": fsdp}  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -133,7 +133,8 @@ def train_grpo(
     sharded = os.environ.get("ACCELERATE_USE_FSDP") == "true"
     # accelerate moves each process's part of the weights to its GPU
     model, tokenizer = load_model(base, dtype, place=not sharded)
-    trainer_class = SharedPromptTrainer if processes == 1 else LoopTrainer
+    whole = processes == 1 and not sharded
+    trainer_class = SharedPromptTrainer if whole else LoopTrainer
     trainer = trainer_class(
         model,
         tokenizer,
@@ -144,7 +145,9 @@ def train_grpo(
         arguments(
             params, vllm, seed, scratch / "grpo",
             processes=processes,
-            rows=_rows_in_a_pass(model, tokenizer, examples, params, processes, sharded=sharded),
+            rows=None if whole else _rows_in_a_pass(
+                model, tokenizer, examples, params, processes, sharded=sharded
+            ),
             mixed_bf16=sharded and dtype == "bfloat16",
             report=report,
         ),
@@ -205,14 +208,7 @@ def _rows_in_a_pass(
     *,
     sharded: bool,
 ) -> int:
-    """Return how many answers a backward pass of one process holds.
-
-    The module `one_process` fills passes with whole groups, so it needs as many passes as there may
-    be groups. Elsewhere it is the largest number that fits in memory and divides the answers of a
-    step.
-    """
-    if processes == 1:
-        return params.group_size
+    """Return the most answers that fit in a backward pass and divide those of a step."""
     texts = [render(tokenizer, example.prompt) for example in examples]
     longest = max(map(len, tokenizer(texts, add_special_tokens=False).input_ids))
     longest += params.max_new_tokens
@@ -300,7 +296,8 @@ def arguments(
     if `oversample` is above 1.
 
     Args:
-        rows: answers per backward pass of a process; default: one group.
+        rows: answers per backward pass of a process; default: one group, since the module
+            `one_process` needs as many passes as there may be groups.
         report: the experiment tracker, and the name of the run in it.
         mixed_bf16: whether accelerate computes in bf16 with float32 weights, as FSDP does.
     """

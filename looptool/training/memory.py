@@ -106,11 +106,11 @@ def shape(config: Mapping[str, Any], weights: int | None = None) -> Shape:
     """
     config = {**config, **(config.get("text_config") or {})}
     hidden, layers = config["hidden_size"], config["num_hidden_layers"]
-    heads = config["num_attention_heads"]
+    heads = config.get("num_attention_heads") or 1
     size = config.get("head_dim") or hidden // heads
     queries = heads * size
     keys = (config.get("num_key_value_heads") or heads) * size
-    inner = config["intermediate_size"]
+    inner = config.get("intermediate_size") or 4 * hidden
     linear = hidden * queries * 2 + 2 * hidden * keys + 3 * hidden * inner
     layer = linear + 2 * hidden + 2 * size  # two norms, and those of queries and keys
     width = 2 * (hidden + queries) + 2 * (hidden + keys) + 3 * (hidden + inner)

@@ -49,11 +49,29 @@ def test_the_papers_run_has_the_papers_numbers() -> None:
     presets.use("qwen3-8b", lambda before, after: True)
     loaded = params.load("params.yaml")
     train = loaded.train
-    assert (train.prompts_per_step * train.minibatches, train.group_size) == (256, 16)
+    assert (train.prompts_per_step, train.minibatches, train.group_size) == (128, 1, 16)
+    assert train.steps == 2 * loaded.generate.samples // 128 and loaded.expand.per_seed == 4
     assert (train.epsilon_low, train.epsilon_high, train.beta) == (0.2, 0.28, 0.0)
     assert (train.learning_rate, train.max_new_tokens, loaded.loop.last) == (1e-6, 1024, 4)
     assert (train.anchor, train.oversample, train.negative_weight) == ("none", 1.0, 1.0)
-    assert loaded.vllm.max_model_len == 4096 + 1024
+    assert train.max_tokens == 4096 + 1024
+
+
+# Error seeds (corrected or not), expansions, high-PPL samples and new seeds of D_2, D_3 and D_4.
+MIXES = [(1919, 6566, 4187, 5632), (3386, 8066, 4036, 2816), (3731, 8169, 4996, 1408)]
+
+
+@pytest.mark.parametrize("name", ["qwen3-8b", "qwen3-32b"])
+@pytest.mark.parametrize("mix", MIXES)
+def test_the_papers_mixes_are_within_the_limits(name: str, mix: tuple[int, ...]) -> None:
+    presets.use(name, lambda before, after: True)
+    loaded = params.load("params.yaml")
+    seeds, expanded, high_ppl, fresh = (count / sum(mix) for count in mix)
+    caps = loaded.expand.carry.caps
+    assert seeds <= min(caps["error_seed"], caps["corrected"])
+    assert expanded <= caps["expanded"] and high_ppl <= caps["high_ppl"]
+    assert fresh >= loaded.generate.min_fresh and 1 - fresh <= loaded.expand.carry.share
+    assert sum(mix) == loaded.generate.samples == 18304
 
 
 def test_nothing_is_written_without_a_yes() -> None:
