@@ -6,8 +6,8 @@ Prints each figure once it is measured, with its ratio to a baseline of the same
 - 64 prompts × 8 completions with the engine's decoding loop and with `model.generate`;
 - if vLLM is installed: the same with vLLM, and probing with the engine against raw
   `LLM.generate`;
-- one iteration's training by our own decoding loop, with `train.vllm: colocate`, and sharded by FSDP
-  in one process with `colocate`: the rewards by step, tokens/s, and the memory beside the plan's.
+- one iteration's training by our own decoding loop, with `train.vllm: colocate`, and with that
+  sharded by FSDP in one process: rewards by step, tokens/s, and the memory beside the plan's.
 
 Needs models/0 and data/iterations/1/train.parquet; `dvc repro generate@1` makes them.
 

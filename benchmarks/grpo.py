@@ -32,7 +32,7 @@ from looptool.training.progress import StepCallback
 from looptool.training.rewards import Example
 
 MODEL, DATA = Path("models/0"), Path("data/iterations/1/train.parquet")
-PROMPTS, STEPS, RUNS = 4, 3, 5  # prompts per step; steps of a run, the first not timed; runs
+PROMPTS, STEPS, RUNS = 2, 3, 5  # prompts per step; steps of a run, the first not timed; runs
 
 
 class AsItComes(GRPOTrainer):  # type: ignore[misc]

@@ -105,7 +105,7 @@ class LoopTrainer(GRPOTrainer):
 
     Attributes:
         examples: the rows of D_j.
-        order: numbers of examples, in the order of their rollouts (`groups.prompt_order`).
+        order: numbers of examples, in the order of their rollouts (`grpo.prompt_order`).
         on_rollout: called in the main process with the optimizer step and the groups of each
             rollout, also those that are not trained on.
     """
@@ -290,7 +290,10 @@ def measured(groups: Sequence[Group], params: Train) -> dict[str, float]:
         "rollout/groups_anchored": float(sum(group.anchored for group in groups)),
         "rollout/text_share": _mean([answer.is_text for answer in answers]),
         "rollout/completion_tokens": _mean([len(answer.ids) for answer in answers]),
-    } | {f"reward/{name}": _mean([each.parts[name] for each in answers]) for name in part_names}
+    } | {
+        f"reward/{name}": _mean([each.parts[name] for each in answers if name in each.parts])
+        for name in part_names
+    }
 
 
 def _mean(values: Sequence[float]) -> float:

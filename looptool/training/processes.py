@@ -28,9 +28,10 @@ from typing import Any
 from looptool.core import machine, runs
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import code_files, hash_path
-from looptool.core.params import FILE, Train, load
+from looptool.core.params import FILE, Params, Train, load
 from looptool.training.memory import Sharing
 
+MODULE = "looptool.training.processes"  # this one, which is `__main__` in a process of the training
 KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
 # What other machines than the first read in place of the file's fields, which all machines share.
 RANK, ADDRESS, PORT = "MACHINE_RANK", "MASTER_ADDR", "MASTER_PORT"
@@ -209,7 +210,7 @@ def train_in_processes(config: str, iteration: int, chosen: Layout, scratch: Pat
         command += ["--same_network"]
     if _read(Path(config)).get("distributed_type") == "MULTI_CPU":
         command.append("--multi_gpu")  # use the GPU launcher, since the one for CPUs needs MPI
-    command += ["--module", __name__, str(iteration), str(scratch)]
+    command += ["--module", MODULE, str(iteration), str(scratch)]
     try:
         launch_command(launch_command_parser().parse_args(command))
     except ChildFailedError:
@@ -260,7 +261,7 @@ def main() -> None:
         PartialState(cpu=not torch.cuda.is_available())  # the processes meet
         base = Path(f"models/{options.iteration - 1}")
         with _watched(label):
-            scratch = _agree(options.iteration, base, options.scratch)
+            scratch = _agree(params, options.iteration, base, options.scratch)
             from looptool.training.grpo import train_on
 
             if params.train.activation_checkpointing:
@@ -275,7 +276,7 @@ def main() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _agree(iteration: int, base: Path, scratch: Path) -> Path:
+def _agree(params: Params, iteration: int, base: Path, scratch: Path) -> Path:
     """Compare what the machines train with, before any model is loaded.
 
     Returns:
@@ -292,7 +293,9 @@ def _agree(iteration: int, base: Path, scratch: Path) -> Path:
     hashes: dict[str, str] = {}
     if os.environ["LOCAL_RANK"] == "0":
         data = Path(f"data/iterations/{iteration}/train.parquet")
-        code = {hash_path(path) for path in code_files("looptool.training.processes")}
+        plugins = [each.partition(":")[0] for field, each in params.addresses
+                   if field == "train.reward"]  # fmt: skip
+        code = {hash_path(path) for name in (MODULE, *plugins) for path in code_files(name)}
         hashes = {
             "the code": "".join(sorted(code)),
             FILE.name: hash_path(FILE),
@@ -302,8 +305,8 @@ def _agree(iteration: int, base: Path, scratch: Path) -> Path:
                 (Path(shared[0]) / "samples.parquet").exists()
             ),
         }
-    host = f"{os.environ.get('GROUP_RANK', '0')}"
-    gathered = [each for each in gather_object([(host, hashes)]) if each[1]]
+    machine_rank = os.environ.get("GROUP_RANK", "0")
+    gathered = [each for each in gather_object([(machine_rank, hashes)]) if each[1]]
     _, first = gathered[0]
     for number, others in gathered[1:]:
         if differing := [name for name, value in others.items() if value != first[name]]:
@@ -355,10 +358,11 @@ def _watched(label: str) -> Iterator[None]:
         if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
             raise
         raise LooptoolError(f"another process ended; {RERUN}") from None
+    else:
+        with contextlib.suppress(Exception):  # the others may have ended, and the store with them
+            store.set(str(rank), "done")
     finally:
         done.set()
-        with contextlib.suppress(Exception):
-            store.set(str(rank), "done")
 
 
 def _end(label: str, reason: str) -> None:

@@ -110,13 +110,18 @@ def test_two_machines_train_and_the_first_one_writes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["data/iterations/1/train.parquet", "params.yaml", "models/0"])
+@pytest.mark.parametrize(
+    "part", ["data/iterations/1/train.parquet", "params.yaml", "models/0", "the code"]
+)
 def test_machines_that_differ_stop_with_one_line_before_a_model_is_loaded(
     machines: tuple[Path, Path], tmp_path: Path, part: str
 ) -> None:
     second = machines[1]
     if part == "params.yaml":
         set_params(second, **{"train.learning_rate": 0.5})
+    elif part == "the code":
+        with open(second / "looptool/training/rewards.py", "a", encoding="utf-8") as file:
+            file.write("# another version\n")
     elif part == "models/0":
         (second / "models/0/model.safetensors").write_bytes(b"no weights")
     else:
