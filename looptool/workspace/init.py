@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.exchange import tool_sets
 from looptool.exchange.tool_sets import ToolSet
+from looptool.workspace import presets
 
 PINS = "requirements.txt"
 _PACKAGE = Path(__file__).parents[1]
@@ -61,7 +62,8 @@ def start(folder: Path, sources: Sequence[str] = ()) -> ToolSet | None:
     """Create a project folder with git and DVC. If it fails, nothing is left behind.
 
     Args:
-        sources: tools to import and set as `generate.tools`, as for `looptool tools import`.
+        sources: tools to import and set as `generate.tools`, as for `looptool tools import`; the
+            preset `own-tools` is applied too.
 
     Returns:
         The imported tools, or None.
@@ -80,6 +82,7 @@ def start(folder: Path, sources: Sequence[str] = ()) -> ToolSet | None:
         if tools is not None:
             place = tool_sets.place_of(sources[0])
             tool_sets.write(tools, folder / place)
+            presets.use("own-tools", lambda *texts: True, folder / "params.yaml")
             _set_tools(folder / "params.yaml", place)
         _run(["git", "init", "--quiet"], folder)
         (folder / ".dvc").rename(folder / ".dvc.own")

@@ -30,7 +30,7 @@ def use(name: str, agree: Callable[[str, str], bool], path: Path | str = params.
     Raises:
         ConfigError: if there is no such preset, or it would make params.yaml invalid.
     """
-    preset = _read(name)
+    preset = _read(name, Path(path).parent)
 
     def change(document: Any) -> None:
         if preset.get("iterations"):
@@ -47,12 +47,12 @@ def use(name: str, agree: Callable[[str, str], bool], path: Path | str = params.
     return unrolling.edit(path, change, agree)
 
 
-def _read(name: str) -> dict[str, Any]:
-    file = FOLDER / f"{name}.yaml"
+def _read(name: str, root: Path) -> dict[str, Any]:
+    file = root / FOLDER / f"{name}.yaml"
     try:
         preset = YAML(pure=True).load(file.read_text("utf-8"))
     except FileNotFoundError:
-        known = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in OTHERS)
+        known = sorted(path.stem for path in file.parent.glob("*.yaml") if path.stem not in OTHERS)
         raise ConfigError(f"{file}: does not exist; presets are: {', '.join(known)}") from None
     except (YAMLError, OSError) as error:
         raise ConfigError(f"{file}: not valid YAML: {str(error).splitlines()[0]}") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from looptool.core import params
 from looptool.core.errors import ConfigError, LooptoolError
 from looptool.core.fingerprints import code_files
 from looptool.warm_start import merging
@@ -93,6 +94,9 @@ def test_an_installed_package_makes_a_project_that_runs(installed: Path, tmp_pat
     asked = ["git", "log", "--format=%s"], ["git", "status", "--short"]
     told = [subprocess.check_output(command, cwd=project, text=True) for command in asked]
     assert told == ["looptool init\n", ""]
+    made = params.load(project / "params.yaml")
+    assert made.generate.tools == "data/tools/functions.json" and made.warmup.steps == 30
+    assert made.warmup.label_noise == made.generate.label_noise == 0
     (project / "models/base.dvc").unlink()  # of the embedded model
     make_tiny_model(project / "models/base")
     set_params(project, **SMALL, **{"loop.mode": "loop"})
