@@ -22,7 +22,7 @@ from looptool.engines import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row of D_j as the trainer needs it."""
+    """One row of D_j as the trainer needs it; its id and origin are for the record of rollouts."""
 
     prompt: Prompt
     label: Label

@@ -52,7 +52,10 @@ REQUESTS = [
     "Find me a room",
 ]  # fmt: skip
 PROMPTS = [Prompt([{"role": "user", "content": text}], [TOOL]) for text in REQUESTS]
-EXAMPLES = [Example(prompt, label) for prompt, label in zip(PROMPTS, LABELS, strict=True)]
+EXAMPLES = [
+    Example(prompt, label, sample_id=f"{number:032x}", origin="seed")
+    for number, (prompt, label) in enumerate(zip(PROMPTS, LABELS, strict=True))
+]
 
 
 def id_of(example: Example) -> str:
@@ -125,7 +128,12 @@ def test_a_family_is_trained_and_answers_in_its_own_syntax(family: str, tmp_path
     seeds = error_seeds(judged)
     assert seeds
     second = [
-        Example(Prompt(seed.messages, seed.tools), seed.label)
+        Example(
+            Prompt(seed.messages, seed.tools),
+            seed.label,
+            sample_id=sample_id(seed.tools, seed.messages),
+            origin="seed",
+        )
         for seed in seeds
         if "calls" in seed.label
     ]

@@ -17,7 +17,7 @@ import pytest
 
 from looptool.core import canonical, tables
 from looptool.core.samples import label_id, sample_id
-from tests.test_loop import environment, project, set_params
+from tests.test_loop import environment, project
 from tests.training.test_training import EXAMPLES
 
 CONFIG = """\
@@ -31,6 +31,7 @@ main_process_port: {port}
 same_network: true
 use_cpu: true
 """
+STEPS = 30
 NAME = "configs/accelerate/two-machines.yaml"
 
 
@@ -58,7 +59,7 @@ def samples(count: int) -> list[dict[str, object]]:
 def machines(tmp_path: Path) -> tuple[Path, Path]:
     first = project(
         tmp_path / "first",
-        **{"train.steps": 4, "train.save_steps": 2, "train.accelerate_config": NAME},
+        **{"train.steps": STEPS, "train.save_steps": 2, "train.accelerate_config": NAME},
     )
     with socket.socket() as free:
         free.bind(("127.0.0.2", 0))
@@ -93,37 +94,14 @@ def both(machines: tuple[Path, Path], scratch: Path) -> tuple[tuple[int, str], .
 
 
 @pytest.mark.slow
-def test_two_machines_train_and_the_first_one_writes(
-    machines: tuple[Path, Path], tmp_path: Path
-) -> None:
-    (status, output), (other_status, other_output) = both(machines, tmp_path / "scratch")
-    assert (status, other_status) == (0, 0), output + other_output
-    assert "waiting for the first machine, 127.0.0.2:" in other_output
-    assert "trained with the first machine, which has models/1" in other_output
-    first, second = machines
-    assert (first / "models/1/model.safetensors").exists()
-    assert not (second / "models/1").exists() and not (second / "metrics").exists()
-    history = json.loads((first / "metrics/iterations/1/steps.json").read_text())
-    assert [row["step"] for row in history] == [1, 2, 3, 4]
-    drawn = tables.read(first / "data/iterations/1/rollouts.parquet", tables.Rollouts)
-    assert len(drawn) == 4 * 2 * 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "part", ["data/iterations/1/train.parquet", "params.yaml", "models/0", "the code"]
-)
+@pytest.mark.parametrize("part", ["data/iterations/1/train.parquet", "the code"])
 def test_machines_that_differ_stop_with_one_line_before_a_model_is_loaded(
     machines: tuple[Path, Path], tmp_path: Path, part: str
 ) -> None:
     second = machines[1]
-    if part == "params.yaml":
-        set_params(second, **{"train.learning_rate": 0.5})
-    elif part == "the code":
+    if part == "the code":
         with open(second / "looptool/training/rewards.py", "a", encoding="utf-8") as file:
             file.write("# another version\n")
-    elif part == "models/0":
-        (second / "models/0/model.safetensors").write_bytes(b"no weights")
     else:
         tables.write(tables.frame(tables.Samples, samples(11)), tables.Samples, second / part)
     for status, output in both(machines, tmp_path / "scratch"):
@@ -134,8 +112,6 @@ def test_machines_that_differ_stop_with_one_line_before_a_model_is_loaded(
 def train_until_a_checkpoint(
     machines: tuple[Path, Path], scratch: Path
 ) -> tuple[subprocess.Popen[str], subprocess.Popen[str]]:
-    for folder in machines:
-        set_params(folder, **{"train.steps": 60})
     second, first = start(machines[1], 1, scratch), start(machines[0], 0, scratch)
     while not list(scratch.glob("train@1-*/grpo/checkpoint-*/trainer_state.json")):
         assert first.poll() is None and second.poll() is None, first.communicate()[0]
@@ -156,10 +132,18 @@ def test_a_machine_that_dies_ends_the_other_and_a_rerun_resumes(
     assert "run `dvc repro` again to go on from the last checkpoint" in output
     assert "Traceback" not in output
     second.communicate()
-    (status, output), _ = both(machines, scratch)
-    assert status == 0 and "resuming where an earlier run stopped" in output
-    history = json.loads((machines[0] / "metrics/iterations/1/steps.json").read_text())
-    assert [row["step"] for row in history] == list(range(1, 61))
+    (status, output), (other_status, other_output) = both(machines, scratch)
+    assert (status, other_status) == (0, 0), output + other_output
+    assert "resuming where an earlier run stopped" in output
+    assert "waiting for the first machine, 127.0.0.2:" in other_output
+    assert "trained with the first machine, which has models/1" in other_output
+    folder, other = machines
+    assert (folder / "models/1/model.safetensors").exists()
+    assert not (other / "models/1").exists() and not (other / "metrics").exists()
+    history = json.loads((folder / "metrics/iterations/1/steps.json").read_text())
+    assert [row["step"] for row in history] == list(range(1, STEPS + 1))
+    drawn = tables.read(folder / "data/iterations/1/rollouts.parquet", tables.Rollouts)
+    assert len(drawn) == STEPS * 2 * 2
 
 
 @pytest.mark.slow
