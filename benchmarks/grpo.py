@@ -37,7 +37,7 @@ MODEL, DATA = Path("models/0"), Path("data/iterations/1/train.parquet")
 PROMPTS, STEPS, RUNS = 2, 3, 5  # prompts per step; steps of a run, the first not timed; runs
 
 
-class AsItComes(GRPOTrainer):  # type: ignore[misc]
+class AsItComes(GRPOTrainer):
     """TRL's trainer with the arguments of `LoopTrainer`."""
 
     def __init__(
@@ -122,7 +122,7 @@ def main() -> None:
             sys.exit(f"{path}: does not exist; run `dvc repro generate@1`")
     if len(sys.argv) > 1:
         runs.quiet()
-        objective.draw = draw  # type: ignore[assignment]
+        objective.draw = draw
         print(seconds_a_step(TRAINERS[sys.argv[1]], seed=0))
         return
     times: dict[str, list[float]] = {name: [] for name in TRAINERS}

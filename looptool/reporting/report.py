@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from looptool.core import runs
+from looptool.core import machine, runs
 from looptool.core.errors import LooptoolError
 from looptool.core.files import replacing
 from looptool.core.params import FILE
@@ -390,7 +390,7 @@ def _card(life: Life) -> dict[str, Any]:
 
 def _run(snapshot: Snapshot, root: Path) -> dict[str, Any]:
     params = root / FILE
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = machine.memory_bytes()
     data = [
         {
             "iteration": iteration,

@@ -80,7 +80,6 @@ class Memory:
         rollouts: the part of `generating` for answers: vLLM's, or keys and values.
         vllm: the least that vLLM needs in this process; 0 if it draws no answers there.
         tokens: the tokens of a backward pass.
-        per_token: bytes of activations and logits per token.
     """
 
     state: float
@@ -89,7 +88,6 @@ class Memory:
     rollouts: float
     vllm: float
     tokens: int
-    per_token: float
 
     @property
     def peak(self) -> float:
@@ -171,20 +169,10 @@ def of_process(
         split: the number of GPUs among which vLLM splits the weights.
     """
     itemsize = 2 if dtype == "bfloat16" else 4
-    parts = processes if sharing == "fsdp" else 1
+    state, gradients = _state(
+        model, train, itemsize, sharing=sharing, processes=processes, on_gpu=gpu is not None
+    )
     unsharded = 0.0
-    if train.lora_rank:
-        adapters = train.lora_rank * model.adapter_width * model.layers
-        state: float = model.weights * itemsize + adapters * BYTES_TRAINED
-        gradients: float = adapters * 4
-    else:
-        each = BYTES_TRAINED
-        if sharing == "data parallel":
-            each += itemsize  # the buckets
-        if gpu is None and dtype == "bfloat16":
-            each += BYTES_GRADIENT
-        state = model.weights * each / parts
-        gradients = model.weights * (4 if sharing == "fsdp" else itemsize) / parts
     if sharing == "fsdp":
         # weights of two layers and of the embeddings, and one gradient, gathered in bf16
         unsharded = itemsize * (2 * model.layer_weights + model.embeddings)
@@ -217,8 +205,24 @@ def of_process(
         rollouts=rollouts,
         vllm=(model.weights * 2 / split + CONTEXT) if vllm and gpu else 0.0,
         tokens=tokens,
-        per_token=per_token,
     )
+
+
+def _state(
+    model: Shape, train: Train, itemsize: int, *, sharing: Sharing, processes: int, on_gpu: bool
+) -> tuple[float, float]:
+    """Return the bytes of weights, gradients and optimizer, and those of the gradients alone."""
+    if train.lora_rank:
+        adapters = train.lora_rank * model.adapter_width * model.layers
+        return model.weights * itemsize + adapters * BYTES_TRAINED, adapters * 4
+    each = BYTES_TRAINED
+    if sharing == "data parallel":
+        each += itemsize  # the buckets
+    if not on_gpu and itemsize == 2:
+        each += BYTES_GRADIENT
+    parts = processes if sharing == "fsdp" else 1
+    gradient = 4 if sharing == "fsdp" else itemsize
+    return model.weights * each / parts, model.weights * gradient / parts
 
 
 def longest(params: Params) -> int:

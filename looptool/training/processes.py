@@ -340,7 +340,7 @@ def _watched(label: str) -> Iterator[None]:
             try:
                 store.set(str(rank), str(beat))
                 values = {each: store.get(str(each)).decode() for each in heard}
-            except Exception:
+            except RuntimeError:  # of torch, about the connection
                 if not done.is_set():
                     _end(label, "the first machine does not answer any more")
                 return
@@ -359,7 +359,9 @@ def _watched(label: str) -> Iterator[None]:
             raise
         raise LooptoolError(f"another process ended; {RERUN}") from None
     else:
-        with contextlib.suppress(Exception):  # the others may have ended, and the store with them
+        with contextlib.suppress(
+            RuntimeError
+        ):  # the others may have ended, and the store with them
             store.set(str(rank), "done")
     finally:
         done.set()

@@ -35,15 +35,9 @@ def package_folder() -> Path:
     return Path(locations[0])
 
 
-def shipped_adapter() -> Path | None:
-    """Return the folder of the adapter that the package ships, or None if it ships none."""
-    return merging.ADAPTER if (merging.ADAPTER / merging.WEIGHTS).is_file() else None
-
-
-def adapter_hash() -> str | None:
-    """Return the hash of the adapter that the package ships, or None if it ships none."""
-    adapter = shipped_adapter()
-    return hash_path(adapter / merging.WEIGHTS) if adapter else None
+def adapter_hash() -> str:
+    """Return the hash of the adapter that the package ships."""
+    return hash_path(merging.ADAPTER / merging.WEIGHTS)
 
 
 def load() -> Any:

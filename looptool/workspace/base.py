@@ -33,7 +33,7 @@ from looptool.engines.folders import (
 )
 from looptool.engines.templates import PROJECT_TEMPLATE
 from looptool.hub import models as hub
-from looptool.warm_start import embedded
+from looptool.warm_start import embedded, merging
 from looptool.workspace import unroll
 
 
@@ -120,7 +120,7 @@ def make_base(base: str, source: Path | None) -> None:
             if source:
                 _copy(source, partial, base)
             else:
-                embedded.write(partial, embedded.shipped_adapter())
+                embedded.write(partial, merging.ADAPTER)
     if problem := base_problem(BASE):
         raise ConfigError(f"{params.FILE}: model.base: {BASE}: {problem}")
     quiet = [] if source else ["--quiet"]  # hashing a large model takes minutes
@@ -135,8 +135,6 @@ def make_base(base: str, source: Path | None) -> None:
 
 def check_adapter(base: str) -> None:
     """Check that models/base has the adapter that the package ships, if it is the embedded model.
-
-    Where none is shipped, it must have none.
 
     Raises:
         ConfigError: if the two differ; names the command that makes models/base again.
@@ -206,8 +204,8 @@ def _record(base: str | None) -> None:
     document.pop("meta", None)
     if base is not None:
         document["meta"] = {"base": base, "md5": document["outs"][0]["md5"]}
-        if base == EMBEDDED and (adapter := embedded.adapter_hash()):
-            document["meta"]["adapter"] = adapter
+        if base == EMBEDDED:
+            document["meta"]["adapter"] = embedded.adapter_hash()
     with replacing(RECORD) as partial, open(partial, "w", encoding="utf-8") as file:
         yaml.dump(document, file)
 
